@@ -1,0 +1,9 @@
+"""Layer-wise CLIP feature fusion for synthetic-image detection.
+
+A reproduction of J. W. J. Lean, "Layer-Wise CLIP Feature Fusion for Synthetic Image Detection"
+(MediaEval 2026), and the library behind it. Images are labelled 0 (real) or 1 (synthetic).
+"""
+
+from importlib.metadata import version
+
+__version__ = version("layerfusion")

@@ -1,0 +1,275 @@
+"""Every setting of a run, in one place: profiles are YAML files checked against these models."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from layerfusion.errors import UserError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderSettings(_Settings):
+    """The OpenCLIP visual tower (paper, section 2) and where its weights come from."""
+
+    model: str = Field(description="OpenCLIP model name, or the path of a model-config JSON")
+    weights: str = Field(
+        description="an OpenCLIP pretrained tag such as 'openai', a local weights file, or 'random'"
+    )
+    activation: Literal["auto", "quick_gelu", "gelu"] = Field(
+        default="auto", description="auto follows the weights: OpenAI's were trained with QuickGELU"
+    )
+    trained_blocks: int = Field(default=2, ge=0, description="last blocks that are fine-tuned")
+    random_seed: int = Field(
+        default=0, ge=0, description="draws the weights when they are 'random'"
+    )
+
+
+class HeadSettings(_Settings):
+    """The fusion head (paper, section 2): z = sum_l alpha_l (W_p h_l + b_p), then a classifier."""
+
+    projection_width: int = Field(default=256, ge=1)
+    hidden_width: int = Field(default=256, ge=1)
+    dropout: Probability = 0.5
+
+
+class AugmentationSettings(_Settings):
+    """Training images: the steps of `layerfusion.transforms.TrainingTransform`, in their order."""
+
+    flip_probability: Probability = 0.5
+    jitter_probability: Probability = 0.3
+    jitter_brightness: float = Field(default=0.1, ge=0, le=1)
+    jitter_contrast: float = Field(default=0.1, ge=0, le=1)
+    jitter_saturation: float = Field(default=0.1, ge=0, le=1)
+    jitter_hue: float = Field(default=0.02, ge=0, le=0.5)
+    rotation_probability: Probability = 0.2
+    rotation_degrees: float = Field(default=5.0, ge=0, le=180)
+    jpeg_probability: Probability = 0.5
+    jpeg_quality: tuple[int, int] = (50, 100)
+    resample_probability: Probability = 0.6
+    resample_size: tuple[int, int] = (80, 192)
+
+    @model_validator(mode="after")
+    def _ranges_ascend(self) -> "AugmentationSettings":
+        for name, (low, high) in {
+            "jpeg_quality": self.jpeg_quality,
+            "resample_size": self.resample_size,
+        }.items():
+            if not 1 <= low <= high:
+                raise ValueError(f"{name} must be [low, high] with 1 <= low <= high")
+        if self.jpeg_quality[1] > 100:
+            raise ValueError("jpeg_quality must not exceed 100")
+        return self
+
+
+class ImageSettings(_Settings):
+    """How an image file becomes the pixels that the encoder sees."""
+
+    crop: int = Field(default=224, ge=1, description="side of the square crop, px")
+    min_side: int = Field(
+        default=256, ge=1, description="a shorter side below this is enlarged, px"
+    )
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "ImageSettings":
+        if self.min_side < self.crop:
+            raise ValueError("min_side must be at least crop, or a crop may not fit into its image")
+        return self
+
+
+class TrainingSettings(_Settings):
+    """Optimisation (paper, section 3; the author's code where the paper is silent)."""
+
+    batch_size: int = Field(default=16, ge=1)
+    epochs: int = Field(default=3, ge=1)
+    head_learning_rate: float = Field(default=3e-4, gt=0)
+    backbone_learning_rate: float = Field(default=1e-5, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
+    patience: int = Field(default=1, ge=1, description="epochs without a better AUC before a stop")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    small_side: int = Field(default=512, ge=0, description="shorter sides below this are small, px")
+    small_weight: float = Field(default=1.25, gt=0, description="sampling weight of small images")
+    max_steps: int | None = Field(default=None, ge=1, description="stop after so many steps")
+    checkpoint_minutes: float = Field(default=10, ge=0, description="0 saves after every step")
+
+
+class LoaderSettings(_Settings):
+    """How fast images are read. Nothing here changes a number, so it is no part of a run's key."""
+
+    workers: int | None = Field(default=None, ge=0, description="None: one a core, 8 at most")
+    evaluation_batch_size: int = Field(default=64, ge=1)
+
+
+class FolderSource(_Settings):
+    """A tree of real and synthetic folders below the data root (`layerfusion.data.folder`)."""
+
+    kind: Literal["folder"]
+    layout: str | None = Field(default=None, description="YAML file that says which folder is what")
+
+
+class DrawnSource(_Settings):
+    """Pictures that the program draws itself (`layerfusion.data.drawn`): a stand-in, not photos."""
+
+    kind: Literal["drawn"]
+    seed: int = Field(default=0, ge=0)
+    train_per_class: int = Field(ge=1, description="in each of the sources constrained and social")
+    evaluation_per_class: int = Field(ge=1, description="in each of the splits val and test")
+
+
+Source = Annotated[FolderSource | DrawnSource, Field(discriminator="kind")]
+
+
+class DataSettings(_Settings):
+    """Where images come from, and how much of each file the manifest reads."""
+
+    sources: list[Source]
+    hash_files: bool = Field(default=True, description="sha256 of every file, for exact duplicates")
+    decode_files: bool = Field(
+        default=True, description="decode every file: finds corrupt ones and near duplicates"
+    )
+
+
+class RunSettings(_Settings):
+    """What one run (constrained, open) trains on."""
+
+    train_sources: list[str] = Field(min_length=1, description="values of the manifest's `source`")
+
+
+class Profile(_Settings):
+    """All settings of a family of runs; `demo`, `folder` and `paper` come with the package."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    about: str = Field(description="one paragraph, shown on the pages")
+    notice: str | None = Field(default=None, description="what a reader must not mistake this for")
+    encoder: EncoderSettings
+    head: HeadSettings = HeadSettings()
+    images: ImageSettings = ImageSettings()
+    training: TrainingSettings = TrainingSettings()
+    loader: LoaderSettings = LoaderSettings()
+    data: DataSettings
+    runs: dict[str, RunSettings]
+
+    def run(self, name: str) -> RunSettings:
+        """Return the settings of the run called `name`.
+
+        Raises
+        ------
+        UserError
+            If the profile has no such run.
+        """
+        if name not in self.runs:
+            raise UserError(
+                f"profile '{self.name}' has no run '{name}'; it has {', '.join(sorted(self.runs))}"
+            )
+        return self.runs[name]
+
+    def numerics(self, run: str) -> dict[str, Any]:
+        """Return, as plain JSON values, the settings that a run's numbers depend on.
+
+        Left out: loader settings, prose, and where the data lie (a run's key has the data's hash).
+        """
+        chosen = self.model_dump(mode="json", include={"encoder", "head", "images", "training"})
+        chosen["training"].pop("checkpoint_minutes")
+        chosen["run"] = self.run(run).model_dump(mode="json")
+        return chosen
+
+
+def digest(value: object) -> str:
+    """Return the sha256 of a JSON-serialisable value in canonical form, as 64 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def profile_names() -> list[str]:
+    """Return the names of the profiles that come with the package."""
+    folder = files("layerfusion") / "profiles"
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
+    """Read and check a profile.
+
+    Parameters
+    ----------
+    name
+        One of `profile_names()`, or the path of a YAML file of the same form.
+    overrides
+        Settings to replace, by dotted name: ``{"training.epochs": 1}``.
+
+    Raises
+    ------
+    UserError
+        If there is no such profile, or a setting is unknown or out of range.
+    """
+    if name in profile_names():
+        text = (files("layerfusion") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
+    elif name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise UserError(
+            f"there is no profile '{name}'; use {', '.join(profile_names())} or the path of a YAML"
+        )
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"profile '{name}' is not valid YAML: {_one_line(error)}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"profile '{name}' must be a YAML mapping of settings")
+    for key, value in (overrides or {}).items():
+        _replace(values, key, value)
+    return _check(values, f"profile '{name}'")
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Split ``training.epochs=1`` into its dotted name and its value, read as YAML.
+
+    Raises
+    ------
+    UserError
+        If there is no ``=`` in the text or the value is not YAML.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"'{text}' is not of the form name=value, as in training.epochs=1")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"the value in '{text}' cannot be read: {_one_line(error)}") from None
+
+
+def _replace(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        inner = values.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"setting '{dotted}': '{parent}' holds a value, not further settings")
+        values = inner
+    values[last] = value
+
+
+def _check(values: dict[str, Any], where: str) -> Profile:
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(str(part) for part in first["loc"]) or "settings"
+        reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            reason = "there is no such setting"
+        raise UserError(f"{where}, setting '{setting}': {reason}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
