@@ -1,0 +1,250 @@
+"""Building OpenCLIP visual towers, and finding, reading and trusting their weights."""
+
+import hashlib
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import open_clip
+import torch
+from open_clip.transformer import QuickGELU, VisionTransformer
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from layerfusion.errors import UserError
+from layerfusion.settings import EncoderSettings
+
+Activation = Literal["quick_gelu", "gelu"]
+
+# OpenCLIP's own way of learning new model names: the towers of this package become known to it.
+open_clip.add_model_config(Path(str(files("layerfusion") / "towers")))
+
+# OpenCLIP builds both towers of a model; the text tower is never used, so it is kept this small.
+_NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
+
+
+def model_config(model: str) -> dict[str, Any]:
+    """Return the OpenCLIP configuration of a model, by name or from a model-config JSON.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, the file is no model configuration, or its visual tower is not
+        one of OpenCLIP's own vision transformers.
+    """
+    if model.endswith(".json"):
+        config = _read_config(Path(model))
+    else:
+        config = open_clip.get_model_config(model)
+        if config is None:
+            raise UserError(
+                f"OpenCLIP knows no model '{model}'; give a name such as ViT-L-14 or the path of "
+                "a model-config JSON"
+            )
+    vision = config["vision_cfg"]
+    if vision.get("timm_model_name") or not isinstance(vision.get("layers"), int):
+        raise UserError(
+            f"the visual tower of '{model}' is not an OpenCLIP vision transformer; choose a ViT "
+            "such as ViT-L-14"
+        )
+    return config
+
+
+def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activation]:
+    """Build the visual tower that the settings describe, with its weights, in float32.
+
+    Returns
+    -------
+    tower
+        The visual tower alone.
+    activation
+        What "auto" came to: the activation that the tower computes with.
+
+    Raises
+    ------
+    UserError
+        If the model or its weights cannot be had, or do not fit each other.
+    """
+    config = model_config(settings.model)
+    source = weights_source(settings)
+    activation = resolve_activation(settings, config, source)
+    if source == "tag":
+        tower = _download(settings, activation)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.random_seed)
+            tower = _empty_tower(config, settings.model)
+        if source == "file":
+            _fill(tower, read_visual_weights(Path(settings.weights)), settings)
+    set_activation(tower, activation)
+    return tower.float(), activation
+
+
+def weights_source(settings: EncoderSettings) -> Literal["random", "tag", "file"]:
+    """Say what `settings.weights` names.
+
+    Raises
+    ------
+    UserError
+        If it is neither ``random``, nor a pretrained tag of the model, nor an existing file.
+    """
+    if settings.weights == "random":
+        return "random"
+    tags = open_clip.list_pretrained_tags_by_model(settings.model)
+    if settings.weights in tags:
+        return "tag"
+    if Path(settings.weights).is_file():
+        return "file"
+    known = f"a pretrained tag of {settings.model} ({', '.join(tags)})" if tags else "a tag"
+    raise UserError(
+        f"encoder.weights '{settings.weights}' is neither {known}, nor an existing file, nor "
+        "'random'"
+    )
+
+
+def resolve_activation(
+    settings: EncoderSettings, config: Mapping[str, Any], source: Literal["random", "tag", "file"]
+) -> Activation:
+    """Return the activation to compute with; "auto" is the one that the weights were trained with.
+
+    OpenAI's weights were trained with QuickGELU, x * sigmoid(1.702 x). OpenCLIP builds ViT-L-14
+    with plain GELU and only warns when OpenAI's weights are loaded into it; the features are then
+    not OpenAI's. The published numbers were most likely made that way, so both can be chosen.
+
+    Raises
+    ------
+    UserError
+        If it is "auto" and neither the weights file nor the model configuration can tell.
+    """
+    if settings.activation != "auto":
+        return settings.activation
+    if source == "tag":
+        tag = open_clip.get_pretrained_cfg(settings.model, settings.weights)
+        quick = bool(tag.get("quick_gelu", False))
+    elif source == "file" and is_torchscript(Path(settings.weights)):
+        quick = True  # of all who publish CLIP weights only OpenAI ships TorchScript archives
+    elif source == "random" or "quick_gelu" in config:
+        quick = bool(config.get("quick_gelu", False))
+    else:
+        raise UserError(
+            f"the weights file {settings.weights} does not say which activation it was trained "
+            "with; set encoder.activation to quick_gelu (OpenAI's weights) or gelu (most others)"
+        )
+    return "quick_gelu" if quick else "gelu"
+
+
+def set_activation(tower: VisionTransformer, activation: Activation) -> None:
+    """Make every block of the tower compute with the given activation."""
+    for block in tower.transformer.resblocks:
+        block.mlp.gelu = QuickGELU() if activation == "quick_gelu" else nn.GELU()
+
+
+def read_visual_weights(path: Path) -> dict[str, Tensor]:
+    """Read the visual tower's tensors from a local weights file; nothing in it is executed.
+
+    Understood are OpenAI's TorchScript archive (.pt), an OpenCLIP checkpoint (.pt, .bin: read by
+    torch's restricted loader, which builds tensors only) and safetensors. The file may hold the
+    whole model (names that start with ``visual.``) or the visual tower alone.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read as any of these.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            tensors: Any = load_file(path)
+        elif is_torchscript(path):
+            archive = torch.jit.load(path, map_location="cpu")
+            tensors = archive.state_dict()
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, SafetensorError, EOFError, pickle.UnpicklingError):
+        raise UserError(
+            f"{path} cannot be read as CLIP weights; expected OpenAI's .pt archive, an OpenCLIP "
+            "checkpoint or a .safetensors file"
+        ) from None
+    if isinstance(tensors, dict) and isinstance(tensors.get("state_dict"), dict):
+        tensors = tensors["state_dict"]
+    named = {str(name).removeprefix("module."): value for name, value in tensors.items()}
+    visual = {n.removeprefix("visual."): t for n, t in named.items() if n.startswith("visual.")}
+    return visual or named
+
+
+def is_torchscript(path: Path) -> bool:
+    """Say whether a file is a TorchScript archive: a zip that holds code and its constants."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of named tensors (names, dtypes, shapes, values), as 64 hex digits."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no model-config JSON at {path}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a model-config JSON: {error}") from None
+    config = config.get("model_cfg", config) if isinstance(config, dict) else {}
+    if not {"embed_dim", "vision_cfg"} <= config.keys():
+        raise UserError(
+            f"{path} is no OpenCLIP model configuration: it lacks embed_dim, vision_cfg"
+        )
+    return cast(dict[str, Any], config)
+
+
+def _empty_tower(config: Mapping[str, Any], model: str) -> VisionTransformer:
+    try:
+        clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _NO_TEXT)
+    except (TypeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"OpenCLIP cannot build '{model}' from its configuration: {error}"
+        ) from None
+    return cast(VisionTransformer, clip.visual)
+
+
+def _download(settings: EncoderSettings, activation: Activation) -> VisionTransformer:
+    try:
+        clip = open_clip.create_model(
+            settings.model,
+            pretrained=settings.weights,
+            require_pretrained=True,
+            force_quick_gelu=activation == "quick_gelu",
+        )
+    except Exception as error:  # the hub's clients raise whatever their transport raises
+        raise UserError(
+            f"OpenCLIP could not load the weights '{settings.weights}' of {settings.model} "
+            f"({type(error).__name__}); go online, or download them elsewhere and give the file's "
+            "path as encoder.weights"
+        ) from error
+    return cast(VisionTransformer, clip.visual)
+
+
+def _fill(
+    tower: VisionTransformer, tensors: Mapping[str, Tensor], settings: EncoderSettings
+) -> None:
+    expected = {name: tuple(value.shape) for name, value in tower.state_dict().items()}
+    for name, shape in expected.items():
+        found = tuple(tensors[name].shape) if name in tensors else "missing"
+        if found != shape:
+            raise UserError(
+                f"the weights {settings.weights} do not fit {settings.model}: {name} should have "
+                f"shape {shape} and is {found}"
+            )
+    tower.load_state_dict({name: tensors[name] for name in expected})
