@@ -14,13 +14,9 @@ def test_parameter_count_of_the_paper():
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    batch=st.integers(1, 4),
-    blocks=st.integers(1, 7),
-    width=st.integers(1, 9),
-    seed=st.integers(0, 99),
-)
-def test_fuse_is_the_weighted_sum_of_projected_tokens(batch, blocks, width, seed):
+@given(sizes=st.tuples(*[st.integers(1, 7)] * 3), seed=st.integers(0, 99))
+def test_fuse_is_the_weighted_sum_of_projected_tokens(sizes, seed):
+    batch, blocks, width = sizes
     torch.manual_seed(seed)
     head = LayerFusion(blocks=blocks, width=width, projection_width=5).double()
     torch.nn.init.normal_(head.block_logits)
@@ -29,15 +25,15 @@ def test_fuse_is_the_weighted_sum_of_projected_tokens(batch, blocks, width, seed
     weight, bias = head.projection.weight, head.projection.bias
     exponentials = head.block_logits.exp()
     z = sum(
-        exponentials[l] / exponentials.sum() * (h[:, l] @ weight.T + bias) for l in range(blocks)
+        exponentials[block] / exponentials.sum() * (h[:, block] @ weight.T + bias)
+        for block in range(blocks)
     )
     torch.testing.assert_close(head.fuse(h), z)
 
 
 def test_every_block_weighs_the_same_before_training():
-    torch.testing.assert_close(
-        LayerFusion(blocks=12, width=8).block_weights(), torch.full((12,), 1 / 12)
-    )
+    alpha = LayerFusion(blocks=12, width=8).block_weights()
+    torch.testing.assert_close(alpha, torch.full((12,), 1 / 12))
 
 
 def test_block_weights_follow_their_logits():

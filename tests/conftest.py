@@ -1,0 +1,65 @@
+"""Small worlds for the tests: every image is made here, in a temporary folder."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from layerfusion.settings import load_profile
+
+# Small enough that a whole run takes about two seconds, and still the demo's code path.
+TINY = {
+    "encoder.trained_blocks": 2,
+    "data.sources": [{"kind": "folder"}],
+    "training.epochs": 2,
+    "loader.workers": 0,
+}
+
+
+@pytest.fixture(autouse=True)
+def own_runs_folder(tmp_path, monkeypatch):
+    """Keep every test out of the checkout's runs."""
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "runs"))
+
+
+@pytest.fixture
+def tiny_settings():
+    """Overrides that make the demo profile read a folder and finish in seconds."""
+    return dict(TINY)
+
+
+@pytest.fixture
+def tiny_profile(tiny_settings):
+    """The demo profile with those overrides."""
+    return load_profile("demo", tiny_settings)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder in the default layout whose two classes can be told apart: smooth and noisy."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(5)
+    folders = {
+        "train/constrained": 16,
+        "train/social": 12,
+        "val": 12,
+    }
+    for folder, count in folders.items():
+        for label in ("real", "synthetic"):
+            directory = root / folder / label
+            directory.mkdir(parents=True)
+            for index in range(count):
+                draw_image(rng, noisy=label == "synthetic").save(directory / f"{index:02d}.png")
+    (root / "test").mkdir()
+    for index in range(6):
+        draw_image(rng, noisy=index % 2 == 1).save(root / "test" / f"{index}.jpg", quality=95)
+    return root
+
+
+def draw_image(rng, *, noisy, size=(72, 70)):
+    """Draw a colour gradient, with or without strong noise."""
+    width, height = size
+    slope = rng.uniform(50, 200, 3) * np.linspace(0, 1, width)[None, :, None]
+    pixels = np.broadcast_to(slope, (height, width, 3)) + rng.normal(
+        0, 45 if noisy else 3, (height, width, 3)
+    )
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

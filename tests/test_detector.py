@@ -1,0 +1,145 @@
+"""The detector as a whole: counts, what training may change, saving and loading."""
+
+import json
+
+import pytest
+import torch
+
+from layerfusion.detector import Detector
+from layerfusion.errors import UserError
+from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
+
+
+@pytest.fixture
+def detector(tiny_profile):
+    return Detector.build(
+        tiny_profile.encoder, tiny_profile.head, tiny_profile.images, seed=1
+    ).eval()
+
+
+def images_of(detector, count=3):
+    side = detector.image_settings.crop
+    return torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def full_size():
+    profile = load_profile("paper", {"encoder.weights": "random"})
+    return Detector.build(profile.encoder, profile.head, profile.images)
+
+
+def test_parameter_counts_at_full_size(full_size):
+    block = 12 * 1024**2 + 13 * 1024
+    embedding = 3 * 14 * 14 * 1024 + 1024 + 257 * 1024 + 2 * 1024
+    after = 2 * 1024 + 1024 * 768
+    assert full_size.parameter_counts() == {
+        "frozen": embedding + 22 * block + after,
+        "trained_blocks": 2 * block,
+        "head": 328_985,
+    }
+
+
+def test_a_training_step_at_full_size_changes_the_last_two_blocks_and_the_head(full_size):
+    before = {name: p.detach().clone() for name, p in full_size.named_parameters()}
+    parameters = list(full_size.trained_parameters().values())
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3)
+    full_size.train()
+    logits = full_size(images_of(full_size, 2))
+    torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.tensor([0.0, 1.0])
+    ).backward()
+    optimizer.step()
+    changed = {n for n, p in full_size.named_parameters() if not torch.equal(p, before[n])}
+    expected = {
+        name
+        for name in before
+        if name.startswith("head.") or ".resblocks.22." in name or ".resblocks.23." in name
+    }
+    assert changed == expected
+
+
+def test_images_are_normalised_with_clips_statistics(detector):
+    images = images_of(detector)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
+    expected = detector.head(detector.encoder((images / 255 - mean) / std))
+    torch.testing.assert_close(detector(images), expected)
+
+
+def test_logits_are_float32_under_autocast(detector):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert detector(images_of(detector)).dtype == torch.float32
+
+
+def test_the_head_is_drawn_from_the_seed(tiny_profile):
+    def head(seed):
+        built = Detector.build(
+            tiny_profile.encoder, tiny_profile.head, tiny_profile.images, seed=seed
+        )
+        return built.head.projection.weight
+
+    assert torch.equal(head(4), head(4)) and not torch.equal(head(4), head(5))
+
+
+def test_save_and_load_give_the_same_scores(detector, tmp_path):
+    with torch.no_grad():
+        for parameter in detector.trained_parameters().values():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    detector.threshold, detector.notice = 0.0123, "for tests"
+    detector.save(tmp_path)
+    loaded, images = Detector.load(tmp_path), images_of(detector)
+    assert torch.equal(loaded(images), detector(images))
+    assert (loaded.threshold, loaded.notice) == (0.0123, "for tests")
+    assert loaded.activation == "quick_gelu" and not loaded.training
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "detector.json",
+        "trained.safetensors",
+    ]
+
+
+def test_only_what_was_trained_is_saved(detector, tmp_path):
+    detector.save(tmp_path)
+    counts = detector.parameter_counts()
+    scalars = counts["head"] + counts["trained_blocks"]
+    assert (tmp_path / "trained.safetensors").stat().st_size < 4 * scalars + 10_000
+
+
+def test_other_frozen_weights_are_refused(detector, tmp_path):
+    detector.save(tmp_path)
+    description = json.loads((tmp_path / "detector.json").read_text())
+    description["encoder"]["random_seed"] = 99
+    (tmp_path / "detector.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match="are not those that the detector"):
+        Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("detector.json", None, "holds no detector.json"),
+        ("detector.json", "{", "not a detector's description"),
+        ("detector.json", '{"format": 1}', "not a detector's description"),
+        ("trained.safetensors", None, "cannot be read as trained tensors"),
+        ("trained.safetensors", "damaged", "cannot be read as trained tensors"),
+    ],
+)
+def test_missing_and_damaged_files_are_named(detector, tmp_path, file, content, words):
+    detector.save(tmp_path)
+    (tmp_path / file).unlink() if content is None else (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=words) as caught:
+        Detector.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_tensors_of_other_settings_are_refused(detector):
+    tensors = dict(detector.trained_parameters())
+    with pytest.raises(UserError, match="missing, unknown or of another shape"):
+        detector.restore({n: t for n, t in tensors.items() if n != "head.block_logits"})
+    with pytest.raises(UserError, match="block_logits"):
+        detector.restore({**tensors, "head.block_logits": torch.zeros(5)})
+
+
+def test_crop_must_fit_the_tower():
+    encoder = EncoderSettings(model="demo-tiny", weights="random")
+    with pytest.raises(UserError, match="crop=64"):
+        Detector.build(encoder, HeadSettings(), ImageSettings())

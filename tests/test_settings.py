@@ -1,0 +1,103 @@
+"""Profiles: what they hold, and one sentence for every way to get a setting wrong."""
+
+import pytest
+
+from layerfusion.errors import UserError
+from layerfusion.settings import digest, load_profile, parse_override, profile_names
+
+
+def test_the_three_profiles_come_with_the_package():
+    assert profile_names() == ["demo", "folder", "paper"]
+    for name in profile_names():
+        assert load_profile(name).name == name
+
+
+def test_the_paper_profile_has_the_values_of_paper_and_authors_code():
+    paper = load_profile("paper")
+    assert (paper.encoder.model, paper.encoder.weights) == ("ViT-L-14", "openai")
+    assert paper.encoder.trained_blocks == 2
+    training = paper.training
+    assert (training.batch_size, training.epochs, training.patience) == (16, 3, 1)
+    assert (training.head_learning_rate, training.backbone_learning_rate) == (3e-4, 1e-5)
+    assert (training.weight_decay, training.clip_norm, training.precision) == (1e-4, 1.0, "fp16")
+    assert (training.small_side, training.small_weight) == (512, 1.25)
+    assert (paper.images.crop, paper.images.min_side) == (224, 256)
+    augmentation = paper.images.augmentation
+    assert (augmentation.jpeg_probability, augmentation.jpeg_quality) == (0.5, (50, 100))
+    assert (augmentation.resample_probability, augmentation.resample_size) == (0.6, (80, 192))
+    assert (augmentation.jitter_probability, augmentation.rotation_probability) == (0.3, 0.2)
+
+
+def test_overrides_replace_single_settings():
+    profile = load_profile("demo", {"training.epochs": 7, "encoder.activation": "gelu"})
+    assert profile.training.epochs == 7 and profile.encoder.activation == "gelu"
+    assert profile.training.batch_size == load_profile("demo").training.batch_size
+
+
+def test_a_profile_can_be_a_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nabout: mine\nencoder: {model: demo-tiny, weights: random}\n"
+        "data: {sources: [{kind: folder}]}\nruns: {open: {train_sources: [a]}}\n"
+    )
+    assert load_profile(str(path)).run("open").train_sources == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"training.epoch": 1}, "'training.epoch': there is no such setting"),
+        ({"training.epochs": 0}, "'training.epochs': Input should be greater"),
+        ({"training.epochs.x": 1}, "'epochs' holds a value"),
+        ({"training.precision": "fp8"}, "'training.precision'"),
+        ({"encoder.activation": "relu"}, "'encoder.activation'"),
+        ({"images.crop": 900}, "min_side must be at least crop"),
+        ({"images.augmentation.jpeg_quality": [90, 50]}, "low <= high"),
+        ({"images.augmentation.jpeg_quality": [50, 101]}, "must not exceed 100"),
+        ({"data.sources": [{"kind": "cloud"}]}, "'data.sources.0'"),
+    ],
+)
+def test_a_wrong_setting_is_named(overrides, words):
+    with pytest.raises(UserError) as caught:
+        load_profile("demo", overrides)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a: [", "not valid YAML"), ("- 1", "must be a YAML mapping"), ("name: x", "setting 'about'")],
+)
+def test_a_wrong_profile_file_is_named(tmp_path, text, words):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        load_profile(str(path))
+
+
+def test_unknown_profile_and_run_name_the_known_ones():
+    with pytest.raises(UserError, match="demo, folder, paper"):
+        load_profile("papper")
+    with pytest.raises(UserError, match="constrained, open"):
+        load_profile("demo").run("closed")
+
+
+def test_overrides_are_read_as_yaml():
+    assert parse_override("training.epochs=1") == ("training.epochs", 1)
+    assert parse_override("a.b=[1, 2]") == ("a.b", [1, 2])
+    assert parse_override("a=x=y") == ("a", "x=y")
+    for text in ("training.epochs", "=1", "a=[1"):
+        with pytest.raises(UserError):
+            parse_override(text)
+
+
+def test_numerics_are_the_settings_that_numbers_depend_on():
+    def key(overrides, run="open"):
+        return digest(load_profile("demo", overrides).numerics(run))
+
+    base = key({})
+    assert key({"loader.workers": 3}) == key({"training.checkpoint_minutes": 1}) == base
+    assert key({"about": "other words"}) == base
+    assert (
+        len({base, key({}, "constrained"), key({"training.epochs": 1}), key({"images.crop": 32})})
+        == 4
+    )
