@@ -35,7 +35,7 @@ def tiny_profile(tiny_settings):
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """A folder in the default layout whose two classes can be told apart: smooth and noisy."""
+    """A folder in the default layout whose two classes can be told apart: bright and dark."""
     root = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(5)
     folders = {
@@ -48,18 +48,16 @@ def photos(tmp_path_factory):
             directory = root / folder / label
             directory.mkdir(parents=True)
             for index in range(count):
-                draw_image(rng, noisy=label == "synthetic").save(directory / f"{index:02d}.png")
+                draw_image(rng, dark=label == "synthetic").save(directory / f"{index:02d}.png")
     (root / "test").mkdir()
     for index in range(6):
-        draw_image(rng, noisy=index % 2 == 1).save(root / "test" / f"{index}.jpg", quality=95)
+        draw_image(rng, dark=index % 2 == 1).save(root / "test" / f"{index}.jpg", quality=95)
     return root
 
 
-def draw_image(rng, *, noisy, size=(72, 70)):
-    """Draw a colour gradient, with or without strong noise."""
+def draw_image(rng, *, dark, size=(72, 70)):
+    """Draw a noisy colour gradient, dark or bright."""
     width, height = size
-    slope = rng.uniform(50, 200, 3) * np.linspace(0, 1, width)[None, :, None]
-    pixels = np.broadcast_to(slope, (height, width, 3)) + rng.normal(
-        0, 45 if noisy else 3, (height, width, 3)
-    )
+    slope = rng.uniform(20, 80, 3) * np.linspace(0, 1, width)[None, :, None]
+    pixels = slope + rng.normal(20 if dark else 150, 12, (height, width, 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

@@ -141,5 +141,5 @@ def test_tensors_of_other_settings_are_refused(detector):
 
 def test_crop_must_fit_the_tower():
     encoder = EncoderSettings(model="demo-tiny", weights="random")
-    with pytest.raises(UserError, match="crop=64"):
+    with pytest.raises(UserError, match="crop=48"):
         Detector.build(encoder, HeadSettings(), ImageSettings())

@@ -24,7 +24,7 @@ def reference_class_tokens(tower, images):
 @pytest.mark.parametrize("trained_blocks", [0, 2, 12])
 def test_class_tokens_equal_open_clips(activation, trained_blocks):
     tower = tower_of("demo-tiny", activation=activation)
-    images = torch.randn(3, 3, 64, 64)
+    images = torch.randn(3, 3, 48, 48)
     h = ClassTokenEncoder(tower, trained_blocks=trained_blocks)(images)
     assert h.shape == (3, 12, 96) and h.dtype == torch.float32
     torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
@@ -40,7 +40,7 @@ def test_class_tokens_equal_open_clips_at_full_size():
 
 
 def test_activations_differ():
-    images = torch.randn(1, 3, 64, 64)
+    images = torch.randn(1, 3, 48, 48)
     quick, plain = (
         ClassTokenEncoder(tower_of("demo-tiny", activation=name))(images)
         for name in ("quick_gelu", "gelu")
@@ -50,7 +50,7 @@ def test_activations_differ():
 
 def test_gradients_reach_the_trained_blocks_alone():
     encoder = ClassTokenEncoder(tower_of("demo-tiny"), trained_blocks=2)
-    encoder(torch.randn(2, 3, 64, 64)).sum().backward()
+    encoder(torch.randn(2, 3, 48, 48)).sum().backward()
     with_gradient = {name for name, p in encoder.named_parameters() if p.grad is not None}
     blocks = {name.split(".")[3] for name in with_gradient}
     assert blocks == {"10", "11"}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -76,11 +77,11 @@ def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activatio
     if source == "tag":
         tower = _download(settings, activation)
     else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.random_seed)
-            tower = _empty_tower(config, settings.model)
+        tower = _empty_tower(config, settings.model)
         if source == "file":
             _fill(tower, read_visual_weights(Path(settings.weights)), settings)
+        else:
+            _draw_weights(tower, settings.random_seed)
     set_activation(tower, activation)
     return tower.float(), activation
 
@@ -209,9 +210,26 @@ def _read_config(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], config)
 
 
+def _draw_weights(tower: VisionTransformer, seed: int) -> None:
+    """Draw weights of variance 1 / fan-in and zero the biases.
+
+    From integers, which torch's generator gives alike on every platform; its normal numbers differ
+    in the last bit between processors, and a detector knows its frozen weights by their sha256.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in tower.named_parameters():
+        if parameter.ndim > 1 or name == "class_embedding":
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else parameter.numel()
+            steps = torch.randint(-(2**20), 2**20 + 1, parameter.shape, generator=generator)
+            parameter.data.copy_(steps * (math.sqrt(3 / fan_in) / 2**20))
+        elif name.endswith("bias"):
+            parameter.data.zero_()
+
+
 def _empty_tower(config: Mapping[str, Any], model: str) -> VisionTransformer:
     try:
-        clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _NO_TEXT)
+        with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced
+            clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _NO_TEXT)
     except (TypeError, AssertionError, ValueError) as error:
         raise UserError(
             f"OpenCLIP cannot build '{model}' from its configuration: {error}"

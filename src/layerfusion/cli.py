@@ -1,0 +1,186 @@
+"""The command line: train, score, run the chapters, build the book."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from layerfusion.errors import UserError
+from layerfusion.settings import parse_override
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Layer-wise CLIP feature fusion for synthetic-image detection (MediaEval 2026, Task A).",
+)
+chapters_app = typer.Typer(no_args_is_help=True, help="Execute the book's chapters.")
+app.add_typer(chapters_app, name="chapters")
+
+ProfileOption = Annotated[
+    str, typer.Option("--profile", "-p", help="demo, folder, paper, or the path of a YAML file.")
+]
+DataRootOption = Annotated[
+    Path | None, typer.Option("--data-root", "-d", help="Folder below which the data sets lie.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting: training.epochs=1."),
+]
+
+
+class RunName(StrEnum):
+    """The paper's two runs."""
+
+    constrained = "constrained"
+    open = "open"
+
+
+@app.command()
+def train(
+    run: Annotated[RunName, typer.Option(help="Which of the paper's runs.")],
+    profile: ProfileOption = "demo",
+    data_root: DataRootOption = None,
+    seed: SeedOption = 1337,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train anew, whatever is there.")] = False,
+    settings: SetOption = None,
+) -> None:
+    """Train a detector, choose its threshold and report it.
+
+    A finished run of the same settings, data and code is found again, not trained twice. What a
+    run leaves behind (record, predictions, detector) lies in one folder, named at the end.
+
+    Example: `layerfusion train --profile folder --data-root photos --run open`
+    """
+    from layerfusion.experiment import Experiment
+    from layerfusion.paths import shown
+    from layerfusion.progress import Reporter
+    from layerfusion.tables import headline
+
+    if resume and fresh:
+        raise UserError("--resume goes on with a run and --fresh begins anew: give one of them")
+    reporter = Reporter()
+    experiment = Experiment.open(
+        run.value,
+        profile=profile,
+        seed=seed,
+        data_root=data_root,
+        overrides=dict(parse_override(text) for text in settings or []),
+        reporter=reporter,
+    )
+    for warning in experiment.warnings():
+        reporter.say(f"note: {warning}")
+    finished = experiment.obtain(fresh=fresh, resume=resume, reporter=reporter)
+    for name, value in headline(finished.record).items():
+        print(f"{name:<10}{value:.4f}" if value >= 1e-3 else f"{name:<10}{value:.4g}")
+    print(f"{'record':<10}{shown(finished.directory)}/record.json")
+
+
+@app.command()
+def score(
+    paths: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    detector: Annotated[
+        Path | None, typer.Option(help="Folder 'detector' of a finished run. [default: demo]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV to write. [default: the screen]")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Encoder weights, if they lie elsewhere than in training.")
+    ] = None,
+) -> None:
+    """Score images: CSV with image_id, prob, label, threshold and error.
+
+    *prob* is the detector's synthetic-image probability. It is not calibrated: read it against
+    *threshold*, never against 0.5. *label* is 1 where prob >= threshold. A file that cannot be
+    read is a row with its reason in *error*.
+
+    Without `--detector` the package's demo detector is used; it has only ever seen pictures drawn
+    by a program, and its scores mean nothing for real photographs.
+    """
+    from layerfusion.detector import Detector
+    from layerfusion.progress import Reporter
+    from layerfusion.scoring import demo_detector, find_images, score_images, write_scores
+    from layerfusion.training import open_fabric
+
+    if out is not None and not out.absolute().parent.is_dir():
+        raise UserError(f"the folder of --out {out} does not exist; make it first")
+    reporter = Reporter()
+    images, passed_over = find_images(paths)
+    loaded = Detector.load(detector, weights=weights) if detector else demo_detector()
+    if loaded.notice:
+        reporter.say(f"warning: {loaded.notice}")
+    device = open_fabric("fp32").device
+    with reporter.bar("scoring", len(images)) as bar:
+        table = score_images(loaded, images, device=device, progress=bar)
+    if out is None:
+        table.to_csv(sys.stdout, index=False)
+    else:
+        write_scores(table, out)
+    for image_id, reason in table.loc[table["error"].notna(), ["image_id", "error"]].values:
+        reporter.say(f"not scored: {image_id}: {reason}")
+    scored = int(table["error"].isna().sum())
+    also = f"; {passed_over} other files passed over" if passed_over else ""
+    reporter.say(f"{scored} of {len(table)} images scored{also}" + (f"; {out}" if out else ""))
+
+
+@chapters_app.command("run")
+def chapters_run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="As 03 or 03_open_run.")
+    ] = None,
+    profile: ProfileOption = "demo",
+    data_root: DataRootOption = None,
+    seed: SeedOption = 1337,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Also replace the committed ones in runs/reference.")
+    ] = False,
+) -> None:
+    """Execute chapters through papermill, all of them unless named.
+
+    The executed notebooks go to `runs/<profile>/chapters`. One that fails replaces nothing.
+    """
+    from layerfusion.chapters import run_chapters
+    from layerfusion.paths import shown
+
+    parameters = _chapter_parameters(data_root, seed)
+    for path in run_chapters(names or [], profile=profile, parameters=parameters, publish=publish):
+        print(shown(path))
+
+
+@app.command()
+def book(
+    profile: ProfileOption = "demo", data_root: DataRootOption = None, seed: SeedOption = 1337
+) -> None:
+    """Execute all chapters on a profile and build the book from them."""
+    from layerfusion.chapters import build_book, run_chapters
+    from layerfusion.paths import shown
+
+    parameters = _chapter_parameters(data_root, seed)
+    notebooks = run_chapters([], profile=profile, parameters=parameters)
+    print(f"open {shown(build_book(profile, notebooks))}")
+
+
+def _chapter_parameters(data_root: Path | None, seed: int) -> dict[str, str | int]:
+    """Return the parameters that differ from the chapters' own."""
+    given: dict[str, str | int] = {}
+    if data_root is not None:
+        given["data_root"] = str(data_root.resolve())
+    if seed != 1337:
+        given["seed"] = seed
+    return given
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(2)

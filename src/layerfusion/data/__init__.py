@@ -1,0 +1,90 @@
+"""Where images come from: one module a kind of source, all giving the same columns."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerfusion.data.drawn import draw_images, drawing_digest
+from layerfusion.data.folder import find_folder_images
+from layerfusion.data.manifest import Manifest, Progress, scan
+from layerfusion.errors import UserError
+from layerfusion.settings import DataSettings, DrawnSource, FolderSource
+
+__all__ = ["open_data"]
+
+
+def _find_in_folder(source: FolderSource, root: Path) -> pd.DataFrame:
+    return find_folder_images(root, None if source.layout is None else root / source.layout)
+
+
+# Kind of source to the function that finds its files below a root, as `manifest.file_table`.
+_FINDERS: dict[str, Callable[[Any, Path], pd.DataFrame]] = {
+    "drawn": draw_images,
+    "folder": _find_in_folder,
+}
+
+
+def open_data(
+    settings: DataSettings,
+    *,
+    data_root: Path | None,
+    cache: Path,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Find the images of all sources and look at every file.
+
+    Parameters
+    ----------
+    settings
+        The sources; a relative layout file is one below `data_root`.
+    data_root
+        The folder that holds the images; None for a profile that draws its own.
+    cache
+        Where images may be drawn.
+    progress
+        Called with the number of files done and of all files.
+
+    Raises
+    ------
+    UserError
+        If a data root is needed and missing, or given and useless, sources do not go together, or
+        a source's images are not as its module says.
+    """
+    root = _root(settings, data_root, cache)
+    files = pd.concat([_FINDERS[source.kind](source, root) for source in settings.sources])
+    twice = files["path"].duplicated()
+    if twice.any():
+        raise UserError(
+            f"two sources of the profile both claim {root / files['path'][twice].iloc[0]}"
+        )
+    return scan(
+        root,
+        files.sort_values("path", ignore_index=True),
+        hash_files=settings.hash_files,
+        decode_files=settings.decode_files,
+        progress=progress,
+    )
+
+
+def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
+    """Return the folder that all sources' paths are relative to."""
+    if not settings.sources:
+        raise UserError("the profile has no data sources; name one under data.sources")
+    drawn = [source for source in settings.sources if isinstance(source, DrawnSource)]
+    if not drawn:
+        if data_root is None:
+            raise UserError(
+                "this profile reads images from a folder; give it with --data-root, or "
+                "-p data_root in a chapter"
+            )
+        return data_root
+    if len(settings.sources) > 1:
+        raise UserError("a drawn source has a root of its own; it must be a profile's only source")
+    if data_root is not None:
+        raise UserError(
+            f"this profile draws its own images and would not read {data_root}; leave out the data "
+            "root, or choose the profile 'folder'"
+        )
+    return cache / f"drawn-{drawing_digest(drawn[0])[:10]}"

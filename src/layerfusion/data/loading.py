@@ -1,0 +1,131 @@
+"""From manifest rows to batches of uint8 images, in worker processes."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from layerfusion.data.manifest import usable_cores
+from layerfusion.data.sampling import Draw
+from layerfusion.images import ImageError, read_image
+from layerfusion.settings import ImageSettings, LoaderSettings
+from layerfusion.transforms import EvaluationTransform, TrainingTransform, image_rng
+
+# A file that cannot be read travels through the loader as its error: raised in a worker it would
+# reach the user as that worker's stack trace.
+Item = Tensor | ImageError
+
+
+class TrainingImages(Dataset[tuple[Item, int]]):
+    """Augmented images with labels; item `Draw(row, epoch, position)` is always the same image."""
+
+    def __init__(
+        self, root: Path, rows: pd.DataFrame, settings: ImageSettings, *, seed: int
+    ) -> None:
+        self.root = root
+        self.paths = rows["path"].tolist()
+        self.labels = rows["label"].astype(int).tolist()
+        self.transform = TrainingTransform(settings)
+        self.seed = seed
+
+    def __getitem__(self, draw: Draw) -> tuple[Item, int]:
+        """Return the uint8 image (3, crop, crop), or the error, and its label."""
+        row, epoch, position = draw
+        try:
+            image = read_image(self.root / self.paths[row])
+        except ImageError as error:
+            return error, self.labels[row]
+        return self.transform(image, image_rng(self.seed, epoch, position)), self.labels[row]
+
+
+class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
+    """Centre crops of image files, each with its index and its original (width, height)."""
+
+    def __init__(self, files: Sequence[Path], settings: ImageSettings) -> None:
+        self.files = files
+        self.transform = EvaluationTransform(settings)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[int, Item, tuple[int, int]]:
+        """Return the index, the uint8 image (3, crop, crop) or the error, and the size."""
+        try:
+            image = read_image(self.files[index])
+        except ImageError as error:
+            return index, error, (0, 0)
+        return index, self.transform(image), image.size
+
+
+class ScoringBatch(NamedTuple):
+    """Files in order: readable ones as one tensor, the others as errors."""
+
+    indices: list[int]
+    sizes: list[tuple[int, int]]
+    errors: dict[int, ImageError]
+    readable: list[int]
+    images: Tensor | None
+
+
+def training_batches(
+    images: TrainingImages, draws: Sequence[Draw], *, batch_size: int, loader: LoaderSettings
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield uint8 images (batch, 3, crop, crop) and float labels (batch,), in the draws' order.
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be read: the manifest was made without decoding, or the file changed.
+    """
+    batches = [draws[i : i + batch_size] for i in range(0, len(draws), batch_size)]
+    for batch in DataLoader(
+        images,
+        batch_sampler=batches,  # type: ignore[arg-type]  # torch types it as batches of int
+        num_workers=worker_count(loader),
+        collate_fn=_collate_training,
+        pin_memory=torch.cuda.is_available(),
+    ):
+        if isinstance(batch, ImageError):
+            raise batch
+        yield batch
+
+
+def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterator[ScoringBatch]:
+    """Yield batches in order; a file that cannot be read is named in its batch's errors."""
+    yield from DataLoader(
+        images,
+        batch_size=loader.evaluation_batch_size,
+        num_workers=worker_count(loader),
+        collate_fn=_collate_scoring,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _collate_training(items: list[tuple[Item, int]]) -> tuple[Tensor, Tensor] | ImageError:
+    images = []
+    for image, _ in items:
+        if isinstance(image, ImageError):
+            return image
+        images.append(image)
+    labels = torch.tensor([label for _, label in items], dtype=torch.float32)
+    return torch.stack(images), labels
+
+
+def _collate_scoring(items: list[tuple[int, Item, tuple[int, int]]]) -> ScoringBatch:
+    readable = {index: image for index, image, _ in items if isinstance(image, Tensor)}
+    return ScoringBatch(
+        indices=[index for index, _, _ in items],
+        sizes=[size for _, _, size in items],
+        errors={index: image for index, image, _ in items if isinstance(image, ImageError)},
+        readable=list(readable),
+        images=torch.stack(list(readable.values())) if readable else None,
+    )
+
+
+def worker_count(loader: LoaderSettings) -> int:
+    """Return the number of worker processes; unless set, one a core and 8 at most."""
+    return usable_cores() if loader.workers is None else loader.workers

@@ -1,0 +1,378 @@
+"""The manifest: one row an image, and what the files give away before a pixel is looked at."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import imagehash
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow as arrow
+
+from layerfusion.errors import UserError
+from layerfusion.images import ImageError, probe_image, read_image
+
+Split = Literal["train", "val", "test"]
+Progress = Callable[[int, int], None]
+
+SPLITS = ("train", "val", "test")
+CLASSES = {0: "real", 1: "synthetic"}
+
+# What a source says of its files, and what scanning them adds.
+FILE_DTYPES = {
+    "path": "str",
+    "label": "Int8",
+    "split": "str",
+    "source": "str",
+    "generator": "str",
+    "platform": "str",
+}
+SCANNED_DTYPES = {
+    "width": "Int32",
+    "height": "Int32",
+    "format": "str",
+    "bytes": "Int64",
+    "sha256": "str",
+    "phash": "str",
+}
+COLUMNS = [*FILE_DTYPES, *SCANNED_DTYPES]
+
+# Differences between the classes beyond which `warnings` speaks.
+MOST_SHARE_DIFFERENCE = 0.2
+LEAST_LONE_SHARE = 0.01
+MOST_MEDIAN_RATIO = 1.25
+
+# Files to a task: enough to hide what a task costs, few enough for a smooth progress bar.
+CHUNK = 64
+
+_OUTSIDE = r"^(?:[/\\]|[A-Za-z]:[/\\])|(?:^|[/\\])\.\.(?:[/\\]|$)"
+_positive = pa.Check.gt(0, error="is not positive")
+
+SCHEMA = pa.DataFrameSchema(
+    {
+        "path": pa.Column(
+            "str",
+            [
+                pa.Check.str_length(min_value=1, error="is empty"),
+                pa.Check(lambda paths: ~paths.str.contains(_OUTSIDE), error="leaves the root"),
+            ],
+            unique=True,
+        ),
+        "label": pa.Column(
+            "Int8", pa.Check.isin([0, 1], error="is neither 0 nor 1"), nullable=True
+        ),
+        "split": pa.Column("str", pa.Check.isin(SPLITS, error="is not train, val or test")),
+        "source": pa.Column("str", pa.Check.str_length(min_value=1, error="is empty")),
+        "generator": pa.Column("str", nullable=True),
+        "platform": pa.Column("str", nullable=True),
+        "width": pa.Column("Int32", _positive),
+        "height": pa.Column("Int32", _positive),
+        "format": pa.Column("str", pa.Check.str_length(min_value=1, error="is empty")),
+        "bytes": pa.Column("Int64", _positive),
+        "sha256": pa.Column(
+            "str", pa.Check.str_matches(r"^[0-9a-f]{64}$", error="is no sha256"), nullable=True
+        ),
+        "phash": pa.Column(
+            "str", pa.Check.str_matches(r"^[0-9a-f]{16}$", error="is no 64-bit hash"), nullable=True
+        ),
+    }
+)
+
+
+def file_table(files: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """Return what a source says of its files as a table, sorted by path.
+
+    Parameters
+    ----------
+    files
+        Values of path (POSIX, relative to the root), label (0 real, 1 synthetic, None unlabelled),
+        split, source, generator and platform, in this order.
+    """
+    table = pd.DataFrame(list(files), columns=list(FILE_DTYPES)).astype(FILE_DTYPES)
+    return table.sort_values("path", ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """A data set: the root its paths are relative to, a row an image, and what was left out.
+
+    `rows` has the columns of `SCHEMA`: path (unique), label (Int8: 0 real, 1 synthetic, <NA>
+    unlabelled), split (train, val or test), source, generator and platform (missing where unknown),
+    width and height (upright pixels), format (such as JPEG), bytes, sha256 (64 hex digits) and
+    phash (16 hex digits), both missing where they were not computed.
+    `skipped` has the columns path and reason, for the files that cannot be read.
+    """
+
+    root: Path
+    rows: pd.DataFrame
+    skipped: pd.DataFrame
+
+    def select(
+        self, split: Split | None = None, sources: Sequence[str] | None = None
+    ) -> "Manifest":
+        """Return the images of a split and of some sources, those of all where None.
+
+        `skipped` stays as it is: nobody knows what an unreadable file would have been used for.
+        """
+        rows = self.rows
+        if split is not None:
+            rows = rows[rows["split"] == split]
+        if sources is not None:
+            rows = rows[rows["source"].isin(list(sources))]
+        return Manifest(self.root, rows.reset_index(drop=True), self.skipped)
+
+    def digest(self) -> str:
+        """Return the sha256 of all rows as 64 hex digits, whatever their order and the root."""
+        rows = self.rows[COLUMNS].sort_values("path")
+        # JSON tells a missing value from an empty string, and depends on no library's file format.
+        text = rows.to_json(orient="values")
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the manifest as Parquet; `path` is complete or what it was before.
+
+        Raises
+        ------
+        UserError
+            If a row is not as `SCHEMA` says.
+        """
+        rows = _checked(self.rows, path)
+        rows.attrs = {"skipped": self.skipped.to_dict("records")}  # kept in the file's metadata
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            rows.to_parquet(partial, index=False)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path, root: Path) -> "Manifest":
+        """Read a manifest that `save` wrote, its files to be looked for below `root`.
+
+        Raises
+        ------
+        UserError
+            If there is no such file, it is not Parquet, or a row is not as `SCHEMA` says.
+        """
+        try:
+            rows = pd.read_parquet(path)
+        except FileNotFoundError:
+            raise UserError(f"there is no manifest at {path}") from None
+        except (OSError, arrow.ArrowException):
+            raise UserError(f"{path} is not a manifest: it cannot be read as Parquet") from None
+        skipped = [(file["path"], file["reason"]) for file in rows.attrs.pop("skipped", [])]
+        return cls(root, _checked(rows, path), _skipped_table(skipped))
+
+    def summary(self) -> pd.DataFrame:
+        """Return the number of images by split, source and label."""
+        counts = _by(self.rows, ["split", "source", "label"]).size()
+        return _plain(counts.to_frame("images"))
+
+    def shortcuts(self) -> pd.DataFrame:
+        """Return what can be told of each class in each split from its files alone.
+
+        Returns
+        -------
+        DataFrame
+            A row a split and label: ``images``; ``share_<format>`` of each format, in [0, 1];
+            quartiles ``_q25``, ``_median``, ``_q75`` of ``shorter_side`` (px) and
+            ``bytes_per_pixel``.
+        """
+        formats = pd.get_dummies(self.rows["format"], prefix="share", dtype=float)
+        sides = self.rows[["width", "height"]].astype(float)
+        rows = self.rows.join(formats).assign(
+            shorter_side=sides.min(axis=1),
+            bytes_per_pixel=self.rows["bytes"].astype(float) / sides.prod(axis=1),
+        )
+        columns: dict[str, tuple[str, Any]] = {"images": ("path", "size")}
+        columns |= {str(share): (str(share), "mean") for share in formats.columns}
+        for measure in ("shorter_side", "bytes_per_pixel"):
+            columns |= {
+                f"{measure}_q25": (measure, lambda values: values.quantile(0.25)),
+                f"{measure}_median": (measure, "median"),
+                f"{measure}_q75": (measure, lambda values: values.quantile(0.75)),
+            }
+        return _plain(_by(rows, ["split", "label"]).agg(**columns))
+
+    def warnings(self) -> list[str]:
+        """Return, a sentence each, what should be known before a number is believed.
+
+        That is: files that were left out, and for each split with both classes whether format,
+        shorter side or bytes per pixel tell them apart.
+        """
+        found = []
+        if len(self.skipped):
+            first = self.skipped.iloc[0]
+            found.append(
+                f"{len(self.skipped)} of the files found cannot be read and are left out, "
+                f"the first of them {first['path']}: {first['reason']}"
+            )
+        shortcuts = self.shortcuts()
+        for split in SPLITS:
+            rows = shortcuts[shortcuts["split"] == split].to_dict("records")
+            classes = {row["label"]: row for row in rows}
+            if 0 in classes and 1 in classes:
+                found += _giveaways(split, classes[0], classes[1])
+        return found
+
+
+def scan(
+    root: Path,
+    files: pd.DataFrame,
+    *,
+    hash_files: bool,
+    decode_files: bool,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Look at every file of a table and return their manifest, in the table's order.
+
+    Parameters
+    ----------
+    files
+        A table as `file_table` makes it, its paths relative to `root`.
+    hash_files
+        Whether to read every file for its sha256.
+    decode_files
+        Whether to decode every image, which finds the corrupt ones, for its perceptual hash;
+        otherwise headers alone are read.
+    workers
+        Number of threads; None for one a core, 8 at most. The result is the same for any number.
+        (Decoding and hashing let other threads run: two threads were as fast as two processes,
+        which a notebook or a script could not start safely everywhere.)
+    progress
+        Called with the number of files done and of all files.
+    """
+    paths = files["path"].tolist()
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+
+    def look_at(chunk: list[str]) -> pd.DataFrame:
+        looks = [_look(root / path, hash_files, decode_files) for path in chunk]
+        return pd.DataFrame(looks, columns=list(_Look._fields)).astype(_LOOK_DTYPES)
+
+    looks, done = [pd.DataFrame(columns=list(_LOOK_DTYPES)).astype(_LOOK_DTYPES)], 0
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        for look in pool.map(look_at, chunks):
+            looks.append(look)
+            done += len(look)
+            if progress:
+                progress(done, len(paths))
+    table = files.reset_index(drop=True).join(pd.concat(looks, ignore_index=True))
+    readable = table["reason"].isna()
+    skipped = table.loc[~readable, ["path", "reason"]].reset_index(drop=True)
+    return Manifest(root, table.loc[readable, COLUMNS].reset_index(drop=True), skipped)
+
+
+class _Look(NamedTuple):
+    """What one file says of itself, or the reason why it says nothing."""
+
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    phash: str | None = None
+    reason: str | None = None
+
+
+_LOOK_DTYPES = SCANNED_DTYPES | {"reason": "str"}
+
+
+def _look(path: Path, hash_files: bool, decode_files: bool) -> _Look:
+    try:
+        info = probe_image(path)
+        phash = str(imagehash.phash(read_image(path))) if decode_files else None
+        sha256 = _sha256(path) if hash_files else None
+        size = path.stat().st_size
+    except ImageError as error:
+        return _Look(reason=error.reason)
+    except OSError as error:
+        return _Look(reason=error.strerror or type(error).__name__)
+    return _Look(info.width, info.height, info.format, size, sha256, phash)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process should use: those it may, 8 at most."""
+    # A container's share of the machine, where the system can tell.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def _skipped_table(files: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(list(files), columns=["path", "reason"]).astype("str")
+
+
+def _checked(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Return the rows with numbers from 0, or raise the UserError that says what is wrong."""
+    lacking = [column for column in COLUMNS if column not in rows.columns]
+    if lacking:
+        raise UserError(f"{file} is not a manifest: it lacks the column '{lacking[0]}'")
+    unknown = [column for column in rows.columns if column not in COLUMNS]
+    if unknown:
+        raise UserError(f"{file} is not a manifest: it has an unknown column '{unknown[0]}'")
+    rows = rows[COLUMNS].reset_index(drop=True)
+    try:
+        SCHEMA.validate(rows)
+    except pa.errors.SchemaError as error:
+        raise UserError(f"{file}, column '{error.schema.name}'{_complaint(error)}") from None
+    return rows
+
+
+def _complaint(error: pa.errors.SchemaError) -> str:
+    """Say which value of a column is the first bad one, and why."""
+    reasons = pa.errors.SchemaErrorReason
+    if error.reason_code is reasons.WRONG_DATATYPE:
+        return f" holds {error.failure_cases}, not {error.schema.dtype}"
+    first = error.failure_cases.iloc[0]
+    if error.reason_code is reasons.SERIES_CONTAINS_NULLS:
+        return f", row {first['index']}: the value is missing"
+    if error.reason_code is reasons.SERIES_CONTAINS_DUPLICATES:
+        return f", row {first['index']}: '{first['failure_case']}' occurs more than once"
+    return f", row {first['index']}: '{first['failure_case']}' {error.check.error}"
+
+
+def _by(rows: pd.DataFrame, columns: list[str]) -> Any:
+    """Group rows, splits in their natural order, unlabelled images as a group of their own."""
+    order = pd.CategoricalDtype(list(SPLITS), ordered=True)
+    return rows.assign(split=rows["split"].astype(order)).groupby(
+        columns, dropna=False, observed=True
+    )
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    return table.reset_index().astype({"split": "str", "label": "Int8"})
+
+
+def _giveaways(split: str, real: dict[Any, Any], synthetic: dict[Any, Any]) -> list[str]:
+    """Say which properties of the files tell the classes of a split apart."""
+    found = []
+    for name in [name for name in real if name.startswith("share_")]:
+        low, high = sorted([real[name], synthetic[name]])
+        if high - low > MOST_SHARE_DIFFERENCE or (low == 0 and high >= LEAST_LONE_SHARE):
+            found.append(
+                f"{split}: {real[name]:.0%} of real and {synthetic[name]:.0%} of synthetic images "
+                f"are {name.removeprefix('share_')}, so that a detector can learn the format "
+                "instead"
+            )
+    for name, what, unit in (
+        ("shorter_side_median", "shorter side", " px"),
+        ("bytes_per_pixel_median", "file size", " bytes per pixel"),
+    ):
+        low, high = sorted([real[name], synthetic[name]])
+        if high > low * MOST_MEDIAN_RATIO:
+            found.append(
+                f"{split}: the median {what} is {real[name]:.3g}{unit} for real and "
+                f"{synthetic[name]:.3g}{unit} for synthetic images, so that a detector can learn "
+                f"the {what} instead"
+            )
+    return found

@@ -1,0 +1,195 @@
+"""One run from its profile to its record: find it or train it, then calibrate and report it."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerfusion.data import open_data
+from layerfusion.data.duplicates import find_duplicates
+from layerfusion.data.manifest import Manifest
+from layerfusion.detector import Detector, read_trained_tensors
+from layerfusion.errors import UserError
+from layerfusion.evaluation import report_predictions
+from layerfusion.metrics import best_f1_threshold
+from layerfusion.paths import runs_root, shown
+from layerfusion.progress import Reporter
+from layerfusion.provenance import peak_memory_mib, provenance
+from layerfusion.runs import MANIFEST, RECORD, Run, RunPlace, RunRecord, run_key
+from layerfusion.settings import Profile, load_profile
+from layerfusion.training import BEST_DETECTOR, CHECKPOINT, Progress, train
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A profile's run with a seed, and the images it is about: all that its numbers depend on."""
+
+    profile: Profile
+    run: str
+    seed: int
+    manifest: Manifest
+    place: RunPlace
+
+    @classmethod
+    def open(
+        cls,
+        run: str,
+        *,
+        profile: str = "demo",
+        seed: int = 1337,
+        data_root: str | Path | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        reporter: Reporter | None = None,
+    ) -> "Experiment":
+        """Load the profile and look at every image file below the data root.
+
+        Raises
+        ------
+        UserError
+            If profile, run, setting, seed or data root are not as they should be, or the run's
+            images are missing.
+        """
+        reporter = reporter or Reporter()
+        settings = load_profile(profile, overrides)
+        settings.run(run)
+        if seed < 0:
+            raise UserError(f"seed {seed} is negative; give a whole number from 0")
+        with reporter.bar("reading images", 0) as bar:
+            manifest = open_data(
+                settings.data,
+                data_root=Path(data_root).expanduser() if data_root else None,
+                cache=runs_root() / settings.name,
+                progress=bar,
+            )
+        key = run_key(settings, run, seed, manifest.digest())
+        place = RunPlace(runs_root(), settings.name, run, seed, key)
+        experiment = cls(settings, run, seed, manifest, place)
+        experiment.check()
+        return experiment
+
+    @property
+    def training(self) -> Manifest:
+        """The images that the run trains on."""
+        sources = self.profile.run(self.run).train_sources
+        return self.manifest.select(split="train", sources=sources)
+
+    @property
+    def validation(self) -> Manifest:
+        """The images that choose checkpoint and threshold, and give the local numbers."""
+        return self.manifest.select(split="val")
+
+    def check(self) -> None:
+        """Raise a UserError if the run cannot train, or not be validated, on these images."""
+        train_rows = self.manifest.select(split="train").rows
+        for source in self.profile.run(self.run).train_sources:
+            if not (train_rows["source"] == source).any():
+                found = ", ".join(sorted(train_rows["source"].unique())) or "none"
+                raise UserError(
+                    f"the {self.run} run of profile '{self.profile.name}' trains on source "
+                    f"'{source}', which {self.manifest.root} lacks (it has {found})"
+                )
+        for what, rows in {
+            "training": self.training.rows,
+            "validation": self.validation.rows,
+        }.items():
+            if rows["label"].nunique() < 2:
+                raise UserError(
+                    f"{self.manifest.root} lacks real or synthetic {what} images; both are needed"
+                )
+
+    def warnings(self) -> list[str]:
+        """Return what should be known of the run's images before its numbers are believed."""
+        rows = pd.concat([self.training.rows, self.validation.rows], ignore_index=True)
+        return Manifest(self.manifest.root, rows, self.manifest.skipped).warnings()
+
+    def duplicates(self) -> pd.DataFrame:
+        """Return pairs of equal or nearly equal images across the splits."""
+        return find_duplicates(self.manifest.rows)
+
+    def obtain(
+        self, *, fresh: bool = False, resume: bool = True, reporter: Reporter | None = None
+    ) -> Run:
+        """Return the finished run of these settings, data and code; train it if there is none.
+
+        Parameters
+        ----------
+        fresh
+            Train anew even where a finished or interrupted run lies on this machine.
+        resume
+            Go on with an interrupted run; otherwise one is an error, so that none is lost.
+        """
+        reporter = reporter or Reporter()
+        finished = None if fresh else self.place.read()
+        if finished is not None:
+            reporter.say(f"found finished in {shown(self.place.finished)}; nothing is trained")
+            return finished
+        with self.place.lock():
+            unfinished = self.place.unfinished
+            if fresh:
+                shutil.rmtree(unfinished, ignore_errors=True)
+            elif (unfinished / CHECKPOINT).exists() and not resume:
+                raise UserError(
+                    f"an interrupted run of the same settings, data and code lies in {unfinished}; "
+                    "go on with --resume or begin anew with --fresh"
+                )
+            self._train(unfinished, reporter)
+            self.place.finish()
+            (self.place.finished / CHECKPOINT).unlink()
+        run = self.place.read()
+        assert run is not None
+        return run
+
+    def _train(self, directory: Path, reporter: Reporter) -> None:
+        profile = self.profile
+        detector = Detector.build(profile.encoder, profile.head, profile.images, seed=self.seed)
+        directory.mkdir(parents=True, exist_ok=True)
+        reporter.say(f"training in {shown(directory)}")
+        progress = train(
+            detector,
+            self.training,
+            self.validation,
+            profile,
+            seed=self.seed,
+            directory=directory,
+            reporter=reporter,
+        )
+        record = self._calibrate(detector.cpu(), directory, progress)
+        self.manifest.save(directory / MANIFEST)
+        (directory / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
+        """Choose the threshold on the best epoch's predictions, write it down, report."""
+        predictions = pd.read_parquet(directory / "predictions.parquet")
+        threshold = best_f1_threshold(predictions["label"], predictions["probability"])
+        best.restore(read_trained_tensors(directory / BEST_DETECTOR))
+        best.threshold, best.notice = threshold, self.profile.notice
+        best.save(directory / BEST_DETECTOR)
+        return RunRecord(
+            profile=self.profile.name,
+            run=self.run,
+            seed=self.seed,
+            key=self.place.key,
+            settings=self.profile.model_dump(mode="json"),
+            activation=best.activation,
+            parameters=best.parameter_counts(),
+            data={
+                "manifest_sha256": self.manifest.digest(),
+                "training_images": len(self.training.rows),
+                "validation_images": len(self.validation.rows),
+                "skipped_files": len(self.manifest.skipped),
+            },
+            threshold=threshold,
+            metrics=report_predictions(predictions, threshold).as_dict(),
+            history=progress.history,
+            best_epoch=progress.best_epoch,
+            block_weights=best.block_weights(),
+            provenance=provenance()
+            | {
+                "frozen_weights_sha256": best.frozen_sha256(),
+                "training_seconds": round(progress.seconds, 1),
+                "peak_memory_mib": peak_memory_mib(),
+            },
+        )

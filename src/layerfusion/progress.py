@@ -1,0 +1,81 @@
+"""Progress for a person: a bar in a terminal, nothing in a notebook's outputs or in a log."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class _Rate(TextColumn):
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: object) -> Text:
+        speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
+        return Text(f"{speed:.0f} images/s" if speed else "")
+
+
+class Reporter:
+    """Says what is going on, to the terminal that the program was started from.
+
+    In a Jupyter kernel everything written to stdout or stderr becomes part of the notebook, so the
+    reporter writes to the file behind them: the terminal of whoever started papermill or Jupyter.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        file = stream or _terminal()
+        # Left to itself rich would notice the kernel, and display HTML in the notebook after all.
+        self.console = Console(
+            file=file, highlight=False, force_jupyter=False, force_terminal=file.isatty()
+        )
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def bar(self, what: str, total: int, *, done: int = 0) -> "Iterator[Bar]":
+        """Show a bar with rate and remaining time while the block runs; gone when it ends."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        visible = self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=not visible) as bars:
+            yield Bar(bars, bars.add_task(what, total=total, completed=done))
+
+
+class Bar:
+    """A running bar; call it with (done, total)."""
+
+    def __init__(self, bars: Progress, task: int) -> None:
+        self._bars, self._task = bars, task
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        self._bars.update(self._task, completed=done, total=total)  # type: ignore[arg-type]
+
+
+def _terminal() -> TextIO:
+    try:
+        # ipykernel's stderr answers with the descriptor that it had before it was captured.
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    except (OSError, ValueError, AttributeError):
+        return sys.stderr  # no descriptor behind it, as under a test's capture

@@ -1,0 +1,256 @@
+"""The training loop (paper, section 3; the author's code where the paper is silent)."""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from layerfusion.checkpoint import load_checkpoint, save_checkpoint
+from layerfusion.data.loading import TrainingImages, training_batches
+from layerfusion.data.manifest import Manifest
+from layerfusion.data.sampling import draw_epoch, sampling_weights, stream_seed
+from layerfusion.detector import Detector
+from layerfusion.errors import UserError
+from layerfusion.evaluation import predict, write_predictions
+from layerfusion.metrics import ranking_metrics
+from layerfusion.progress import Reporter
+from layerfusion.settings import Profile, TrainingSettings
+
+CHECKPOINT = "checkpoint.safetensors"
+BEST_DETECTOR = "detector"
+BEST_PREDICTIONS = "predictions.parquet"
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass
+class Progress:
+    """How far a training has come; all of it is in every checkpoint."""
+
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished steps of the epoch under way
+    loss_sum: float = 0.0  # over those steps
+    total_steps: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)  # one entry a finished epoch
+    best_epoch: int = 0  # counted from 1
+    seconds: float = 0.0  # spent training, in all sessions together
+    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
+
+    def finished(self, settings: TrainingSettings) -> bool:
+        """Say whether the epochs or steps are done, or the validation AUC has stopped rising."""
+        return (
+            self.epoch >= settings.epochs
+            or (settings.max_steps is not None and self.total_steps >= settings.max_steps)
+            or self.epoch - self.best_epoch >= settings.patience
+        )
+
+
+def train(
+    detector: Detector,
+    training: Manifest,
+    validation: Manifest,
+    profile: Profile,
+    *,
+    seed: int,
+    directory: Path,
+    reporter: Reporter,
+) -> Progress:
+    """Train a detector; go on from the directory's checkpoint, if there is one.
+
+    Every random draw is a function of the seed and of where in the training it is used, so that an
+    interrupted training ends with the very numbers of an uninterrupted one on the same machine.
+    At the end `directory` holds the best epoch's detector and its predictions of the validation
+    images; "best" is by validation ROC AUC, with AP as tie-breaker.
+
+    Raises
+    ------
+    UserError
+        If one label is missing from the training images, the precision does not fit the hardware,
+        or the loss is no longer a number.
+    """
+    if training.rows["label"].nunique() < 2:
+        raise UserError("training needs real and synthetic images, and one of the two is missing")
+    images = TrainingImages(training.root, training.rows, profile.images, seed=seed)
+    weights = sampling_weights(
+        training.rows,
+        small_side=profile.training.small_side,
+        small_weight=profile.training.small_weight,
+    )
+    with deterministic():
+        loop = _Loop(detector, profile, seed, directory, reporter)
+        loop.resume()
+        while not loop.progress.finished(profile.training):
+            draws = draw_epoch(weights, seed=seed, epoch=loop.progress.epoch)
+            loop.train_epoch(images, draws)
+            loop.save()
+            loop.validate(validation)
+            loop.save()
+    return loop.progress
+
+
+class _Loop:
+    def __init__(
+        self, detector: Detector, profile: Profile, seed: int, directory: Path, reporter: Reporter
+    ) -> None:
+        self.detector, self.profile, self.settings = detector, profile, profile.training
+        self.seed, self.directory, self.reporter = seed, directory, reporter
+        self.fabric = open_fabric(self.settings.precision)
+        blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [
+            {"params": list(detector.head.parameters()), "lr": self.settings.head_learning_rate},
+            {"params": blocks, "lr": self.settings.backbone_learning_rate},
+        ]
+        optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]], weight_decay=self.settings.weight_decay
+        )
+        self.model, self.optimizer = self.fabric.setup(detector, optimizer)
+        self.progress = Progress()
+        self.pending: list[Tensor] = []  # losses still on the device: reading one waits for it
+        self.last_save = time.perf_counter()
+
+    def resume(self) -> None:
+        path = self.directory / CHECKPOINT
+        if not path.exists():
+            return
+        saved = load_checkpoint(path, self.detector, self.optimizer.optimizer)
+        self.progress = Progress(**saved)
+        self.fabric.strategy.precision.load_state_dict(self.progress.scaler)
+        self.reporter.say(f"going on after epoch {self.progress.epoch}, step {self.progress.step}")
+
+    def train_epoch(self, images: TrainingImages, draws: list[Any]) -> None:
+        progress, batch_size = self.progress, self.settings.batch_size
+        if self.settings.max_steps is not None:
+            steps_left = self.settings.max_steps - progress.total_steps + progress.step
+            draws = draws[: steps_left * batch_size]
+        self.model.train()
+        done = progress.step * batch_size
+        title = f"epoch {progress.epoch + 1} of {self.settings.epochs}"
+        with self.reporter.bar(title, len(draws), done=done) as bar:
+            for batch, labels in training_batches(
+                images, draws[done:], batch_size=batch_size, loader=self.profile.loader
+            ):
+                self.train_step(batch, labels)
+                done += len(labels)
+                bar(done, len(draws))
+                if time.perf_counter() - self.last_save >= 60 * self.settings.checkpoint_minutes:
+                    self.save()
+                elif len(self.pending) == 100:
+                    self.settle_losses()
+        self.settle_losses()
+
+    def train_step(self, batch: Tensor, labels: Tensor) -> None:
+        progress, fabric = self.progress, self.fabric
+        # Dropout draws from torch's own stream; set anew at every step it needs no saving.
+        torch.manual_seed(stream_seed(self.seed, progress.epoch, progress.step, fabric.global_rank))
+        logits = self.model(fabric.to_device(batch))
+        loss = binary_cross_entropy_with_logits(logits, fabric.to_device(labels))
+        fabric.backward(loss)
+        # Infinite gradients are how fp16's scaler finds its scale: it skips those steps itself.
+        fabric.clip_gradients(
+            self.model,
+            self.optimizer,
+            max_norm=self.settings.clip_norm,
+            error_if_nonfinite=False,
+        )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.pending.append(loss.detach())
+        progress.step += 1
+        progress.total_steps += 1
+
+    def validate(self, validation: Manifest) -> None:
+        progress, profile = self.progress, self.profile
+        with self.reporter.bar("validation", len(validation.rows)) as bar:
+            predictions = predict(
+                self.model,
+                validation,
+                profile.images,
+                profile.loader,
+                device=self.fabric.device,
+                progress=bar,
+            )
+        ranking = ranking_metrics(predictions["label"], predictions["logit"])
+        entry = {
+            "epoch": progress.epoch + 1,
+            "steps": progress.step,
+            "training_loss": progress.loss_sum / progress.step,
+            **asdict(ranking),
+            "block_weights": self.detector.block_weights(),
+        }
+        if not progress.history or _rank(entry) > _rank(progress.history[progress.best_epoch - 1]):
+            progress.best_epoch = entry["epoch"]
+            self.detector.save(self.directory / BEST_DETECTOR)
+            write_predictions(predictions, self.directory / BEST_PREDICTIONS)
+        progress.history.append(entry)
+        progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        self.reporter.say(
+            f"epoch {progress.epoch}: training loss {entry['training_loss']:.4f}, "
+            f"validation AUC {ranking.roc_auc:.4f}, AP {ranking.average_precision:.4f}"
+        )
+
+    def save(self) -> None:
+        self.settle_losses()
+        now = time.perf_counter()
+        self.progress.seconds += now - self.last_save
+        self.last_save = now
+        self.progress.scaler = self.fabric.strategy.precision.state_dict()
+        save_checkpoint(
+            self.directory / CHECKPOINT,
+            self.detector,
+            self.optimizer.optimizer,
+            asdict(self.progress),
+        )
+
+    def settle_losses(self) -> None:
+        # One by one, so that the sum does not depend on how many were pending.
+        for value in torch.stack(self.pending).tolist() if self.pending else []:
+            if not math.isfinite(value):
+                raise UserError(
+                    f"the training loss is {value} in epoch {self.progress.epoch + 1}; lower "
+                    "training.head_learning_rate or use training.precision fp32 or bf16"
+                )
+            self.progress.loss_sum += value
+        self.pending.clear()
+
+
+def _rank(entry: dict[str, Any]) -> tuple[float, float]:
+    return entry["roc_auc"], entry["average_precision"]
+
+
+def open_fabric(precision: str) -> Fabric:
+    """Return a Fabric for one device, the GPU if there is one.
+
+    Raises
+    ------
+    UserError
+        If the precision is fp16 and there is no GPU; Fabric would silently use bf16 instead.
+    """
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise UserError(
+            "training.precision fp16 needs a GPU and none is visible; set it to bf16 or fp32"
+        )
+    fabric = Fabric(devices=1, precision=PRECISIONS[precision])
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Have torch refuse operations that are not deterministic, while the block runs."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first CUDA call
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]

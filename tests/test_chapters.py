@@ -1,0 +1,215 @@
+"""Chapters: the user's literal commands, parameters, publication, and what is committed."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from layerfusion import chapters
+from layerfusion.chapter_source import read_chapter
+from layerfusion.errors import UserError
+from layerfusion.experiment import Experiment
+from layerfusion.paths import PACKAGE
+from layerfusion.settings import load_profile
+
+ROOT = PACKAGE.parents[1]
+CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))
+GOOD = {"profile": "demo", "seed": 1, "data_root": None, "fresh": False, "settings": {}}
+
+
+def papermill(*arguments, cwd=ROOT):
+    command = [Path(sys.executable).with_name("papermill"), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def outputs_text(notebook):
+    texts = []
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        texts += [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("where", ["root", "inside book", "absolute", "relative"])
+def test_papermill_runs_a_chapter_however_its_path_is_written(where, photos, tmp_path):
+    cwd, path = {
+        "root": (ROOT, "book/03_open_run.py"),
+        "inside book": (ROOT / "book", "03_open_run.py"),
+        "absolute": (tmp_path, ROOT / "book" / "03_open_run.py"),
+        "relative": (ROOT / "tests", "../book/03_open_run.py"),
+    }[where]
+    settings = "{settings: {training.epochs: 1, 'data.sources': [{kind: folder}]}}"
+    out = tmp_path / "out.ipynb"
+    given = ["-p", "seed", 7, "-p", "data_root", os.path.relpath(photos, cwd), "-y", settings]
+    done = papermill(path, out, *given, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    text = outputs_text(nbformat.read(out, as_version=4))
+    for name in ("F1", "AUC", "threshold", "record"):
+        assert name in text
+    assert "open-seed7-" in text
+    assert "images/s" not in text and "training in" not in text
+    assert "training in" in done.stderr  # the terminal is told what the page is not
+
+
+def test_an_unknown_parameter_is_an_error_that_names_the_known_ones(tmp_path):
+    out = tmp_path / "out.ipynb"
+    done = papermill("book/02_constrained_run.py", out, "-p", "sede", 7)
+    assert done.returncode != 0
+    assert "there is no parameter 'sede'" in done.stderr and "data_root" in done.stderr
+    cell = next(c for c in nbformat.read(out, as_version=4).cells if "open_chapter" in c.source)
+    (error,) = [o for o in cell.outputs if o.output_type == "error"]
+    assert len(error.traceback) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": "1337"}, "'seed' is '1337'; it must be of type int"),
+        ({"seed": True}, "'seed' is True"),
+        ({"fresh": "yes"}, "must be of type bool"),
+        ({"data_root": 3}, "must be of type str or None"),
+        ({"settings": {"training.epoch": 1}}, "no such setting"),
+    ],
+)
+def test_a_parameter_of_the_wrong_type_is_named(change, words):
+    with pytest.raises(UserError) as caught:
+        chapters.open_chapter("open", GOOD | change)
+    assert words in str(caught.value)
+
+
+def test_what_a_kernel_adds_to_the_namespace_is_no_parameter(photos):
+    kernel = {"In": [""], "Out": {}, "_": "", "__name__": "__main__", "get_ipython": print}
+    settings = {"data.sources": [{"kind": "folder"}]}
+    given = GOOD | {"data_root": str(photos), "settings": settings}
+    assert chapters.open_chapter("open", given | kernel).seed == 1
+
+
+def test_cell_ids_depend_on_the_chapter_alone():
+    first, second = (read_chapter(CHAPTERS[0]) for _ in range(2))
+    assert [cell.id for cell in first.cells] == [cell.id for cell in second.cells]
+    assert first.cells[0].id == f"{CHAPTERS[0].stem.replace('_', '-')}-000"
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_tells_and_the_package_computes(path):
+    tree = ast.parse(path.read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert all(node.end_lineno - node.lineno < 10 for node in functions)
+    cells = read_chapter(path).cells
+    tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    names = [node.targets[0].id for node in ast.parse(tagged[0].source).body]
+    assert names == list(chapters.PARAMETERS)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_the_committed_notebook_is_its_chapter_executed_to_the_end(path):
+    recorded = nbformat.read(chapters.reference_folder("demo") / f"{path.stem}.ipynb", as_version=4)
+    nbformat.validate(recorded)
+    source = read_chapter(path)
+    assert [c.source for c in recorded.cells] == [c.source for c in source.cells]
+    assert [c.id for c in recorded.cells] == [c.id for c in source.cells]
+    code = [cell for cell in recorded.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert str(ROOT) not in json.dumps(recorded)
+
+
+@pytest.mark.parametrize("run", ["constrained", "open"])
+def test_the_committed_record_is_of_the_current_profile(run):
+    path = chapters.reference_folder("demo") / f"{run}-seed1337.json"
+    record = chapters.read_record(path)
+    assert record.settings == load_profile("demo").model_dump(mode="json")
+
+
+@pytest.fixture
+def small_book(tmp_path, monkeypatch):
+    """A project of its own with one quick chapter, whose text each test may replace."""
+    root = tmp_path / "project"
+    (root / "book").mkdir(parents=True)
+    shutil.copy(ROOT / "_config.yml", root / "book")
+    (root / "book" / "_toc.yml").write_text("format: jb-book\nroot: 00_small\n")
+    chapter = root / "book" / "00_small.py"
+    header = CHAPTERS[0].read_text().split("# %%")[0]
+
+    def write(code):
+        parameters = '# %% tags=["parameters"]\nprofile = "demo"\nseed = 1337\n'
+        chapter.write_text(f"{header}# %% [markdown]\n# # Small\n\n{parameters}\n# %%\n{code}\n")
+
+    write("print(seed)")
+    monkeypatch.setattr(chapters, "project_root", lambda: root)
+    return root, write
+
+
+def test_a_chapter_that_fails_replaces_nothing(small_book):
+    root, write = small_book
+    (good,) = chapters.run_chapters([], parameters={}, publish=True)
+    published = root / "runs" / "reference" / "demo" / "00_small.ipynb"
+    before = good.read_bytes(), published.read_bytes()
+    write("raise ValueError('broken')")
+    with pytest.raises(UserError, match="chapter 00_small failed: broken"):
+        chapters.run_chapters([], parameters={}, publish=True)
+    assert (good.read_bytes(), published.read_bytes()) == before
+
+
+def test_running_without_publishing_leaves_the_committed_ones_alone(small_book):
+    root, write = small_book
+    chapters.run_chapters([], parameters={}, publish=True)
+    published = root / "runs" / "reference" / "demo" / "00_small.ipynb"
+    before = published.read_bytes()
+    write("print(seed + 1)")
+    (path,) = chapters.run_chapters(["00"], parameters={"seed": 5})
+    assert published.read_bytes() == before
+    assert outputs_text(nbformat.read(path, as_version=4)).strip() == "6"
+
+
+def test_executing_twice_gives_the_same_file(small_book):
+    (first,) = chapters.run_chapters(["00_small.py"], parameters={})
+    content = first.read_bytes()
+    chapters.run_chapters(["book/00_small.py"], parameters={})
+    assert first.read_bytes() == content
+
+
+def test_a_book_is_built_from_executed_chapters(small_book):
+    notebooks = chapters.run_chapters([], parameters={})
+    page = chapters.build_book("demo", notebooks)
+    assert page.is_file() and "1337" in page.with_name("00_small.html").read_text()
+
+
+@pytest.fixture
+def finished(photos, tiny_settings):
+    return Experiment.open(
+        "open", profile="demo", data_root=photos, overrides=tiny_settings
+    ).obtain()
+
+
+def test_a_run_is_compared_with_the_committed_record(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(chapters, "project_root", lambda: tmp_path)
+    assert "nothing to compare with" in chapters.compare_with_reference(finished)
+    reference = tmp_path / "runs" / "reference" / "demo" / "open-seed1337.json"
+    reference.parent.mkdir(parents=True)
+    shutil.copy(finished.directory / "record.json", reference)
+    assert "agree" in chapters.compare_with_reference(finished)
+
+    record = json.loads(reference.read_text())
+    record["metrics"]["ranking"]["roc_auc"] -= 0.05
+    reference.write_text(json.dumps(record))
+    with pytest.raises(UserError, match="ROC AUC is"):
+        chapters.compare_with_reference(finished)
+
+    record["settings"]["training"]["epochs"] = 99
+    reference.write_text(json.dumps(record))
+    assert "nothing to compare with" in chapters.compare_with_reference(finished)
+
+
+def test_a_run_that_is_published_becomes_the_reference(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv(chapters.PUBLISHING, str(tmp_path))
+    assert "agree" in chapters.compare_with_reference(finished)
+    assert (tmp_path / "open-seed1337.json").is_file()

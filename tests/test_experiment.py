@@ -1,0 +1,191 @@
+"""A run from profile to record: found, trained, resumed, and never mistaken."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from layerfusion import training
+from layerfusion.errors import UserError
+from layerfusion.experiment import Experiment
+from layerfusion.metrics import best_f1_threshold
+from layerfusion.paths import runs_root
+from layerfusion.runs import read_record
+
+
+def open_experiment(photos, settings, run="open", **arguments):
+    arguments = {"profile": "demo", "data_root": photos, "overrides": settings} | arguments
+    return Experiment.open(run, **arguments)
+
+
+@pytest.fixture
+def finished(photos, tiny_settings):
+    return open_experiment(photos, tiny_settings).obtain()
+
+
+def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
+    assert finished.directory.parent == runs_root() / "demo"
+    assert sorted(path.name for path in finished.directory.iterdir()) == [
+        "detector",
+        "manifest.parquet",
+        "predictions.parquet",
+        "record.json",
+    ]
+    record, predictions = finished.record, finished.predictions()
+    assert (record.run, record.seed, record.activation) == ("open", 1337, "quick_gelu")
+    assert record.data["training_images"] == 56
+    assert len(predictions) == record.data["validation_images"] == 24
+    assert predictions["logit"].dtype == predictions["probability"].dtype == "float64"
+    assert predictions["image_id"].is_unique
+    expected = best_f1_threshold(predictions["label"], predictions["probability"])
+    assert record.threshold == expected == finished.detector().threshold
+    assert record.metrics["calibrated"] == record.metrics["oracle"]
+    assert {"git_commit", "libraries", "processor", "training_seconds", "peak_memory_mib"} <= set(
+        record.provenance
+    )
+    assert "demo detector" in finished.detector().notice
+
+
+def test_the_constrained_run_trains_on_its_own_source(photos, tiny_settings):
+    run = open_experiment(photos, tiny_settings, "constrained").obtain()
+    assert run.record.data["training_images"] == 32
+
+
+def test_a_finished_run_is_found_and_not_trained_again(
+    photos, tiny_settings, finished, monkeypatch
+):
+    monkeypatch.setattr("layerfusion.experiment.train", pytest.fail)
+    again = open_experiment(photos, tiny_settings).obtain()
+    assert again == finished
+    more_workers = tiny_settings | {"loader.workers": 1}
+    assert open_experiment(photos, more_workers).obtain() == finished
+
+
+@pytest.mark.parametrize("change", ["seed", "setting", "data", "code", "record only"])
+def test_anything_that_changes_numbers_asks_for_another_run(
+    photos, tiny_settings, finished, monkeypatch, tmp_path, change
+):
+    arguments, settings = {}, tiny_settings
+    if change == "seed":
+        arguments = {"seed": 7}
+    elif change == "setting":
+        settings = settings | {"training.head_learning_rate": 1e-4}
+    elif change == "data":
+        arguments = {"data_root": copy_without_one_image(photos, tmp_path / "other")}
+    elif change == "code":
+        monkeypatch.setattr("layerfusion.runs.code_sha256", lambda: "0" * 64)
+    else:
+        (finished.directory / "detector" / "trained.safetensors").unlink()
+    assert open_experiment(photos, settings, **arguments).place.read() is None
+
+
+def copy_without_one_image(photos, folder):
+    for path in sorted(photos.rglob("*.*"))[1:]:
+        target = folder / path.relative_to(photos)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return folder
+
+
+def test_fresh_trains_anew_and_gives_the_same_numbers(photos, tiny_settings, finished):
+    first = finished.directory.stat().st_ino
+    again = open_experiment(photos, tiny_settings).obtain(fresh=True)
+    assert again.directory == finished.directory and again.directory.stat().st_ino != first
+    assert again.record.metrics == finished.record.metrics
+    assert again.record.history == finished.record.history
+    pd.testing.assert_frame_equal(again.predictions(), finished.predictions())
+
+
+def interrupt(photos, settings, monkeypatch):
+    """Leave a run behind that stopped after its first epoch."""
+    experiment = open_experiment(photos, settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Progress, "finished", lambda self, _: _stop_after_one_epoch(self))
+        with pytest.raises(KeyboardInterrupt):
+            experiment.obtain()
+    return experiment
+
+
+def _stop_after_one_epoch(progress):
+    if progress.epoch == 1:
+        raise KeyboardInterrupt
+    return False
+
+
+def test_an_unfinished_run_is_not_a_run(photos, tiny_settings, monkeypatch):
+    experiment = interrupt(photos, tiny_settings, monkeypatch)
+    assert experiment.place.read() is None
+    assert experiment.place.unfinished.name.endswith(".unfinished")
+    assert not experiment.place.finished.exists()
+
+
+def test_an_unfinished_run_is_resumed_with_the_same_numbers(photos, tiny_settings, monkeypatch):
+    resumed = interrupt(photos, tiny_settings, monkeypatch).obtain()
+    whole = open_experiment(photos, tiny_settings).obtain(fresh=True)
+    assert resumed.record.history == whole.record.history
+    assert resumed.record.metrics == whole.record.metrics
+
+
+def test_an_unfinished_run_is_not_thrown_away_unasked(photos, tiny_settings, monkeypatch):
+    experiment = interrupt(photos, tiny_settings, monkeypatch)
+    with pytest.raises(UserError, match="--resume"):
+        experiment.obtain(resume=False)
+    assert experiment.place.unfinished.exists()
+
+
+def test_a_failed_training_leaves_the_former_run_alone(
+    photos, tiny_settings, finished, monkeypatch
+):
+    def fail(*arguments, **named):
+        raise UserError("no")
+
+    monkeypatch.setattr("layerfusion.experiment.train", fail)
+    experiment = open_experiment(photos, tiny_settings)
+    with pytest.raises(UserError):
+        experiment.obtain(fresh=True)
+    assert experiment.place.read() == finished
+
+
+def test_two_processes_do_not_train_the_same_run(photos, tiny_settings):
+    experiment = open_experiment(photos, tiny_settings)
+    with experiment.place.lock(), pytest.raises(UserError, match="another process"):
+        experiment.obtain()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"run": "closed"}, "constrained, open"),
+        ({"profile": "paper"}, "trains on source 'coco'"),
+        ({"seed": -1}, "negative"),
+        ({"data_root": None}, "--data-root"),
+        ({"data_root": "no/such/folder"}, "no/such/folder"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_a_sentence(photos, tiny_settings, arguments, words):
+    with pytest.raises(UserError) as caught:
+        open_experiment(photos, tiny_settings, **arguments)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_validation_images_are_needed(photos, tiny_settings, tmp_path):
+    for path in sorted((photos / "train").rglob("*.png")):
+        target = tmp_path / "bare" / path.relative_to(photos)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="validation images"):
+        open_experiment(tmp_path / "bare", tiny_settings)
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"run": "open"}'])
+def test_a_damaged_record_is_named(tmp_path, text):
+    path = tmp_path / "record.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=r"record\.json|record at"):
+        read_record(path)
+
+
+def test_records_are_plain_json(finished):
+    values = json.loads((finished.directory / "record.json").read_text())
+    assert values["metrics"]["ranking"]["roc_auc"] == finished.record.metrics["ranking"]["roc_auc"]

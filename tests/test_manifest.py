@@ -1,0 +1,339 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from layerfusion.data.manifest import COLUMNS, Manifest, file_table, scan
+from layerfusion.errors import UserError
+
+NOTHING_SKIPPED = pd.DataFrame({"path": [], "reason": []}, dtype="str")
+
+
+def picture(path: Path, size: tuple[int, int] = (24, 16), seed: int = 0, **options: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, size=(size[1], size[0], 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(path, **options)
+
+
+def make_rows(*rows: dict[str, object]) -> pd.DataFrame:
+    """Rows of a manifest, each with what it does not say filled in."""
+    usual = {
+        "label": 0,
+        "split": "train",
+        "source": "coco",
+        "generator": None,
+        "platform": None,
+        "width": 640,
+        "height": 480,
+        "format": "JPEG",
+        "bytes": 1000,
+        "sha256": None,
+        "phash": None,
+    }
+    named = [{"path": f"{number:04d}.jpg"} | usual | row for number, row in enumerate(rows)]
+    numbers = {"label": "Int8", "width": "Int32", "height": "Int32", "bytes": "Int64"}
+    return pd.DataFrame(named, columns=COLUMNS).astype(
+        {column: numbers.get(column, "str") for column in COLUMNS}
+    )
+
+
+def make_manifest(*rows: dict[str, object]) -> Manifest:
+    return Manifest(Path("images"), make_rows(*rows), NOTHING_SKIPPED)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    picture(tmp_path / "a.jpg", seed=1)
+    picture(tmp_path / "b.PNG", size=(30, 10), seed=2)
+    truncated = tmp_path / "truncated.jpg"
+    picture(truncated, size=(200, 200), seed=3)
+    truncated.write_bytes(truncated.read_bytes()[:2000])
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("no image at all")
+    return tmp_path
+
+
+def all_of(root: Path, *, label: int | None = 0, split: str = "train") -> pd.DataFrame:
+    return file_table((path.name, label, split, "s", None, None) for path in root.iterdir())
+
+
+def test_scan_says_what_files_are_and_skips_bad_ones(tree: Path) -> None:
+    files = pd.concat([all_of(tree), file_table([("gone.jpg", 1, "val", "s", None, None)])])
+    manifest = scan(tree, files, hash_files=True, decode_files=True)
+
+    assert manifest.rows["path"].tolist() == ["a.jpg", "b.PNG"]
+    assert manifest.rows["width"].tolist() == [24, 30]
+    assert manifest.rows["height"].tolist() == [16, 10]
+    assert manifest.rows["format"].tolist() == ["JPEG", "PNG"]
+    content = (tree / "a.jpg").read_bytes()
+    assert manifest.rows["bytes"][0] == len(content)
+    assert manifest.rows["sha256"][0] == hashlib.sha256(content).hexdigest()
+    assert manifest.rows["phash"].str.fullmatch("[0-9a-f]{16}").all()
+    skipped = dict(zip(manifest.skipped["path"], manifest.skipped["reason"], strict=True))
+    assert skipped.keys() == {"truncated.jpg", "empty.jpg", "text.jpg", "gone.jpg"}
+    assert all(skipped.values())
+
+
+def test_scan_of_headers_alone_misses_what_only_decoding_finds(tree: Path) -> None:
+    manifest = scan(tree, all_of(tree), hash_files=False, decode_files=False)
+
+    assert "truncated.jpg" in set(manifest.rows["path"])
+    assert manifest.rows["sha256"].isna().all()
+    assert manifest.rows["phash"].isna().all()
+
+
+def test_scan_measures_the_upright_image(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    picture(tmp_path / "turned.jpg", size=(40, 20), exif=exif)
+    rows = scan(tmp_path, all_of(tmp_path), hash_files=False, decode_files=True).rows
+
+    assert (rows["width"][0], rows["height"][0]) == (20, 40)
+
+
+def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(tmp_path: Path) -> None:
+    for number in range(150):
+        picture(tmp_path / f"{number}.png", size=(8, 8), seed=number)
+    (tmp_path / "77.png").write_bytes(b"")
+    calls: list[tuple[int, int]] = []
+    one, four = (
+        scan(
+            tmp_path,
+            all_of(tmp_path),
+            hash_files=True,
+            decode_files=True,
+            workers=workers,
+            progress=lambda done, total: calls.append((done, total)),
+        )
+        for workers in (1, 4)
+    )
+    pd.testing.assert_frame_equal(one.rows, four.rows)
+    pd.testing.assert_frame_equal(one.skipped, four.skipped)
+    assert len(one.rows) == 149
+    assert calls[-1] == (150, 150)
+    assert calls == sorted(calls[: len(calls) // 2]) * 2
+
+
+def test_scan_of_no_files_gives_an_empty_manifest(tmp_path: Path) -> None:
+    manifest = scan(tmp_path, file_table([]), hash_files=True, decode_files=True)
+
+    manifest.save(tmp_path / "manifest.parquet")
+    assert len(Manifest.load(tmp_path / "manifest.parquet", tmp_path).rows) == 0
+    assert manifest.warnings() == []
+    assert len(manifest.summary()) == 0
+
+
+def test_save_and_load_keep_everything(tree: Path) -> None:
+    manifest = scan(tree, all_of(tree, label=None, split="test"), hash_files=1, decode_files=1)
+    manifest.save(tree / "runs" / "manifest.parquet")
+    loaded = Manifest.load(tree / "runs" / "manifest.parquet", Path("elsewhere"))
+
+    pd.testing.assert_frame_equal(loaded.rows, manifest.rows)
+    pd.testing.assert_frame_equal(loaded.skipped, manifest.skipped)
+    assert loaded.root == Path("elsewhere")
+    assert loaded.digest() == manifest.digest()
+    assert [path.name for path in (tree / "runs").iterdir()] == ["manifest.parquet"]
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "path": TEXT.filter(lambda text: not set(text) & set("/\\:.")),
+            "label": st.sampled_from([0, 1, None]),
+            "split": st.sampled_from(["train", "val", "test"]),
+            "source": TEXT,
+            "generator": st.none() | TEXT,
+            "width": st.integers(1, 2**31 - 1),
+            "bytes": st.integers(1, 2**60),
+            "phash": st.none() | st.from_regex(r"\A[0-9a-f]{16}\Z"),
+        }
+    ),
+    unique_by=lambda row: row["path"],
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(rows=ROWS, order=st.randoms(use_true_random=False))
+def test_round_trip_and_digest_of_any_rows(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], order: object
+) -> None:
+    manifest = make_manifest(*rows)
+    file = tmp_path_factory.mktemp("manifest") / "manifest.parquet"
+    manifest.save(file)
+    pd.testing.assert_frame_equal(Manifest.load(file, manifest.root).rows, manifest.rows)
+
+    order.shuffle(rows)  # type: ignore[attr-defined]
+    shuffled = Manifest(Path("other"), make_rows(*rows), NOTHING_SKIPPED)
+    assert shuffled.digest() == manifest.digest()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("path", "b.jpg"),
+        ("label", 1),
+        ("label", None),
+        ("split", "val"),
+        ("source", "x"),
+        ("generator", ""),
+        ("platform", "X"),
+        ("width", 1),
+        ("height", 1),
+        ("format", "PNG"),
+        ("bytes", 1),
+        ("sha256", "0" * 64),
+        ("phash", "0" * 16),
+    ],
+)
+def test_digest_depends_on_every_column(column: str, value: object) -> None:
+    assert make_manifest({column: value}).digest() != make_manifest({}).digest()
+
+
+def test_digest_does_not_change_with_the_version_of_a_library() -> None:
+    text = '[["0000.jpg",0,"train","coco",null,null,640,480,"JPEG",1000,null,null]]'
+    assert make_manifest({}).digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([{}, {"label": 7}], "column 'label', row 1: '7' is neither 0 nor 1"),
+        ([{}, {"split": "dev"}], "column 'split', row 1: 'dev' is not train, val or test"),
+        ([{"path": "/etc/a.jpg"}], "column 'path', row 0: '/etc/a.jpg' leaves the root"),
+        ([{"path": "a/../../b.jpg"}], "row 0: 'a/../../b.jpg' leaves the root"),
+        ([{"path": r"C:\a.jpg"}], "leaves the root"),
+        ([{"path": ""}], "column 'path', row 0: '' is empty"),
+        ([{"path": "a"}, {"path": "a"}], "column 'path', row 0: 'a' occurs more than once"),
+        ([{}, {"source": None}], "column 'source', row 1: the value is missing"),
+        ([{}, {"path": None}], "column 'path', row 1: the value is missing"),
+        ([{"width": 0}], "column 'width', row 0: '0' is not positive"),
+        ([{"sha256": "abc"}], "column 'sha256', row 0: 'abc' is no sha256"),
+        ([{"phash": "G" * 16}], "column 'phash', row 0: 'GGGGGGGGGGGGGGGG' is no 64-bit hash"),
+    ],
+)
+def test_bad_rows_are_neither_saved_nor_loaded(
+    tmp_path: Path, rows: list[dict[str, object]], complaint: str
+) -> None:
+    file = tmp_path / "manifest.parquet"
+    with pytest.raises(UserError) as saving:
+        make_manifest(*rows).save(file)
+    assert not any(tmp_path.iterdir())
+    make_rows(*rows).to_parquet(file)
+    with pytest.raises(UserError) as loading:
+        Manifest.load(file, tmp_path)
+
+    assert str(saving.value) == str(loading.value)
+    assert str(saving.value).startswith(str(file))
+    assert str(saving.value).endswith(complaint)
+
+
+def test_paths_with_dots_in_names_stay_below_the_root(tmp_path: Path) -> None:
+    make_manifest({"path": "a..b/..c.jpg"}, {"path": "d/e...jpg"}).save(tmp_path / "m.parquet")
+
+
+def test_load_refuses_what_is_no_manifest(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.parquet"
+    with pytest.raises(UserError, match="there is no manifest at"):
+        Manifest.load(file, tmp_path)
+    file.write_text("path,label")
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
+        Manifest.load(file, tmp_path)
+    make_rows({}).drop(columns="format").to_parquet(file)
+    with pytest.raises(UserError, match="lacks the column 'format'"):
+        Manifest.load(file, tmp_path)
+    make_rows({}).assign(style="photo").to_parquet(file)
+    with pytest.raises(UserError, match="unknown column 'style'"):
+        Manifest.load(file, tmp_path)
+    make_rows({}).astype({"bytes": "float"}).to_parquet(file)
+    with pytest.raises(UserError, match="column 'bytes' holds float64, not Int64"):
+        Manifest.load(file, tmp_path)
+
+
+def test_select_by_split_and_source() -> None:
+    manifest = make_manifest(
+        {"path": "a", "split": "train", "source": "coco"},
+        {"path": "b", "split": "train", "source": "corvi"},
+        {"path": "c", "split": "val", "source": "coco"},
+    )
+    assert manifest.select(split="train").rows["path"].tolist() == ["a", "b"]
+    assert manifest.select(sources=["coco"]).rows["path"].tolist() == ["a", "c"]
+    chosen = manifest.select(split="val", sources=["coco", "corvi"])
+    assert chosen.rows["path"].tolist() == ["c"]
+    assert chosen.rows.index.tolist() == [0]
+    assert len(manifest.select().rows) == 3
+    assert len(manifest.select(sources=[]).rows) == 0
+
+
+def test_summary_counts_by_split_source_and_label() -> None:
+    manifest = make_manifest(
+        {"split": "test", "label": None},
+        {"split": "train", "label": 1},
+        {"split": "train", "label": 1},
+        {"split": "train", "label": 0},
+    )
+    assert manifest.summary().to_dict("list") == {
+        "split": ["train", "train", "test"],
+        "source": ["coco"] * 3,
+        "label": [0, 1, None],
+        "images": [1, 2, 1],
+    }
+
+
+def test_shortcuts_per_split_and_label() -> None:
+    manifest = make_manifest(
+        {"label": 0, "width": 100, "height": 200, "bytes": 20_000},
+        {"label": 0, "width": 300, "height": 100, "bytes": 60_000, "format": "PNG"},
+        {"label": 1, "width": 500, "height": 400, "bytes": 20_000},
+    )
+    real, synthetic = manifest.shortcuts().to_dict("records")
+    assert (real["images"], synthetic["images"]) == (2, 1)
+    assert (real["share_JPEG"], real["share_PNG"]) == (0.5, 0.5)
+    assert (synthetic["share_JPEG"], synthetic["share_PNG"]) == (1, 0)
+    assert (real["shorter_side_q25"], synthetic["shorter_side_median"]) == (100, 400)
+    assert real["bytes_per_pixel_median"] == pytest.approx(1.5)
+    assert synthetic["bytes_per_pixel_q75"] == pytest.approx(0.1)
+
+
+def test_classes_of_equal_files_raise_no_warning() -> None:
+    assert (
+        make_manifest({"label": 0}, {"label": 1}, {"label": None, "split": "test"}).warnings() == []
+    )
+
+
+def test_warnings_name_format_size_and_bytes() -> None:
+    manifest = make_manifest(
+        {"label": 0, "bytes": 100_000},
+        {"label": 1, "bytes": 100_000, "format": "PNG", "width": 256, "height": 256},
+    )
+    warnings = manifest.warnings()
+    assert any("train: 0% of real and 100% of synthetic images are PNG" in w for w in warnings)
+    assert any("median shorter side is 480 px for real and 256 px for syn" in w for w in warnings)
+    assert any("0.326 bytes per pixel for real and 1.53" in w for w in warnings)
+
+
+def test_warnings_are_about_shares_not_about_single_files() -> None:
+    real = [{"label": 0}] * 299
+    synthetic = [{"label": 1}] * 300
+    assert make_manifest(*real, {"label": 0, "format": "WEBP"}, *synthetic).warnings() == []
+    lone = [{"label": 0, "format": "WEBP"}] * 4
+    (warning,) = make_manifest(*real, *lone, *synthetic).warnings()
+    assert "1% of real and 0% of synthetic images are WEBP" in warning
+
+
+def test_a_split_with_one_class_cannot_be_compared() -> None:
+    manifest = make_manifest({"label": 0}, {"label": 1, "split": "val", "format": "PNG"})
+    assert manifest.warnings() == []
+
+
+def test_warnings_begin_with_what_was_left_out(tree: Path) -> None:
+    manifest = scan(tree, all_of(tree), hash_files=False, decode_files=True)
+    (warning,) = manifest.warnings()
+    assert warning.startswith("3 of the files found cannot be read and are left out")
+    assert "empty.jpg" in warning

@@ -1,0 +1,184 @@
+"""The project's own files agree: pins, environment, links, and the commands in the README."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# Folders of somebody's machine, and hosts of package registries: in none of the project's files.
+# Written as alternatives, which do not match their own source.
+ABSOLUTE = r"(?<![\w.~$})])"
+MACHINE_PATH = re.compile(ABSOLUTE + r"/(?:home|Users|root|work|private|tmp|opt)/\w")
+REGISTRY = re.compile(
+    r"(?:py)pi\.org|(?:python)hosted\.org|(?:download\.)pytorch\.org|(?:ana)conda\.(?:org|com)"
+    r"|(?:registry\.)npmjs|\w+://\S+/(?:simple)\b"
+)
+
+
+def pins() -> dict[str, set[Version]]:
+    """Versions in requirements.lock by package; one may be pinned twice, for two Pythons."""
+    found: dict[str, set[Version]] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        requirement = Requirement(line)
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", line
+        found.setdefault(canonicalize_name(requirement.name), set()).add(Version(pin.version))
+    return found
+
+
+def required() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"]
+    lines = [*PROJECT["dependencies"], *(line for extra in extras.values() for line in extra)]
+    requirements = [Requirement(line) for line in lines]
+    return [requirement for requirement in requirements if requirement.name != PROJECT["name"]]
+
+
+def readme_commands(program: str) -> list[str]:
+    """What the README says after a program's name: in lines of code blocks and in code spans."""
+    text = (ROOT / "README.md").read_text()
+    code = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    pieces = "\n".join([*code, *re.findall(r"`([^`]+)`", prose)])
+    return re.findall(rf"^{program} (.*)", pieces.replace(" && ", "\n"), flags=re.MULTILINE)
+
+
+def project_files() -> list[Path]:
+    """Every file that is in the repository or would enter it; links are seen by what they name."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    paths = [ROOT / name for name in listed.split("\0") if name]
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
+
+
+@pytest.mark.parametrize("requirement", required(), ids=lambda requirement: requirement.name)
+def test_lock_satisfies_pyproject(requirement: Requirement) -> None:
+    versions = pins().get(canonicalize_name(requirement.name), set())
+    assert versions, f"{requirement.name} is not in requirements.lock; run make lock"
+    assert all(requirement.specifier.contains(version) for version in versions)
+
+
+def test_lock_names_no_address() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"://|^\s*-|@", text, flags=re.MULTILINE)
+
+
+def test_lock_has_what_must_come_together() -> None:
+    locked = pins()
+    assert {"torch", "torchvision"} <= locked.keys()
+    # 2.x does not read _config.yml and _toc.yml.
+    assert max(locked["jupyter-book"]) < Version("2")
+
+
+def test_environment_is_the_lock() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *from_conda, from_pip = environment["dependencies"]
+    python, pip = (Requirement(line.replace("=", "==")) for line in from_conda)
+    assert (python.name, pip.name) == ("python", "pip")
+    supported = SpecifierSet(PROJECT["requires-python"])
+    assert all(supported.contains(pin.version) for pin in python.specifier)
+    # No version is named here, so there is none that could differ from the lock's.
+    assert from_pip == {"pip": ["-r requirements.lock", "-e ."]}
+
+
+def test_precommit_runs_the_locked_ruff() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    (revision,) = (repo["rev"] for repo in config["repos"] if "ruff" in repo["repo"])
+    assert Version(revision) in pins()["ruff"]
+
+
+@pytest.mark.parametrize(
+    "name", ["book", "src", "runs", "_config.yml", "_toc.yml", "tests", "environment.yml"]
+)
+def test_top_level(name: str) -> None:
+    assert (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("name", ["_config.yml", "_toc.yml"])
+def test_book_links_to_its_configuration(name: str) -> None:
+    link = ROOT / "book" / name
+    assert link.is_symlink()
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == ROOT / name
+
+
+def test_pages_are_links_to_recorded_chapters() -> None:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    assert (ROOT / "book" / f"{toc['root']}.md").is_file()
+    for chapter in (entry["file"] for entry in toc["chapters"]):
+        link = ROOT / "book" / f"{chapter}.ipynb"
+        assert link.readlink() == Path(f"../runs/reference/demo/{chapter}.ipynb")
+
+
+def test_readme_names_existing_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    named = {command.split()[0] for command in readme_commands("make")}
+    assert {"book", "test", "env"} <= named <= targets
+
+
+def test_readme_names_existing_options() -> None:
+    typer = pytest.importorskip("typer")
+    from layerfusion.cli import app
+
+    commands = readme_commands("layerfusion")
+    assert commands
+    for line in commands:
+        words, command = line.split(), typer.main.get_command(app)
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert not hasattr(command, "commands"), f"there is no command: layerfusion {line}"
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", line)) <= options, line
+
+
+def test_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert [reference["year"] for reference in citation["references"]] == [2026]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        MACHINE_PATH,
+        # This checkout's own place, unless it is as short as `/src`, which may mean anything.
+        re.compile(ABSOLUTE + re.escape(f"{ROOT}/") if len(ROOT.parts) > 2 else r"(?!)"),
+        REGISTRY,
+    ],
+    ids=["machine", "checkout", "registry"],
+)
+def test_no_file_names_a_machine_or_a_registry(pattern: re.Pattern[str]) -> None:
+    found = []
+    for path in project_files():
+        data = path.read_bytes()
+        if b"\0" in data:  # not text
+            continue
+        for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
+            if pattern.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}")
+    assert not found, "\n".join(found)
+
+
+def test_the_patterns_find_what_they_are_for() -> None:
+    somewhere = "/".join(["", "home", "ada", "checkout"])
+    assert MACHINE_PATH.search(f'File "{somewhere}"')
+    assert MACHINE_PATH.search(f"file://{somewhere}")
+    assert not MACHINE_PATH.search("runs/work/out and https://example.org/home/page")
+    assert REGISTRY.search("https://" + ".".join(["files", "pythonhosted", "org"]))
+    assert REGISTRY.search("https://mirror.example/" + "simple/")
+    assert not REGISTRY.search("a simple sentence about anaconda")
