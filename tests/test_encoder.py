@@ -25,7 +25,7 @@ def reference_class_tokens(tower, images):
 def test_class_tokens_equal_open_clips(activation, trained_blocks):
     tower = tower_of("demo-tiny", activation=activation)
     images = torch.randn(3, 3, 48, 48)
-    h = ClassTokenEncoder(tower, trained_blocks=trained_blocks)(images)
+    h = ClassTokenEncoder(tower, trained_blocks=trained_blocks).eval()(images)
     assert h.shape == (3, 12, 96) and h.dtype == torch.float32
     torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
 
@@ -34,7 +34,7 @@ def test_class_tokens_equal_open_clips_at_full_size():
     tower = tower_of("ViT-L-14", activation="quick_gelu")
     images = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
-        h = ClassTokenEncoder(tower)(images)
+        h = ClassTokenEncoder(tower).eval()(images)
     assert h.shape == (1, 24, 1024)
     torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
 

@@ -180,8 +180,8 @@ def build_book(profile: str, notebooks: list[Path]) -> Path:
     shutil.copytree(project_root() / "book", stage, ignore=ignore, dirs_exist_ok=True)
     for notebook in notebooks:
         shutil.copyfile(notebook, stage / notebook.name)
-    command = [sys.executable, "-m", "jupyter_book", "build", str(stage), "-W", "--keep-going"]
-    if subprocess.run(command, check=False).returncode != 0:
+    program = Path(sys.executable).with_name("jupyter-book")
+    if subprocess.run([program, "build", stage, "-W", "--keep-going"], check=False).returncode:
         raise UserError(f"jupyter-book could not build {stage}; its messages are above")
     return stage / "_build" / "html" / "index.html"
 

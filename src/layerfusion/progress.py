@@ -74,8 +74,12 @@ class Bar:
 
 
 def _terminal() -> TextIO:
-    try:
-        # ipykernel's stderr answers with the descriptor that it had before it was captured.
-        return os.fdopen(os.dup(sys.stderr.fileno()), "w")
-    except (OSError, ValueError, AttributeError):
-        return sys.stderr  # no descriptor behind it, as under a test's capture
+    # ipykernel's stderr answers with the descriptor that it had before it was captured, or not at
+    # all where it captures none (under pytest); then the interpreter's own is the terminal's.
+    for stream in (sys.stderr, sys.__stderr__):
+        try:
+            if stream is not None:
+                return os.fdopen(os.dup(stream.fileno()), "w")
+        except (OSError, ValueError):
+            continue
+    return sys.stderr
