@@ -32,15 +32,13 @@ fresh = False
 settings = {}
 
 # %%
-from layerfusion.chapters import compare_with_reference, open_chapter
-
-experiment = open_chapter("constrained", globals())
-
-# %%
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from layerfusion import figures, tables
+from layerfusion.chapters import compare_with_reference, open_chapter
 from layerfusion.paths import shown
+
+experiment = open_chapter("constrained", globals())
 
 # %% [markdown]
 # ## Profile and data
@@ -49,16 +47,19 @@ from layerfusion.paths import shown
 # alone.
 
 # %%
-print(experiment.profile.about)
-print(experiment.profile.notice or "")
+display(Markdown(experiment.profile.about))
+if experiment.profile.notice:
+    display(Markdown(f"**{experiment.profile.notice}.**"))
 
 # %% [markdown]
 # The manifest has a row for every image file. Files that cannot be read are left out of it and
-# counted. Whatever format or size gives away, a detector can learn instead of the traces that it is
+# listed. Whatever format or size gives away, a detector can learn instead of the traces that it is
 # meant to learn, so the manifest says what they give away: COCO is JPEG and Corvi's set is PNG.
 
 # %%
 display(experiment.manifest.summary())
+if len(experiment.manifest.skipped):
+    display(experiment.manifest.skipped)
 for warning in experiment.warnings():
     print("note:", warning)
 
@@ -68,6 +69,8 @@ for warning in experiment.warnings():
 # %%
 duplicates = experiment.duplicates()
 print(f"{len(duplicates)} pairs of equal or nearly equal images across splits")
+if len(duplicates):
+    display(duplicates.head(10))
 
 # %% [markdown]
 # ## Training

@@ -31,15 +31,13 @@ fresh = False
 settings = {}
 
 # %%
-from layerfusion.chapters import compare_with_reference, open_chapter
-
-experiment = open_chapter("open", globals())
-
-# %%
-from IPython.display import display
+from IPython.display import Markdown, display
 
 from layerfusion import figures, tables
+from layerfusion.chapters import compare_with_reference, open_chapter
 from layerfusion.paths import shown
+
+experiment = open_chapter("open", globals())
 
 # %% [markdown]
 # ## Profile and data
@@ -48,15 +46,18 @@ from layerfusion.paths import shown
 # alone.
 
 # %%
-print(experiment.profile.about)
-print(experiment.profile.notice or "")
+display(Markdown(experiment.profile.about))
+if experiment.profile.notice:
+    display(Markdown(f"**{experiment.profile.notice}.**"))
 
 # %% [markdown]
 # The manifest has a row for every image file. Files that cannot be read are left out of it and
-# counted; what a detector could learn from formats and sizes instead of pixels is said aloud.
+# listed; what a detector could learn from formats and sizes instead of pixels is said aloud.
 
 # %%
 display(experiment.manifest.summary())
+if len(experiment.manifest.skipped):
+    display(experiment.manifest.skipped)
 for warning in experiment.warnings():
     print("note:", warning)
 
@@ -66,6 +67,8 @@ for warning in experiment.warnings():
 # %%
 duplicates = experiment.duplicates()
 print(f"{len(duplicates)} pairs of equal or nearly equal images across splits")
+if len(duplicates):
+    display(duplicates.head(10))
 
 # %% [markdown]
 # ## Training

@@ -43,7 +43,15 @@ def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
     assert {"git_commit", "libraries", "processor", "training_seconds", "peak_memory_mib"} <= set(
         record.provenance
     )
-    assert "demo detector" in finished.detector().notice
+    assert "Demo detector" in finished.detector().notice
+
+
+def test_warnings_name_duplicates_across_splits_and_random_weights(photos, tiny_settings, tmp_path):
+    folder = copy_without_one_image(photos, tmp_path / "twice")
+    (folder / "val/real/copy.png").write_bytes((folder / "train/social/real/03.png").read_bytes())
+    warnings = open_experiment(folder, tiny_settings).warnings()
+    assert any("weights are random" in warning for warning in warnings)
+    assert any("val/real/copy.png" in warning for warning in warnings)
 
 
 def test_the_constrained_run_trains_on_its_own_source(photos, tiny_settings):

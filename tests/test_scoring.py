@@ -8,7 +8,7 @@ from PIL import Image
 from conftest import draw_image
 from layerfusion.errors import UserError
 from layerfusion.scoring import demo_detector, find_images, score_images, write_scores
-from layerfusion.settings import LoaderSettings
+from layerfusion.settings import LoaderSettings, load_profile
 
 ALONE = LoaderSettings(workers=0)
 
@@ -69,6 +69,15 @@ def test_the_demo_detector_says_what_it_is_worth(odd_files, detector):
     images, _ = find_images([odd_files / "grey.png"])
     table = score_images(detector, images, loader=ALONE)
     assert table["warning"].str.contains("mean nothing for real photographs").all()
+
+
+def test_the_demo_detector_is_of_the_current_demo_profile(detector):
+    profile = load_profile("demo")
+    assert detector.encoder_settings.model_dump(exclude={"activation"}) == (
+        profile.encoder.model_dump(exclude={"activation"})
+    )
+    assert (detector.head_settings, detector.image_settings) == (profile.head, profile.images)
+    assert detector.notice == profile.notice
 
 
 def test_scores_are_written_in_full_and_read_back(odd_files, detector, tmp_path):

@@ -11,10 +11,7 @@ from typing import Any
 import jupytext
 import nbformat
 from nbformat import NotebookNode
-from tqdm import TqdmWarning
 
-# Whatever imports tqdm in a kernel without widgets would leave its complaint on the page.
-warnings.filterwarnings("ignore", category=TqdmWarning)
 # Papermill warns of every input that is no .ipynb before it asks the handler for it.
 warnings.filterwarnings("ignore", message=r"The specified file \(.*\.py\) does not end in one of")
 

@@ -101,9 +101,18 @@ class Experiment:
                 )
 
     def warnings(self) -> list[str]:
-        """Return what should be known of the run's images before its numbers are believed."""
+        """Return what should be known of the run's images and encoder before its numbers are."""
         rows = pd.concat([self.training.rows, self.validation.rows], ignore_index=True)
-        return Manifest(self.manifest.root, rows, self.manifest.skipped).warnings()
+        found = Manifest(self.manifest.root, rows, self.manifest.skipped).warnings()
+        if self.profile.encoder.weights == "random":
+            found.append("the encoder's weights are random: the run says nothing of the method")
+        pairs = self.duplicates()
+        if len(pairs):
+            found.append(
+                f"{len(pairs)} pairs of equal or nearly equal images lie in different splits, such "
+                f"as {pairs['path_a'].iloc[0]} and {pairs['path_b'].iloc[0]}"
+            )
+        return found
 
     def duplicates(self) -> pd.DataFrame:
         """Return pairs of equal or nearly equal images across the splits."""

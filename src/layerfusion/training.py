@@ -1,5 +1,6 @@
 """The training loop (paper, section 3; the author's code where the paper is silent)."""
 
+import logging
 import math
 import os
 import time
@@ -226,7 +227,7 @@ def _rank(entry: dict[str, Any]) -> tuple[float, float]:
 
 
 def open_fabric(precision: str) -> Fabric:
-    """Return a Fabric for one device, the GPU if there is one.
+    """Return a Fabric for one device: the NVIDIA GPU if there is one, else the CPU.
 
     Raises
     ------
@@ -237,7 +238,9 @@ def open_fabric(precision: str) -> Fabric:
         raise UserError(
             "training.precision fp16 needs a GPU and none is visible; set it to bf16 or fp32"
         )
-    fabric = Fabric(devices=1, precision=PRECISIONS[precision])
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would write into notebooks
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=PRECISIONS[precision])
     fabric.launch()
     return fabric
 
