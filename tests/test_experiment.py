@@ -87,8 +87,17 @@ def test_anything_that_changes_numbers_asks_for_another_run(
     assert open_experiment(photos, settings, **arguments).place.read() is None
 
 
-def copy_without_one_image(photos, folder):
-    for path in sorted(photos.rglob("*.*"))[1:]:
+def test_more_test_images_do_not_ask_for_another_run(photos, tiny_settings, finished, tmp_path):
+    folder = copy_without_one_image(photos, tmp_path / "all", left_out=0)
+    (folder / "test" / "more.jpg").write_bytes((folder / "test" / "0.jpg").read_bytes())
+    again = open_experiment(folder, tiny_settings).place.read()
+    assert again is not None and again.record == finished.record
+
+
+def copy_without_one_image(photos, folder, left_out=1):
+    for path in sorted((photos / "train").rglob("*.*"))[left_out:] + sorted(
+        [*(photos / "val").rglob("*.*"), *(photos / "test").rglob("*.*")]
+    ):
         target = folder / path.relative_to(photos)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())

@@ -31,7 +31,6 @@ class Experiment:
     run: str
     seed: int
     manifest: Manifest
-    place: RunPlace
 
     @classmethod
     def open(
@@ -64,11 +63,15 @@ class Experiment:
                 cache=runs_root() / settings.name,
                 progress=bar,
             )
-        key = run_key(settings, run, seed, manifest.digest())
-        place = RunPlace(runs_root(), settings.name, run, seed, key)
-        experiment = cls(settings, run, seed, manifest, place)
+        experiment = cls(settings, run, seed, manifest)
         experiment.check()
         return experiment
+
+    @property
+    def place(self) -> RunPlace:
+        """Where the run lies or will lie on this machine."""
+        key = run_key(self.profile, self.run, self.seed, self.used.digest())
+        return RunPlace(runs_root(), self.profile.name, self.run, self.seed, key)
 
     @property
     def training(self) -> Manifest:
@@ -80,6 +83,12 @@ class Experiment:
     def validation(self) -> Manifest:
         """The images that choose checkpoint and threshold, and give the local numbers."""
         return self.manifest.select(split="val")
+
+    @property
+    def used(self) -> Manifest:
+        """Training and validation images together: those that the run's numbers depend on."""
+        rows = pd.concat([self.training.rows, self.validation.rows], ignore_index=True)
+        return Manifest(self.manifest.root, rows, self.manifest.skipped)
 
     def check(self) -> None:
         """Raise a UserError if the run cannot train, or not be validated, on these images."""
@@ -102,8 +111,7 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """Return what should be known of the run's images and encoder before its numbers are."""
-        rows = pd.concat([self.training.rows, self.validation.rows], ignore_index=True)
-        found = Manifest(self.manifest.root, rows, self.manifest.skipped).warnings()
+        found = self.used.warnings()
         if self.profile.encoder.weights == "random":
             found.append("the encoder's weights are random: the run says nothing of the method")
         pairs = self.duplicates()
@@ -130,13 +138,13 @@ class Experiment:
         resume
             Go on with an interrupted run; otherwise one is an error, so that none is lost.
         """
-        reporter = reporter or Reporter()
-        finished = None if fresh else self.place.read()
+        reporter, place = reporter or Reporter(), self.place
+        finished = None if fresh else place.read()
         if finished is not None:
-            reporter.say(f"found finished in {shown(self.place.finished)}; nothing is trained")
+            reporter.say(f"found finished in {shown(place.finished)}; nothing is trained")
             return finished
-        with self.place.lock():
-            unfinished = self.place.unfinished
+        with place.lock():
+            unfinished = place.unfinished
             if fresh:
                 shutil.rmtree(unfinished, ignore_errors=True)
             elif (unfinished / CHECKPOINT).exists() and not resume:
@@ -145,9 +153,9 @@ class Experiment:
                     "go on with --resume or begin anew with --fresh"
                 )
             self._train(unfinished, reporter)
-            self.place.finish()
-            (self.place.finished / CHECKPOINT).unlink()
-        run = self.place.read()
+            place.finish()
+            (place.finished / CHECKPOINT).unlink()
+        run = place.read()
         assert run is not None
         return run
 
@@ -185,7 +193,7 @@ class Experiment:
             activation=best.activation,
             parameters=best.parameter_counts(),
             data={
-                "manifest_sha256": self.manifest.digest(),
+                "manifest_sha256": self.used.digest(),
                 "training_images": len(self.training.rows),
                 "validation_images": len(self.validation.rows),
                 "skipped_files": len(self.manifest.skipped),

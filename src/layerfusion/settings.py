@@ -106,7 +106,7 @@ class TrainingSettings(_Settings):
 
 
 class LoaderSettings(_Settings):
-    """How fast images are read. Nothing here changes a number, so it is no part of a run's key."""
+    """How images are read and scored: speed, not numbers (a batch's size moves their last bits)."""
 
     workers: int | None = Field(default=None, ge=0, description="None: one a core, 8 at most")
     evaluation_batch_size: int = Field(default=64, ge=1)
@@ -178,10 +178,12 @@ class Profile(_Settings):
     def numerics(self, run: str) -> dict[str, Any]:
         """Return, as plain JSON values, the settings that a run's numbers depend on.
 
-        Left out: loader settings, prose, and where the data lie (a run's key has the data's hash).
+        Left out: the number of workers, how often to save, prose, and where the data lie (a run's
+        key has the data's hash).
         """
         chosen = self.model_dump(mode="json", include={"encoder", "head", "images", "training"})
         chosen["training"].pop("checkpoint_minutes")
+        chosen["evaluation_batch_size"] = self.loader.evaluation_batch_size
         chosen["run"] = self.run(run).model_dump(mode="json")
         return chosen
 
