@@ -98,7 +98,9 @@ class Experiment:
                 found = ", ".join(sorted(train_rows["source"].unique())) or "none"
                 raise UserError(
                     f"the {self.run} run of profile '{self.profile.name}' trains on source "
-                    f"'{source}', which {self.manifest.root} lacks (it has {found})"
+                    f"'{source}', which {self.manifest.root} lacks (it has {found}); set "
+                    f"runs.{self.run}.train_sources to what is there, or arrange it as "
+                    f"train/{source}/real and train/{source}/synthetic"
                 )
         for what, rows in {
             "training": self.training.rows,
