@@ -179,6 +179,6 @@ def test_the_patterns_find_what_they_are_for() -> None:
     assert MACHINE_PATH.search(f'File "{somewhere}"')
     assert MACHINE_PATH.search(f"file://{somewhere}")
     assert not MACHINE_PATH.search("runs/work/out and https://example.org/home/page")
-    assert REGISTRY.search("https://" + ".".join(["files", "pythonhosted", "org"]))
+    assert REGISTRY.search("https://" + ".".join(["files", "python" + "hosted", "org"]))
     assert REGISTRY.search("https://mirror.example/" + "simple/")
     assert not REGISTRY.search("a simple sentence about anaconda")
