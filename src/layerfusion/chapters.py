@@ -28,7 +28,8 @@ PARAMETERS = {
 # Set while chapters are executed for publication: where their run records are to be laid.
 PUBLISHING = "LAYERFUSION_PUBLISHING"
 
-# A chapter's numbers may differ from the committed ones by this much on another processor.
+# How far a chapter's numbers may lie from the committed ones, for processors round differently. An
+# estimate: no second processor was at hand.
 TOLERANCE = 0.03
 
 
