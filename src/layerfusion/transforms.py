@@ -133,7 +133,7 @@ class TrainingTransform:
         if draws.angle is not None:
             image = F.rotate(image, draws.angle, InterpolationMode.BILINEAR)  # corners turn black
         if draws.quality is not None:
-            image = _recompress(image, draws.quality)
+            image = recompress(image, draws.quality)
         if draws.resample_side is not None:
             image = _resize(image, draws.resample_side)
             image = _resize(image, self.crop)
@@ -188,7 +188,7 @@ def _resize(image: Image.Image, side: int) -> Image.Image:
     return resized
 
 
-def _recompress(image: Image.Image, quality: int) -> Image.Image:
+def recompress(image: Image.Image, quality: int) -> Image.Image:
     """Return the image after a round trip through JPEG, with Pillow's default 4:2:0 subsampling."""
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=quality)
