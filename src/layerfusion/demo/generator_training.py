@@ -1,0 +1,363 @@
+"""Train a generator of the demo world: pictures, losses, loop and the file that is shipped.
+
+Everything that a training depends on is in its `GeneratorDesign` and in the seed. On one machine
+the same two give the same weights, bit for bit.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from layerfusion.demo.cameras import CAMERAS, photograph
+from layerfusion.demo.generators import (
+    WEIGHTS_FOLDER,
+    Codebook,
+    DiffusionDesign,
+    Generator,
+    GeneratorDesign,
+    LatentDiffusion,
+    design_of,
+    noised_latent,
+    one_thread,
+    signal_and_noise,
+    to_network,
+)
+from layerfusion.demo.rendering import render
+from layerfusion.demo.scenes import draw_scene
+from layerfusion.errors import UserError
+from layerfusion.progress import Reporter
+from layerfusion.training import deterministic
+
+PHOTOGRAPHS = 3000
+SIDE = 128  # px
+STREAM = 0x67656E  # keeps the scenes that generators learn from apart from all others
+
+WARM_UP = 100  # steps
+REVIVAL = 100  # steps from one to the next
+Progress = Callable[[int, int], object]  # is told steps done and steps in all
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """A trained generator and how it came about.
+
+    Attributes
+    ----------
+    losses
+        By stage ("autoencoder", "denoiser"), one number a step: the error of the reconstruction
+        without the other terms, and the denoiser's squared error.
+    """
+
+    generator: Generator
+    seed: int
+    losses: dict[str, list[float]]
+
+
+def train_and_save(
+    name: str, *, seed: int = 0, folder: Path = WEIGHTS_FOLDER, reporter: Reporter | None = None
+) -> Path:
+    """Train a generator on photographs of scenes and write its weights; return their path.
+
+    Raises
+    ------
+    UserError
+        If there is no generator of that name, or the loss is no longer a number.
+    """
+    design = design_of(name)
+    photographs = training_photographs(PHOTOGRAPHS, side=SIDE, seed=seed)
+    if reporter is None:
+        trained = train_generator(design, photographs=photographs, seed=seed)
+    else:
+        with reporter.bar(f"training {name}", total_steps(design)) as bar:
+            trained = train_generator(design, photographs=photographs, seed=seed, progress=bar)
+    return save_generator(trained, folder)
+
+
+def training_photographs(count: int, *, side: int, seed: int) -> NDArray[np.uint8]:
+    """Draw scenes and photograph each with a camera drawn for it, before JPEG.
+
+    Returns
+    -------
+    NDArray
+        uint8 RGB, shape (count, side, side, 3); the first n do not depend on `count`.
+    """
+    photographs = np.empty((count, side, side, 3), dtype=np.uint8)
+    for index in range(count):
+        rng = np.random.default_rng([STREAM, seed, index])
+        light = render(draw_scene(rng), side, side)
+        photographs[index] = photograph(light, CAMERAS[rng.integers(len(CAMERAS))], rng)
+    return photographs
+
+
+def total_steps(design: GeneratorDesign) -> int:
+    """Return the number of steps of all stages of a training."""
+    return design.steps + (design.diffusion.training_steps if design.diffusion else 0)
+
+
+def train_generator(
+    design: GeneratorDesign,
+    *,
+    photographs: NDArray[np.uint8],
+    seed: int,
+    progress: Progress | None = None,
+) -> TrainedGenerator:
+    """Train the autoencoder and then, where the design has one, the denoiser of its latents.
+
+    It runs on one thread, whatever torch is set to, so that it can be repeated bit for bit.
+
+    Parameters
+    ----------
+    photographs
+        uint8 RGB, shape (count, h, w, 3), h and w multiples of 8 and not less than the crop.
+
+    Raises
+    ------
+    UserError
+        If the loss is no longer a number.
+    """
+    pool, total = torch.from_numpy(photographs), total_steps(design)
+    noise = torch.Generator().manual_seed(seed)
+    tell = progress or (lambda done, total: None)
+    with deterministic(), one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # initial weights come from torch's own stream, all else from noise
+        generator = Generator(design)
+        losses = {
+            "autoencoder": train_autoencoder(generator, pool, noise, lambda n: tell(n, total))
+        }
+        if generator.diffusion is not None:
+            latents = encode(generator, pool)
+            losses["denoiser"] = train_denoiser(
+                generator.diffusion, latents, noise, lambda n: tell(design.steps + n, total)
+            )
+    return TrainedGenerator(generator.eval().requires_grad_(False), seed, losses)
+
+
+def train_autoencoder(
+    generator: Generator, photographs: Tensor, noise: torch.Generator, tell: Callable[[int], object]
+) -> list[float]:
+    """Train encoder, bottleneck and decoder; return the reconstruction error of every step.
+
+    The loss is `reconstruction_error` + bottleneck_weight * (KL or codebook loss)
+    + adversarial_weight * adversarial, the last after the part of steps that the design says.
+    """
+    design, codebook = generator.design, generator.codebook
+    trained = [p for n, p in generator.named_parameters() if not n.startswith("diffusion.")]
+    optimizer = Adam(trained, design.learning_rate)
+    schedule = cosine_schedule(optimizer, design.steps)
+    adversary = Adversary(design) if design.adversarial_weight else None
+    errors: list[float] = []
+    for step in range(design.steps):
+        x = draw_crops(photographs, design, noise)
+        if codebook is not None and step % REVIVAL == 0 and step <= 0.8 * design.steps:
+            revive(codebook, generator.encoder(x), noise)
+        made, bottleneck_loss = generator.reconstruct(x, noise)
+        error = reconstruction_error(made, x, design)
+        loss = error + design.bottleneck_weight * bottleneck_loss
+        attacked = adversary is not None and step >= design.adversarial_start * design.steps
+        if adversary is not None and attacked:
+            loss = loss + design.adversarial_weight * adversary.fooled(made)
+        errors.append(_finite(error.item(), design.name, step))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if adversary is not None and attacked:
+            adversary.learn(photographs=x, made=made.detach())
+        tell(step + 1)
+    return errors
+
+
+def train_denoiser(
+    diffusion: LatentDiffusion,
+    latents: Tensor,
+    noise: torch.Generator,
+    tell: Callable[[int], object],
+) -> list[float]:
+    """Fit v on latents, (count, channels, h, w), noised by t ~ U(0, highest strength).
+
+    Returns the mean squared error of every step; latents are first brought to mean 0 and standard
+    deviation 1 in each channel, by statistics that become part of the module.
+    """
+    design: DiffusionDesign = diffusion.design
+    diffusion.mean.copy_(latents.mean(dim=(0, 2, 3), keepdim=True))
+    diffusion.std.copy_(latents.std(dim=(0, 2, 3), keepdim=True))
+    normal = (latents - diffusion.mean) / diffusion.std
+    optimizer = Adam(diffusion.denoiser.parameters(), design.learning_rate)
+    schedule = cosine_schedule(optimizer, design.training_steps)
+    errors: list[float] = []
+    for step in range(design.training_steps):
+        z = normal[torch.randint(len(normal), (design.batch,), generator=noise)]
+        epsilon = torch.randn(z.shape, generator=noise)
+        t = design.strengths[1] * torch.rand(len(z), 1, 1, 1, generator=noise)
+        alpha, sigma = signal_and_noise(t)
+        v = diffusion.denoiser(noised_latent(z, epsilon, t), t.flatten())
+        loss = F.mse_loss(v, alpha * epsilon - sigma * z)
+        errors.append(_finite(loss.item(), "the denoiser", step))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        tell(step + 1)
+    return errors
+
+
+def encode(generator: Generator, photographs: Tensor) -> Tensor:
+    """Return the posterior means (count, channels, h / 8, w / 8) of uint8 (count, h, w, 3)."""
+    with torch.no_grad():
+        means = [generator.posterior(to_network(part))[0] for part in torch.split(photographs, 16)]
+    return torch.cat(means)
+
+
+def draw_crops(photographs: Tensor, design: GeneratorDesign, noise: torch.Generator) -> Tensor:
+    """Cut a square at random from randomly drawn photographs, and mirror every other one.
+
+    Returns float32 (batch, 3, crop, crop) in [-1, 1] of photographs uint8 (count, h, w, 3).
+    """
+    count, height, width, _ = photographs.shape
+    side = design.crop
+    crops = []
+    for _ in range(design.batch):
+        index, top, left = (
+            int(torch.randint(bound, (), generator=noise))
+            for bound in (count, height - side + 1, width - side + 1)
+        )
+        crop = photographs[index, top : top + side, left : left + side]
+        crops.append(crop.flip(1) if torch.rand((), generator=noise) < 0.5 else crop)
+    return to_network(torch.stack(crops))
+
+
+def reconstruction_error(made: Tensor, wanted: Tensor, design: GeneratorDesign) -> Tensor:
+    """Return the weighted sum of four errors of pictures (batch, 3, h, w), each an L1 distance.
+
+    Of the pixels; of 8 x 8 px means, which are nearly free of noise and teach colours early; of
+    gradients, which keeps edges; and of the gradients' strength in 8 x 8 px whatever their sign
+    and place, which has texture made up where it cannot be remembered.
+    """
+    coarse = charbonnier(F.avg_pool2d(made, 8), F.avg_pool2d(wanted, 8))
+    gradients = gradient_error(made, wanted)
+    fine = charbonnier(made, wanted)
+    return (
+        fine
+        + design.coarse_weight * coarse
+        + design.gradient_weight * gradients
+        + design.texture_weight * texture_error(made, wanted)
+    )
+
+
+def charbonnier(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean of sqrt(d^2 + 0.01^2), L1 with a smooth foot (Charbonnier et al., 1994)."""
+    return ((made - wanted).square() + 1e-4).sqrt().mean()
+
+
+def gradient_error(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean absolute error of the differences of neighbours, across and down."""
+    difference = made - wanted
+    return difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+
+
+def texture_error(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean absolute difference of `texture_strength`."""
+    return (texture_strength(made) - texture_strength(wanted)).abs().mean()
+
+
+def texture_strength(x: Tensor) -> Tensor:
+    """Return the mean of |difference of neighbours| in 8 x 8 px, (batch, 6, h / 8, w / 8)."""
+    across = F.pad(x.diff(dim=3).abs(), (0, 1, 0, 0))
+    down = F.pad(x.diff(dim=2).abs(), (0, 0, 0, 1))
+    return F.avg_pool2d(torch.cat([across, down], dim=1), 8)
+
+
+class Adversary:
+    """A patch discriminator (Isola et al., 2017) with the hinge loss; it is not shipped.
+
+    Its convolutions are spectrally normalised (Miyato et al., 2018), so that its gradients stay
+    bounded when it wins.
+    """
+
+    def __init__(self, design: GeneratorDesign) -> None:
+        layers: list[nn.Module] = [spectral_norm(nn.Conv2d(3, 16, 3, padding=1))]
+        for inner, outer in ((16, 48), (48, 96)):
+            layers += [nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(nn.Conv2d(inner, outer, 4, stride=2, padding=1))]
+        layers += [nn.LeakyReLU(0.2), spectral_norm(nn.Conv2d(96, 1, 3, padding=1))]
+        self.network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.optimizer = Adam(self.network.parameters(), 0.5 * design.learning_rate, (0.5, 0.9))
+
+    def fooled(self, made: Tensor) -> Tensor:
+        """Return the generator's loss: how synthetic its pictures (batch, 3, h, w) look."""
+        loss: Tensor = -self.network(made).mean()
+        return loss
+
+    def learn(self, *, photographs: Tensor, made: Tensor) -> None:
+        """Take one step towards telling photographs from made pictures, both (batch, 3, h, w)."""
+        real, synthetic = self.network(torch.cat([photographs, made])).chunk(2)
+        loss = F.relu(1 - real).mean() + F.relu(1 + synthetic).mean()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+
+@torch.no_grad()
+def revive(codebook: Codebook, latents: Tensor, noise: torch.Generator) -> None:
+    """Replace codes that no vector of the latents is nearest to by vectors drawn from them.
+
+    At the first step this is what makes the codebook; later it keeps codes from dying out.
+    """
+    vectors = codebook.vectors(latents)
+    for codes, candidates, used in zip(
+        codebook.codes, vectors, codebook.nearest(vectors), strict=True
+    ):
+        dead = torch.ones(len(codes), dtype=torch.bool)
+        dead[used] = False
+        drawn = torch.randint(len(candidates), (int(dead.sum()),), generator=noise)
+        codes[dead] = candidates[drawn]
+
+
+def cosine_schedule(optimizer: Optimizer, steps: int) -> LambdaLR:
+    """Raise the learning rate over the first steps, then lower it to 0 along a half cosine."""
+
+    def factor(step: int) -> float:
+        return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    return LambdaLR(optimizer, factor)
+
+
+def save_generator(trained: TrainedGenerator, folder: Path) -> Path:
+    """Write the weights as float16, with where they come from; return the file's path.
+
+    The file is complete or it is the former one: it is written beside its place, then renamed.
+    """
+    design = trained.generator.design
+    path = folder / f"{design.name}.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "name": design.name,
+        "seed": str(trained.seed),
+        "steps": str(total_steps(design)),
+        "final_losses": json.dumps(
+            {stage: round(float(np.mean(loss[-100:])), 5) for stage, loss in trained.losses.items()}
+        ),
+    }
+    tensors = trained.generator.state_dict()
+    partial = path.with_suffix(".partial")
+    save_file({n: t.half().contiguous() for n, t in tensors.items()}, partial, metadata=metadata)
+    partial.replace(path)
+    return path
+
+
+def _finite(value: float, what: str, step: int) -> float:
+    if not math.isfinite(value):
+        raise UserError(f"the loss of {what} is {value} at step {step + 1}; lower learning_rate")
+    return value

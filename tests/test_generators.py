@@ -1,0 +1,262 @@
+"""The demo world's generators: the shipped ones, and how they are trained and stored."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from scipy.ndimage import gaussian_filter
+
+from layerfusion.demo import generator_training, generators
+from layerfusion.demo.generator_training import (
+    save_generator,
+    total_steps,
+    train_and_save,
+    train_generator,
+    training_photographs,
+)
+from layerfusion.demo.generators import (
+    GENERATORS,
+    WEIGHTS_FOLDER,
+    DiffusionDesign,
+    Generator,
+    load_generator,
+)
+from layerfusion.errors import UserError
+
+ALL = sorted(GENERATORS)
+SAMPLERS = sorted(set(ALL) - {"vq-bilinear"})
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """Photographs of scenes that no shipped generator was trained on."""
+    return training_photographs(12, side=128, seed=99)
+
+
+@pytest.fixture(scope="module")
+def made(photographs):
+    """What every shipped generator makes of them."""
+    seeds = range(len(photographs))
+    return {name: load_generator(name).generate(photographs, seeds=seeds) for name in ALL}
+
+
+def tiny(name, **changes):
+    """A design of the same kind, so small that it trains in a second."""
+    design = replace(
+        GENERATORS[name],
+        latent_channels=4,
+        widths=(8, 8, 8, 8),
+        steps=40,
+        batch=4,
+        crop=16,
+        learning_rate=1e-2,
+    )
+    if design.codes:
+        design = replace(design, codes=16)
+    if design.diffusion:
+        diffusion = DiffusionDesign(width=8, blocks=1, training_steps=80, learning_rate=1e-2)
+        design = replace(design, diffusion=diffusion)
+    return replace(design, **changes)
+
+
+@pytest.fixture
+def pool():
+    return training_photographs(6, side=32, seed=7)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_shipped_generators_change_photographs_but_keep_what_they_show(name, photographs, made):
+    assert made[name].shape == photographs.shape
+    assert made[name].dtype == np.uint8
+    difference = made[name].astype(float) - photographs
+    # Sensor noise and the finest texture alone account for about 6; a diffused latent, which is
+    # made up again in part, may stray further than a reconstruction.
+    assert 6 < np.abs(difference).mean() < (17 if name == "latent-diffusion" else 12)
+    assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 3  # no colour cast
+    for picture, photograph in zip(made[name], photographs, strict=True):
+        coarse = [
+            gaussian_filter(x.astype(float), (4, 4, 0)).ravel() for x in (picture, photograph)
+        ]
+        assert np.corrcoef(*coarse)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_mosaic_of_the_camera_does_not_survive_a_generator(name, photographs, made):
+    assert parity_contrast(made[name]) < 0.5 * parity_contrast(photographs)
+
+
+def parity_contrast(pictures):
+    """Say how much the strength of fine detail depends on whether row and column are even."""
+    pictures = pictures.astype(float)
+    detail = np.abs(pictures - gaussian_filter(pictures, (0, 1.5, 1.5, 0))).mean(axis=(0, 3))
+    by_parity = detail.reshape(64, 2, 64, 2).mean(axis=(0, 2))
+    return by_parity.std() / by_parity.mean()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_picture_depends_on_its_photograph_and_seed_alone(name, photographs, made, monkeypatch):
+    generator = load_generator(name)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        torch.manual_seed(5)
+        again = generator.generate(photographs[[4, 1]], seeds=[4, 1])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(again, made[name][[4, 1]])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_another_seed_makes_another_picture_of_samplers(name, photographs, made):
+    other = load_generator(name).generate(photographs[:1], seeds=[1234])
+    assert (other != made[name][:1]).any() == (name in SAMPLERS)
+
+
+def test_pictures_may_have_any_sides_that_are_multiples_of_8(photographs):
+    generator = load_generator("vae-nearest")
+    assert generator.generate(photographs[:1, :48, :72], seeds=[0]).shape == (1, 48, 72, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "seeds", "message"),
+    [
+        (lambda x: x.astype(np.float32), [0], "expected uint8"),
+        (lambda x: x[0], [0], "expected uint8"),
+        (lambda x: x[:, :100], [0], "multiples of 8"),
+        (lambda x: x, [0, 1], "one seed a picture"),
+    ],
+)
+def test_what_is_no_batch_of_pictures_is_refused(photographs, change, seeds, message):
+    with pytest.raises(ValueError, match=message):
+        load_generator("vae-nearest").generate(change(photographs[:1]), seeds=seeds)
+
+
+def test_shipped_files_are_small_and_say_where_they_come_from():
+    assert sum((WEIGHTS_FOLDER / f"{name}.safetensors").stat().st_size for name in ALL) < 4.5e6
+    for name in ALL:
+        with safe_open(WEIGHTS_FOLDER / f"{name}.safetensors", framework="pt") as file:
+            metadata = file.metadata()
+        assert metadata["name"] == name
+        assert metadata["steps"] == str(total_steps(GENERATORS[name]))
+        assert {"seed", "final_losses"} <= metadata.keys()
+
+
+def test_an_unknown_generator_is_named():
+    with pytest.raises(UserError, match="no generator 'dall-e'; choose one of latent-diffusion"):
+        load_generator("dall-e")
+    with pytest.raises(UserError, match="no generator 'dall-e'"):
+        train_and_save("dall-e")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"vae-nearest\.safetensors are missing"):
+        load_generator("vae-nearest", folder=tmp_path)
+
+
+@pytest.mark.parametrize("content", ["garbage", "another's", "incomplete"])
+def test_a_file_that_does_not_fit_is_named(content, tmp_path):
+    path = tmp_path / "vae-nearest.safetensors"
+    if content == "garbage":
+        path.write_bytes(b"no safetensors")
+    elif content == "another's":
+        path.write_bytes((WEIGHTS_FOLDER / "vae-transposed.safetensors").read_bytes())
+    else:
+        tensors = load_file(WEIGHTS_FOLDER / "vae-nearest.safetensors")
+        tensors.popitem()
+        save_file(tensors, path)
+    with pytest.raises(UserError, match=r"cannot be read|does not fit") as error:
+        load_generator("vae-nearest", folder=tmp_path)
+    assert "\n" not in str(error.value)
+    assert "train-generator vae-nearest" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_training_lowers_the_loss_and_can_be_repeated_bit_for_bit(name, pool):
+    design, reported = tiny(name), []
+    first = train_generator(
+        design, photographs=pool, seed=3, progress=lambda *done: reported.append(done)
+    )
+    before = torch.random.get_rng_state()
+    second = train_generator(design, photographs=pool, seed=3)
+    assert torch.equal(torch.random.get_rng_state(), before)  # the caller's stream is left alone
+    assert first.losses == second.losses
+    for tensor, same in zip(
+        first.generator.state_dict().values(), second.generator.state_dict().values(), strict=True
+    ):
+        assert torch.equal(tensor, same)
+    for losses in first.losses.values():
+        assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+    assert reported[-1] == (total_steps(design), total_steps(design))
+
+
+def test_another_seed_trains_another_generator(pool):
+    design = tiny("vae-nearest", steps=2)
+    first, second = (train_generator(design, photographs=pool, seed=seed) for seed in (0, 1))
+    assert first.losses != second.losses
+
+
+def test_a_loss_that_is_no_number_ends_the_training(pool):
+    design = tiny("vae-nearest", steps=20, learning_rate=1e30)
+    with pytest.raises(UserError, match=r"loss of vae-nearest is nan.*learning_rate"):
+        train_generator(design, photographs=pool, seed=0)
+
+
+def test_what_is_trained_and_saved_is_what_is_loaded(tmp_path, monkeypatch):
+    design = tiny("latent-diffusion", steps=3)
+    monkeypatch.setitem(generators.GENERATORS, design.name, design)
+    monkeypatch.setattr(generator_training, "PHOTOGRAPHS", 3)
+    monkeypatch.setattr(generator_training, "SIDE", 32)
+    path = train_and_save(design.name, seed=5, folder=tmp_path / "new")
+    assert path == tmp_path / "new" / "latent-diffusion.safetensors"
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    with safe_open(path, framework="pt") as file:
+        assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
+        assert file.metadata()["seed"] == "5"
+        assert json.loads(file.metadata()["final_losses"]).keys() == {"autoencoder", "denoiser"}
+    pictures = training_photographs(3, side=32, seed=5)
+    trained = train_generator(design, photographs=pictures, seed=5)
+    save_generator(trained, tmp_path)
+    rounded = trained.generator.half().float().generate(pictures, seeds=[1, 2, 3])
+    loaded = load_generator(design.name, folder=path.parent)
+    np.testing.assert_array_equal(loaded.generate(pictures, seeds=[1, 2, 3]), rounded)
+
+
+def test_the_first_photographs_do_not_depend_on_how_many_are_taken():
+    few, many = (training_photographs(count, side=32, seed=1) for count in (2, 4))
+    np.testing.assert_array_equal(few, many[:2])
+    assert (training_photographs(2, side=32, seed=2) != few).any()
+
+
+def test_transposed_convolution_overlaps_unevenly():
+    layer = generators.upsampling("transposed", 1, 1)[0]
+    torch.nn.init.ones_(layer.weight)
+    torch.nn.init.zeros_(layer.bias)
+    overlap = layer(torch.ones(1, 1, 6, 6))[0, 0, 4:6, 4:6]
+    assert overlap.flatten().tolist() == [1, 2, 2, 4]
+
+
+@pytest.mark.parametrize("kind", ["nearest", "transposed", "shuffle", "bilinear"])
+def test_sampling_up_doubles_both_sides(kind):
+    layers = torch.nn.Sequential(*generators.upsampling(kind, 4, 6))
+    assert layers(torch.zeros(2, 4, 5, 3)).shape == (2, 6, 10, 6)
+
+
+def test_a_denoiser_that_knows_the_noise_brings_the_latent_back():
+    design = GENERATORS["latent-diffusion"]
+    diffusion = Generator(design).diffusion
+    noise = torch.Generator().manual_seed(0)
+    z, epsilon = (torch.randn(1, design.latent_channels, 4, 4, generator=noise) for _ in range(2))
+
+    def v(noised, t):
+        alpha, sigma = generators.signal_and_noise(t)
+        return alpha * epsilon - sigma * z
+
+    diffusion.denoiser.forward = v
+    t = torch.tensor(0.7)
+    back = diffusion.denoise(generators.noised_latent(z, epsilon, t), t)
+    torch.testing.assert_close(back, z, rtol=0, atol=1e-5)
