@@ -1,13 +1,25 @@
 """Small worlds for the tests: every image is made here, in a temporary folder."""
 
+from pathlib import Path
+
 import numpy as np
+import open_clip
 import pytest
 from PIL import Image
 
 from layerfusion.settings import load_profile
 
+# A tower smaller than the demo's, known to OpenCLIP as `demo-tiny`; used with random weights.
+TOWERS = Path(__file__).parent / "towers"
+open_clip.add_model_config(TOWERS)
+
 # Small enough that a whole run takes about two seconds, and still the demo's code path.
 TINY = {
+    "encoder.model": str(TOWERS / "demo-tiny.json"),
+    "encoder.weights": "random",
+    "images.crop": 48,
+    "images.min_side": 64,
+    "images.augmentation.resample_size": [40, 48],
     "encoder.trained_blocks": 2,
     "data.sources": [{"kind": "folder"}],
     "training.epochs": 2,

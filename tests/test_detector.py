@@ -143,3 +143,56 @@ def test_crop_must_fit_the_tower():
     encoder = EncoderSettings(model="demo-tiny", weights="random")
     with pytest.raises(UserError, match="crop=48"):
         Detector.build(encoder, HeadSettings(), ImageSettings())
+
+
+# --- the ablation: the last block alone -----------------------------------------------------------
+
+
+@pytest.fixture
+def last_block(tiny_profile):
+    head = tiny_profile.head.model_copy(update={"blocks": "last"})
+    return Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
+
+
+def test_the_ablation_reads_the_last_class_token_alone(detector, last_block):
+    images = images_of(detector)
+    pixels = (images.float() / 255 - last_block.mean) / last_block.std
+    h = last_block.encoder(pixels)[:, -1]
+    logits = last_block.head.classifier(last_block.head.projection(h)).squeeze(-1)
+    torch.testing.assert_close(last_block(images), logits)
+    assert last_block.block_weights() == [1.0]
+    assert not torch.equal(last_block(images), detector(images))
+
+
+def test_the_ablation_differs_in_the_number_of_blocks_alone(detector, last_block):
+    ours, paper = dict(last_block.named_parameters()), dict(detector.named_parameters())
+    assert ours.keys() == paper.keys()
+    assert {name for name in ours if not torch.equal(ours[name], paper[name])} == {
+        "head.block_logits"
+    }
+    assert {n for n, p in ours.items() if p.requires_grad} == set(detector.trained_parameters())
+
+
+def test_the_one_block_weighs_1_however_long_it_is_trained(last_block):
+    parameters = list(last_block.trained_parameters().values())
+    optimizer = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=1e-2)
+    for _ in range(3):
+        last_block(images_of(last_block)).sum().backward()
+        optimizer.step()
+    assert last_block.block_weights() == [1.0]
+
+
+def test_the_ablation_is_saved_and_loaded(last_block, tmp_path):
+    last_block.save(tmp_path)
+    loaded, images = Detector.load(tmp_path), images_of(last_block)
+    assert loaded.head_settings.blocks == "last"
+    assert torch.equal(loaded(images), last_block(images))
+
+
+def test_a_detector_saved_before_the_ablation_reads_all_blocks(detector, tmp_path):
+    detector.save(tmp_path)
+    description = json.loads((tmp_path / "detector.json").read_text())
+    assert description["head"].pop("blocks") == "all"
+    (tmp_path / "detector.json").write_text(json.dumps(description))
+    images = images_of(detector)
+    assert torch.equal(Detector.load(tmp_path)(images), detector(images))

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from layerfusion.demo.commands import demo_app
 from layerfusion.errors import UserError
+from layerfusion.options import DataRootOption, ProfileOption, SeedOption, SetOption
 from layerfusion.settings import parse_override
 
 app = typer.Typer(
@@ -20,18 +22,7 @@ app = typer.Typer(
 )
 chapters_app = typer.Typer(no_args_is_help=True, help="Execute the book's chapters.")
 app.add_typer(chapters_app, name="chapters")
-
-ProfileOption = Annotated[
-    str, typer.Option("--profile", "-p", help="demo, folder, paper, or the path of a YAML file.")
-]
-DataRootOption = Annotated[
-    Path | None, typer.Option("--data-root", "-d", help="Folder below which the data sets lie.")
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting: training.epochs=1."),
-]
+app.add_typer(demo_app, name="demo")
 
 
 class RunName(StrEnum):
@@ -101,7 +92,7 @@ def score(
     *threshold*, never against 0.5. *label* is 1 where prob >= threshold. A file that cannot be
     read is a row with its reason in *error*.
 
-    Without `--detector` the package's demo detector is used; it has only ever seen pictures drawn
+    Without `--detector` the package's demo detector is used; it has only ever seen pictures made
     by a program, and its scores mean nothing for real photographs.
     """
     from layerfusion.detector import Detector

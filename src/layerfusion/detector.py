@@ -100,7 +100,9 @@ class Detector(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fusion = LayerFusion(
-                blocks=class_tokens.depth, width=class_tokens.width, **head.model_dump()
+                blocks=class_tokens.depth if head.blocks == "all" else 1,
+                width=class_tokens.width,
+                **head.model_dump(exclude={"blocks"}),
             )
         return cls(
             class_tokens,
@@ -121,13 +123,20 @@ class Detector(nn.Module):
         The head runs in float32 even under autocast: logits rounded to 16 bits would tie, and both
         ranking and threshold live on the order of logits.
         """
-        h = self.encoder((images.float() / 255 - self.mean) / self.std)
+        h = self.class_tokens(images)
+        if self.head_settings.blocks == "last":
+            h = h[:, -1:]
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.head(h)
         return logits
 
+    def class_tokens(self, images: Tensor) -> Tensor:
+        """Return h_l(x) of every block, (batch, blocks, width), of uint8 images as in `forward`."""
+        h: Tensor = self.encoder((images.float() / 255 - self.mean) / self.std)
+        return h
+
     def block_weights(self) -> list[float]:
-        """Return the block weights alpha, block 1 first: positive numbers of sum 1."""
+        """Return alpha of the blocks that the head reads, first to last: positive, of sum 1."""
         return [float(alpha) for alpha in self.head.block_weights().detach().cpu()]
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:

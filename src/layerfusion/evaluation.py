@@ -27,6 +27,7 @@ def score_files(
     loader: LoaderSettings,
     *,
     device: torch.device | str = "cpu",
+    degradation: str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Score image files.
@@ -36,6 +37,8 @@ def score_files(
     model
         Maps uint8 images (batch, 3, crop, crop) on `device` to logits (batch,); put into
         evaluation mode here and left in it.
+    degradation
+        What befalls every image before it is scored, by its name in `layerfusion.degradations`.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def score_files(
     sizes = np.zeros((len(files), 2), dtype=np.int32)
     errors: list[str | None] = [None] * len(files)
     done = 0
-    for batch in scoring_batches(EvaluationImages(files, images), loader):
+    for batch in scoring_batches(EvaluationImages(files, images, degradation=degradation), loader):
         sizes[batch.indices] = batch.sizes
         for index, error in batch.errors.items():
             errors[index] = error.reason
@@ -77,9 +80,12 @@ def predict(
     loader: LoaderSettings,
     *,
     device: torch.device | str = "cpu",
+    degradation: str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Score a manifest's images: a row an image, in the manifest's order.
+
+    `model` and `degradation` are as in `score_files`.
 
     Returns
     -------
@@ -93,7 +99,9 @@ def predict(
         If a file cannot be read: metrics over what is left would be those of another data set.
     """
     files = [manifest.root / path for path in manifest.rows["path"]]
-    scored = score_files(model, files, images, loader, device=device, progress=progress)
+    scored = score_files(
+        model, files, images, loader, device=device, degradation=degradation, progress=progress
+    )
     for file, error in zip(files, scored["error"], strict=True):
         if not pd.isna(error):
             raise ImageError(file, error)

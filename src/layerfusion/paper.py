@@ -29,6 +29,50 @@ TABLE_1 = (
 )
 
 
+@dataclass(frozen=True)
+class RobustnessRow:
+    """A row of Table 2, local validation images throughout: rates in [0, 1]."""
+
+    run: str
+    jpeg_f1: float
+    jpeg_roc_auc: float
+    launder_f1: float
+    launder_roc_auc: float
+    small_f1: float
+
+
+TABLE_2 = (
+    RobustnessRow("constrained", 0.7247, 0.7716, 0.7162, 0.7826, 0.5833),
+    RobustnessRow("open", 0.7631, 0.8385, 0.7379, 0.8212, 0.7156),
+)
+
+
 def table_1(split: str, run: str) -> PaperRow:
     """Return the row of Table 1 for a split (local, official) and a run (constrained, open)."""
     return next(row for row in TABLE_1 if (row.split, row.run) == (split, run))
+
+
+def table_2(run: str) -> RobustnessRow:
+    """Return the row of Table 2 for a run (constrained, open)."""
+    return next(row for row in TABLE_2 if row.run == run)
+
+
+def reported(metric: str, run: str, on: str) -> float | None:
+    """Return the paper's value of a metric, or None where it gives none.
+
+    Parameters
+    ----------
+    metric
+        ``accuracy``, ``precision``, ``recall``, ``f1``, ``roc_auc`` or ``average_precision``.
+    run
+        ``constrained`` or ``open``.
+    on
+        ``local`` or ``official`` (Table 1); ``jpeg``, ``launder`` or ``small`` (Table 2).
+    """
+    if run not in {row.run for row in TABLE_2}:
+        return None
+    if on in {row.split for row in TABLE_1}:
+        value: float | None = getattr(table_1(on, run), metric, None)
+    else:
+        value = getattr(table_2(run), f"{on}_{metric}", None)
+    return value

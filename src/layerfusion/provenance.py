@@ -5,6 +5,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Collection
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,16 @@ from layerfusion.paths import PACKAGE, project_root
 # The libraries that compute; another version of one may change a number.
 LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "lightning-fabric"]
 
-# Modules that show numbers but make none: changing them leaves every finished run valid.
+# Modules that make no number of a trained run: changing them leaves every finished run valid. They
+# show numbers, or make others of finished runs, whose keys take these modules in by name. What is
+# below demo/ comes before a run, which knows it by the hash of its images and weights.
 PRESENTATION = {
-    "chapter_source.py", "chapters.py", "cli.py",
-    "figures.py", "paper.py", "paths.py", "progress.py", "provenance.py",
-    "scoring.py", "tables.py",
+    "chapter_source.py", "chapters.py", "claims.py", "cli.py", "conditions.py", "crops.py",
+    "data/world.py", "degradations.py", "demo/", "figures.py", "options.py", "paper.py",
+    "paths.py", "probe_figures.py", "probes.py", "progress.py", "provenance.py", "scoring.py",
+    "shortcuts.py", "tables.py", "uncertainty.py",
 }  # fmt: skip
+_PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 
 
 def library_versions() -> dict[str, str]:
@@ -30,14 +36,40 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def code_sha256() -> str:
-    """Return the sha256 of the package's modules that numbers depend on, as 64 hex digits."""
+def code_sha256(also: Collection[str] = ()) -> str:
+    """Return the sha256 of the package's modules that a run's numbers depend on, as 64 hex digits.
+
+    Parameters
+    ----------
+    also
+        Modules to take in besides, for numbers that are made of finished runs: paths below the
+        package, such as ``demo/study.py``.
+
+    Raises
+    ------
+    ValueError
+        If one of these is no module of the package.
+    """
+    modules = _sources(PACKAGE)
+    if unknown := set(also) - modules.keys():
+        raise ValueError(f"the package has no module {min(unknown)}")
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).as_posix()
-        if name not in PRESENTATION:
-            digest.update(f"{name}\n".encode() + path.read_bytes())
+    for name, source in sorted(modules.items()):
+        left_out = name in PRESENTATION or name.startswith(_PRESENTATION_FOLDERS)
+        if name in also or not left_out:
+            digest.update(f"{name}\n".encode() + source)
     return digest.hexdigest()
+
+
+@cache
+def _sources(package: Path) -> dict[str, bytes]:
+    """Return the package's modules; read once, for a process goes on with the code it began with.
+
+    Otherwise an edit in the middle of a training would change the key that its record gets.
+    """
+    return {
+        path.relative_to(package).as_posix(): path.read_bytes() for path in package.rglob("*.py")
+    }
 
 
 def provenance() -> dict[str, Any]:

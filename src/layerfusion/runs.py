@@ -16,6 +16,7 @@ from layerfusion.detector import Detector
 from layerfusion.errors import UserError
 from layerfusion.provenance import code_sha256, library_versions
 from layerfusion.settings import Profile, digest
+from layerfusion.weights import weights_sha256
 
 RECORD = "record.json"
 MANIFEST = "manifest.parquet"
@@ -67,10 +68,17 @@ class Run:
 
 
 def run_key(profile: Profile, run: str, seed: int, manifest_digest: str) -> str:
-    """Return one sha256 of all that numbers depend on: settings, seed, data, code, libraries."""
+    """Return one sha256 of all that numbers depend on: settings, seed, data, code, libraries.
+
+    Raises
+    ------
+    UserError
+        If the encoder's weights cannot be found.
+    """
     return digest(
         {
             "settings": profile.numerics(run),
+            "weights": weights_sha256(profile.encoder),
             "seed": seed,
             "data": manifest_digest,
             "code": code_sha256(),

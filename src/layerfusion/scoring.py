@@ -17,7 +17,7 @@ from layerfusion.settings import LoaderSettings
 def demo_detector() -> Detector:
     """Return the detector that comes with the package.
 
-    It is trained on pictures that this project draws, on top of a small tower, and its `notice`
+    It is trained on pictures that this project makes, on top of a small encoder, and its `notice`
     says so: its scores mean nothing for real photographs.
     """
     with as_file(files("layerfusion") / "demo_detector") as folder:

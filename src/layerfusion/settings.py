@@ -24,7 +24,8 @@ class EncoderSettings(_Settings):
 
     model: str = Field(description="OpenCLIP model name, or the path of a model-config JSON")
     weights: str = Field(
-        description="an OpenCLIP pretrained tag such as 'openai', a local weights file, or 'random'"
+        description="an OpenCLIP pretrained tag such as 'openai', a local weights file, 'embedded' "
+        "(those that come with this package), or 'random'"
     )
     activation: Literal["auto", "quick_gelu", "gelu"] = Field(
         default="auto", description="auto follows the weights: OpenAI's were trained with QuickGELU"
@@ -38,6 +39,9 @@ class EncoderSettings(_Settings):
 class HeadSettings(_Settings):
     """The fusion head (paper, section 2): z = sum_l alpha_l (W_p h_l + b_p), then a classifier."""
 
+    blocks: Literal["all", "last"] = Field(
+        default="all", description="last: the ablation that reads the last block's class token only"
+    )
     projection_width: int = Field(default=256, ge=1)
     hidden_width: int = Field(default=256, ge=1)
     dropout: Probability = 0.5
@@ -119,16 +123,16 @@ class FolderSource(_Settings):
     layout: str | None = Field(default=None, description="YAML file that says which folder is what")
 
 
-class DrawnSource(_Settings):
-    """Pictures that the program draws itself (`layerfusion.data.drawn`): a stand-in, not photos."""
+class WorldSource(_Settings):
+    """Pictures that the program makes itself (`layerfusion.data.world`): a world, not photos."""
 
-    kind: Literal["drawn"]
+    kind: Literal["world"]
     seed: int = Field(default=0, ge=0)
     train_per_class: int = Field(ge=1, description="in each of the sources constrained and social")
     evaluation_per_class: int = Field(ge=1, description="in each of the splits val and test")
 
 
-Source = Annotated[FolderSource | DrawnSource, Field(discriminator="kind")]
+Source = Annotated[FolderSource | WorldSource, Field(discriminator="kind")]
 
 
 class DataSettings(_Settings):

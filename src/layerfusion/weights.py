@@ -21,9 +21,11 @@ from layerfusion.errors import UserError
 from layerfusion.settings import EncoderSettings
 
 Activation = Literal["quick_gelu", "gelu"]
+Source = Literal["random", "embedded", "tag", "file"]
 
 # OpenCLIP's own way of learning new model names: the towers of this package become known to it.
-open_clip.add_model_config(Path(str(files("layerfusion") / "towers")))
+TOWERS = Path(str(files("layerfusion") / "towers"))
+open_clip.add_model_config(TOWERS)
 
 # OpenCLIP builds both towers of a model; the text tower is never used, so it is kept this small.
 _NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
@@ -80,22 +82,34 @@ def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activatio
         tower = _empty_tower(config, settings.model)
         if source == "file":
             _fill(tower, read_visual_weights(Path(settings.weights)), settings)
+        elif source == "embedded":
+            _fill(tower, read_visual_weights(embedded_weights(settings.model)), settings)
         else:
             _draw_weights(tower, settings.random_seed)
     set_activation(tower, activation)
     return tower.float(), activation
 
 
-def weights_source(settings: EncoderSettings) -> Literal["random", "tag", "file"]:
+def embedded_weights(model: str) -> Path:
+    """Return where the weights of a model lie if they come with this package."""
+    return TOWERS / f"{model}.safetensors"
+
+
+def weights_source(settings: EncoderSettings) -> Source:
     """Say what `settings.weights` names.
 
     Raises
     ------
     UserError
-        If it is neither ``random``, nor a pretrained tag of the model, nor an existing file.
+        If it is neither ``random``, nor ``embedded`` with a model that this package has weights
+        of, nor a pretrained tag of the model, nor an existing file.
     """
     if settings.weights == "random":
         return "random"
+    if settings.weights == "embedded":
+        if not embedded_weights(settings.model).is_file():
+            raise UserError(f"this package comes with no weights of '{settings.model}'")
+        return "embedded"
     tags = open_clip.list_pretrained_tags_by_model(settings.model)
     if settings.weights in tags:
         return "tag"
@@ -108,8 +122,21 @@ def weights_source(settings: EncoderSettings) -> Literal["random", "tag", "file"
     )
 
 
+def weights_sha256(settings: EncoderSettings) -> str | None:
+    """Return the sha256 of the weights file, as 64 hex digits; None where a name stands for it."""
+    source = weights_source(settings)
+    if source == "file":
+        path = Path(settings.weights)
+    elif source == "embedded":
+        path = embedded_weights(settings.model)
+    else:
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def resolve_activation(
-    settings: EncoderSettings, config: Mapping[str, Any], source: Literal["random", "tag", "file"]
+    settings: EncoderSettings, config: Mapping[str, Any], source: Source
 ) -> Activation:
     """Return the activation to compute with; "auto" is the one that the weights were trained with.
 
@@ -129,7 +156,7 @@ def resolve_activation(
         quick = bool(tag.get("quick_gelu", False))
     elif source == "file" and is_torchscript(Path(settings.weights)):
         quick = True  # of all who publish CLIP weights only OpenAI ships TorchScript archives
-    elif source == "random" or "quick_gelu" in config:
+    elif source in ("random", "embedded") or "quick_gelu" in config:
         quick = bool(config.get("quick_gelu", False))
     else:
         raise UserError(

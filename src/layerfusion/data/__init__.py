@@ -6,23 +6,25 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.data.drawn import draw_images, drawing_digest
 from layerfusion.data.folder import find_folder_images
 from layerfusion.data.manifest import Manifest, Progress, scan
+from layerfusion.data.world import make_world, world_digest
 from layerfusion.errors import UserError
-from layerfusion.settings import DataSettings, DrawnSource, FolderSource
+from layerfusion.settings import DataSettings, FolderSource, WorldSource
 
 __all__ = ["open_data"]
 
 
-def _find_in_folder(source: FolderSource, root: Path) -> pd.DataFrame:
+def _find_in_folder(
+    source: FolderSource, root: Path, progress: Progress | None = None
+) -> pd.DataFrame:
     return find_folder_images(root, None if source.layout is None else root / source.layout)
 
 
 # Kind of source to the function that finds its files below a root, as `manifest.file_table`.
-_FINDERS: dict[str, Callable[[Any, Path], pd.DataFrame]] = {
-    "drawn": draw_images,
+_FINDERS: dict[str, Callable[[Any, Path, Progress | None], pd.DataFrame]] = {
     "folder": _find_in_folder,
+    "world": make_world,
 }
 
 
@@ -40,9 +42,9 @@ def open_data(
     settings
         The sources; a relative layout file is one below `data_root`.
     data_root
-        The folder that holds the images; None for a profile that draws its own.
+        The folder that holds the images; None for a profile that makes its own.
     cache
-        Where images may be drawn.
+        Where images may be made.
     progress
         Called with the number of files done and of all files.
 
@@ -53,7 +55,9 @@ def open_data(
         a source's images are not as its module says.
     """
     root = _root(settings, data_root, cache)
-    files = pd.concat([_FINDERS[source.kind](source, root) for source in settings.sources])
+    files = pd.concat(
+        [_FINDERS[source.kind](source, root, progress) for source in settings.sources]
+    )
     twice = files["path"].duplicated()
     if twice.any():
         raise UserError(
@@ -72,8 +76,8 @@ def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
     """Return the folder that all sources' paths are relative to."""
     if not settings.sources:
         raise UserError("the profile has no data sources; name one under data.sources")
-    drawn = [source for source in settings.sources if isinstance(source, DrawnSource)]
-    if not drawn:
+    worlds = [source for source in settings.sources if isinstance(source, WorldSource)]
+    if not worlds:
         if data_root is None:
             raise UserError(
                 "this profile reads images from a folder; give it with --data-root, or "
@@ -81,10 +85,10 @@ def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
             )
         return data_root
     if len(settings.sources) > 1:
-        raise UserError("a drawn source has a root of its own; it must be a profile's only source")
+        raise UserError("a world has a root of its own; it must be a profile's only source")
     if data_root is not None:
         raise UserError(
-            f"this profile draws its own images and would not read {data_root}; leave out the data "
+            f"this profile makes its own images and would not read {data_root}; leave out the data "
             "root, or choose the profile 'folder'"
         )
-    return cache / f"drawn-{drawing_digest(drawn[0])[:10]}"
+    return cache / f"world-{world_digest(worlds[0])[:10]}"

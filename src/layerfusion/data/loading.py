@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from layerfusion.data.manifest import usable_cores
 from layerfusion.data.sampling import Draw
+from layerfusion.degradations import degradation as degradation_of
+from layerfusion.errors import UserError
 from layerfusion.images import ImageError, read_image
 from layerfusion.settings import ImageSettings, LoaderSettings
 from layerfusion.transforms import EvaluationTransform, TrainingTransform, image_rng
@@ -43,11 +45,23 @@ class TrainingImages(Dataset[tuple[Item, int]]):
 
 
 class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
-    """Centre crops of image files, each with its index and its original (width, height)."""
+    """Centre crops of image files, each with its index and its original (width, height).
 
-    def __init__(self, files: Sequence[Path], settings: ImageSettings) -> None:
+    With a degradation, by the name that `layerfusion.degradations` knows it by, every image is
+    degraded at full size before anything else happens to it.
+
+    Raises
+    ------
+    UserError
+        If there is no such degradation.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], settings: ImageSettings, *, degradation: str | None = None
+    ) -> None:
         self.files = files
         self.transform = EvaluationTransform(settings)
+        self.degrade = None if degradation is None else degradation_of(degradation)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -58,7 +72,13 @@ class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
             image = read_image(self.files[index])
         except ImageError as error:
             return index, error, (0, 0)
-        return index, self.transform(image), image.size
+        size = image.size
+        if self.degrade is not None:
+            try:
+                image = self.degrade(image)
+            except UserError as error:
+                return index, ImageError(self.files[index], str(error)), size
+        return index, self.transform(image), size
 
 
 class ScoringBatch(NamedTuple):

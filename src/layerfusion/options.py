@@ -1,0 +1,18 @@
+"""Options that several commands of the command line share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ProfileOption = Annotated[
+    str, typer.Option("--profile", "-p", help="demo, folder, paper, or the path of a YAML file.")
+]
+DataRootOption = Annotated[
+    Path | None, typer.Option("--data-root", "-d", help="Folder below which the data sets lie.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting: training.epochs=1."),
+]
