@@ -23,10 +23,37 @@ CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))
 GOOD = {"profile": "demo", "seed": 1, "data_root": None, "fresh": False, "settings": {}}
 
 
-def papermill(*arguments, cwd=ROOT):
+# Python imports this module at its start, in papermill as in the kernel.
+NO_NETWORK = """
+import socket
+
+def closed(*arguments, **options):
+    with open({attempts!r}, "a") as file:
+        print(arguments, file=file)
+    raise OSError("the network is closed")
+
+class Socket(socket.socket):
+    def connect(self, address):
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            closed(address)
+        return super().connect(address)
+
+socket.socket = Socket
+socket.getaddrinfo = socket.gethostbyname = closed
+"""
+
+# A world of a few pictures, seen once: all that the demo does, in seconds.
+TINY_WORLD = (
+    "{settings: {training.epochs: 1, "
+    "'data.sources': [{kind: world, train_per_class: 8, evaluation_per_class: 8}]}}"
+)
+
+
+def papermill(*arguments, cwd=ROOT, **environment):
     command = [Path(sys.executable).with_name("papermill"), *map(str, arguments)]
     # ipykernel looks at this variable and then captures less than it does for a person.
     env = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    env |= environment
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
@@ -57,6 +84,20 @@ def test_papermill_runs_a_chapter_however_its_path_is_written(where, photos, tmp
     assert "open-seed7-" in text
     assert "images/s" not in text and "training in" not in text
     assert "training in" in done.stderr  # the terminal is told what the page is not
+
+
+def test_the_demo_calls_no_network(tmp_path):
+    attempts, out = tmp_path / "attempts", tmp_path / "out.ipynb"
+    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK.format(attempts=str(attempts)))
+    given = ["book/03_open_run.py", out, "-p", "seed", 1337, "-y", TINY_WORLD]
+    done = papermill(*given, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert not attempts.exists(), attempts.read_text()
+    command = [sys.executable, "-c", "import socket; socket.getaddrinfo('localhost', 80)"]
+    checked = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, check=False
+    )
+    assert b"the network is closed" in checked.stderr and attempts.exists()
 
 
 def test_an_unknown_parameter_is_an_error_that_names_the_known_ones(tmp_path):
@@ -184,6 +225,16 @@ def test_a_book_is_built_from_executed_chapters(small_book):
     notebooks = chapters.run_chapters([], parameters={})
     page = chapters.build_book("demo", notebooks)
     assert page.is_file() and "1337" in page.with_name("00_small.html").read_text()
+
+
+def test_another_profile_leaves_out_what_is_about_the_demo(small_book, monkeypatch):
+    _, write = small_book
+    write("print('about the demo')")
+    monkeypatch.setattr(chapters, "DEMO_CHAPTERS", {"00_small"})
+    chapters.run_chapters([], parameters={}, publish=True)
+    assert chapters.run_chapters([], profile="folder", parameters={}) == []
+    page = chapters.build_book("folder", [])
+    assert "about the demo" in page.with_name("00_small.html").read_text()
 
 
 @pytest.fixture

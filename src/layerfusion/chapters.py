@@ -25,6 +25,9 @@ PARAMETERS = {
     "settings": (dict,),
 }
 
+# About the demo itself: with any other profile the book shows the committed one.
+DEMO_CHAPTERS = {"07_demo_world"}
+
 # Set while chapters are executed for publication: where their run records are to be laid.
 PUBLISHING = "LAYERFUSION_PUBLISHING"
 
@@ -130,7 +133,7 @@ def run_chapters(
     Parameters
     ----------
     names
-        Chapters by name, number or file name; all of them if empty.
+        Chapters by name, number or file name; if empty, all that the profile can be run on.
     profile
         The profile to run them on.
     parameters
@@ -153,7 +156,7 @@ def run_chapters(
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     done = []
-    for name in _resolve(names):
+    for name in _resolve(names) or _chapters_of(profile):
         _execute(name, staged, {"profile": profile, **parameters}, publish)
         (staged / f"{name}.ipynb").replace(folder / f"{name}.ipynb")
         done.append(folder / f"{name}.ipynb")
@@ -179,8 +182,11 @@ def build_book(profile: str, notebooks: list[Path]) -> Path:
     stage = runs_root() / Path(profile).stem / "book"
     ignore = shutil.ignore_patterns("_build", "*.ipynb", "*.py", ".ipynb_checkpoints")
     shutil.copytree(project_root() / "book", stage, ignore=ignore, dirs_exist_ok=True)
-    for notebook in notebooks:
-        shutil.copyfile(notebook, stage / notebook.name)
+    pages = {notebook.name: notebook for notebook in notebooks}
+    for name in DEMO_CHAPTERS & chapter_paths().keys():
+        pages.setdefault(f"{name}.ipynb", reference_folder("demo") / f"{name}.ipynb")
+    for name, notebook in pages.items():
+        shutil.copyfile(notebook, stage / name)
     program = Path(sys.executable).with_name("jupyter-book")
     if subprocess.run([program, "build", stage, "-W", "--keep-going"], check=False).returncode:
         raise UserError(f"jupyter-book could not build {stage}; its messages are above")
@@ -231,4 +237,8 @@ def _resolve(names: list[str]) -> list[str]:
         if not matches:
             raise UserError(f"there is no chapter '{name}'; the book has {', '.join(chapters)}")
         resolved += matches
-    return resolved or list(chapters)
+    return resolved
+
+
+def _chapters_of(profile: str) -> list[str]:
+    return [name for name in chapter_paths() if profile == "demo" or name not in DEMO_CHAPTERS]

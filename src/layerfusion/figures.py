@@ -1,5 +1,8 @@
 """Figures of a run, drawn from its record and predictions; nothing here runs a model."""
 
+import io
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -7,6 +10,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from layerfusion.runs import RunRecord
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayObject
 
 # One colour a class on every figure, told apart by colour-blind readers too.
 COLOURS = {"real": "#0072B2", "synthetic": "#D55E00"}
@@ -25,7 +31,7 @@ def training_curves(record: RunRecord) -> Figure:
     right.legend(frameon=False)
     for axes in (left, right):
         axes.set_xticks(history["epoch"])
-    return _finish(figure)
+    return finish(figure)
 
 
 def block_weights(record: RunRecord) -> Figure:
@@ -37,7 +43,7 @@ def block_weights(record: RunRecord) -> Figure:
     axes.set(xlabel="transformer block $l$", ylabel=r"weight $\alpha_l$")
     axes.set_xticks(np.arange(1, len(alpha) + 1))
     axes.legend(frameon=False, loc="upper left")
-    return _finish(figure)
+    return finish(figure)
 
 
 def confusion(record: RunRecord) -> Figure:
@@ -54,7 +60,7 @@ def confusion(record: RunRecord) -> Figure:
     figure, axes = plt.subplots(figsize=(3.6, 3), layout="constrained")
     sns.heatmap(matrix, annot=True, fmt="d", cmap="Greys", cbar=False, square=True, ax=axes)
     axes.set(xlabel="called", ylabel="is")
-    return _finish(figure)
+    return finish(figure)
 
 
 def score_histogram(predictions: pd.DataFrame, threshold: float) -> Figure:
@@ -74,10 +80,21 @@ def score_histogram(predictions: pd.DataFrame, threshold: float) -> Figure:
     axes.set(xlabel="synthetic-image logit (dashed: threshold)", ylabel="images")
     if legend := axes.get_legend():
         legend.set_title("")
-    return _finish(figure)
+    return finish(figure)
 
 
-def _finish(figure: Figure) -> Figure:
+def as_jpeg(figure: Figure) -> "DisplayObject":
+    """Return a figure full of photographs for a notebook: JPEG takes a tenth of PNG's bytes."""
+    from IPython.display import Image  # comes with the book
+
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", bbox_inches="tight", pil_kwargs={"quality": 85})
+    image: DisplayObject = Image(data=file.getvalue(), format="jpeg")  # type: ignore[no-untyped-call]
+    return image
+
+
+def finish(figure: Figure) -> Figure:
+    """Return a figure as all of them look in the end, closed and without the upper right frame."""
     sns.despine(figure)
     plt.close(figure)  # or a notebook would show it twice: as a result and as an open figure
     return figure
