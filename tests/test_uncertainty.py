@@ -13,6 +13,7 @@ from layerfusion.metrics import ranking_metrics, threshold_metrics
 from layerfusion.uncertainty import (
     image_interval,
     resample_images,
+    resampled_average_precision,
     resampled_rates,
     resampled_roc_auc,
     seed_interval,
@@ -69,12 +70,15 @@ def test_of_the_images_themselves_the_metrics_are_the_reported_ones(rows, thresh
     }
     reported = threshold_metrics(label, score, threshold)
     assert ours == {
+        "accuracy": pytest.approx(reported.accuracy),
         "precision": pytest.approx(reported.precision),
         "recall": pytest.approx(reported.recall),
         "f1": pytest.approx(reported.f1),
     }
     (auc,) = resampled_roc_auc(label, score, counts)
     assert auc == pytest.approx(ranking_metrics(label, score).roc_auc)
+    (ap,) = resampled_average_precision(label, score, counts)
+    assert ap == pytest.approx(ranking_metrics(label, score).average_precision)
 
 
 @settings(max_examples=60, deadline=None)
@@ -83,11 +87,17 @@ def test_of_a_resample_the_metrics_are_scikit_learns_with_its_counts_as_weights(
     label, score = columns(rows)
     counts = resample_images(label, resamples=70, seed=seed)  # more rows than one step takes
     auc, rates = resampled_roc_auc(label, score, counts), resampled_rates(label, score > 0, counts)
+    ap = resampled_average_precision(label, score, counts)
     for row in (1, 63, 64, 70):
         weight = counts[row]
         assert auc[row] == pytest.approx(
             reference.roc_auc_score(label, score, sample_weight=weight)
         )
+        assert ap[row] == pytest.approx(
+            reference.average_precision_score(label, score, sample_weight=weight)
+        )
+        right = reference.accuracy_score(label, score > 0, sample_weight=weight)
+        assert rates["accuracy"][row] == pytest.approx(right)
         for name in ("precision", "recall", "f1"):
             metric = getattr(reference, f"{name}_score")
             expected = metric(label, score > 0, sample_weight=weight, zero_division=0)
@@ -107,6 +117,7 @@ def test_auc_depends_on_order_alone_and_turns_over_with_the_scores(rows):
 def test_what_is_not_defined_is_nan():
     none = np.zeros((3, 0), dtype=np.int32)
     assert np.isnan(resampled_roc_auc([], [], none)).all()
+    assert np.isnan(resampled_average_precision([], [], none)).all()
     assert np.isnan(resampled_rates([], [], none)["f1"]).all()
     counts = np.array([[1, 1, 1], [2, 1, 0]], dtype=np.int32)  # the second lacks the synthetic one
     assert np.isnan(resampled_roc_auc([0, 0, 1], [1, 2, 3], counts)).tolist() == [False, True]

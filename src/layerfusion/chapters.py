@@ -1,5 +1,6 @@
 """Executing chapters through papermill, keeping what came to its end, building the book of it."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from layerfusion.chapter_source import with_stable_ids
 from layerfusion.errors import UserError
 from layerfusion.experiment import Experiment
 from layerfusion.paths import project_root, runs_root
-from layerfusion.runs import RECORD, Run, read_record
+from layerfusion.runs import RECORD, Run, RunRecord, read_record
 
 PARAMETERS = {
     "profile": (str,),
@@ -30,6 +31,8 @@ DEMO_CHAPTERS = {"07_demo_world"}
 
 # Set while chapters are executed for publication: where their run records are to be laid.
 PUBLISHING = "LAYERFUSION_PUBLISHING"
+
+CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
 
 # How far a chapter's numbers may lie from the committed ones, for processors round differently. An
 # estimate: no second processor was at hand.
@@ -108,8 +111,8 @@ def compare_with_reference(run: Run) -> str:
     if PUBLISHING in os.environ:  # this run becomes the reference
         path = Path(os.environ[PUBLISHING]) / name
         shutil.copyfile(run.directory / RECORD, path)
-    reference = read_record(path) if path.is_file() else None
-    if reference is None or reference.settings != record.settings:
+    reference = _same_settings(path, record.settings)
+    if reference is None:
         return "No record of this profile, seed and settings is committed: nothing to compare with."
     for name, (kind, key) in {
         "F1": ("calibrated", "f1"),
@@ -123,6 +126,18 @@ def compare_with_reference(run: Run) -> str:
                 f"{path.name}: they differ by more than {TOLERANCE}"
             )
     return f"F1, ROC AUC and average precision agree with the committed record within {TOLERANCE}."
+
+
+def reference_record(experiment: Experiment) -> RunRecord | None:
+    """Return the committed record of an experiment's profile, run, seed and settings, if any."""
+    profile = experiment.profile
+    path = reference_folder(profile.name) / f"{experiment.run}-seed{experiment.seed}.json"
+    return _same_settings(path, profile.model_dump(mode="json"))
+
+
+def _same_settings(path: Path, settings: dict[str, Any]) -> RunRecord | None:
+    record = read_record(path) if path.is_file() else None
+    return record if record is not None and record.settings == settings else None
 
 
 def run_chapters(
@@ -165,6 +180,8 @@ def run_chapters(
         reference.mkdir(parents=True, exist_ok=True)
         for path in [*done, *staged.glob("*.json")]:
             shutil.copyfile(path, reference / path.name)
+        _replace_tables([path.stem for path in done], staged / "tables", reference / "tables")
+        write_checksums(reference)
     shutil.rmtree(staged)
     return done
 
@@ -191,6 +208,29 @@ def build_book(profile: str, notebooks: list[Path]) -> Path:
     if subprocess.run([program, "build", stage, "-W", "--keep-going"], check=False).returncode:
         raise UserError(f"jupyter-book could not build {stage}; its messages are above")
     return stage / "_build" / "html" / "index.html"
+
+
+def _replace_tables(chapters: list[str], staged: Path, reference: Path) -> None:
+    reference.mkdir(exist_ok=True)
+    for chapter in chapters:
+        for former in reference.glob(f"{chapter}-*.csv"):
+            former.unlink()
+        for table in staged.glob(f"{chapter}-*.csv"):
+            shutil.copyfile(table, reference / table.name)
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the sha256 of every file below a folder as ``sha256sum --check`` reads it.
+
+    Tests hold the committed chapters, records and tables against it: a changed digit is found
+    wherever it is, also where a re-execution would compare within a tolerance.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+    ]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def _execute(name: str, folder: Path, parameters: Mapping[str, Any], publish: bool) -> None:

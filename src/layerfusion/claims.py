@@ -19,17 +19,31 @@ from numpy.typing import NDArray
 from layerfusion import paper
 from layerfusion.conditions import CONDITIONS
 from layerfusion.data.manifest import Split
-from layerfusion.uncertainty import Interval, resampled_rates, resampled_roc_auc
+from layerfusion.experiment import Experiment
+from layerfusion.uncertainty import (
+    Interval,
+    resample_images,
+    resampled_average_precision,
+    resampled_rates,
+    resampled_roc_auc,
+)
 
-Metric = Literal["roc_auc", "f1", "precision", "recall"]
+Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"]
 Blocks = Literal["all", "last"]
 Verdict = Literal["holds", "does not hold", "undecided"]
 Values = NDArray[np.float64]
 
 RUNS = ("constrained", "open")
 
+RESAMPLES = 1000
+RESAMPLING_SEED = 2026
+
 # The metrics that the paper compares, and its names for them.
 COMPARED: dict[Metric, str] = {"roc_auc": "AUC", "f1": "F1"}
+
+
+# What depends on the order of the logits alone.
+RANKING = {"roc_auc": resampled_roc_auc, "average_precision": resampled_average_precision}
 
 
 class Measure(Protocol):
@@ -76,6 +90,28 @@ def verdict(interval: Interval) -> Verdict:
     return "does not hold" if interval.high < 0 else "undecided"
 
 
+def resamples(experiment: Experiment) -> dict[Split, NDArray[np.int32]]:
+    """Draw the resamples on which runs are compared, the splits' own independent ones.
+
+    The same images give the same resamples, so that whatever is compared on them is paired.
+
+    Returns
+    -------
+    dict
+        By split, ``val`` and ``test``: as `layerfusion.uncertainty.resample_images`, shape
+        (1 + 1000, images). A split without images, without labels or of one class is left out.
+    """
+    splits: tuple[Split, ...] = ("val", "test")
+    drawn = {}
+    for number, split in enumerate(splits):
+        labels = experiment.manifest.select(split=split).rows["label"]
+        if labels.notna().all() and labels.nunique() == 2:
+            seed = [RESAMPLING_SEED, number]
+            counted = labels.to_numpy(dtype=np.int64)
+            drawn[split] = resample_images(counted, resamples=RESAMPLES, seed=seed)
+    return drawn
+
+
 class RunMeasures:
     """The metrics of one run, at its own threshold, on images and their bootstrap resamples.
 
@@ -109,8 +145,10 @@ class RunMeasures:
         if (metric, on) not in self._known:
             table, counts = self._images(on)
             labels = table["label"].to_numpy(dtype=np.int64)
-            if metric == "roc_auc":
-                found = {"roc_auc": resampled_roc_auc(labels, table["logit"].to_numpy(), counts)}
+            if metric in RANKING:
+                found: dict[str, Values] = {
+                    metric: RANKING[metric](labels, table["logit"].to_numpy(), counts)
+                }
             else:
                 called = table["probability"].to_numpy() >= self._threshold
                 found = resampled_rates(labels, called, counts)

@@ -81,7 +81,7 @@ def resample_images(
 def resampled_rates(
     label: ArrayLike, called: ArrayLike, counts: NDArray[np.int32]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return ``precision``, ``recall`` and ``f1`` of calling images synthetic.
+    """Return ``accuracy``, ``precision``, ``recall`` and ``f1`` of calling images synthetic.
 
     Parameters
     ----------
@@ -100,7 +100,9 @@ def resampled_rates(
     groups = np.stack([labels & calls, ~labels & calls, labels], axis=1)
     tp, fp, positives = (counts @ groups.astype(np.int32)).T.astype(np.float64)
     defined = np.where(positives > 0, 1.0, np.nan)
+    images = counts.sum(axis=1, dtype=np.float64)
     return {
+        "accuracy": _ratio(images - fp - (positives - tp), images) * defined,
         "precision": _ratio(tp, tp + fp) * defined,
         "recall": _ratio(tp, positives) * defined,
         "f1": _ratio(2 * tp, tp + fp + positives) * defined,
@@ -146,6 +148,43 @@ def resampled_roc_auc(
         won = (w_synthetic * outranked).sum(axis=1)
         auc.append(np.where(pairs > 0, _ratio(won, pairs), np.nan))
     return np.concatenate(auc)
+
+
+def resampled_average_precision(
+    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    r"""Return average precision, images of equal score taken together, as scikit-learn does.
+
+    .. math:: \mathrm{AP} = \sum_k (R_k - R_{k-1}) P_k
+
+    with precision :math:`P_k` and recall :math:`R_k` at each distinct score, from the highest down.
+
+    Parameters
+    ----------
+    label, score
+        0 or 1, and real numbers of which only the order matters, shape (n,).
+    counts
+        As `resample_images` returns it, or some of its columns; shape (rows, n).
+
+    Returns
+    -------
+    NDArray
+        Shape (rows,); NaN in rows without a synthetic image.
+    """
+    labels, scores = np.asarray(label), np.asarray(score, dtype=np.float64)
+    order = np.argsort(-scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)[: len(scores)])
+    synthetic = (labels[order] == 1).astype(np.float64)
+    ap = [np.empty(0)]
+    for start in range(0, len(counts), _ROWS):
+        w = counts[start : start + _ROWS, order].astype(np.float64)
+        tp = np.cumsum(w * synthetic, axis=1)[:, last]
+        called = np.cumsum(w, axis=1)[:, last]
+        gained = np.diff(tp, axis=1, prepend=0.0)
+        positives = (w * synthetic).sum(axis=1)
+        total = (gained * _ratio(tp, called)).sum(axis=1)
+        ap.append(np.where(positives > 0, _ratio(total, positives), np.nan))
+    return np.concatenate(ap)
 
 
 def image_interval(values: NDArray[np.float64]) -> Interval:

@@ -57,10 +57,13 @@ def study(
     minutes = finished.record.seconds["total"] / 60
     print(f"study: {shown(finished.directory)}/study.json, {minutes:.0f} minutes of work")
     if publish:
-        from layerfusion.chapters import reference_folder  # needs what the book needs
+        # These need what the book needs.
+        from layerfusion.chapters import reference_folder, write_checksums
 
-        for path in copy_study(finished, reference_folder(finished.record.profile)):
+        folder = reference_folder(finished.record.profile)
+        for path in copy_study(finished, folder):
             print(f"published: {shown(path)}")
+        write_checksums(folder)
 
 
 @demo_app.command()

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from layerfusion.claims import (
     CLAIMS,
+    RESAMPLES,
+    RESAMPLING_SEED,
     RUNS,
     Blocks,
     Claim,
@@ -23,10 +24,10 @@ from layerfusion.claims import (
     Metric,
     RunMeasures,
     Values,
+    resamples,
     verdict,
 )
 from layerfusion.conditions import CONDITIONS, MODULES, obtain_predictions
-from layerfusion.data.manifest import Split
 from layerfusion.demo.study_record import (
     RECORD,
     ClaimEntry,
@@ -44,15 +45,10 @@ from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
 from layerfusion.runs import Run
 from layerfusion.settings import digest, load_profile
-from layerfusion.uncertainty import image_interval, resample_images, seed_interval
+from layerfusion.uncertainty import image_interval, seed_interval
 
 BLOCKS: tuple[Blocks, ...] = ("all", "last")
 METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
-
-SCORED_SPLITS: tuple[Split, ...] = ("val", "test")
-
-RESAMPLES = 1000
-RESAMPLING_SEED = 2026
 
 # What the study's numbers depend on that no run's do: part of its key.
 STUDY_MODULES = (
@@ -221,9 +217,7 @@ class Study:
 
     def _measures(self, scored: dict[Setup, Scored]) -> dict[Setup, RunMeasures]:
         """Give all runs the same resamples of each split, the splits' own independent ones."""
-        counts = {
-            split: _resample(self._any, split, number) for number, split in enumerate(SCORED_SPLITS)
-        }
+        counts = resamples(self._any)
         small_side = self._any.profile.training.small_side
         return {
             setup: RunMeasures(tables, run.record.threshold, counts, small_side)
@@ -278,11 +272,6 @@ def _score(experiment: Experiment, reporter: Reporter) -> Scored:
         if not condition.small
     }
     return Scored(run, tables)
-
-
-def _resample(experiment: Experiment, split: Split, stream: int) -> NDArray[np.int32]:
-    labels = experiment.manifest.select(split=split).rows["label"].to_numpy(dtype=np.int64)
-    return resample_images(labels, resamples=RESAMPLES, seed=[RESAMPLING_SEED, stream])
 
 
 def _of_seed(measures: Mapping[Setup, RunMeasures], seed: int) -> Measure:
