@@ -14,6 +14,7 @@ from layerfusion.cli import main
 from layerfusion.conditions import CONDITIONS, obtain_predictions
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.demo.study import METRICS, Study
+from layerfusion.demo.study_figure import VERDICTS, draw_claims
 from layerfusion.demo.study_record import claims_table, claims_text, publish, read_study
 from layerfusion.errors import UserError
 from layerfusion.runs import read_record
@@ -342,3 +343,23 @@ def test_the_command_refuses_one_seed(monkeypatch, capfd):
 def test_help_of_the_command_teaches(monkeypatch, capfd):
     status, out, _ = command_line(monkeypatch, capfd, "layerfusion demo study --help")
     assert status == 0 and "--first-seed" in out and "goes on where it was" in " ".join(out.split())
+
+
+def test_the_figure_shows_every_claim_and_the_papers_effects():
+    claims = pd.DataFrame(
+        {
+            "claim": ["first", "second", "third"],
+            "paper": [0.04, np.nan, 0.01],
+            "effect": [0.02, -0.03, 0.0],
+            "low": [0.01, -0.04, -0.01],
+            "high": [0.03, -0.02, 0.01],
+            "verdict": ["holds", "does not hold", "undecided"],
+        }
+    )
+    (axes,) = draw_claims(claims).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second", "third"]
+    drawn = {bar.get_label(): bar.lines[0].get_xydata().tolist() for bar in axes.containers}
+    assert drawn == {
+        "holds": [[0.02, 2]], "undecided": [[0.0, 0]], "does not hold": [[-0.03, 1]],
+    }  # fmt: skip
+    assert drawn.keys() == VERDICTS.keys()

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 # One colour a class on every figure, told apart by colour-blind readers too.
 COLOURS = {"real": "#0072B2", "synthetic": "#D55E00"}
 
+# The paper's two runs, told apart by marker too.
+RUN_STYLES: dict[str, dict[str, str]] = {
+    "constrained": {"color": "#009E73", "marker": "o"},
+    "open": {"color": "#CC79A7", "marker": "s"},
+}
+
 
 def training_curves(record: RunRecord) -> Figure:
     """Draw training loss and validation ROC AUC and AP over the epochs, the best one marked."""
@@ -60,6 +66,24 @@ def confusion(record: RunRecord) -> Figure:
     figure, axes = plt.subplots(figsize=(3.6, 3), layout="constrained")
     sns.heatmap(matrix, annot=True, fmt="d", cmap="Greys", cbar=False, square=True, ax=axes)
     axes.set(xlabel="called", ylabel="is")
+    return finish(figure)
+
+
+def shift(local: pd.DataFrame, official: pd.DataFrame, threshold: float) -> Figure:
+    """Draw how logits of each class move from local images to official ones, with the threshold.
+
+    Each table is as `layerfusion.evaluation.predict` returns it, with labels.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharex=True, layout="constrained")
+    for ax, (label, name) in zip(axes, enumerate(COLOURS), strict=True):
+        for table, split, line in ((local, "local", "--"), (official, "official", "-")):
+            logits = np.sort(table.loc[table["label"] == label, "logit"].to_numpy())
+            share = np.arange(1, len(logits) + 1) / len(logits)
+            ax.step(logits, share, where="post", linestyle=line, color=COLOURS[name], label=split)
+        ax.axvline(np.log(threshold) - np.log1p(-threshold), color="0.5", linestyle=":")
+        ax.set(xlabel="synthetic-image logit (dotted: threshold)", title=name)
+        ax.legend(frameon=False)
+    axes[0].set_ylabel("share of images at or below")
     return finish(figure)
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from layerfusion import paper
-from layerfusion.uncertainty import LEVEL, Interval, image_interval
+from layerfusion.uncertainty import LEVEL, image_interval
 
+OFFICIAL_RUNS = tuple(paper.OFFICIAL_ERRORS)
 RATES = ("accuracy", "precision", "recall", "f1")
 DRAWS = 20_000  # of every confusion matrix, for intervals: their ends are sure to about .0002
 _HALF_DIGIT = 0.5e-4 + 1e-9  # Table 1 is printed with four decimals
@@ -64,7 +65,7 @@ def divisions(images: int) -> list[tuple[int, int]]:
     The misses of section 5 and the recall of Table 1 bound the synthetic ones; of what is left,
     those remain with which both runs' errors give the four rates of both rows.
     """
-    errors, rows = paper.OFFICIAL_ERRORS, {r: paper.table_1("official", r) for r in _runs()}
+    errors, rows = paper.OFFICIAL_ERRORS, {r: paper.table_1("official", r) for r in OFFICIAL_RUNS}
     return [
         (images - synthetic, synthetic)
         for synthetic in range(1, images)
@@ -118,7 +119,7 @@ def official_intervals() -> pd.DataFrame:
         the difference is computed as if the images had been others. Images that are hard for both
         make the true interval narrower.
     """
-    draws = {run: _draws(run, number) for number, run in enumerate(_runs())}
+    draws = {run: _draws(run, number) for number, run in enumerate(OFFICIAL_RUNS)}
     rows = {}
     for metric in (*RATES, "roc_auc"):
         values = {run: draws[run][metric] for run in draws}
@@ -141,7 +142,7 @@ def correlation_needed(metric: str) -> float:
     95 % interval of d leaves out 0. At most 0: any will do.
     """
     s, d = [], {}
-    for number, run in enumerate(_runs()):
+    for number, run in enumerate(OFFICIAL_RUNS):
         drawn = _draws(run, number)[metric]
         s.append(float(drawn[1:].std()))
         d[run] = drawn[0]
@@ -159,16 +160,6 @@ def auc_standard_error(auc: float, real: int, synthetic: int) -> float:
 def all_synthetic_f1(real: int, synthetic: int) -> float:
     """Return the F1 of calling every image synthetic: what an F1 must be held against."""
     return 2 * synthetic / (2 * synthetic + real)
-
-
-def f1_interval(split: str, run: str) -> Interval:
-    """Return the interval of a row's F1 over other images of the same kind."""
-    matrix = matrices(paper.table_1(split, run), *paper.IMAGES[split])[0]
-    return image_interval(_draw_rates(matrix, seed=0)["f1"])
-
-
-def _runs() -> tuple[str, ...]:
-    return tuple(paper.OFFICIAL_ERRORS)
 
 
 def _fits(row: paper.PaperRow, errors: paper.OfficialErrors, real: int, synthetic: int) -> bool:
@@ -214,7 +205,7 @@ def _stated_values() -> Iterator[Statement]:
 
 
 def _stated_gains() -> Iterator[Statement]:
-    constrained, opened = (paper.table_1("official", run) for run in _runs())
+    constrained, opened = (paper.table_1("official", run) for run in OFFICIAL_RUNS)
     gain = {name: round(getattr(opened, name) - getattr(constrained, name), 4) for name in _METRICS}
     yield "section 4", "official gain in F1", 0.0137, gain["f1"]
     yield "section 4", "official gain in ROC AUC", 0.0097, gain["roc_auc"]
@@ -232,8 +223,8 @@ _METRICS = (*RATES, "roc_auc", "average_precision")
 
 
 def _stated_directions() -> Iterator[Statement]:
-    local = [asdict(paper.table_1("local", run)) for run in _runs()]
-    official = [asdict(paper.table_1("official", run)) for run in _runs()]
+    local = [asdict(paper.table_1("local", run)) for run in OFFICIAL_RUNS]
+    official = [asdict(paper.table_1("official", run)) for run in OFFICIAL_RUNS]
     gains = {name: local[1][name] - local[0][name] for name in _METRICS}
     official_gains = {name: official[1][name] - official[0][name] for name in _METRICS}
     everywhere = all(gain > 0 for gain in gains.values())
@@ -252,7 +243,7 @@ def _stated_directions() -> Iterator[Statement]:
 
 
 def _stated_robustness(local: list[dict[str, float]]) -> Iterator[Statement]:
-    tables = [asdict(paper.table_2(run)) for run in _runs()]
+    tables = [asdict(paper.table_2(run)) for run in OFFICIAL_RUNS]
     names = [name for name in tables[0] if name != "run"]
     gains = {name: tables[1][name] - tables[0][name] for name in names}
     better = all(gain > 0 for gain in gains.values())

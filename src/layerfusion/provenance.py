@@ -25,9 +25,9 @@ LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "ligh
 PRESENTATION = {
     "chapter_source.py", "chapter_tables.py", "chapters.py", "claims.py", "cli.py",
     "comparison.py", "conditions.py", "crops.py", "data/world.py", "degradations.py", "demo/",
-    "figures.py", "options.py", "paper.py", "paper_audit.py", "paths.py", "probe_figures.py",
-    "probes.py", "progress.py", "provenance.py", "scoring.py", "shortcuts.py", "tables.py",
-    "uncertainty.py",
+    "figures.py", "mirror.py", "options.py", "paper.py", "paper_audit.py", "paths.py",
+    "probe_figures.py", "probes.py", "progress.py", "provenance.py", "robustness.py",
+    "scoring.py", "shortcuts.py", "tables.py", "uncertainty.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 
