@@ -29,7 +29,8 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
         part = claims[claims["verdict"] == verdict]
         reach = [part["effect"] - part["low"], part["high"] - part["effect"]]
         at = places[part.index]
-        axes.errorbar(part["effect"], at, xerr=reach, linestyle="none", label=verdict, **style)
+        bars = axes.errorbar(part["effect"], at, xerr=reach, linestyle="none", **style)  # type: ignore[arg-type]
+        bars.set_label(verdict)
     axes.scatter(claims["paper"], places, marker="x", color="black", zorder=3, label="the paper")
     axes.axvline(0, color="0.5", linewidth=1)
     axes.set_yticks(places, claims["claim"], fontsize="small")
