@@ -179,6 +179,7 @@ def small_book(tmp_path, monkeypatch):
     (root / "book").mkdir(parents=True)
     shutil.copy(ROOT / "_config.yml", root / "book")
     shutil.copy(ROOT / "book" / "references.bib", root / "book")
+    shutil.copytree(ROOT / "book" / "_ext", root / "book" / "_ext")
     (root / "book" / "_toc.yml").write_text("format: jb-book\nroot: 00_small\n")
     chapter = root / "book" / "00_small.py"
     header = CHAPTERS[0].read_text().split("# %%")[0]

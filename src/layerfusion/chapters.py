@@ -197,7 +197,7 @@ def build_book(profile: str, notebooks: list[Path]) -> Path:
         If jupyter-book fails; its own messages have been shown by then.
     """
     stage = runs_root() / Path(profile).stem / "book"
-    ignore = shutil.ignore_patterns("_build", "*.ipynb", "*.py", ".ipynb_checkpoints")
+    ignore = shutil.ignore_patterns("_build", "*.ipynb", "[0-9]*.py", ".ipynb_checkpoints")
     shutil.copytree(project_root() / "book", stage, ignore=ignore, dirs_exist_ok=True)
     pages = {notebook.name: notebook for notebook in notebooks}
     for name in DEMO_CHAPTERS & chapter_paths().keys():

@@ -101,7 +101,7 @@ def official_errors(comparison: Comparison) -> pd.DataFrame:
 
 
 def styled(table: pd.DataFrame, profile: str) -> Styler:
-    """Lay a mirrored table out as the paper does, three lines a cell: paper, run, difference.
+    """Lay a mirrored table out as the paper does; a cell's lines: paper, run, interval, difference.
 
     The caption says whose numbers are whose, and whether they can be compared: a picture of the
     table alone must not deceive.
@@ -122,6 +122,7 @@ def styled(table: pd.DataFrame, profile: str) -> Styler:
     style = wide.style.set_uuid("mirror").set_caption(caption)
     return style.set_table_styles(
         [
+            {"selector": "", "props": "font-size: 85%"},
             {"selector": "td", "props": "text-align: right; white-space: nowrap"},
             {"selector": ".paper, .difference", "props": "opacity: 0.65; font-style: italic"},
             {"selector": "caption", "props": "caption-side: top; text-align: left"},
@@ -152,8 +153,8 @@ def _mirrored(cell: Cell, measure: Measure, comparable: bool) -> dict[str, objec
 def _text(row: dict[Hashable, Any]) -> str:
     printed = f'<span class="paper">paper {row["paper"]:.4f}</span>'
     if row["verdict"] == "not measured":
-        return f"{printed}<br>not measured<br>&nbsp;"
-    run = f"<b>{row['run']:.4f}</b> [{row['low']:.3f}, {row['high']:.3f}]"
+        return f"{printed}<br>not measured"
+    run = f"<b>{row['run']:.4f}</b><br>[{row['low']:.3f}, {row['high']:.3f}]"
     verdict = "" if row["verdict"] == "not comparable" else f" {row['verdict']}"
     return (
         f'{printed}<br>{run}<br><span class="difference">{row["difference"]:+.4f}{verdict}</span>'
