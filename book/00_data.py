@@ -50,7 +50,7 @@ tables = ChapterTables("00_data", experiment)
 # None of these sets was at hand where this book was made. The table repeats what their publishers
 # and others say of them. The small number after each fact leads to who says it.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 data_tables.styled_data_sets(tables.keep("data_sets", data_tables.public_data_sets()))
 
 # %% [markdown]
