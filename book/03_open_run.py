@@ -33,11 +33,14 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion import figures, tables
+from layerfusion import figures, mirror, tables
+from layerfusion.chapter_tables import ChapterTables
 from layerfusion.chapters import compare_with_reference, open_chapter
+from layerfusion.comparison import measure_alone
 from layerfusion.paths import shown
 
 experiment = open_chapter("open", globals())
+kept = ChapterTables("03_open_run", experiment)
 
 # %% [markdown]
 # ## Profile and data
@@ -111,7 +114,7 @@ figures.block_weights(run.record)
 # %% tags=["nbval-ignore-output"]
 figures.score_histogram(run.predictions(), run.record.threshold)
 # %% tags=["nbval-ignore-output"]
-tables.threshold_table(run.record).round(4)
+kept.keep("thresholds", tables.threshold_table(run.record)).round(4)
 
 # %% tags=["nbval-ignore-output"]
 figures.confusion(run.record)
@@ -123,10 +126,13 @@ figures.confusion(run.record)
 # what belongs in the row.
 
 # %% tags=["nbval-ignore-output"]
-tables.table_1_row(run.record).round(4)
+comparable = experiment.profile.name == "paper"
+row = mirror.mirror(mirror.local_row("open"), measure_alone(experiment, run), comparable=comparable)
+mirror.styled(kept.keep("table_1_row", row), experiment.profile.name)
 
 # %%
 print(compare_with_reference(run))
+print(kept.compare())
 
 # %% [markdown]
 # ## What this run leaves behind

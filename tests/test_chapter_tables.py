@@ -10,6 +10,7 @@ import pytest
 from layerfusion import chapter_tables, chapters
 from layerfusion.chapter_tables import ChapterTables, first_difference
 from layerfusion.errors import UserError
+from layerfusion.execution import CHECKSUMS, write_checksums
 
 TABLE = pd.DataFrame({"run": ["constrained", "open"], "f1": [0.7011, 0.7264], "images": [400, 400]})
 
@@ -93,14 +94,13 @@ def test_equal_tables_differ_nowhere():
 def test_the_committed_files_are_those_that_were_published():
     folder = chapters.reference_folder("demo")
     listed = dict(
-        reversed(line.split("  ", 1))
-        for line in (folder / chapters.CHECKSUMS).read_text().splitlines()
+        reversed(line.split("  ", 1)) for line in (folder / CHECKSUMS).read_text().splitlines()
     )
     for name, expected in listed.items():
         found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         assert found == expected, f"{name} was changed by hand; publish it anew"
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    assert present - {chapters.CHECKSUMS} == listed.keys()
+    assert present - {CHECKSUMS} == listed.keys()
 
 
 def test_one_changed_digit_changes_a_checksum(tmp_path):
@@ -108,11 +108,11 @@ def test_one_changed_digit_changes_a_checksum(tmp_path):
     table, notebook = tmp_path / "tables/a.csv", tmp_path / "a.ipynb"
     table.write_text("f1,0.7264\n")
     notebook.write_text("{}")
-    chapters.write_checksums(tmp_path)
-    first = (tmp_path / chapters.CHECKSUMS).read_text()
+    write_checksums(tmp_path)
+    first = (tmp_path / CHECKSUMS).read_text()
     assert re.findall(r"  (.*)\n", first) == ["a.ipynb", "tables/a.csv"]
     table.write_text("f1,0.7265\n")
-    chapters.write_checksums(tmp_path)
-    second = (tmp_path / chapters.CHECKSUMS).read_text()
+    write_checksums(tmp_path)
+    second = (tmp_path / CHECKSUMS).read_text()
     changed = [a != b for a, b in zip(first.splitlines(), second.splitlines(), strict=True)]
     assert changed == [False, True]

@@ -1,6 +1,7 @@
-"""Chapters: the user's literal commands, parameters, publication, and what is committed."""
+"""Chapters: the user's literal commands, parameters, and what is committed."""
 
 import ast
+import hashlib
 import json
 import os
 import shutil
@@ -163,6 +164,8 @@ def test_the_committed_notebook_is_its_chapter_executed_to_the_end(path):
     outputs = [output for cell in code for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
     assert str(ROOT) not in json.dumps(recorded)
+    origin = recorded.metadata["layerfusion"]
+    assert origin["source_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("run", ["constrained", "open"])
@@ -170,72 +173,6 @@ def test_the_committed_record_is_of_the_current_profile(run):
     path = chapters.reference_folder("demo") / f"{run}-seed1337.json"
     record = chapters.read_record(path)
     assert record.settings == load_profile("demo").model_dump(mode="json")
-
-
-@pytest.fixture
-def small_book(tmp_path, monkeypatch):
-    """A project of its own with one quick chapter, whose text each test may replace."""
-    root = tmp_path / "project"
-    (root / "book").mkdir(parents=True)
-    shutil.copy(ROOT / "_config.yml", root / "book")
-    shutil.copy(ROOT / "book" / "references.bib", root / "book")
-    shutil.copytree(ROOT / "book" / "_ext", root / "book" / "_ext")
-    (root / "book" / "_toc.yml").write_text("format: jb-book\nroot: 00_small\n")
-    chapter = root / "book" / "00_small.py"
-    header = CHAPTERS[0].read_text().split("# %%")[0]
-
-    def write(code):
-        parameters = '# %% tags=["parameters"]\nprofile = "demo"\nseed = 1337\n'
-        chapter.write_text(f"{header}# %% [markdown]\n# # Small\n\n{parameters}\n# %%\n{code}\n")
-
-    write("print(seed)")
-    monkeypatch.setattr(chapters, "project_root", lambda: root)
-    return root, write
-
-
-def test_a_chapter_that_fails_replaces_nothing(small_book):
-    root, write = small_book
-    (good,) = chapters.run_chapters([], parameters={}, publish=True)
-    published = root / "runs" / "reference" / "demo" / "00_small.ipynb"
-    before = good.read_bytes(), published.read_bytes()
-    write("raise ValueError('broken')")
-    with pytest.raises(UserError, match="chapter 00_small failed: broken"):
-        chapters.run_chapters([], parameters={}, publish=True)
-    assert (good.read_bytes(), published.read_bytes()) == before
-
-
-def test_running_without_publishing_leaves_the_committed_ones_alone(small_book):
-    root, write = small_book
-    chapters.run_chapters([], parameters={}, publish=True)
-    published = root / "runs" / "reference" / "demo" / "00_small.ipynb"
-    before = published.read_bytes()
-    write("print(seed + 1)")
-    (path,) = chapters.run_chapters(["00"], parameters={"seed": 5})
-    assert published.read_bytes() == before
-    assert outputs_text(nbformat.read(path, as_version=4)).strip() == "6"
-
-
-def test_executing_twice_gives_the_same_file(small_book):
-    (first,) = chapters.run_chapters(["00_small.py"], parameters={})
-    content = first.read_bytes()
-    chapters.run_chapters(["book/00_small.py"], parameters={})
-    assert first.read_bytes() == content
-
-
-def test_a_book_is_built_from_executed_chapters(small_book):
-    notebooks = chapters.run_chapters([], parameters={})
-    page = chapters.build_book("demo", notebooks)
-    assert page.is_file() and "1337" in page.with_name("00_small.html").read_text()
-
-
-def test_another_profile_leaves_out_what_is_about_the_demo(small_book, monkeypatch):
-    _, write = small_book
-    write("print('about the demo')")
-    monkeypatch.setattr(chapters, "DEMO_CHAPTERS", {"00_small"})
-    chapters.run_chapters([], parameters={}, publish=True)
-    assert chapters.run_chapters([], profile="folder", parameters={}) == []
-    page = chapters.build_book("folder", [])
-    assert "about the demo" in page.with_name("00_small.html").read_text()
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from layerfusion.comparison import Comparison
 from layerfusion.experiment import Experiment
 from layerfusion.metrics import report
 
+SWEEP = robustness.Sweep("JPEG quality", {90: "jpeg-90", 40: "jpeg-40"}, paper=85)
+
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
@@ -28,7 +30,7 @@ def compared(tmp_path_factory):
         patch.setenv("LAYERFUSION_RUNS", str(tmp_path_factory.mktemp("runs")))
         experiment = Experiment.open("open", data_root=root, seed=3, overrides=settings)
         runs = Comparison.obtain(experiment, ["local", "official", "jpeg", "small"])
-        yield runs, robustness.jpeg_curve(runs, [90, 40])
+        yield runs, robustness.curve(runs, SWEEP)
 
 
 def test_estimates_are_the_runs_own_metrics(compared):
@@ -62,7 +64,9 @@ def test_what_has_no_labels_was_not_measured(compared):
         runs("f1", "open", on="launder")  # not asked for
     table = mirror.mirror(mirror.TABLE_1, runs, comparable=False)
     assert table["run"].notna().sum() == 12
-    assert list(mirror.official_errors(runs).index.get_level_values("of")) == ["paper"] * 2
+    errors = mirror.official_errors(runs)
+    assert errors["paper"].tolist() == [1334, 1789, 1194, 1840]
+    assert errors[["this run", "share", "difference"]].isna().all(axis=None)
 
 
 def test_small_images_are_those_below_the_profiles_limit(compared):
@@ -79,13 +83,13 @@ def test_small_images_are_those_below_the_profiles_limit(compared):
     assert sizes.loc[("open", "> 160 px"), "images"] == 0
 
 
-def test_a_curve_holds_both_runs_at_every_quality(compared):
+def test_a_curve_holds_both_runs_at_every_strength(compared):
     runs, curve = compared
     assert len(curve) == 2 * 2 * 3
-    at = curve.set_index(["run", "quality", "metric"])["estimate"]
+    at = curve.set_index(["run", "strength", "metric"])["estimate"]
     assert at.between(0, 1).all()
     clean = runs("roc_auc", "open")[0]
     assert at["open", 90, "roc_auc"] != clean or at["open", 40, "roc_auc"] != clean
-    figure = robustness.draw_curve(curve, runs, marked=85)
+    figure = robustness.draw_curve(curve, runs, SWEEP)
     assert [axes.get_title() for axes in figure.axes] == ["F1", "recall", "ROC AUC"]
     assert all(axes.xaxis_inverted() for axes in figure.axes)

@@ -15,8 +15,8 @@ from layerfusion.degradations import (
     DEGRADATIONS,
     LARGEST_JPEG_SIDE,
     Jpeg,
+    Launder,
     degradation,
-    launder,
 )
 from layerfusion.errors import UserError
 from layerfusion.evaluation import score_files
@@ -24,6 +24,7 @@ from layerfusion.images import ImageError
 from layerfusion.settings import ImageSettings, LoaderSettings
 from layerfusion.transforms import EvaluationTransform
 
+launder = Launder()
 SMALL = ImageSettings(crop=48, min_side=64)
 ALONE = LoaderSettings(workers=0)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion import figures, paper, tables
+from layerfusion import figures, tables
 from layerfusion.chapters import reference_folder
 from layerfusion.metrics import probability
 from layerfusion.runs import read_record
@@ -54,19 +54,6 @@ def test_no_figure_stays_open(record, predictions):
     figures.block_weights(record)
     figures.score_histogram(predictions, 0.5)
     assert plt.get_fignums() == before
-
-
-def test_the_row_of_table_1_stands_below_the_papers(record):
-    table = tables.table_1_row(record)
-    assert list(table.columns) == ["Acc.", "Prec.", "Rec.", "F1", "AUC", "AP"]
-    assert list(table.index) == ["the paper", "this run (demo profile)"]
-    assert table.loc["the paper", "Rec."] == paper.table_1("local", "open").recall == 0.8964
-    assert table.loc["this run (demo profile)", "F1"] == record.metrics["calibrated"]["f1"]
-
-
-def test_a_run_that_the_paper_has_not_stands_alone(record):
-    other = record.model_copy(update={"run": "wang"})
-    assert list(tables.table_1_row(other).index) == ["this run (demo profile)"]
 
 
 def test_thresholds_and_headline_are_the_records(record):

@@ -143,7 +143,7 @@ class RunMeasures:
     def __call__(self, metric: Metric, on: str) -> Values:
         """Return a metric under a condition, shape (1 + resamples,), the estimate first."""
         if (metric, on) not in self._known:
-            table, counts = self._images(on)
+            table, counts = self.images(on)
             labels = table["label"].to_numpy(dtype=np.int64)
             if metric in RANKING:
                 found: dict[str, Values] = {
@@ -155,9 +155,18 @@ class RunMeasures:
             self._known |= {(name, on): values for name, values in found.items()}
         return self._known[metric, on]
 
-    def _images(self, on: str) -> tuple[pd.DataFrame, NDArray[np.int32]]:
+    def images(self, on: str) -> tuple[pd.DataFrame, NDArray[np.int32]]:
+        """Return the predictions of a condition and the resamples of these images.
+
+        Raises
+        ------
+        LookupError
+            If the images have no labels, or were not scored.
+        """
         condition = CONDITIONS[on]
-        table = self._tables["local" if condition.small else on]
+        table = self._tables.get("local" if condition.small else on)
+        if table is None:
+            raise LookupError("the images have no labels, or were not scored")
         counts = self._counts[condition.split]
         if not condition.small:
             return table, counts

@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -132,39 +132,60 @@ def chapters_run(
     publish: Annotated[
         bool, typer.Option("--publish", help="Also replace the committed ones in runs/reference.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Execute also what has not changed.")
+    ] = False,
+    settings: SetOption = None,
 ) -> None:
     """Execute chapters through papermill, all of them unless named.
 
-    The executed notebooks go to `runs/<profile>/chapters`. One that fails replaces nothing.
+    The executed notebooks go to `runs/<profile>/chapters`. One that fails replaces nothing; one
+    whose script, parameters, images and code are those of its last execution is not repeated.
     """
-    from layerfusion.chapters import run_chapters
+    from layerfusion.execution import run_chapters
     from layerfusion.paths import shown
 
-    parameters = _chapter_parameters(data_root, seed)
-    for path in run_chapters(names or [], profile=profile, parameters=parameters, publish=publish):
+    parameters = _chapter_parameters(data_root, seed, settings)
+    executed = run_chapters(
+        names or [], profile=profile, parameters=parameters, publish=publish, again=again
+    )
+    for path in executed.notebooks:
         print(shown(path))
+    executed.check()
 
 
 @app.command()
 def book(
-    profile: ProfileOption = "demo", data_root: DataRootOption = None, seed: SeedOption = 1337
+    profile: ProfileOption = "demo",
+    data_root: DataRootOption = None,
+    seed: SeedOption = 1337,
+    settings: SetOption = None,
 ) -> None:
-    """Execute all chapters on a profile and build the book from them."""
-    from layerfusion.chapters import build_book, run_chapters
+    """Execute all chapters on a profile and build the book from them.
+
+    Of a chapter that fails the book shows the last good execution; the command then ends with its
+    error.
+    """
+    from layerfusion.execution import build_book, run_chapters
     from layerfusion.paths import shown
 
-    parameters = _chapter_parameters(data_root, seed)
-    notebooks = run_chapters([], profile=profile, parameters=parameters)
-    print(f"open {shown(build_book(profile, notebooks))}")
+    parameters = _chapter_parameters(data_root, seed, settings)
+    executed = run_chapters([], profile=profile, parameters=parameters)
+    print(f"open {shown(build_book(profile, executed))}")
+    executed.check()
 
 
-def _chapter_parameters(data_root: Path | None, seed: int) -> dict[str, str | int]:
+def _chapter_parameters(
+    data_root: Path | None, seed: int, settings: list[str] | None
+) -> dict[str, Any]:
     """Return the parameters that differ from the chapters' own."""
-    given: dict[str, str | int] = {}
+    given: dict[str, Any] = {}
     if data_root is not None:
         given["data_root"] = str(data_root.resolve())
     if seed != 1337:
         given["seed"] = seed
+    if settings:
+        given["settings"] = dict(parse_override(text) for text in settings)
     return given
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from layerfusion.claims import RUNS, Blocks, Metric, RunMeasures, Values, resamples
+from layerfusion.claims import RUNS, Blocks, Measure, Metric, RunMeasures, Values, resamples
 from layerfusion.conditions import CONDITIONS, obtain_predictions
 from layerfusion.experiment import Experiment
 from layerfusion.progress import Reporter
@@ -84,11 +84,29 @@ class Comparison:
         """
         if blocks != "all":
             raise LookupError("the ablation is part of `layerfusion demo study` only")
-        table = self.tables[run].get("local" if CONDITIONS[on].small else on)
-        if table is None:
-            raise LookupError("the images have no labels, or were not scored")
         return self.measures[run](metric, on)
 
     def interval(self, metric: Metric, run: str, *, on: str = "local") -> Interval:
         """Return a metric with the interval over other images; LookupError as above."""
         return image_interval(self(metric, run, on=on))
+
+
+def measure_alone(experiment: Experiment, run: Run) -> Measure:
+    """Return the clean local metrics of one run, where there is nothing to compare it with yet.
+
+    Its own experiment's resamples are those of a `Comparison`, so that both give one interval.
+    """
+    local = obtain_predictions(experiment, run, CONDITIONS["local"])
+    measures = RunMeasures(
+        {"local": local},
+        run.record.threshold,
+        resamples(experiment),
+        experiment.profile.training.small_side,
+    )
+
+    def measure(metric: Metric, run: str, *, on: str = "local", blocks: Blocks = "all") -> Values:
+        if run != experiment.run or blocks != "all":
+            raise LookupError(f"this is the {experiment.run} run alone")
+        return measures(metric, on)
+
+    return measure

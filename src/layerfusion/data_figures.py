@@ -1,6 +1,7 @@
 """Figures of the images at hand: samples, what files give away, the audit of short cuts."""
 
 from collections.abc import Hashable
+from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
@@ -65,11 +66,20 @@ def sample_sheet(manifest: Manifest, *, seed: int = 0, columns: int = 8) -> Figu
     for axis, (group, members) in zip(axes.flat, groups, strict=True):
         members = members.sort_values("path")
         chosen = members.sample(min(columns, len(members)), random_state=seed)
-        pictures = [_square(manifest.root / path) for path in chosen["path"]]
+        pictures = [square_picture(manifest.root / path) for path in chosen["path"]]
         axis.imshow(_strip(pictures, columns), interpolation="nearest")
         axis.set_axis_off()
         _name_row(axis, group, len(members))
     return finish(figure)
+
+
+def square_picture(path: Path) -> Picture:
+    """Return the central square of an image, shape (SIDE, SIDE, 3); grey if it is damaged."""
+    try:
+        image = read_image(path)
+    except ImageError:
+        return np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
+    return np.asarray(ImageOps.fit(image, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def file_giveaways(manifest: Manifest) -> Figure:
@@ -179,15 +189,6 @@ def shortcut_audit(audit: pd.DataFrame) -> Figure:
     axes.set(xlabel="ROC AUC on validation images, 95 % interval over images")
     figure.legend(loc="outside upper right", ncols=2, frameon=False)
     return finish(figure)
-
-
-def _square(path: Any) -> Picture:
-    """Return the central square of an image, shape (SIDE, SIDE, 3); grey if it is damaged."""
-    try:
-        image = read_image(path)
-    except ImageError:
-        return np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
-    return np.asarray(ImageOps.fit(image, (SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def _strip(pictures: list[Picture], columns: int) -> Picture:

@@ -40,32 +40,41 @@ class Jpeg:
         return recompress(image, self.quality)
 
 
-def launder(image: Image.Image) -> Image.Image:
-    """Return the image after "laundering": halved, restored, its edges cut off, restored again.
+@dataclass(frozen=True)
+class Launder:
+    """The resize-and-crop "laundering" of Table 2, at a scale in percent (the author's code: 50).
 
-    Bicubic to half of each side, but no side below 32 px (so a smaller image is enlarged); bicubic
-    back to the image's size; the central 90 % of each side; bicubic back to the image's size. There
-    is no JPEG in it.
+    Bicubic to `scale` percent of each side, but no side below 32 px (so a smaller image is
+    enlarged); bicubic back to the image's size; the central 90 % of each side; bicubic back to the
+    image's size. There is no JPEG in it.
     """
-    width, height = image.size
-    half = tuple(max(LEAST_LAUNDERED_SIDE, side // 2) for side in image.size)
-    restored = _bicubic(_bicubic(image, half), image.size)
-    kept = [max(1, side * 9 // 10) for side in image.size]
-    left, top = (width - kept[0]) // 2, (height - kept[1]) // 2
-    return _bicubic(restored.crop((left, top, left + kept[0], top + kept[1])), image.size)
+
+    scale: int = 50
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the laundered image."""
+        width, height = image.size
+        small = tuple(max(LEAST_LAUNDERED_SIDE, side * self.scale // 100) for side in image.size)
+        restored = _bicubic(_bicubic(image, small), image.size)
+        kept = [max(1, side * 9 // 10) for side in image.size]
+        left, top = (width - kept[0]) // 2, (height - kept[1]) // 2
+        return _bicubic(restored.crop((left, top, left + kept[0], top + kept[1])), image.size)
 
 
-# By name, those of the author's robustness runs; `degradation` knows every other quality as well.
+# By name, those of the author's robustness runs; `degradation` knows other strengths as well.
 DEGRADATIONS: dict[str, Degradation] = {
     "jpeg-95": Jpeg(95),
     "jpeg-85": Jpeg(85),
     "jpeg-75": Jpeg(75),
-    "launder": launder,
+    "launder": Launder(),
 }
+_WITH_STRENGTH: dict[str, Callable[[int], Degradation]] = {"jpeg": Jpeg, "launder": Launder}
 
 
 def degradation(name: str) -> Degradation:
-    """Return a degradation by its name: one of `DEGRADATIONS`, or ``jpeg-<quality>``.
+    """Return a degradation by its name.
+
+    That is one of `DEGRADATIONS`, ``jpeg-<quality>`` or ``launder-<scale>``, in 1..100.
 
     What is returned can be pickled, and so be handed to the loader's workers.
 
@@ -76,13 +85,13 @@ def degradation(name: str) -> Degradation:
     """
     if name in DEGRADATIONS:
         return DEGRADATIONS[name]
-    match = re.fullmatch(r"jpeg-([1-9][0-9]?|100)", name)
+    match = re.fullmatch(r"(jpeg|launder)-([1-9][0-9]?|100)", name)
     if match is None:
         raise UserError(
-            f"there is no degradation '{name}'; use launder, or jpeg-<quality> with a quality from "
-            "1 to 100"
+            f"there is no degradation '{name}'; use launder, jpeg-<quality> or launder-<scale>, "
+            "with a quality or a scale in percent from 1 to 100"
         )
-    return Jpeg(int(match.group(1)))
+    return _WITH_STRENGTH[match.group(1)](int(match.group(2)))
 
 
 def _bicubic(image: Image.Image, size: tuple[int, ...]) -> Image.Image:

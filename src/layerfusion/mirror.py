@@ -1,7 +1,7 @@
 """The paper's tables with a run beside every number: same rows, same columns, same order."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,8 +11,17 @@ from layerfusion import paper
 from layerfusion.claims import RUNS, Measure, Metric
 from layerfusion.comparison import Comparison
 from layerfusion.metrics import threshold_metrics
-from layerfusion.tables import TABLE_1_COLUMNS
-from layerfusion.uncertainty import LEVEL, image_interval
+from layerfusion.uncertainty import LEVEL, image_interval, share_interval
+
+# Columns of Table 1, in the paper's order and words.
+TABLE_1_COLUMNS: dict[Metric, str] = {
+    "accuracy": "Acc.",
+    "precision": "Prec.",
+    "recall": "Rec.",
+    "f1": "F1",
+    "roc_auc": "AUC",
+    "average_precision": "AP",
+}
 
 RUN_NAMES = {"constrained": "Constr.", "open": "Open"}  # the paper's
 
@@ -29,11 +38,17 @@ class Cell:
 
 
 TABLE_1 = tuple(
-    Cell(f"{split.capitalize()}, {RUN_NAMES[run]}", column, metric, run, split)  # type: ignore[arg-type]
+    Cell(f"{split.capitalize()}, {RUN_NAMES[run]}", column, metric, run, split)
     for split in ("local", "official")
     for run in RUNS
     for metric, column in TABLE_1_COLUMNS.items()
 )
+
+
+def local_row(run: str) -> tuple[Cell, ...]:
+    """Return the cells of a run's local row of Table 1."""
+    return tuple(cell for cell in TABLE_1 if (cell.run, cell.on) == (run, "local"))
+
 
 TABLE_2_COLUMNS: dict[str, tuple[Metric, str]] = {
     "JPEG F1": ("f1", "jpeg"),
@@ -48,6 +63,10 @@ TABLE_2 = tuple(
     for run in RUNS
     for column, (metric, on) in TABLE_2_COLUMNS.items()
 )
+
+ERROR_COLUMNS = [
+    "paper", "of", "paper share", "this run", "of these", "share", "low", "high", "difference",
+]  # fmt: skip
 
 
 def mirror(cells: Sequence[Cell], measure: Measure, *, comparable: bool) -> pd.DataFrame:
@@ -74,30 +93,34 @@ def mirror(cells: Sequence[Cell], measure: Measure, *, comparable: bool) -> pd.D
 def official_errors(comparison: Comparison) -> pd.DataFrame:
     """Return the errors on official images that section 5 counts, the paper's and a run's.
 
+    Counts of two benchmarks of different size cannot be compared, shares of a class can.
+
     Returns
     -------
     DataFrame
-        Index: run, and whose counts these are. Columns: ``false_negatives``, ``false_positives``,
-        and the images, ``real`` and ``synthetic``. Without labelled test images there are the
-        paper's rows only.
+        Index: ``run`` and ``errors`` (false negatives, false positives). Columns: ``paper`` (the
+        count), ``of`` (images of that class) and ``paper share``; ``this run``, ``of these`` and
+        ``share`` with ``low`` and ``high`` (Wilson's interval); ``difference`` of the shares.
+        Without labelled test images the run's columns are missing values.
     """
     rows = {}
     for run, errors in paper.OFFICIAL_ERRORS.items():
-        real, synthetic = paper.IMAGES["official"]
-        rows[run, "paper"] = asdict(errors) | {"real": real, "synthetic": synthetic}
-        table = comparison.tables[run].get("official")
-        if table is not None:
-            found = threshold_metrics(
-                table["label"], table["probability"], comparison.runs[run].record.threshold
-            )
-            synthetic = int(table["label"].sum())
-            rows[run, "this run"] = {
-                "false_negatives": found.false_negatives,
-                "false_positives": found.false_positives,
-                "real": len(table) - synthetic,
-                "synthetic": synthetic,
-            }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["run", "of"])
+        official = comparison.tables[run].get("official")
+        for kind, label in (("false_negatives", 1), ("false_positives", 0)):
+            printed, images = getattr(errors, kind), paper.IMAGES["official"][label]
+            row = {"paper": printed, "of": images, "paper share": printed / images}
+            if official is not None:
+                threshold = comparison.runs[run].record.threshold
+                found = threshold_metrics(official["label"], official["probability"], threshold)
+                wrong, own = getattr(found, kind), int((official["label"] == label).sum())
+                share = share_interval(wrong, own)
+                row |= {"this run": wrong, "of these": own, "share": share.estimate}
+                row |= {"low": share.low, "high": share.high}
+                row["difference"] = share.estimate - printed / images
+            rows[run, kind.replace("_", " ")] = row
+    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=ERROR_COLUMNS)
+    counts = dict.fromkeys(["this run", "of these"], "Int64")
+    return table.astype(counts).rename_axis(["run", "errors"])
 
 
 def styled(table: pd.DataFrame, profile: str) -> Styler:
@@ -112,14 +135,34 @@ def styled(table: pd.DataFrame, profile: str) -> Styler:
     # pivot sorts; the paper does not.
     wide = wide.loc[table["row"].unique(), table["column"].unique()]
     wide.index.name = wide.columns.name = None
-    same = profile == "paper"
     caption = (
-        f"In each cell: the paper; {'this run' if same else f'the {profile} profile'} with its "
-        f"{LEVEL:.0%} interval over other images; the difference."
+        f"In each cell: the paper; {of_profile(profile)} with its {LEVEL:.0%} interval over other "
+        f"images; the difference. {not_to_be_compared(profile)}"
     )
-    if not same:
-        caption += f" The {profile} profile is another world: the two cannot be compared."
-    style = wide.style.set_uuid("mirror").set_caption(caption)
+    return lay_out(wide, "mirror", caption)
+
+
+def of_profile(profile: str) -> str:
+    """Return what a table calls the runs that stand beside the paper's."""
+    return "this run" if profile == "paper" else f"the {profile} profile"
+
+
+def not_to_be_compared(profile: str) -> str:
+    """Return the sentence that keeps a table of another world from being taken for the paper's."""
+    if profile == "paper":
+        return ""
+    return f"The {profile} profile is another world: the two cannot be compared."
+
+
+def lay_out(table: pd.DataFrame, name: str, caption: str) -> Styler:
+    """Return a table of HTML cells with its caption above, readable on a phone and in the dark.
+
+    Parameters
+    ----------
+    name
+        Tells the tables of a page apart.
+    """
+    style = table.style.set_uuid(name).set_caption(caption.strip())
     return style.set_table_styles(
         [
             {"selector": "", "props": "font-size: 85%"},

@@ -23,12 +23,13 @@ LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "ligh
 # show numbers, or make others of finished runs, whose keys take these modules in by name. What is
 # below demo/ comes before a run, which knows it by the hash of its images and weights.
 PRESENTATION = {
-    "architecture.py", "chapter_source.py", "chapter_tables.py", "chapters.py", "claims.py",
-    "cli.py", "comparison.py", "conditions.py", "crops.py", "data/world.py", "data_figures.py",
-    "data_tables.py", "degradations.py", "demo/", "figures.py", "method_figures.py", "mirror.py",
-    "options.py", "paper.py", "paper_audit.py", "paths.py", "probe_figures.py", "probes.py",
-    "progress.py", "provenance.py", "robustness.py", "scoring.py", "shortcuts.py", "tables.py",
-    "uncertainty.py",
+    "architecture.py", "calibration.py", "chapter_source.py", "chapter_tables.py", "chapters.py",
+    "claims.py", "cli.py", "comparison.py", "conditions.py", "crops.py", "data/world.py",
+    "data_figures.py", "data_tables.py", "degradations.py", "demo/", "error_figures.py",
+    "execution.py", "figures.py", "glance.py", "method_figures.py", "mirror.py",
+    "operating_points.py", "options.py", "paper.py", "paper_audit.py", "paths.py",
+    "probe_figures.py", "probes.py", "progress.py", "provenance.py", "robustness.py", "scoring.py",
+    "shortcuts.py", "slices.py", "tables.py", "uncertainty.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 
@@ -63,6 +64,11 @@ def code_sha256(also: Collection[str] = ()) -> str:
     return digest.hexdigest()
 
 
+def package_sha256() -> str:
+    """Return the sha256 of all of the package's modules, as 64 hex digits."""
+    return code_sha256(_sources(PACKAGE))
+
+
 @cache
 def _sources(package: Path) -> dict[str, bytes]:
     """Return the package's modules; read once, for a process goes on with the code it began with.
@@ -91,6 +97,11 @@ def provenance() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": gpu,
     }
+
+
+def unchanged_commit() -> str | None:
+    """Return the short hash of the commit that the checkout is, None if it is not one exactly."""
+    return None if _git("status", "--porcelain") != "" else _git("rev-parse", "--short", "HEAD")
 
 
 def peak_memory_mib() -> dict[str, float | None]:

@@ -1,6 +1,7 @@
 """How both runs fare as images are degraded further, and by the size of the images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,32 +24,54 @@ from layerfusion.uncertainty import (
 SHOWN = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
 
 
-def jpeg_curve(
-    comparison: Comparison, qualities: Sequence[int], reporter: Reporter | None = None
-) -> pd.DataFrame:
-    """Measure both runs on local images recompressed as JPEG, at the clean images' threshold.
+@dataclass(frozen=True)
+class Sweep:
+    """A degradation from weak to strong.
 
-    Parameters
+    Attributes
     ----------
-    qualities
-        JPEG qualities in 1..100.
+    axis
+        What the strength is, as an axis says it.
+    degradations
+        Names in `layerfusion.degradations` by strength, from the weakest on.
+    paper
+        The strength that Table 2 has.
+    """
+
+    axis: str
+    degradations: Mapping[int, str]
+    paper: int
+
+
+JPEG = Sweep("JPEG quality", {q: f"jpeg-{q}" for q in (95, 90, 85, 75, 60, 45, 30)}, paper=85)
+# Table 2's own point keeps its name, so that its predictions are found again.
+LAUNDER = Sweep(
+    "scale of the laundering, %",
+    {90: "launder-90", 75: "launder-75", 50: "launder", 35: "launder-35", 25: "launder-25"},
+    paper=50,
+)
+
+
+def curve(comparison: Comparison, sweep: Sweep, reporter: Reporter | None = None) -> pd.DataFrame:
+    """Measure both runs on local images degraded ever more, at the clean images' threshold.
 
     Returns
     -------
     DataFrame
-        Columns ``run``, ``quality``, ``metric`` (f1, recall, roc_auc), ``estimate``, ``low`` and
-        ``high``. Predictions are kept in the runs' folders and found again.
+        Columns ``run``, ``strength`` (as the sweep has it), ``metric`` (f1, recall, roc_auc),
+        ``estimate``, ``low`` and ``high``. Predictions are kept in the runs' folders and found
+        again.
     """
     rows = []
     for name, run in comparison.runs.items():
         experiment = comparison.experiments[name]
         counts = resamples(experiment)["val"]
-        for quality in qualities:
-            condition = Condition(degradation=f"jpeg-{quality}")
+        for strength, degradation in sweep.degradations.items():
+            condition = Condition(degradation=degradation)
             table = obtain_predictions(experiment, run, condition, reporter)
             for metric, values in _metrics(table, run.record.threshold, counts).items():
                 interval = image_interval(values)
-                rows.append({"run": name, "quality": quality, "metric": metric} | vars(interval))
+                rows.append({"run": name, "strength": strength, "metric": metric} | vars(interval))
     return pd.DataFrame(rows)
 
 
@@ -84,27 +107,23 @@ def size_table(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw_curve(curve: pd.DataFrame, comparison: Comparison, *, marked: int) -> Figure:
-    """Draw a `jpeg_curve`, strength from left to right, the clean images' values as dashed lines.
-
-    `marked` is the quality of the paper's table.
-    """
-    metrics = [name for name in SHOWN if name in set(curve["metric"])]
-    figure, axes = plt.subplots(1, len(metrics), figsize=(9, 3.2), layout="constrained")
-    for ax, metric in zip(np.atleast_1d(axes), metrics, strict=True):
+def draw_curve(measured: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> Figure:
+    """Draw a `curve`, strength from left to right, the clean images' values as dashed lines."""
+    figure, axes = plt.subplots(1, len(SHOWN), figsize=(9, 3.2), layout="constrained")
+    for ax, (metric, title) in zip(axes, SHOWN.items(), strict=True):
         for run, style in RUN_STYLES.items():
-            part = curve[(curve["run"] == run) & (curve["metric"] == metric)]
-            ax.plot(part["quality"], part["estimate"], label=run, **style)
+            part = measured[(measured["run"] == run) & (measured["metric"] == metric)]
+            ax.plot(part["strength"], part["estimate"], label=run, **style)
             color = style["color"]
-            ax.fill_between(part["quality"], part["low"], part["high"], color=color, alpha=0.15)
+            ax.fill_between(part["strength"], part["low"], part["high"], color=color, alpha=0.15)
             clean = comparison(metric, run)[0]  # type: ignore[arg-type]
             ax.axhline(clean, color=color, linestyle="--", linewidth=1)
-        ax.axvline(marked, color="0.7", linestyle=":")
+        ax.axvline(sweep.paper, color="0.7", linestyle=":")
         ax.invert_xaxis()
-        ax.set(xlabel="JPEG quality", title=SHOWN[metric])
-    np.atleast_1d(axes)[0].legend(frameon=False)
+        ax.set(xlabel=sweep.axis, title=title)
+    axes[0].legend(frameon=False)
     figure.supxlabel(
-        f"bands: {LEVEL:.0%} over other images; dashed: clean images; dotted: the paper's quality",
+        f"bands: {LEVEL:.0%} over other images; dashed: clean images; dotted: the paper's strength",
         fontsize="small",
     )
     return finish(figure)

@@ -1,35 +1,10 @@
-"""Tables that chapters show: the rows and columns of the paper, filled from run records."""
+"""Tables of one run, filled from its record."""
 
-from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-from layerfusion import paper
 from layerfusion.runs import RunRecord
-
-# Columns of Table 1, in the paper's order and words.
-TABLE_1_COLUMNS = {
-    "accuracy": "Acc.",
-    "precision": "Prec.",
-    "recall": "Rec.",
-    "f1": "F1",
-    "roc_auc": "AUC",
-    "average_precision": "AP",
-}
-
-
-def table_1_row(record: RunRecord) -> pd.DataFrame:
-    """Return the local row of Table 1 for a run: the paper's numbers, then this run's.
-
-    The index names whose numbers they are; only rows of the same profile can be compared.
-    """
-    calibrated, ranking = record.metrics["calibrated"], record.metrics["ranking"]
-    rows = {f"this run ({record.profile} profile)": {**calibrated, **ranking}}
-    if record.run in {row.run for row in paper.TABLE_1}:
-        rows = {"the paper": asdict(paper.table_1("local", record.run))} | rows
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    return table[list(TABLE_1_COLUMNS)].rename(columns=TABLE_1_COLUMNS).astype(float)
 
 
 def threshold_table(record: RunRecord) -> pd.DataFrame:

@@ -204,6 +204,12 @@ def image_interval(values: NDArray[np.float64]) -> Interval:
     return Interval(float(values[0]), float(low), float(high))
 
 
+def share_interval(part: int, whole: int) -> Interval:
+    """Return the share part / whole of images, whole >= 1, with Wilson's interval."""
+    found = stats.binomtest(part, whole).proportion_ci(LEVEL, method="wilson")
+    return Interval(part / whole, float(found.low), float(found.high))
+
+
 def seed_interval(values: NDArray[np.float64]) -> SeedInterval:
     r"""Return the mean of an effect over seeds, with an interval for other seeds *and* images.
 

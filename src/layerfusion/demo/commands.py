@@ -58,7 +58,8 @@ def study(
     print(f"study: {shown(finished.directory)}/study.json, {minutes:.0f} minutes of work")
     if publish:
         # These need what the book needs.
-        from layerfusion.chapters import reference_folder, write_checksums
+        from layerfusion.chapters import reference_folder
+        from layerfusion.execution import write_checksums
 
         folder = reference_folder(finished.record.profile)
         for path in copy_study(finished, folder):
