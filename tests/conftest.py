@@ -1,13 +1,20 @@
 """Small worlds for the tests: every image is made here, in a temporary folder."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
+import pandas as pd
 import pytest
 from PIL import Image
 
+from layerfusion.claims import RunMeasures
+from layerfusion.comparison import Comparison
+from layerfusion.data.manifest import Manifest
+from layerfusion.metrics import best_f1_threshold, probability
 from layerfusion.settings import load_profile
+from layerfusion.uncertainty import resample_images
 
 # A tower smaller than the demo's, known to OpenCLIP as `demo-tiny`; used with random weights.
 TOWERS = Path(__file__).parent / "towers"
@@ -73,3 +80,42 @@ def draw_image(rng, *, dark, size=(72, 70)):
     slope = rng.uniform(20, 80, 3) * np.linspace(0, 1, width)[None, :, None]
     pixels = slope + rng.normal(20 if dark else 150, 12, (height, width, 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def scored(tmp_path_factory):
+    """Both runs on images whose scores are drawn here: the open run tells the classes apart better.
+
+    Nothing is trained. Of the local images half are small and half were shared; the official ones
+    have no labels.
+    """
+    root, rng, images = tmp_path_factory.mktemp("scored"), np.random.default_rng(11), 240
+    label = np.arange(images) % 2
+    rows = pd.DataFrame(
+        {
+            "path": [f"val/{number:03d}.png" for number in range(images)],
+            "label": pd.array(label, dtype="Int8"),
+            "split": "val",
+            "source": "wild",
+            "generator": np.where(label == 1, np.where(np.arange(images) % 4 == 1, "A", "B"), None),
+            "platform": np.where(np.arange(images) % 3 == 0, "Facebook", None),
+            "width": np.where(np.arange(images) < images // 2, 60, 200),
+            "height": 100,
+            "format": "PNG",
+            "bytes": rng.integers(1000, 9000, images),
+        }
+    )
+    manifest = Manifest(root, rows, pd.DataFrame(columns=["path", "reason"]))
+    experiment = SimpleNamespace(
+        profile=SimpleNamespace(training=SimpleNamespace(small_side=100)), manifest=manifest
+    )
+    counts = {"val": resample_images(label, resamples=200, seed=1)}
+    runs, measures, tables = {}, {}, {}
+    for run, strength in (("constrained", 0.8), ("open", 1.8)):
+        logit = rng.normal(strength * (2 * label - 1), 1.5) - 4
+        table = rows.drop(columns=["bytes"]).rename(columns={"path": "image_id"})
+        tables[run] = {"local": table.assign(logit=logit, probability=probability(logit))}
+        threshold = best_f1_threshold(label, probability(logit))
+        runs[run] = SimpleNamespace(record=SimpleNamespace(threshold=threshold))
+        measures[run] = RunMeasures(tables[run], threshold, counts, 100)
+    return Comparison(dict.fromkeys(runs, experiment), runs, measures, tables)
