@@ -27,8 +27,8 @@ PRESENTATION = {
     "cli.py", "comparison.py", "conditions.py", "crops.py", "data/world.py", "data_figures.py",
     "data_tables.py", "degradations.py", "demo/", "figures.py", "method_figures.py", "mirror.py",
     "options.py", "paper.py", "paper_audit.py", "paths.py", "probe_figures.py", "probes.py",
-    "progress.py", "provenance.py", "robustness.py", "scoring.py", "shortcuts.py", "tables.py",
-    "uncertainty.py",
+    "progress.py", "provenance.py", "robustness.py", "scoring.py", "shortcuts.py", "submission.py",
+    "submission_check.py", "submission_commands.py", "tables.py", "uncertainty.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 
