@@ -99,6 +99,11 @@ def test_the_task_has_two_runs_with_a_name_each():
         submission_name("ours", "third")
 
 
+# Every example writes its file anew, so that all can share one folder.
+overwriting = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
 names_of_files = st.text(
     st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/"), min_size=1
 ).map(lambda stem: f"{stem}.jpg")
@@ -109,9 +114,7 @@ probability = st.floats(0, 1)
     rows=st.dictionaries(names_of_files, probability, min_size=1, max_size=12),
     threshold=probability,
 )
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@overwriting
 def test_what_is_written_passes_the_check_and_reads_back_bit_for_bit(tmp_path, rows, threshold):
     path = tmp_path / "ours_constrained.csv"
     table = submission_table(predictions(list(rows), list(rows.values())), threshold)
@@ -218,7 +221,11 @@ MISTAKES = {
     ),
     "thresholds": (
         with_value(4, "threshold", 0.3),
-        "there is more than one threshold; another one in line 6: 0.3, but 0.25 in line 2",
+        "threshold is not that of most rows, 0.25, in line 6: 0.3",
+    ),
+    "first threshold": (
+        with_value(0, "threshold", 0.3),
+        "threshold is not that of most rows, 0.25, in line 2: 0.3",
     ),
     "threshold out of range": (
         edited(lambda table: table.assign(threshold=2, label=0)),
@@ -270,6 +277,21 @@ def test_text_that_is_not_utf8_is_named_by_its_line_and_the_rest_still_checked(g
     not_utf8, unknown, missing = check_submission(good, IMAGES)
     assert "not UTF-8 from line 4 on" in not_utf8
     assert "no test image in line 4" in unknown and "'2f3a.jpg'" in missing
+
+
+@given(start=st.integers(0, 200), cut=st.integers(0, 40), junk=st.binary(max_size=30))
+@overwriting
+def test_no_damage_stops_the_check(good, start, cut, junk):
+    write_submission(GOOD, good)
+    whole = good.read_bytes()
+    damaged = whole[:start] + junk + whole[start + cut :]
+    good.write_bytes(damaged)
+    problems = check_submission(good, IMAGES)
+    assert all(len(problem.splitlines()) == 1 for problem in problems)
+    # What passes is the same table, perhaps with another number or the rows in another order.
+    if not problems:
+        pd.testing.assert_index_equal(read(good).columns, GOOD.columns)
+        assert sorted(read(good)["image_id"]) == IMAGES
 
 
 @pytest.mark.parametrize(
@@ -540,6 +562,8 @@ def test_the_check_compares_both_runs(run, good, checked_images, tmp_path, named
          "there is no folder no/such"),
         (["submit", "--run", "open", "--images", "IMAGES", "--team", "a", "--out", "OUT",
           "--detector", "no/such"], "no detector.json"),
+        (["submit", "--run", "open", "--images", "IMAGES", "--team", "a", "--out", "OUT",
+          "--detector", "no/such", "--data-root", "IMAGES"], "give one of them"),
     ],
 )  # fmt: skip
 def test_a_users_mistake_is_one_sentence(run, checked_images, tmp_path, arguments, words):

@@ -3,12 +3,15 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from layerfusion.errors import UserError
 from layerfusion.submission import COLUMNS
+
+LONGEST_SHOWN = 80  # characters of a value that a sentence shows
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]+_(constrained|open)\.csv")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -155,7 +158,7 @@ def _header_problem(header: list[str]) -> str | None:
     if sorted(header) == sorted(COLUMNS):
         return f"the columns are in another order ({','.join(header)}); it must be exactly {exact}"
     lacking = [f"lacks '{name}'" for name in COLUMNS if name not in header]
-    further = [f"has '{name}' too many" for name in header if name not in COLUMNS]
+    further = [f"has {_quoted(name)} too many" for name in header if name not in COLUMNS]
     repeated = [f"has '{name}' more than once" for name in COLUMNS if header.count(name) > 1]
     return f"the header {', '.join(lacking + further + repeated)}; it must be exactly {exact}"
 
@@ -194,17 +197,20 @@ class _Rows:
         self.found = _Findings()
         self.lines: dict[str, int] = {}  # of every image that is there, the first
         self.probabilities: dict[str, float] = {}
-        self.threshold: tuple[int, float] | None = None  # the first, and its line
+        self.thresholds: list[tuple[int, float]] = []  # with their lines
 
     def problems(self) -> list[str]:
         """Look at every row once, and return a sentence a mistake."""
         for line, row in self.file.rows:
             name = self._check_id(line, row.get("image_id"))
-            threshold = self._check_threshold(line, row.get("threshold"))
             prob = self._check_number(line, "prob", row.get("prob"))
+            threshold = self._check_number(line, "threshold", row.get("threshold"))
             self._check_label(line, row.get("label"), prob, threshold)
+            if threshold is not None:
+                self.thresholds.append((line, threshold))
             if name is not None and prob is not None:
                 self.probabilities[name] = prob
+        self._check_thresholds()
         return [*self.found.sentences(), *self._missing()]
 
     def _missing(self) -> Iterator[str]:
@@ -212,7 +218,7 @@ class _Rows:
         if missing and any("image_id" in row for _, row in self.file.rows):
             yield (
                 f"{len(missing):,} of {len(self.image_ids):,} test images are missing, first "
-                f"'{missing[0]}'"
+                f"{_quoted(missing[0])}"
             )
 
     def _check_id(self, line: int, text: str | None) -> str | None:
@@ -221,9 +227,9 @@ class _Rows:
             return None
         name = self._resolve(line, text)
         if name is None:
-            self.found.add("image_id is no test image", line, f"'{text}'")
+            self.found.add("image_id is no test image", line, _quoted(text))
         elif name in self.lines:
-            before = f"'{text}', as in line {self.lines[name]}"
+            before = f"{_quoted(text)}, as in line {self.lines[name]}"
             self.found.add("an image is there once more", line, before)
         else:
             self.lines[name] = line
@@ -243,7 +249,7 @@ class _Rows:
             wrong, name = "image_id has another extension than the file", self.by_stem[stem]
         else:
             return None
-        self.found.add(wrong, line, f"'{text}' should be '{name}'")
+        self.found.add(wrong, line, f"{_quoted(text)} should be {_quoted(name)}")
         return name
 
     def _check_number(self, line: int, column: str, text: str | None) -> float | None:
@@ -252,22 +258,20 @@ class _Rows:
             return None
         value = _number(text)
         if value is None:
-            self.found.add(f"{column} is not a number", line, f"'{text}'")
+            self.found.add(f"{column} is not a number", line, _quoted(text))
             return None
         if not 0 <= value <= 1:
-            self.found.add(f"{column} is outside [0, 1]", line, f"'{text}'")
+            self.found.add(f"{column} is outside [0, 1]", line, _quoted(text))
             return None
         return value
 
-    def _check_threshold(self, line: int, text: str | None) -> float | None:
-        value = self._check_number(line, "threshold", text)
-        if value is not None:
-            self.threshold = self.threshold or (line, value)
-            first, expected = self.threshold
-            if value != expected:
-                other = f"{text}, but {expected} in line {first}"
-                self.found.add("there is more than one threshold; another one", line, other)
-        return value
+    def _check_thresholds(self) -> None:
+        """Note the rows whose threshold is not that of most rows."""
+        if self.thresholds:
+            most, _ = Counter(value for _, value in self.thresholds).most_common(1)[0]
+            for line, value in self.thresholds:
+                if value != most:
+                    self.found.add(f"threshold is not that of most rows, {most},", line, f"{value}")
 
     def _check_label(
         self, line: int, text: str | None, prob: float | None, threshold: float | None
@@ -275,15 +279,21 @@ class _Rows:
         if text is None:
             return
         if re.fullmatch(r"[01]\.0*", text):
-            self.found.add("label is written as a float, not as 0 or 1,", line, f"'{text}'")
+            self.found.add("label is written as a float, not as 0 or 1,", line, _quoted(text))
         elif text not in ("0", "1"):
-            self.found.add("label is not 0 or 1", line, f"'{text}'")
+            self.found.add("label is not 0 or 1", line, _quoted(text))
             return
         if prob is None or threshold is None:
             return
         if float(text) != float(prob >= threshold):
             why = f"label {text}, prob {prob}, threshold {threshold}"
             self.found.add("label contradicts prob >= threshold", line, why)
+
+
+def _quoted(text: str) -> str:
+    """Return a value as a sentence can show it: in quotes, of one line, not too long."""
+    shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
+    return f"'{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)}'"
 
 
 def _number(text: str) -> float | None:

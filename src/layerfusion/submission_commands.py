@@ -62,6 +62,8 @@ def submit(
         write_submission,
     )
 
+    if detector and (profile != "demo" or data_root or seed != 1337 or settings):
+        raise UserError("--detector names a detector and settings lead to one: give one of them")
     path, reporter = _place(out, team, run, force), Reporter()
     found, passed_over = find_test_images(images)
     if detector is None:
@@ -157,7 +159,9 @@ def _given(run: RunName, folder: Path) -> tuple["Detector", str, LoaderSettings]
     if record is None:
         return Detector.load(folder), "fp32", LoaderSettings()
     if record.run != run.value:
-        raise UserError(f"{folder} is the detector of a {record.run} run; give --run {record.run}")
+        raise UserError(
+            f"the detector in {folder} is of the run '{record.run}'; give --run {record.run}"
+        )
     loader = LoaderSettings.model_validate(record.settings["loader"])
     return Detector.load(folder), record.settings["training"]["precision"], loader
 
