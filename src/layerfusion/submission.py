@@ -83,6 +83,11 @@ def score_test_images(
     -------
     DataFrame
         As `layerfusion.scoring.score_images`.
+
+    Raises
+    ------
+    UserError
+        If the detector has no threshold, or the precision needs a GPU and there is none.
     """
     fabric = open_fabric(precision)
     with deterministic(), fabric.autocast():

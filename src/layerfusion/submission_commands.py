@@ -151,7 +151,10 @@ def _finished(
 
 
 def _given(run: RunName, folder: Path) -> tuple["Detector", str, LoaderSettings]:
-    """Return the detector of a folder, with precision and loader of its run where that is known."""
+    """Return the detector of a folder, with precision and loader of its run.
+
+    Elsewhere than in its run's folder nothing tells these, and it scores as `layerfusion score`.
+    """
     from layerfusion.detector import Detector
     from layerfusion.submission import record_beside
 
