@@ -78,7 +78,10 @@ def test_a_users_mistake_is_one_sentence(run, arguments, words):
     assert len(err.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["score"], ["chapters", "run"], ["book"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["train"], ["score"], ["submit"], ["submission", "check"], ["chapters", "run"], ["book"]],
+)
 def test_help_teaches(run, command):
     status, out, _ = run(*command, "--help")
     assert status == 0 and "Usage" in out

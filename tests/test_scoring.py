@@ -48,7 +48,7 @@ def test_good_files_are_scored_and_bad_ones_named(odd_files, detector):
     images, _ = find_images([odd_files])
     table = score_images(detector, images, loader=ALONE).set_index("image_id")
     bad = table[table["error"].notna()]
-    assert set(bad.index) == {"truncated.jpg", "text.jpg", "empty.png"}
+    assert set(bad.index) == {"truncated.jpg", "text.jpg", "empty.png", "link.jpg"}
     assert bad["prob"].isna().all() and bad["label"].isna().all()
     good = table[table["error"].isna()]
     assert len(good) == 8 and good["prob"].between(0, 1).all()

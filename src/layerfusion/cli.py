@@ -1,7 +1,6 @@
-"""The command line: train, score, run the chapters, build the book."""
+"""The command line: train, score, submit, run the chapters, build the book."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +9,9 @@ from rich.console import Console
 
 from layerfusion.demo.commands import demo_app
 from layerfusion.errors import UserError
-from layerfusion.options import DataRootOption, ProfileOption, SeedOption, SetOption
+from layerfusion.options import DataRootOption, ProfileOption, RunName, SeedOption, SetOption
 from layerfusion.settings import parse_override
+from layerfusion.submission_commands import submission_app, submit
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,13 +23,7 @@ app = typer.Typer(
 chapters_app = typer.Typer(no_args_is_help=True, help="Execute the book's chapters.")
 app.add_typer(chapters_app, name="chapters")
 app.add_typer(demo_app, name="demo")
-
-
-class RunName(StrEnum):
-    """The paper's two runs."""
-
-    constrained = "constrained"
-    open = "open"
+app.add_typer(submission_app, name="submission")
 
 
 @app.command()
@@ -119,6 +113,9 @@ def score(
     scored = int(table["error"].isna().sum())
     also = f"; {passed_over} other files passed over" if passed_over else ""
     reporter.say(f"{scored} of {len(table)} images scored{also}" + (f"; {out}" if out else ""))
+
+
+app.command()(submit)
 
 
 @chapters_app.command("run")

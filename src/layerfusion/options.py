@@ -1,9 +1,18 @@
 """Options that several commands of the command line share."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class RunName(StrEnum):
+    """The paper's two runs."""
+
+    constrained = "constrained"
+    open = "open"
+
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", "-p", help="demo, folder, paper, or the path of a YAML file.")

@@ -29,7 +29,8 @@ PRESENTATION = {
     "execution.py", "figures.py", "glance.py", "method_figures.py", "mirror.py",
     "operating_points.py", "options.py", "paper.py", "paper_audit.py", "paths.py",
     "probe_figures.py", "probes.py", "progress.py", "provenance.py", "robustness.py", "scoring.py",
-    "shortcuts.py", "slices.py", "tables.py", "uncertainty.py",
+    "shortcuts.py", "slices.py", "submission.py", "submission_check.py", "submission_commands.py",
+    "tables.py", "uncertainty.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

@@ -28,7 +28,8 @@ def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:
     """Find the image files that paths name.
 
     A file stands for itself, whatever its name ends in; a folder for every file below it whose
-    name ends as images do. Hidden files and archive leftovers (``__MACOSX``) are passed over.
+    name ends as images do, links that lead nowhere too, for these are images that are missing.
+    Hidden files and archive leftovers (``__MACOSX``) are passed over.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:
     passed_over = 0
     for path in paths:
         if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if file.is_file()]
+            inside = [file for file in sorted(path.rglob("*")) if file.is_file() or _dangles(file)]
             images = [file for file in inside if _looks_like_image(file.relative_to(path))]
             passed_over += len(inside) - len(images)
             found += [(file.relative_to(path).as_posix(), file) for file in images]
@@ -129,11 +130,15 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        table.to_csv(partial, index=False)
+        table.to_csv(partial, index=False, lineterminator="\n")  # not the system's: same bytes
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise UserError(f"the scores cannot be written to {path}: {error.strerror}") from None
+
+
+def _dangles(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def _looks_like_image(path: Path) -> bool:
