@@ -32,6 +32,7 @@ from layerfusion import figures, mirror, paper, paper_audit
 from layerfusion.chapter_tables import ChapterTables
 from layerfusion.chapters import open_chapter
 from layerfusion.comparison import Comparison
+from layerfusion.submission_check import keep_submissions
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("04_official_results", experiment)
@@ -82,6 +83,23 @@ else:
 
 # %% tags=["nbval-ignore-output"]
 tables.keep("official_errors", mirror.official_errors(runs))
+
+# %% [markdown]
+# Columns *of* and *of these* are the images of the class that the errors are counted in. The
+# difference is that of the shares, which alone can be compared, and the interval is Wilson's.
+#
+# ## What would be submitted
+#
+# The task wants a file for each run: a probability for every test image, a label, and one threshold
+# for all of them. Both were written into the runs' folders and held against the task's rules;
+# `layerfusion submission check` does the same with any file. Where test labels are not public, as
+# for the task's own images, these files are all that can be made of the hidden images here; who has
+# the labels names their file in the setting `data.test_labels`.
+
+# %% tags=["nbval-ignore-output"]
+files = keep_submissions(runs, team="layerfusion")
+tables.keep("submissions", files.drop(columns="file"))
+display(files)
 
 # %% [markdown]
 # ## The confusion matrices behind the paper's table

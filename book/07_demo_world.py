@@ -29,6 +29,7 @@ settings = {}
 from IPython.display import display
 
 from layerfusion import figures, probe_figures
+from layerfusion.chapter_tables import ChapterTables
 from layerfusion.chapters import open_chapter, reference_folder
 from layerfusion.data.world import contents
 from layerfusion.demo import sheets
@@ -40,6 +41,7 @@ from layerfusion.probes import class_tokens, probe_blocks
 from layerfusion.shortcuts import audit, radial_spectra, report_shortcut
 
 experiment = open_chapter("open", globals())
+tables = ChapterTables("07_demo_world", experiment)
 profile = experiment.profile
 
 # %% [markdown]
@@ -92,7 +94,7 @@ for warning in experiment.warnings():
 # where `chance` is the share of the commonest class. A word at chance has not been learned:
 
 # %% tags=["nbval-ignore-output"]
-evaluate_clip(load_clip()).round(3)
+tables.keep("clip", evaluate_clip(load_clip())).round(3)
 
 # %% [markdown]
 # ## What each block knows
@@ -114,7 +116,7 @@ content = probe_blocks(tokens[0], grounds[0], tokens[1], grounds[1])
 forensic = probe_blocks(tokens[0], labels[0], tokens[1], labels[1])
 probe_figures.probes_over_depth(content, forensic)
 # %% tags=["nbval-ignore-output"]
-forensic.round(3)
+tables.keep("probes", forensic).round(3)
 
 # %% [markdown]
 # ## Short cuts
@@ -127,7 +129,7 @@ predictions = experiment.obtain(fresh=fresh).predictions()
 ours = report_shortcut("open run", "pixels", predictions["label"], predictions["logit"])
 shortcuts = audit(*parts, profile.images, profile.loader)
 shortcuts.loc[len(shortcuts)] = vars(ours)
-shortcuts.round(3)
+tables.keep("shortcuts", shortcuts).round(3)
 
 # %% tags=["nbval-ignore-output"]
 spectra = radial_spectra(experiment.validation, profile.images, profile.loader)
@@ -146,7 +148,7 @@ probe_figures.radial_spectra(experiment.validation, spectra)
 # %%
 study = read_study(reference_folder("demo")).record
 claims = claims_table(study)
-claims.round(4)
+tables.keep("claims", claims).round(4)
 
 # %% tags=["nbval-ignore-output"]
 draw_claims(claims)
@@ -158,3 +160,6 @@ draw_claims(claims)
 print(study.command)
 minutes = study.seconds["total"] / 60
 print(f"{len(study.runs)} runs, {minutes:.0f} minutes, {study.provenance['processor']}")
+
+# %%
+print(tables.compare())

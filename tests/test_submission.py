@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conftest import TINY
 from layerfusion.cli import main
+from layerfusion.comparison import Comparison
 from layerfusion.conditions import Condition, obtain_predictions
 from layerfusion.errors import UserError
 from layerfusion.experiment import Experiment
@@ -25,7 +26,7 @@ from layerfusion.submission import (
     submission_table,
     write_submission,
 )
-from layerfusion.submission_check import check_submission
+from layerfusion.submission_check import check_submission, keep_submissions
 
 IMAGES = [f"{number}f3a.jpg" for number in range(8)]
 GOOD = pd.DataFrame(
@@ -578,3 +579,17 @@ def test_two_test_images_of_one_name_are_refused(checked_images):
     (checked_images / "more" / IMAGES[0]).touch()
     with pytest.raises(UserError, match=r"two test images are named 0f3a\.jpg"):
         find_test_images(checked_images)
+
+
+def test_both_runs_submissions_are_kept_and_checked(photos, tiny_settings):
+    quick = tiny_settings | {"training.epochs": 1}
+    experiment = Experiment.open("open", data_root=photos, overrides=quick)
+    runs = Comparison.obtain(experiment, ["local", "official"])
+    kept = keep_submissions(runs, team="ours")
+    assert kept["mistakes"].tolist() == ["", ""]
+    assert kept["images"].tolist() == [6, 6]
+    for name, run in runs.runs.items():
+        file = run.directory / "submission" / f"ours_{name}.csv"
+        labels = pd.read_csv(file)["label"]
+        assert kept.loc[name, "called synthetic"] == labels.sum()
+        assert kept.loc[name, "threshold"] == run.record.threshold

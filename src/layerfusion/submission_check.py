@@ -8,8 +8,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import pandas as pd
+
+from layerfusion.comparison import Comparison
+from layerfusion.conditions import CONDITIONS, obtain_predictions
 from layerfusion.errors import UserError
-from layerfusion.submission import COLUMNS
+from layerfusion.paths import shown
+from layerfusion.submission import COLUMNS, keep_submission
 
 LONGEST_SHOWN = 80  # characters of a value that a sentence shows
 
@@ -59,6 +64,43 @@ def check_submission(
         others.problems()  # not ours to report: that file is checked by itself
         problems += _same_probabilities(rows.probabilities, others.probabilities, other.name)
     return problems
+
+
+def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
+    """Write both runs' submission files into the runs' folders, check them, and say what they hold.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``run``. Columns: ``file`` (below the project), ``images``, ``called synthetic``,
+        ``threshold`` and ``mistakes``, the sentences of `check_submission` (empty if there is
+        none). No row if there are no test images.
+
+    Raises
+    ------
+    UserError
+        As `layerfusion.submission.keep_submission`: two test images of the same name, for one.
+    """
+    rows: dict[str, dict[str, object]] = {}
+    before: Path | None = None
+    for name, run in comparison.runs.items():
+        experiment = comparison.experiments[name]
+        if experiment.manifest.select(split="test").rows.empty:
+            continue
+        predictions = obtain_predictions(experiment, run, CONDITIONS["official"])
+        path = keep_submission(run, predictions, team=team)
+        names = [PurePosixPath(image).name for image in predictions["image_id"]]
+        called = predictions["probability"] >= run.record.threshold
+        rows[name] = {
+            "file": shown(path),
+            "images": len(names),
+            "called synthetic": int(called.sum()),
+            "threshold": run.record.threshold,
+            "mistakes": "; ".join(check_submission(path, names, before)),
+        }
+        before = path
+    columns = ["file", "images", "called synthetic", "threshold", "mistakes"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("run")
 
 
 @dataclass
