@@ -20,13 +20,13 @@ SIDE = 128  # px
 CAMERA = CAMERAS[1]  # behind every picture whose camera is not the point
 
 
-def camera_sheet(seed: int = 0, columns: int = 7) -> Figure:
+def camera_sheet(seed: int = 0, columns: int = 6) -> Figure:
     """Draw a row a camera: the real pictures of the world, before JPEG."""
     scenes = _scenes(seed, columns)
     return _sheet({camera.name: _photographs(scenes, camera) for camera in CAMERAS})
 
 
-def generator_sheet(seed: int = 0, columns: int = 7) -> Figure:
+def generator_sheet(seed: int = 0, columns: int = 6) -> Figure:
     """Draw a row of photographs, then a row a generator: what it makes of them."""
     photographs = _photographs(_scenes(seed, columns), CAMERA)
     rows = {"photograph": photographs}
@@ -36,7 +36,7 @@ def generator_sheet(seed: int = 0, columns: int = 7) -> Figure:
     return _sheet(rows)
 
 
-def platform_sheet(seed: int = 0, columns: int = 7) -> Figure:
+def platform_sheet(seed: int = 0, columns: int = 6) -> Figure:
     """Draw a row of photographs, then a row a platform: what it shows of them, at one size."""
     photographs = _photographs(_scenes(seed, columns), CAMERA)
     rows = {"photograph": photographs}
