@@ -69,6 +69,8 @@ def build(book: Path) -> str:
         "extensions": ["myst_nb", "recorded_chapters"],
         "nb_execution_mode": "off",
         "exclude_patterns": ["_build"],
+        # Given, for Sphinx adds suffixes to its default, which the next test would find there.
+        "source_suffix": {".ipynb": "myst-nb"},
         "root_doc": "00_small",
         "html_theme": "basic",
     }

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -329,10 +330,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
         absent("chromium or chromedriver is not installed")
-    try:
-        from selenium import webdriver
-    except ImportError:
+    if find_spec("selenium") is None:
         absent("the package selenium is not installed")
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
