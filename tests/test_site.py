@@ -289,8 +289,9 @@ return {
   texts: texts.length,
   missing: [...document.images].filter(image => !(image.complete && image.naturalWidth))
     .map(image => image.src),
-  cut: texts.map(element => element.closest("table, pre, math") || element).filter(element => {
-    for (let box = element; box; box = box.parentElement)
+  cut: texts.map(element => element.closest("caption, table, pre, math") || element)
+    .filter(element => {
+    for (let box = element; box && !element.matches("caption"); box = box.parentElement)
       if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return false;
     return element.getBoundingClientRect().right > innerWidth + 1;
   }).map(element => element.textContent.trim().slice(0, 60)),
@@ -364,7 +365,20 @@ def view(
     for page in [*PAGES, "search"]:
         browser.get(f"{address}{page}.html")
         found[page] = browser.execute_script(FACTS) | failures(browser, address)
+        if "LAYERFUSION_SCREENSHOTS" in os.environ:
+            keep_picture(browser, width, f"{page}-{width}-{mode}.png")
     return width, mode, found
+
+
+def keep_picture(browser: Any, width: int, name: str) -> None:
+    """Keep a picture of the whole page for a person, in the folder that the environment names."""
+    screen = {"width": width, "deviceScaleFactor": 1, "mobile": False}
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"height": height})
+    folder = Path(os.environ["LAYERFUSION_SCREENSHOTS"])
+    folder.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(folder / name))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"height": 900})
 
 
 def failures(browser: Any, address: str) -> dict[str, list[str]]:

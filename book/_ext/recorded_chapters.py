@@ -85,7 +85,7 @@ def changed(script: Path, notebook: NotebookNode) -> bool:
 def stale_note(record: dict[str, Any]) -> nodes.note:
     """Return the note on a page whose script has changed since it was executed."""
     since = f", of {record['recorded']}" if record.get("recorded") else ""
-    text = f"This page is the chapter's last complete execution{since}. Its script has changed since."
+    text = f"This is the chapter's last complete execution{since}. Its script has changed since."
     return nodes.note("", nodes.paragraph(text=text), classes=["stale-chapter"])
 
 

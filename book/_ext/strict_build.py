@@ -1,4 +1,4 @@
-"""A build with a warning fails, as with ``-W --keep-going``, whoever starts it and however often."""
+"""A build with a warning fails as with ``-W --keep-going``, whoever starts it and however often."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ def read_all_again(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Let Sphinx go on to its end, so that all warnings show, and then exit with 1."""
+    """Let Sphinx show all warnings, and then exit with 1."""
     app.keep_going = True
     app.connect("build-finished", read_all_again)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
