@@ -152,7 +152,7 @@ def test_an_incomplete_execution_stops_the_build(
         build(book)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "no notebook"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '"a text"', "no notebook"])
 def test_what_is_no_notebook_stops_the_build(text: str, book: Path) -> None:
     (book / "00_small.ipynb").write_text(text)
     with pytest.raises(ExtensionError, match=r"chapter 00_small .* cannot be read"):

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from layerfusion import paper
+from layerfusion.chapter_source import read_chapter
 
 bs4 = pytest.importorskip("bs4")
 pytest.importorskip("jupyter_book")
@@ -38,13 +39,14 @@ def closed(*arguments, **options):
         print(arguments, file=file)
     raise OSError("the network is closed")
 
+open({attempts!r}, "a").close()
 socket.getaddrinfo = socket.gethostbyname = socket.socket.connect = closed
 """
 
 
-def jupyter_book(book: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def jupyter_book(book: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Build a book as the README says: `jupyter-book build book`, beside it."""
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", book.name]
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", book.name, *options]
     return subprocess.run(
         command,
         cwd=book.parent,
@@ -71,7 +73,7 @@ def built(
         shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=ignore)
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     done = jupyter_book(root / "book", PYTHONPATH=paths)
-    assert not attempts.exists(), attempts.read_text()
+    assert attempts.read_text() == ""
     return root / "book" / "_build" / "html", done
 
 
@@ -219,13 +221,25 @@ def test_a_mirrored_table_has_the_papers_rows_columns_and_numbers(
     assert "demo profile" in table.caption.get_text()
 
 
-def test_a_build_with_a_warning_fails_each_time(tmp_path: Path) -> None:
+@pytest.fixture
+def small_book(tmp_path: Path) -> Path:
+    """A book of two pages, one of them a recorded notebook, configured as the project's."""
     book = tmp_path / "book"
     shutil.copytree(ROOT / "book" / "_ext", book / "_ext")
     shutil.copy(ROOT / "book" / "references.bib", book)
     shutil.copy(ROOT / "_config.yml", book)
     (book / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: second}]\n")
-    (book / "second.md").write_text("# Second\n")
+    (book / "index.md").write_text("# Book\n")
+    (book / "second.py").write_text("# %% [markdown]\n# # Second\n\n# %%\n1\n")
+    notebook = read_chapter(book / "second.py")
+    notebook.cells[1].execution_count = 1
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    nbformat.write(notebook, book / "second.ipynb")
+    return book
+
+
+def test_a_build_with_a_warning_fails_each_time(small_book: Path) -> None:
+    book = small_book
     (book / "index.md").write_text("# Book\n\n[gone](nowhere)\n")
     for _ in range(2):
         done = jupyter_book(book)
@@ -233,6 +247,32 @@ def test_a_build_with_a_warning_fails_each_time(tmp_path: Path) -> None:
     (book / "index.md").write_text("# Book\n\n[there](second)\n")
     done = jupyter_book(book)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_published_page_leads_to_its_source_and_can_be_launched(small_book: Path) -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text())["jobs"]
+    (step,) = [step for step in jobs["build"]["steps"] if "CONFIG" in step.get("env", {})]
+    config = small_book.parent / "elsewhere.yml"
+    addresses = {
+        "BASE_URL": "https://ada.example",
+        "REPOSITORY_URL": "https://github.com/ada/fork",
+        "BINDERHUB_URL": "https://binder.example",
+        "BRANCH": "dev",
+        "CONFIG": str(config),
+    }
+    assert addresses.keys() == step["env"].keys()
+    code = step["run"].partition("<<'PY'\n")[2].rpartition("PY")[0]
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | addresses, check=True)
+    done = jupyter_book(small_book, "--config", str(config))
+    assert done.returncode == 0, done.stdout
+    page = (small_book / "_build" / "html" / "second.html").read_text()
+    for link in (
+        "https://ada.example/second.html",
+        "https://github.com/ada/fork/blob/dev/book/second.py?plain=1",
+        "https://github.com/ada/fork/edit/dev/book/second.py",
+        "https://binder.example/v2/gh/ada/fork/dev?urlpath=lab/tree/book/second.ipynb",
+    ):
+        assert f'"{link}"' in page
 
 
 # From here on: the site as a browser shows it.

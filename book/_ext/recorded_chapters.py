@@ -37,7 +37,7 @@ def fault_of(text: str) -> str | None:
     try:
         notebook = nbformat.reads(text, as_version=4)
         nbformat.validate(notebook)
-    except (ValueError, KeyError, AttributeError, nbformat.ValidationError):
+    except (ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError):
         return "cannot be read"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:
