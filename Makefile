@@ -12,7 +12,7 @@ STAMP := .venv/installed
 # Notebooks are left out: they are recorded from the scripts of book/.
 CODE := src tests book/*.py book/_ext
 
-.PHONY: help env book test lint lock demo-detector clean
+.PHONY: help env book test lint screenshots lock demo-detector clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ lint: $(STAMP)  ## Check style and types.
 	$(RUN) ruff format --check $(CODE)
 	$(RUN) mypy
 
+screenshots: $(STAMP)  ## Keep a picture of every page, light, dark and small, in _build/pages.
+	$(RUN) LAYERFUSION_BROWSER=required LAYERFUSION_SCREENSHOTS=_build/pages pytest tests/test_site.py
+
 # Pins stay where they still fit; `make lock UPGRADE=--upgrade` moves all of them.
 lock: $(STAMP)  ## Write requirements.lock anew from pyproject.toml.
 	$(RUN) uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
@@ -43,7 +46,7 @@ demo-detector: $(STAMP)  ## Train the detector that comes with the package anew.
 
 # Runs and the environment stay: they are too dear to lose by a slip.
 clean:  ## Remove built sites and caches.
-	rm -rf book/_build runs/*/book .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf _build book/_build runs/*/book .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment without a working pip (an interrupted or foreign one) is made anew. The stamp is

@@ -1,0 +1,25 @@
+"""Options of the theme that Jupyter Book's configuration does not know.
+
+Named in `_config.yml` under ``sphinx``, they would take the place of those that it does know.
+"""
+
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+
+def choose(app: Sphinx, config: Config) -> None:
+    """Link to a page's source wherever it can be edited; have one search box.
+
+    The second box, in a bar of its own, comes from a base theme newer than the book's theme.
+    """
+    options = config.html_theme_options
+    options["use_source_button"] = options.get("use_edit_page_button", False)
+    options["navbar_persistent"] = []
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Come before the themes, which read their options when the builder is made."""
+    app.connect("config-inited", choose)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
