@@ -28,7 +28,7 @@ def check(app: Sphinx, docname: str, source: list[str]) -> None:
         if fault:
             raise ExtensionError(
                 f"chapter {docname} cannot be shown: its notebook {fault}; "
-                f"record it anew with: layerfusion chapters run {docname}"
+                f"record it anew with: layerfusion chapters run {docname} --publish"
             )
 
 
