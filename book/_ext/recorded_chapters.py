@@ -1,7 +1,7 @@
 """A chapter's page shows a recorded execution: only a complete one, and it says of when.
 
-The metadata ``layerfusion`` of a notebook (``recorded``, ``commit``, ``profile``) is written by
-`layerfusion.chapters`. A notebook that has none is shown without a date.
+The metadata ``layerfusion`` of a notebook (``recorded``, ``commit``, ``profile``) is written when
+its chapter is executed. A notebook that has none is shown without a date.
 """
 
 import os
