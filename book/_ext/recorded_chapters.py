@@ -1,7 +1,7 @@
 """A chapter's page shows a recorded execution: only a complete one, and it says of when.
 
-The metadata ``layerfusion`` of a notebook (``recorded``, ``commit``, ``profile``) is written by
-`layerfusion.execution`. A notebook that has none is shown without a date.
+The metadata ``layerfusion`` of a notebook (``recorded``, ``commit``, ``profile``) is written when
+its chapter is executed. A notebook that has none is shown without a date.
 """
 
 import os
@@ -28,7 +28,7 @@ def check(app: Sphinx, docname: str, source: list[str]) -> None:
         if fault:
             raise ExtensionError(
                 f"chapter {docname} cannot be shown: its notebook {fault}; "
-                f"record it anew with: layerfusion chapters run {docname}"
+                f"record it anew with: layerfusion chapters run {docname} --publish"
             )
 
 
