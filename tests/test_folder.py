@@ -190,7 +190,7 @@ def test_a_layout_in_the_root_is_used_unless_another_is_given(tmp_path: Path) ->
         ),
         (
             "folders: [{path: real, split: dev, label: real}]",
-            "'folders.0.split': Input should be 'train', 'val' or 'test'",
+            "'folders.0.split': Input should be 'train', 'val', 'test' or 'heldout'",
         ),
         (
             "folders: [{path: ../real, split: val, label: real}]",

@@ -37,7 +37,7 @@ class SourceCheck:
     duplicates
         Files that equal another of the same set; None where that was not looked for.
     incomplete
-        A sentence for each part that is there less than it should be.
+        How much there is of each part that is not there as a whole.
     """
 
     name: str
@@ -154,7 +154,7 @@ def _published(
     data_set = PUBLISHED[source.kind].data_set
     counts = {part.name: int(part.rows(files).sum()) for part in data_set.parts}
     incomplete = tuple(
-        f"{part.name}: {counts[part.name]:,} of {part.images:,} images"
+        f"{part.name} {counts[part.name]:,} of {part.images:,}"
         for part in data_set.parts
         if counts[part.name] < part.images
     )

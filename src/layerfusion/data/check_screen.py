@@ -43,7 +43,7 @@ def show(check: DataCheck, depth: Depth, console: Console) -> None:
 
 def _table(check: DataCheck) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("data set", min_width=20)
+    table.add_column("data set")
     for name in ("found", "expected", "missing", "size", "corrupt", "duplicates"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("licence")
@@ -84,13 +84,13 @@ def _show_missing(source: SourceCheck, console: Console) -> None:
         ("layout", data_set.layout.text),
     ):
         grid.add_row(name, escape(text))
-    console.print(Padding(grid, (0, 0, 0, 2)))
+    console.print(Padding(grid, (0, 0, 0, 2), expand=False))
 
 
 def _incomplete(check: DataCheck) -> Iterator[str]:
     for source in check.sources:
-        for part in source.incomplete:
-            yield f"{source.name}, {part}"
+        if source.incomplete:
+            yield f"{source.name}: {'; '.join(source.incomplete)}"
 
 
 def _notes(check: DataCheck) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _show_sentences(title: str, sentences: Iterator[str], console: Console) -> N
     for number, sentence in enumerate(sentences):
         if number == 0:
             console.print(f"\n[bold]{title}[/]")
-        console.print(Padding(escape(sentence), (0, 0, 0, 2)))
+        console.print(Padding(escape(sentence), (0, 0, 0, 2), expand=False))
 
 
 def _show_unreadable(check: DataCheck, console: Console) -> None:
@@ -114,7 +114,7 @@ def _show_unreadable(check: DataCheck, console: Console) -> None:
     more = f", the first {LISTED}; --out FILE writes all" if len(rows) > LISTED else ""
     console.print(f"\n[bold]{len(rows):,} files cannot be read and are left out[/]{more}:")
     for path, reason in rows[["path", "reason"]].head(LISTED).itertuples(index=False):
-        console.print(Padding(escape(f"{path}: {reason}"), (0, 0, 0, 2)))
+        console.print(Padding(escape(f"{path}: {reason}"), (0, 0, 0, 2), expand=False))
 
 
 def _reservation(check: DataCheck, run: str) -> str:

@@ -49,7 +49,7 @@ def check(
         raise UserError("--quick reads no file and --decode every one: give one of them")
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist; make it first")
-    depth: "Depth" = "names" if quick else "pixels" if decode else "ends"
+    depth: Depth = "names" if quick else "pixels" if decode else "ends"
     chosen = load_profile(profile, dict(parse_override(text) for text in settings or []))
     root = data_root.expanduser() if data_root else None
     found = check_data(chosen, root, depth=depth)

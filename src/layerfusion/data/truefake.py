@@ -42,8 +42,8 @@ _FAMILIES = {family.lower(): family for family in FAMILIES}
 
 # Below a family there may be further folders (prompts, truncations) or none.
 _IMAGE = re.compile(
-    rf"{ABOVE}(?P<platform>PreSocial|{'|'.join(_SHARED)})/(?P<label>Fake|Real)/"
-    r"(?:(?P<family>[^/]+)/)(?:.+/)?[^/]+",
+    rf"{ABOVE}(?P<platform>PreSocial|{'|'.join(_SHARED)})/"
+    r"(?:Fake/(?P<family>[^/]+)|Real)/(?:.+/)?[^/]+",
     re.IGNORECASE,
 )
 
@@ -63,8 +63,9 @@ def find_truefake(settings: TrueFakeSource, root: Path) -> Found:
 
 
 def _place(match: re.Match[str]) -> Place:
-    label = int(match["label"].lower() == "fake")
-    family = _FAMILIES.get(match["family"].lower(), match["family"]) if label else None
+    family = match["family"]
     platform = PLATFORMS.get(match["platform"].lower())
     source = "truefake" if platform else "truefake_presocial"
-    return Place(label, "train", source, family, platform)
+    if family is None:
+        return Place(0, "train", source, None, platform)
+    return Place(1, "train", source, _FAMILIES.get(family.lower(), family), platform)
