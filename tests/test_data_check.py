@@ -171,6 +171,18 @@ def test_equal_files_of_different_splits_are_noted(tmp_path):
     assert note.startswith("2 files have an equal in another split") and "x_real_1.jpg" in note
 
 
+def test_labels_of_test_images_are_checked(check, complete, tmp_path):
+    names = sorted(path.name for path in (complete / "taska_test").iterdir())
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["image_id,label", *(f"{name},1" for name in names)]))
+    given = ["--data-root", complete, "--quick", "--set", f"data.test_labels={labels}"]
+    status, out, _ = check(*given)
+    assert status == 0 and "labels all 4 test images" in out
+    labels.write_text(labels.read_text() + "\nno.jpg,1")
+    status, _, err = check(*given)
+    assert status == 2 and "1 images that are not there" in err
+
+
 def test_a_folder_of_ones_own_is_checked_too(check, photos):
     status, out, _ = check("--profile", "folder", "--data-root", photos)
     assert status == 0

@@ -6,9 +6,11 @@ Real and synthetic images can be told apart: synthetic ones are darker, with a f
 import io
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -58,33 +60,11 @@ SYNTHBUSTER = (
 CORRUPT_MEMBER = "1_fake/x_618.jpg"
 
 
-class Member(NamedTuple):
-    """An image of an archive: its path there, its true label, width and height."""
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How the trees are made.
 
-    path: str
-    label: int
-    size: tuple[int, int]
-
-
-def plant(
-    root: Path,
-    *,
-    kinds: tuple[str, ...] = KINDS,
-    images: int = 2,
-    author: bool = False,
-    nested: bool = False,
-    subfolders: bool = True,
-    metadata: bool = True,
-    upper_case: bool = False,
-    macosx: bool = False,
-    corrupt: bool = False,
-    empty: bool = False,
-    duplicates: int = 0,
-    half_extracted: tuple[str, ...] = (),
-) -> dict[str, dict[str, int]]:
-    """Make the trees, and return the true label of each image by kind and path below the root.
-
-    Parameters
+    Attributes
     ----------
     kinds
         Which data sets.
@@ -111,29 +91,53 @@ def plant(
     half_extracted
         Kinds of which the second half, in the order of paths, is not there.
     """
-    painter = Painter(seed=len(KINDS))
-    planted = {}
-    for kind in kinds:
-        folder = (AUTHORS if author else PUBLISHERS)[kind]
-        place = "/".join(filter(None, (folder, PurePosixPath(folder).name if nested else "")))
-        members = sorted(_members(kind, images, subfolders))
-        if kind in half_extracted:
-            members = members[: len(members) // 2]
-        planted[kind] = {}
-        for member in members:
-            path = PurePosixPath(place, member.path)
-            path = path.with_suffix(path.suffix.upper()) if upper_case else path
-            _write(root / path, painter.file(member, path.suffix.lower()))
-            planted[kind][str(path)] = member.label
-        _add_lists(root / place, kind, planted[kind], metadata)
-        if macosx:
-            _litter(root, list(planted[kind]))
-    if corrupt:
-        (path,) = [path for path in planted["itw_sm"] if CORRUPT_MEMBER in path.lower()] or [None]
-        _write(root / path, (root / path).read_bytes()[:-2000])
-    if empty:
+
+    kinds: tuple[str, ...] = KINDS
+    images: int = 2
+    author: bool = False
+    nested: bool = False
+    subfolders: bool = True
+    metadata: bool = True
+    upper_case: bool = False
+    macosx: bool = False
+    corrupt: bool = False
+    empty: bool = False
+    duplicates: int = 0
+    half_extracted: tuple[str, ...] = ()
+
+    def place(self, kind: str) -> PurePosixPath:
+        """Return the folder of an archive's members, below the root."""
+        folder = PurePosixPath((AUTHORS if self.author else PUBLISHERS)[kind])
+        return folder / folder.name if self.nested else folder
+
+
+class Member(NamedTuple):
+    """An image of an archive: its path there, its true label, width and height."""
+
+    path: str
+    label: int
+    size: tuple[int, int]
+
+
+def plant(root: Path, **switches: Any) -> dict[str, dict[str, int]]:
+    """Make the trees that the switches of `Shape` ask for, in about two seconds.
+
+    Returns
+    -------
+    dict
+        By kind, the true label of each image by its path below the root.
+    """
+    shape, painter = Shape(**switches), Painter(seed=7)
+    planted = {kind: _extract(root, kind, shape, painter) for kind in shape.kinds}
+    if shape.macosx:
+        for images in planted.values():
+            _litter(root, list(images)[:2])
+    if shape.corrupt:
+        member = next(path for path in planted["itw_sm"] if CORRUPT_MEMBER in path.lower())
+        _write(root / member, (root / member).read_bytes()[:-2000])
+    if shape.empty:
         _write(root / max(planted["coco"]), b"")
-    for number in range(duplicates):
+    for number in range(shape.duplicates):
         first = min(planted["itw_sm"])
         copy = str(PurePosixPath(first).with_name(f"Facebook_real_{9000 + number}.jpg"))
         _write(root / copy, (root / first).read_bytes())
@@ -141,80 +145,109 @@ def plant(
     return planted
 
 
-def _members(kind: str, images: int, subfolders: bool) -> Iterator[Member]:
-    rng = random.Random(kind)
-    if kind == "coco":
-        for number in range(4 * images):
-            size = (640, 480) if number % 3 else (427, 640)
-            yield Member(f"{rng.randrange(10**6):012d}.jpg", 0, size)
-    elif kind == "corvi":
-        for folder in ("train", "valid"):
-            for generator in CORVI_FOLDERS:
-                for number in range(images):
-                    yield Member(f"{folder}/{generator}/img{number:06d}.png", 1, (256, 256))
-    elif kind == "wang":
-        for archive, categories in (("train", ("airplane", "horse")), ("val", ("horse",))):
-            for category in categories:
-                for label, name in enumerate(("0_real", "1_fake")):
-                    for number in range(images):
-                        path = f"progan_{archive}/{category}/{name}/{number:05d}.png"
-                        yield Member(path, label, (256, 256))
-    elif kind == "truefake":
-        yield from _truefake(images, subfolders)
-    elif kind == "itw_sm":
-        yield from _itw_sm(images)
-    elif kind == "mediaeval_test":
-        for number in range(4 * images):
-            name = uuid.UUID(int=rng.getrandbits(128), version=4)
-            size = (rng.choice((400, 640, 1080)), rng.choice((360, 512)))
-            yield Member(f"{name}.jpg", number % 2, size)
-    elif kind == "synthbuster":
-        for generator in SYNTHBUSTER:
-            for number in range(images):
-                yield Member(f"{generator}/r{number:03d}da54ft.png", 1, (512, 384))
+def _extract(root: Path, kind: str, shape: Shape, painter: "Painter") -> dict[str, int]:
+    """Make one archive's files; return the labels of its images."""
+    members = sorted(MEMBERS[kind](shape))
+    if kind in shape.half_extracted:
+        members = members[: len(members) // 2]
+    labels = {}
+    for member in members:
+        path = shape.place(kind) / member.path
+        if shape.upper_case:
+            path = path.with_suffix(path.suffix.upper())
+        _write(root / path, painter.file(member, path.suffix.lower()))
+        labels[str(path)] = member.label
+    if kind == "corvi":
+        _add_lists(root / shape.place(kind))
+    if kind == "itw_sm" and shape.metadata:
+        _add_metadata(root / shape.place(kind), labels)
+    return labels
 
 
-def _truefake(images: int, subfolders: bool) -> Iterator[Member]:
-    for platform in ("PreSocial", *SHARED):
-        for family, below in FAMILIES.items():
-            folder = "/".join(filter(None, ("Fake", family, below if subfolders else "")))
-            for number in range(images):
-                yield Member(f"{platform}/{folder}/{number:05d}.jpg", 1, (512, 512))
-        for collection in ("FFHQ", "FORLAB"):
-            for number in range(images):
-                yield Member(f"{platform}/Real/{collection}/{number:05d}.jpg", 0, (512, 480))
+def _coco(shape: Shape) -> Iterator[Member]:
+    for number in range(4 * shape.images):
+        size = (640, 480) if number % 3 else (427, 640)
+        yield Member(f"{7919 * number + 9:012d}.jpg", 0, size)
 
 
-def _itw_sm(images: int) -> Iterator[Member]:
+def _corvi(shape: Shape) -> Iterator[Member]:
+    for folder, generator in product(("train", "valid"), CORVI_FOLDERS):
+        for number in range(shape.images):
+            yield Member(f"{folder}/{generator}/img{number:06d}.png", 1, (256, 256))
+
+
+def _wang(shape: Shape) -> Iterator[Member]:
+    categories = ("train/airplane", "train/horse", "val/horse")
+    for category, (label, name) in product(categories, enumerate(("0_real", "1_fake"))):
+        for number in range(shape.images):
+            yield Member(f"progan_{category}/{name}/{number:05d}.png", label, (256, 256))
+
+
+def _truefake(shape: Shape) -> Iterator[Member]:
+    folders = [("Real/FFHQ", 0, (512, 512)), ("Real/FORLAB", 0, (512, 384))]
+    for family, below in FAMILIES.items():
+        folder = f"Fake/{family}/{below}" if below and shape.subfolders else f"Fake/{family}"
+        folders.append((folder, 1, (512, 512)))
+    for platform, (folder, label, size) in product(("PreSocial", *SHARED), folders):
+        for number in range(shape.images):
+            yield Member(f"{platform}/{folder}/{number:05d}.jpg", label, size)
+
+
+def _itw_sm(shape: Shape) -> Iterator[Member]:
     suffixes = ("jpg", "png", "webp", "jpeg")
-    for label, (folder, word) in enumerate((("0_real", "real"), ("1_fake", "fake"))):
-        for number in range(images):
-            for platform in ("Facebook", "Instagram", "LinkedIn", "X"):
-                suffix = suffixes[number % len(suffixes)]
-                size = (360 + 90 * (number % 9), 300 + 60 * (number % 7))
-                yield Member(f"{folder}/{platform}_{word}_{1000 + number}.{suffix}", label, size)
+    folders = enumerate((("0_real", "real"), ("1_fake", "fake")))
+    platforms = ("Facebook", "Instagram", "LinkedIn", "X")
+    for (label, (folder, word)), platform in product(folders, platforms):
+        for number in range(shape.images):
+            suffix = suffixes[number % len(suffixes)]
+            size = (360 + 90 * (number % 9), 300 + 60 * (number % 7))
+            yield Member(f"{folder}/{platform}_{word}_{1000 + number}.{suffix}", label, size)
     yield Member(CORRUPT_MEMBER, 1, (600, 500))
 
 
-def _add_lists(place: Path, kind: str, planted: dict[str, int], metadata: bool) -> None:
-    """Write the text files that an archive has beside its images."""
-    if kind == "corvi":
-        for folder in ("train", "valid"):
-            for name in ("real_coco", "real_lsun"):
-                text = "".join(f"{name}/{number:06d}.jpg\n" for number in range(3))
-                _write(place / folder / f"{name}.txt", text.encode())
-    if kind == "itw_sm" and metadata:
-        rows = ["file_name,label,target,platform"]
-        for path, label in planted.items():
-            name = PurePosixPath(path).name
-            # The table knows better than the name: what began with x came from LinkedIn.
-            platform = "linkedin" if name == "x_618.jpg" else name.partition("_")[0].lower()
-            rows.append(f"{name},{('real', 'fake')[label]},{label},{platform}")
-        _write(place / "metadata.csv", "\n".join(rows).encode())
+def _mediaeval_test(shape: Shape) -> Iterator[Member]:
+    rng = random.Random(3)
+    for number in range(4 * shape.images):
+        name = uuid.UUID(int=rng.getrandbits(128), version=4)
+        size = (rng.choice((400, 640, 1080)), rng.choice((360, 512)))
+        yield Member(f"{name}.jpg", number % 2, size)
+
+
+def _synthbuster(shape: Shape) -> Iterator[Member]:
+    for generator, number in product(SYNTHBUSTER, range(shape.images)):
+        yield Member(f"{generator}/r{number:03d}da54ft.png", 1, (512, 384))
+
+
+MEMBERS: dict[str, Callable[[Shape], Iterator[Member]]] = {
+    "coco": _coco,
+    "corvi": _corvi,
+    "wang": _wang,
+    "truefake": _truefake,
+    "itw_sm": _itw_sm,
+    "mediaeval_test": _mediaeval_test,
+    "synthbuster": _synthbuster,
+}
+
+
+def _add_lists(place: Path) -> None:
+    """Write the lists of real images that Corvi's archive has instead of them."""
+    for folder, name in product(("train", "valid"), ("real_coco", "real_lsun")):
+        lines = [f"{name}/{number:06d}.jpg\n" for number in range(3)]
+        _write(place / folder / f"{name}.txt", "".join(lines).encode())
+
+
+def _add_metadata(place: Path, labels: dict[str, int]) -> None:
+    rows = ["file_name,label,target,platform"]
+    for path, label in labels.items():
+        name = PurePosixPath(path).name
+        # The table knows better than the name: what begins with x came from LinkedIn.
+        platform = "linkedin" if name == "x_618.jpg" else name.partition("_")[0].lower()
+        rows.append(f"{name},{('real', 'fake')[label]},{label},{platform}")
+    _write(place / "metadata.csv", "\n".join(rows).encode())
 
 
 def _litter(root: Path, paths: list[str]) -> None:
-    for path in map(PurePosixPath, paths[:2]):
+    for path in map(PurePosixPath, paths):
         _write(root / "__MACOSX" / path.with_name(f"._{path.name}"), b"\0\5\x16\7")
         _write(root / path.parent / "__MACOSX" / path.name, b"\0\5\x16\7")
         _write(root / path.with_name(f"._{path.name}"), b"\0\5\x16\7")

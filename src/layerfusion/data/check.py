@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from layerfusion.data.integrity import Depth, look_at_files, number_contents
+from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS
 from layerfusion.data.published import PublicDataSet
 from layerfusion.data.sources import PUBLISHED, find_files
-from layerfusion.data.tree import existing_folder
+from layerfusion.data.tree import Found, existing_folder
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
 from layerfusion.settings import Profile, PublishedSource, WorldSource
@@ -99,8 +100,8 @@ def check_data(
     Raises
     ------
     UserError
-        If the profile makes its own images, there is no data root, or images are not as their
-        source's module says.
+        If the profile makes its own images, there is no data root, images are not as their source's
+        module says, or the labels of test images not as `label_test_images` does.
     """
     root = _root(profile, root)
     reporter = reporter or Reporter()
@@ -108,28 +109,21 @@ def check_data(
     files = pd.concat(
         [one.files.assign(origin=number) for number, one in enumerate(found)], ignore_index=True
     )
+    labels = _check_labels(profile, root, files)
     paths = files["path"].tolist()
     with reporter.bar("looking at files", len(paths)) as bar:
         files = files.join(look_at_files(root, paths, depth, bar))
     if depth != "names":
         with reporter.bar("comparing files", 0) as bar:
             files["content"] = number_contents(root, paths, files, bar)
-    sources = []
-    for number, (source, one) in enumerate(zip(profile.data.sources, found, strict=True)):
-        own = files[files["origin"] == number]
-        if isinstance(source, PublishedSource):
-            notes = (*one.notes, *_passed_over(one.passed_over))
-            sources.append(_published(profile, source, root, own, notes))
-        else:
-            sources += _own_folders(profile, root, own)
     readable = files[files["reason"].isna()]
     unreadable = files.loc[files["reason"].notna(), ["source", "path", "reason"]]
     return DataCheck(
         root=root,
-        sources=tuple(sources),
+        sources=tuple(_source_checks(profile, root, found, files)),
         unreadable=unreadable.reset_index(drop=True),
         obstacles={run: list(_obstacles(profile, run, readable)) for run in profile.runs},
-        notes=tuple(_across_splits(readable)),
+        notes=(*labels, *_across_splits(readable)),
     )
 
 
@@ -144,6 +138,26 @@ def _root(profile: Profile, root: Path | None) -> Path:
     return existing_folder(root)
 
 
+def _check_labels(profile: Profile, root: Path, files: pd.DataFrame) -> tuple[str, ...]:
+    if profile.data.test_labels is None:
+        return ()
+    labelled = label_test_images(files, root / profile.data.test_labels)
+    count = int((labelled["split"] == "test").sum())
+    return (f"{profile.data.test_labels} labels all {count:,} test images",)
+
+
+def _source_checks(
+    profile: Profile, root: Path, found: list[Found], files: pd.DataFrame
+) -> Iterator[SourceCheck]:
+    for number, (source, one) in enumerate(zip(profile.data.sources, found, strict=True)):
+        own = files[files["origin"] == number]
+        if isinstance(source, PublishedSource):
+            notes = (*one.notes, *_passed_over(one.passed_over))
+            yield _published(profile, source, root, own, notes)
+        else:
+            yield from _own_folders(profile, root, own)
+
+
 def _published(
     profile: Profile,
     source: PublishedSource,
@@ -152,26 +166,24 @@ def _published(
     notes: tuple[str, ...],
 ) -> SourceCheck:
     data_set = PUBLISHED[source.kind].data_set
-    counts = {part.name: int(part.rows(files).sum()) for part in data_set.parts}
-    incomplete = tuple(
-        f"{part.name} {counts[part.name]:,} of {part.images:,}"
-        for part in data_set.parts
-        if counts[part.name] < part.images
-    )
+    counts = [(part, int(part.rows(files).sum())) for part in data_set.parts]
+    found = sum(count for _, count in counts) if counts else len(files)
     more = tuple(
-        f"{part.name} has {counts[part.name]:,} images, more than the {part.images:,} published"
-        for part in data_set.parts
-        if counts[part.name] > part.images
+        f"{part.name} has {count:,} images, more than the {part.images:,} published"
+        for part, count in counts
+        if count > part.images
     )
-    found = sum(counts.values()) if counts else len(files)
-    known = (data_set.known,) if data_set.known and len(files) else ()
+    less = tuple(
+        f"{part.name} {count:,} of {part.images:,}" for part, count in counts if count < part.images
+    )
+    known = (data_set.known,) if data_set.known and found else ()
     return SourceCheck(
         name=data_set.name,
         data_set=data_set,
         place=root / source.folder,
         needed_by=_needed_by(profile, source.kind),
         found=found,
-        incomplete=incomplete if found else (),
+        incomplete=less if found else (),
         notes=(*more, *notes, *known),
         bytes=int(files["bytes"].sum()),
         corrupt=int(files["reason"].notna().sum()),
@@ -248,9 +260,10 @@ def _across_splits(files: pd.DataFrame) -> Iterator[str]:
     """Say whether files of different splits are equal."""
     if "content" not in files:
         return
-    shared = files.groupby("content")["split"].transform("nunique") > 1
+    equal = files[files["content"].duplicated(keep=False)]
+    shared = equal.groupby("content")["split"].transform("nunique") > 1
     if shared.any():
-        first = files[files["content"] == files.loc[shared, "content"].iloc[0]]["path"]
+        first = equal[equal["content"] == equal.loc[shared, "content"].iloc[0]]["path"]
         yield (
             f"{int(shared.sum()):,} files have an equal in another split, such as "
             f"{first.iloc[0]} and {first.iloc[-1]}"
