@@ -87,7 +87,7 @@ def test_corvis_train_and_valid_stay_apart_and_its_lists_are_no_files(tmp_path):
         "valid": 7,
     }
     (note,) = found.notes  # two lists in each folder, three names in each
-    assert "12 names in 4 files" in note and "nothing is missing" in note
+    assert "12 names in 4 files" in note and "no file of them is missing" in note
 
 
 def test_wangs_validation_images_are_held_out(tmp_path):

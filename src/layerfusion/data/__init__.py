@@ -65,7 +65,6 @@ def open_data(
 def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
     """Return the folder that all sources' paths are relative to."""
     from layerfusion.data.tree import existing_folder
-    from layerfusion.data.world import world_digest
 
     if not settings.sources:
         raise UserError("the profile has no data sources; name one under data.sources")
@@ -84,4 +83,6 @@ def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
             f"this profile makes its own images and would not read {data_root}; leave out the data "
             "root, or choose the profile 'folder'"
         )
+    from layerfusion.data.world import world_digest
+
     return cache / f"world-{world_digest(worlds[0])[:10]}"

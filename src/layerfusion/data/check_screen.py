@@ -77,6 +77,7 @@ def _show_missing(source: SourceCheck, console: Console) -> None:
     grid.add_column(overflow="fold")
     for name, text in (
         ("what", data_set.images.text),
+        ("in the paper", data_set.in_the_paper.text),
         ("size", data_set.size.text),
         ("offered at", data_set.published.text),
         ("licence", data_set.licence.text),

@@ -17,11 +17,6 @@ data_app = typer.Typer(no_args_is_help=True, help="The images: what is there and
 NARROWEST = 100  # columns of a page, where no terminal says how many it has
 
 
-@data_app.callback()
-def _data() -> None:
-    """Keep `check` a command of its own, for an app of one command would drop its name."""
-
-
 @data_app.command()
 def check(
     profile: ProfileOption = "paper",

@@ -64,6 +64,6 @@ def _real_images(root: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     names = sum(len(path.read_bytes().split()) for path in lists)
     return (
-        f"its real images are lists only ({names:,} names in {len(lists)} files real_*.txt); they "
-        "are taken from COCO instead and nothing is missing",
+        f"its real images are lists only ({names:,} names in {len(lists)} files real_*.txt): no "
+        "file of them is missing",
     )

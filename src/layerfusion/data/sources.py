@@ -16,7 +16,6 @@ from layerfusion.data.synthbuster import SYNTHBUSTER, find_synthbuster
 from layerfusion.data.tree import Found
 from layerfusion.data.truefake import TRUEFAKE, find_truefake
 from layerfusion.data.wang import WANG, find_wang
-from layerfusion.data.world import make_world
 from layerfusion.settings import DataSettings, FolderSource, PublishedSource, Source, WorldSource
 
 
@@ -53,6 +52,8 @@ def find_files(source: Source, root: Path, progress: Progress | None = None) -> 
         If there is no such root, or images are not as the source's module says.
     """
     if isinstance(source, WorldSource):
+        from layerfusion.data.world import make_world  # needs torch, which takes seconds to load
+
         return Found(make_world(source, root, progress))
     if isinstance(source, FolderSource):
         layout = None if source.layout is None else root / source.layout
