@@ -159,8 +159,8 @@ def test_images_that_lie_otherwise_than_published_are_noted(check, complete, tmp
     shutil.copytree(complete / "synthbuster", tmp_path / "synthbuster")
     (tmp_path / "synthbuster" / "glide").rename(tmp_path / "synthbuster" / "glide2")
     _, out, _ = check("--data-root", tmp_path, "--quick")
-    assert "Synthbuster: 1 images in its folder do not lie as its layout says" in out
-    assert "the first of them synthbuster/glide2/" in out
+    assert "Synthbuster: images in its folder that do not lie as its layout says" in out
+    assert "passed over: 1, the first of them synthbuster/glide2/" in out
     assert "Synthbuster: glide 0 of 1" in out
 
 
@@ -180,7 +180,7 @@ def test_labels_of_test_images_are_checked(check, complete, tmp_path):
     assert status == 0 and "labels all 4 test images" in out
     labels.write_text(labels.read_text() + "\nno.jpg,1")
     status, _, err = check(*given)
-    assert status == 2 and "1 images that are not there" in err
+    assert status == 2 and "images that are not there: 1" in err
 
 
 def test_a_folder_of_ones_own_is_checked_too(check, photos):

@@ -126,13 +126,14 @@ def test_truefakes_names_are_put_into_the_published_case(tmp_path):
     assert found.passed_over == ("TrueFake/TWITTER/fake/c.jpg",)
 
 
+@pytest.mark.parametrize("author", [True, False])
 @pytest.mark.parametrize(("metadata", "of_x_618"), [(True, "LinkedIn"), (False, "X")])
-def test_platforms_of_validation_images(tmp_path, metadata, of_x_618):
-    plant(tmp_path, kinds=("itw_sm",), images=1, metadata=metadata)
+def test_platforms_of_validation_images(tmp_path, metadata, of_x_618, author):
+    plant(tmp_path, kinds=("itw_sm",), images=1, metadata=metadata, author=author)
     found = find("itw_sm", tmp_path)
-    itw = rows(found)
-    assert itw["ITW-SM/1_fake/x_618.jpg"] == (1, "val", "itw_sm", None, of_x_618)
-    assert itw["ITW-SM/0_real/LinkedIn_real_1000.jpg"][-1] == "LinkedIn"
+    itw = {path.partition("ITW-SM/")[2]: row for path, row in rows(found).items()}
+    assert itw["1_fake/x_618.jpg"] == (1, "val", "itw_sm", None, of_x_618)
+    assert itw["0_real/LinkedIn_real_1000.jpg"][-1] == "LinkedIn"
     assert any("no metadata.csv" in note for note in found.notes) == (not metadata)
 
 

@@ -226,7 +226,7 @@ def _passed_over(paths: tuple[str, ...]) -> tuple[str, ...]:
     if not paths:
         return ()
     return (
-        f"{len(paths):,} images in its folder do not lie as its layout says and are passed over, "
+        f"images in its folder that do not lie as its layout says are passed over: {len(paths):,}, "
         f"the first of them {paths[0]}",
     )
 
