@@ -47,7 +47,7 @@ def test_labels_go_by_file_name_and_to_test_images_alone(tmp_path, text):
     [
         (
             "image_id,label\na.jpg,0\nb.JPG,1\nc.jpg,1\nd.jpg,1\n",
-            "images that are not there: 2, the first",
+            "that are not there: 2, the first",
         ),
         ("image_id,label\na,0\nb,1\n", "file name with its extension"),
         ("image_id,label\na.jpg,0\n", r"lack 1 of the 2 test images, the first of them 'b\.JPG'"),

@@ -85,8 +85,8 @@ def _same_images(names: pd.Series, given: pd.Series, labels: Path) -> None:
     unknown = given.index.difference(pd.Index(names))
     if len(unknown):
         raise UserError(
-            f"the test labels in {labels} name images that are not there: {len(unknown)}, the first "
-            f"of them {unknown[0]!r}; image_id is the file name with its extension"
+            f"the test labels in {labels} name images that are not there: {len(unknown)}, the "
+            f"first of them {unknown[0]!r}; image_id is the file name with its extension"
         )
     unlabelled = pd.Index(names).difference(given.index)
     if len(unlabelled):
