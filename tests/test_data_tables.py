@@ -88,6 +88,17 @@ def test_images_are_counted_by_what_they_are_for(paperlike):
     ]
 
 
+def test_held_out_images_are_counted_apart_and_not_as_tests(paperlike):
+    further = images(("heldout", "synthbuster", 1, 9, 9, "PNG", 9)).rows.assign(path="further")
+    rows = pd.concat([paperlike.rows, further], ignore_index=True)
+    manifest = replace(paperlike, rows=rows)
+    table = data_tables.mirrored_counts(manifest, load_profile("paper")).reset_index()
+    ours = table[table["of"] == "paper profile"].set_index("part")
+    assert ours.loc[data_tables.HELD_OUT, ["source", "synthetic"]].tolist() == ["synthbuster", 1]
+    assert ours.loc[data_tables.OFFICIAL, "unlabelled"] == 2
+    assert data_tables.giveaways(manifest).loc[("heldout", "synthetic"), "images"] == 1
+
+
 def test_no_row_can_be_taken_for_the_papers(paperlike):
     table = data_tables.mirrored_counts(paperlike, load_profile("folder"))
     assert set(table.index.get_level_values("of")) == {"the paper", "folder profile"}

@@ -41,6 +41,7 @@ def describe(root: Path, layout: Path | None = None) -> dict[str, tuple[object, 
         ("testing/nature/twitter/a.png", (0, "test", "folder", None, "Twitter")),
         ("TEST/a.webp", (None, "test", "folder", None, None)),
         ("test/itw/x/a.jpg", (None, "test", "itw", None, "X")),
+        ("heldout/synthbuster/fake/glide/a.png", (1, "heldout", "synthbuster", "glide", None)),
         ("wang/train/horse/1_fake/a.png", (1, "train", "wang/horse", None, None)),
         ("training/coco/photos/2017/a.jpg", (0, "train", "coco", None, None)),
         ("valid/corvi/generated/text2img/set0/a.png", (1, "val", "corvi", "text2img/set0", None)),
@@ -190,7 +191,7 @@ def test_a_layout_in_the_root_is_used_unless_another_is_given(tmp_path: Path) ->
         ),
         (
             "folders: [{path: real, split: dev, label: real}]",
-            "'folders.0.split': Input should be 'train', 'val' or 'test'",
+            "'folders.0.split': Input should be 'train', 'val', 'test' or 'heldout'",
         ),
         (
             "folders: [{path: ../real, split: val, label: real}]",

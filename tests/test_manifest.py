@@ -205,7 +205,7 @@ def test_digest_does_not_change_with_the_version_of_a_library() -> None:
     ("rows", "complaint"),
     [
         ([{}, {"label": 7}], "column 'label', row 1: '7' is neither 0 nor 1"),
-        ([{}, {"split": "dev"}], "column 'split', row 1: 'dev' is not train, val or test"),
+        ([{}, {"split": "dev"}], "column 'split', row 1: 'dev' is not train, val, test or heldout"),
         ([{"path": "/etc/a.jpg"}], "column 'path', row 0: '/etc/a.jpg' leaves the root"),
         ([{"path": "a/../../b.jpg"}], "row 0: 'a/../../b.jpg' leaves the root"),
         ([{"path": r"C:\a.jpg"}], "leaves the root"),

@@ -2,14 +2,20 @@
 
 import html
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from layerfusion import paper
 from layerfusion.claims import RUNS
+from layerfusion.data.coco import COCO
+from layerfusion.data.corvi import CORVI
+from layerfusion.data.itw_sm import ITW_SM
 from layerfusion.data.manifest import CLASSES, SPLITS, Manifest
+from layerfusion.data.mediaeval_test import MEDIAEVAL_TEST
+from layerfusion.data.sources import PUBLISHED
+from layerfusion.data.truefake import TRUEFAKE
 from layerfusion.errors import UserError
 from layerfusion.experiment import Experiment
 from layerfusion.settings import Profile
@@ -24,115 +30,18 @@ ADDED = "training, added for the open run"
 LOCAL = "local validation"
 OFFICIAL = "official test"
 UNUSED = "training, in neither run"
+HELD_OUT = "held out, in no run"
 
 
-@dataclass(frozen=True)
-class Fact:
-    """What somebody says of a data set, and who says it."""
-
-    text: str
-    source: str
-
-
-@dataclass(frozen=True)
-class PublicDataSet:
-    """A data set of the task or the paper, as its publishers describe it."""
-
-    name: str
-    in_the_paper: Fact
-    images: Fact
-    layout: Fact
-    size: Fact
-    published: Fact
-    licence: Fact
-
-
-_PAPER = "the paper, section 3"
-_TASK = "README of mever-team/mediaeval2026-sid"
-_CORVI = "README of grip-unina/DMimageDetection"
-_WANG = "README of PeterWang512/CNNDetection"
-_TRUEFAKE = "README of MMLab-unitn/TrueFake-IJCNN25"
-# Facts whose own page could not be opened where this was written.
-_NOTES = "notes of this project, November 2026"
-
-COCO = PublicDataSet(
-    name="COCO train2017",
-    in_the_paper=Fact("real training images of both runs", _PAPER),
-    images=Fact("118,287 photographs, JPEG, longer side at most 640 px", _NOTES),
-    layout=Fact("train2017/*.jpg", _NOTES),
-    size=Fact("about 18 GB", _NOTES),
-    published=Fact("images.cocodataset.org/zips/train2017.zip", _NOTES),
-    licence=Fact("images: Flickr's terms; annotations: CC BY 4.0", _NOTES),
-)
-CORVI = PublicDataSet(
-    name="Corvi et al., latent diffusion",
-    in_the_paper=Fact("synthetic training images of both runs", _PAPER),
-    images=Fact(
-        "200,000 synthetic, PNG of 256 px (180,000 train, 20,000 valid); the 200,000 real ones, of "
-        "COCO and LSUN, as lists only",
-        f"{_CORVI}; format and division: {_NOTES}",
-    ),
-    layout=Fact(
-        "latent_diffusion_trainingset/{train,valid}/latent_diffusion_*/*.png, real_coco.txt, "
-        "real_lsun.txt",
-        _NOTES,
-    ),
-    size=Fact("20.45 GB", _NOTES),
-    published=Fact("github.com/grip-unina/DMimageDetection, with a link to grip.unina.it", _CORVI),
-    licence=Fact("non-commercial", _NOTES),
-)
-WANG = PublicDataSet(
-    name="Wang et al. (CNNDetection)",
-    in_the_paper=Fact("allowed in the constrained run, not used", _PAPER),
-    images=Fact("real images of LSUN and ProGAN's, 20 classes", _WANG),
-    layout=Fact("progan_train/{class}/{0_real,1_fake}/*.png", _NOTES),
-    size=Fact("about 70 GB", _NOTES),
-    published=Fact("github.com/PeterWang512/CNNDetection", _WANG),
-    licence=Fact("CC BY-NC-SA 4.0", "LICENSE.txt of PeterWang512/CNNDetection"),
-)
-TRUEFAKE = PublicDataSet(
-    name="TrueFake",
-    in_the_paper=Fact(
-        "shared images, real and synthetic, added to the open run's training", _PAPER
-    ),
-    images=Fact(
-        "600,000, of these 180,000 shared on three social networks (on each, 8 generators x 5,000 "
-        "and 2 x 10,000 real), JPEG",
-        f"{_TRUEFAKE}; division and format: {_NOTES}",
-    ),
-    layout=Fact("{PreSocial,Facebook,Telegram,Twitter}/{Fake,Real}/...", _NOTES),
-    size=Fact("not stated", _TRUEFAKE),
-    published=Fact("github.com/MMLab-unitn/TrueFake-IJCNN25", _TRUEFAKE),
-    licence=Fact("not stated", _TRUEFAKE),
-)
-ITW_SM = PublicDataSet(
-    name="MediaEval validation (ITW-SM)",
-    in_the_paper=Fact("local validation", _PAPER),
-    images=Fact("5,000 real, 5,000 synthetic, in the wild; mixed formats", _TASK),
-    layout=Fact("ITW-SM/{0_real,1_fake}/", _NOTES),
-    size=Fact("3.55 GB", _NOTES),
-    published=Fact("github.com/mever-team/mediaeval2026-sid", _TASK),
-    licence=Fact("research only", _NOTES),
-)
-HIDDEN_TEST = PublicDataSet(
-    name="MediaEval test",
-    in_the_paper=Fact("official evaluation, by the organisers", _PAPER),
-    images=Fact("10,000 from social media, labels kept by the organisers", _TASK),
-    layout=Fact("*.jpg, without labels", _NOTES),
-    size=Fact("not stated", _TASK),
-    published=Fact("for registered teams only", _TASK),
-    licence=Fact("usage agreement", _TASK),
-)
-DATA_SETS = (COCO, CORVI, WANG, TRUEFAKE, ITW_SM, HIDDEN_TEST)
+DATA_SETS = tuple(source.data_set for source in PUBLISHED.values())
 
 
 def public_data_sets() -> pd.DataFrame:
     """Return the facts of `DATA_SETS`, a row each: data_set, fact, value and source, all text."""
     rows = []
     for data_set in DATA_SETS:
-        for field in fields(data_set)[1:]:
-            fact: Fact = getattr(data_set, field.name)
-            rows.append((data_set.name, field.name.replace("_", " "), fact.text, fact.source))
+        for name, fact in data_set.facts.items():
+            rows.append((data_set.name, name, fact.text, fact.source))
     return pd.DataFrame(rows, columns=["data_set", "fact", "value", "source"])
 
 
@@ -314,7 +223,7 @@ def _paper_counts() -> Iterator[tuple[str, str, int, int]]:
     yield CONSTRAINED, CORVI.name, 0, each
     yield ADDED, TRUEFAKE.name, added, added
     yield LOCAL, ITW_SM.name, *paper.IMAGES["local"]
-    yield OFFICIAL, HIDDEN_TEST.name, *paper.IMAGES["official"]
+    yield OFFICIAL, MEDIAEVAL_TEST.name, *paper.IMAGES["official"]
 
 
 def _counts(manifest: Manifest, profile: Profile) -> Iterator[tuple[str, str, int, int, int]]:
@@ -324,7 +233,7 @@ def _counts(manifest: Manifest, profile: Profile) -> Iterator[tuple[str, str, in
 
     def part(split: str, source: str) -> str:
         if split != "train":
-            return {"val": LOCAL, "test": OFFICIAL}[split]
+            return {"val": LOCAL, "test": OFFICIAL, "heldout": HELD_OUT}[split]
         if source in trained.get("constrained", []):
             return CONSTRAINED
         return ADDED if source in trained.get("open", []) else UNUSED

@@ -11,6 +11,7 @@ import pandas as pd
 from layerfusion.data import open_data
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.sources import advice
 from layerfusion.detector import Detector, read_trained_tensors
 from layerfusion.errors import UserError
 from layerfusion.evaluation import report_predictions
@@ -98,18 +99,27 @@ class Experiment:
                 found = ", ".join(sorted(train_rows["source"].unique())) or "none"
                 raise UserError(
                     f"the {self.run} run of profile '{self.profile.name}' trains on source "
-                    f"'{source}', which {self.manifest.root} lacks (it has {found}); set "
-                    f"runs.{self.run}.train_sources to what is there, or arrange it as "
-                    f"train/{source}/real and train/{source}/synthetic"
+                    f"'{source}', which {self.manifest.root} lacks (it has {found}); "
+                    f"{self._remedy(source)}"
                 )
         for what, rows in {
             "training": self.training.rows,
             "validation": self.validation.rows,
         }.items():
             if rows["label"].nunique() < 2:
+                wild = advice(self.profile.data, "itw_sm", self.manifest.root)
                 raise UserError(
                     f"{self.manifest.root} lacks real or synthetic {what} images; both are needed"
+                    + (f": {wild}" if wild and what == "validation" else "")
                 )
+
+    def _remedy(self, source: str) -> str:
+        """Say what to do about a source of training images that is not there."""
+        published = advice(self.profile.data, source, self.manifest.root)
+        return published or (
+            f"set runs.{self.run}.train_sources to what is there, or arrange it as "
+            f"train/{source}/real and train/{source}/synthetic"
+        )
 
     def warnings(self) -> list[str]:
         """Return what should be known of the run's images and encoder before its numbers are."""

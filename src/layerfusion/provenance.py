@@ -21,16 +21,20 @@ LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "ligh
 
 # Modules that make no number of a trained run: changing them leaves every finished run valid. They
 # show numbers, or make others of finished runs, whose keys take these modules in by name. What is
-# below demo/ comes before a run, which knows it by the hash of its images and weights.
+# below demo/ comes before a run, which knows it by the hash of its images and weights; so does what
+# finds the images of a published set, for its rows are in the hash of the images.
 PRESENTATION = {
     "architecture.py", "calibration.py", "chapter_source.py", "chapter_tables.py", "chapters.py",
-    "claims.py", "cli.py", "comparison.py", "conditions.py", "crops.py", "data/world.py",
-    "data_figures.py", "data_tables.py", "degradations.py", "demo/", "error_figures.py",
-    "execution.py", "figures.py", "glance.py", "method_figures.py", "mirror.py",
-    "operating_points.py", "options.py", "paper.py", "paper_audit.py", "paths.py",
-    "probe_figures.py", "probes.py", "progress.py", "provenance.py", "robustness.py", "scoring.py",
-    "shortcuts.py", "slices.py", "submission.py", "submission_check.py", "submission_commands.py",
-    "tables.py", "uncertainty.py",
+    "claims.py", "cli.py", "comparison.py", "conditions.py", "crops.py", "data/check.py",
+    "data/check_screen.py", "data/coco.py", "data/commands.py", "data/corvi.py",
+    "data/integrity.py", "data/itw_sm.py", "data/labels.py", "data/mediaeval_test.py",
+    "data/published.py", "data/sources.py", "data/synthbuster.py", "data/tree.py",
+    "data/truefake.py", "data/wang.py", "data/world.py", "data_figures.py", "data_tables.py",
+    "degradations.py", "demo/", "error_figures.py", "execution.py", "figures.py", "glance.py",
+    "method_figures.py", "mirror.py", "operating_points.py", "options.py", "paper.py",
+    "paper_audit.py", "paths.py", "probe_figures.py", "probes.py", "progress.py", "provenance.py",
+    "robustness.py", "scoring.py", "shortcuts.py", "slices.py", "submission.py",
+    "submission_check.py", "submission_commands.py", "tables.py", "uncertainty.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

@@ -4,11 +4,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from layerfusion.errors import UserError
 
@@ -132,13 +132,102 @@ class WorldSource(_Settings):
     evaluation_per_class: int = Field(ge=1, description="in each of the splits val and test")
 
 
-Source = Annotated[FolderSource | WorldSource, Field(discriminator="kind")]
+class PublishedSource(_Settings):
+    """A published data set as its archive extracts; where it is not there, it has no images.
+
+    Kinds differ in the folder alone: by default that of the publisher's archive, for which other
+    known arrangements are also looked for.
+    """
+
+    kind: str
+    folder: str = Field(description="where the set lies, below the data root")
+
+    @field_validator("folder")
+    @classmethod
+    def _stays_below_the_root(cls, folder: str) -> str:
+        path = PurePosixPath(folder)
+        if not folder or path.is_absolute() or ".." in path.parts:
+            raise ValueError("must be relative to the data root and stay below it")
+        return folder
+
+    def folders(self, *others: str) -> tuple[str, ...]:
+        """Return where to look: the chosen folder alone, or the default and then `others`."""
+        chosen = self.folder != type(self).model_fields["folder"].default
+        return (self.folder,) if chosen else (self.folder, *others)
+
+
+class CocoSource(PublishedSource):
+    """COCO train2017 (`layerfusion.data.coco`)."""
+
+    kind: Literal["coco"]
+    folder: str = "train2017"
+
+
+class CorviSource(PublishedSource):
+    """Latent diffusion by Corvi et al. (`layerfusion.data.corvi`)."""
+
+    kind: Literal["corvi"]
+    folder: str = "latent_diffusion_trainingset"
+
+
+class WangSource(PublishedSource):
+    """ProGAN by Wang et al. (`layerfusion.data.wang`), in progan_train and progan_val."""
+
+    kind: Literal["wang"]
+    folder: str = "."
+
+
+class TrueFakeSource(PublishedSource):
+    """TrueFake (`layerfusion.data.truefake`)."""
+
+    kind: Literal["truefake"]
+    folder: str = "TrueFake"
+
+
+class ItwSmSource(PublishedSource):
+    """The task's validation images (`layerfusion.data.itw_sm`)."""
+
+    kind: Literal["itw_sm"]
+    folder: str = "ITW-SM"
+
+
+class MediaEvalTestSource(PublishedSource):
+    """The task's test images (`layerfusion.data.mediaeval_test`)."""
+
+    kind: Literal["mediaeval_test"]
+    folder: str = "taska_test"
+
+
+class SynthbusterSource(PublishedSource):
+    """Synthbuster, held out (`layerfusion.data.synthbuster`)."""
+
+    kind: Literal["synthbuster"]
+    folder: str = "synthbuster"
+
+
+Source = Annotated[
+    FolderSource
+    | WorldSource
+    | CocoSource
+    | CorviSource
+    | WangSource
+    | TrueFakeSource
+    | ItwSmSource
+    | MediaEvalTestSource
+    | SynthbusterSource,
+    Field(discriminator="kind"),
+]
 
 
 class DataSettings(_Settings):
     """Where images come from, and how much of each file the manifest reads."""
 
     sources: list[Source]
+    test_labels: str | None = Field(
+        default=None,
+        description="CSV (image_id, label) that labels the test images by file name; relative to "
+        "the data root, or absolute",
+    )
     hash_files: bool = Field(default=True, description="sha256 of every file, for exact duplicates")
     decode_files: bool = Field(
         default=True, description="decode every file: finds corrupt ones and near duplicates"

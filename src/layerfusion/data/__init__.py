@@ -1,31 +1,15 @@
 """Where images come from: one module a kind of source, all giving the same columns."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from layerfusion.data.folder import find_folder_images
-from layerfusion.data.manifest import Manifest, Progress, scan
-from layerfusion.data.world import make_world, world_digest
 from layerfusion.errors import UserError
-from layerfusion.settings import DataSettings, FolderSource, WorldSource
+from layerfusion.settings import DataSettings, WorldSource
+
+if TYPE_CHECKING:  # the command line's help should not wait for pandas
+    from layerfusion.data.manifest import Manifest, Progress
 
 __all__ = ["open_data"]
-
-
-def _find_in_folder(
-    source: FolderSource, root: Path, progress: Progress | None = None
-) -> pd.DataFrame:
-    return find_folder_images(root, None if source.layout is None else root / source.layout)
-
-
-# Kind of source to the function that finds its files below a root, as `manifest.file_table`.
-_FINDERS: dict[str, Callable[[Any, Path, Progress | None], pd.DataFrame]] = {
-    "folder": _find_in_folder,
-    "world": make_world,
-}
 
 
 def open_data(
@@ -33,14 +17,14 @@ def open_data(
     *,
     data_root: Path | None,
     cache: Path,
-    progress: Progress | None = None,
-) -> Manifest:
+    progress: "Progress | None" = None,
+) -> "Manifest":
     """Find the images of all sources and look at every file.
 
     Parameters
     ----------
     settings
-        The sources; a relative layout file is one below `data_root`.
+        The sources; a relative path of a layout or of labels is one below `data_root`.
     data_root
         The folder that holds the images; None for a profile that makes its own.
     cache
@@ -51,18 +35,24 @@ def open_data(
     Raises
     ------
     UserError
-        If a data root is needed and missing, or given and useless, sources do not go together, or
-        a source's images are not as its module says.
+        If a data root is needed and missing, or given and useless, sources do not go together,
+        images are not as their source's module says, or labels not as `label_test_images` does.
     """
+    import pandas as pd
+
+    from layerfusion.data.labels import label_test_images
+    from layerfusion.data.manifest import scan
+    from layerfusion.data.sources import find_files
+
     root = _root(settings, data_root, cache)
-    files = pd.concat(
-        [_FINDERS[source.kind](source, root, progress) for source in settings.sources]
-    )
+    files = pd.concat([find_files(source, root, progress).files for source in settings.sources])
     twice = files["path"].duplicated()
     if twice.any():
         raise UserError(
             f"two sources of the profile both claim {root / files['path'][twice].iloc[0]}"
         )
+    if settings.test_labels is not None:
+        files = label_test_images(files, root / settings.test_labels)
     return scan(
         root,
         files.sort_values("path", ignore_index=True),
@@ -74,6 +64,8 @@ def open_data(
 
 def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
     """Return the folder that all sources' paths are relative to."""
+    from layerfusion.data.tree import existing_folder
+
     if not settings.sources:
         raise UserError("the profile has no data sources; name one under data.sources")
     worlds = [source for source in settings.sources if isinstance(source, WorldSource)]
@@ -83,7 +75,7 @@ def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
                 "this profile reads images from a folder; give it with --data-root, or "
                 "-p data_root in a chapter"
             )
-        return data_root
+        return existing_folder(data_root)
     if len(settings.sources) > 1:
         raise UserError("a world has a root of its own; it must be a profile's only source")
     if data_root is not None:
@@ -91,4 +83,6 @@ def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
             f"this profile makes its own images and would not read {data_root}; leave out the data "
             "root, or choose the profile 'folder'"
         )
+    from layerfusion.data.world import world_digest
+
     return cache / f"world-{world_digest(worlds[0])[:10]}"

@@ -22,7 +22,7 @@ def find_duplicates(rows: pd.DataFrame, max_distance: int = 4) -> pd.DataFrame:
 
     *Exact* are files with the same sha256, *near* are other images with perceptual hashes at most
     `max_distance` bits apart. Missing hashes are like no other. An image is listed with at most
-    `PARTNERS` images of each earlier split (train before val before test), the nearest, then the
+    `PARTNERS` images of each earlier split (in the order of `SPLITS`), the nearest, then the
     first by path; ``attrs["left_out"]`` of the table is the number of pairs beyond that.
 
     Parameters

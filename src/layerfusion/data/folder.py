@@ -1,17 +1,17 @@
 """Source kind `folder`: a tree whose folder names, or a layout file, say what its images are."""
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from layerfusion.data.manifest import Split, file_table
+from layerfusion.data.tree import PLATFORMS, Place, list_images
 from layerfusion.errors import UserError
 from layerfusion.images import IMAGE_SUFFIXES
 
@@ -31,24 +31,8 @@ SPLIT_NAMES: dict[str, Split] = {
     "validation": "val",
     "test": "test",
     "testing": "test",
+    "heldout": "heldout",
 }
-PLATFORMS = {
-    name.lower(): name
-    for name in (
-        "Discord", "Facebook", "Instagram", "LinkedIn", "Pinterest", "Reddit", "Telegram", "TikTok",
-        "Twitter", "WeChat", "WhatsApp", "X",
-    )
-}  # fmt: skip
-
-
-class Place(NamedTuple):
-    """What is known of the images of one folder."""
-
-    label: int | None
-    split: Split
-    source: str
-    generator: str | None
-    platform: str | None
 
 
 def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
@@ -84,14 +68,7 @@ def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
     UserError
         If there is no such folder, no image in it, or it is unclear what an image is.
     """
-    if not root.exists():
-        raise UserError(f"there is no folder {root}; give the one that holds the images")
-    if not root.is_dir():
-        raise UserError(f"{root} is a file; give the folder that holds the images")
-    try:
-        paths = sorted(_images_below(root))
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
+    paths = list_images(root)
     if not paths:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
         raise UserError(f"there are no images in {root}; looked for {suffixes}")
@@ -101,29 +78,6 @@ def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
     places = ((path, place(path)) for path in paths)
     table = file_table((path, *found) for path, found in places if found)
     return _fill_in(table, root)
-
-
-def _images_below(folder: Path, prefix: str = "", above: tuple[Path, ...] = ()) -> Iterator[str]:
-    """Yield the images' paths relative to the first folder; links are followed, but never up."""
-    real = folder.resolve()
-    if real in above:
-        return
-    for entry in os.scandir(folder):
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        path = prefix + entry.name
-        if entry.is_dir():
-            yield from _images_below(folder / entry.name, path + "/", (*above, real))
-        elif PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES:
-            yield _utf8(path)
-
-
-def _utf8(path: str) -> str:
-    try:
-        path.encode()
-    except UnicodeEncodeError:  # bytes of another encoding, which Python carries as surrogates
-        raise UserError(f"the file name {path!a} is not UTF-8; rename the file") from None
-    return path
 
 
 def _by_names(root: Path) -> Callable[[str], Place]:

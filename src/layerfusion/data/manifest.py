@@ -16,10 +16,11 @@ import pyarrow as arrow
 from layerfusion.errors import UserError
 from layerfusion.images import ImageError, probe_image, read_image
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "heldout"]
 Progress = Callable[[int, int], None]
 
-SPLITS = ("train", "val", "test")
+# heldout: images of further sets, which no run trains on and which are not the task's test.
+SPLITS = ("train", "val", "test", "heldout")
 CLASSES = {0: "real", 1: "synthetic"}
 
 # What a source says of its files, and what scanning them adds.
@@ -65,7 +66,9 @@ SCHEMA = pa.DataFrameSchema(
         "label": pa.Column(
             "Int8", pa.Check.isin([0, 1], error="is neither 0 nor 1"), nullable=True
         ),
-        "split": pa.Column("str", pa.Check.isin(SPLITS, error="is not train, val or test")),
+        "split": pa.Column(
+            "str", pa.Check.isin(SPLITS, error="is not train, val, test or heldout")
+        ),
         "source": pa.Column("str", pa.Check.str_length(min_value=1, error="is empty")),
         "generator": pa.Column("str", nullable=True),
         "platform": pa.Column("str", nullable=True),
@@ -101,8 +104,8 @@ class Manifest:
     """A data set: the root its paths are relative to, a row an image, and what was left out.
 
     `rows` has the columns of `SCHEMA`: path (unique), label (Int8: 0 real, 1 synthetic, <NA>
-    unlabelled), split (train, val or test), source, generator and platform (missing where unknown),
-    width and height (upright pixels), format (such as JPEG), bytes, sha256 (64 hex digits) and
+    unlabelled), split (of `SPLITS`), source, generator and platform (missing where unknown), width
+    and height (upright pixels), format (such as JPEG), bytes, sha256 (64 hex digits) and
     phash (16 hex digits), both missing where they were not computed.
     `skipped` has the columns path and reason, for the files that cannot be read.
     """
