@@ -33,7 +33,7 @@ from layerfusion import calibration, error_figures, glance, operating_points
 from layerfusion.chapter_tables import ChapterTables
 from layerfusion.chapters import open_chapter
 from layerfusion.comparison import Comparison
-from layerfusion.slices import error_slices
+from layerfusion.slices import error_slices, held_out_errors
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("06_analysis", experiment)
@@ -134,6 +134,19 @@ error_figures.slices(errors)
 # %% tags=["nbval-ignore-output"]
 threshold = runs.runs["open"].record.threshold
 error_figures.error_gallery(experiment.manifest, runs.tables["open"]["local"], threshold)
+
+# %% [markdown]
+# ## Images of no run
+#
+# Labelled sets that neither run trains on or is validated on, such as Synthbuster with its nine
+# generators, at the thresholds chosen on validation images.
+
+# %% tags=["nbval-ignore-output"]
+held_out = tables.keep("held_out", held_out_errors(runs))
+if len(held_out):
+    display(held_out.round(3))
+else:
+    print("This profile has no such images.")
 
 # %% [markdown]
 # ## All claims at one glance

@@ -7,8 +7,9 @@ import pandas as pd
 
 from layerfusion.claims import RUNS
 from layerfusion.comparison import Comparison
-from layerfusion.conditions import CONDITIONS
+from layerfusion.conditions import CONDITIONS, Condition, obtain_predictions
 from layerfusion.data.manifest import CLASSES
+from layerfusion.progress import Reporter
 from layerfusion.uncertainty import share_interval
 
 UNKNOWN = "unknown"
@@ -33,7 +34,7 @@ def error_slices(comparison: Comparison, on: str = "local") -> pd.DataFrame:
     LookupError
         If the images have no labels, or were not scored.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for run in RUNS:
         table, _ = comparison.measures[run].images(on)
         experiment = comparison.experiments[run]
@@ -48,13 +49,34 @@ def error_slices(comparison: Comparison, on: str = "local") -> pd.DataFrame:
             small = experiment.profile.training.small_side
             for by, values in _properties(own, small):
                 for value, members in own.groupby(values, observed=True):
-                    errors = int(members["wrong"].sum())
-                    share = share_interval(errors, len(members))
-                    row: dict[str, object] = {"run": run, "class": name, "by": by}
-                    row["value"] = str(value)
-                    row |= {"images": len(members), "errors": errors, "share": share.estimate}
-                    rows.append(row | {"low": share.low, "high": share.high})
+                    row = {"run": run, "class": name, "by": by, "value": str(value)}
+                    rows.append(row | _share(members["wrong"]))
     return pd.DataFrame(rows)
+
+
+def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) -> pd.DataFrame:
+    """Return each run's share of errors on labelled sets that no run trains or is validated on.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``source``, ``class`` and ``generator``; ``images``, ``errors``, ``share``, ``low``
+        and ``high`` as in `error_slices`. No row if there are no such images.
+    """
+    columns = ["run", "source", "class", "generator", "images", "errors", "share", "low", "high"]
+    rows: list[dict[str, object]] = []
+    for name, run in comparison.runs.items():
+        experiment = comparison.experiments[name]
+        if experiment.manifest.select(split="heldout").rows.empty:
+            continue
+        table = obtain_predictions(experiment, run, Condition(split="heldout"), reporter)
+        called = table["probability"] >= run.record.threshold
+        table["wrong"] = (called != (table["label"] == 1)).to_numpy(dtype=bool)
+        table["generator"] = table["generator"].fillna("").astype(str)
+        for (source, label, generator), members in table.groupby(["source", "label", "generator"]):
+            row = {"run": name, "source": source, "class": CLASSES[int(label)]}
+            rows.append(row | {"generator": generator} | _share(members["wrong"]))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _properties(images: pd.DataFrame, small: int) -> Iterator[tuple[str, pd.Series]]:
@@ -78,3 +100,10 @@ def _properties(images: pd.DataFrame, small: int) -> Iterator[tuple[str, pd.Seri
     }.items():
         if values.nunique() > 1:
             yield by, values
+
+
+def _share(wrong: pd.Series) -> dict[str, object]:
+    errors, images = int(wrong.sum()), len(wrong)
+    share = share_interval(errors, images)
+    counts = {"images": images, "errors": errors}
+    return counts | {"share": share.estimate, "low": share.low, "high": share.high}
