@@ -81,7 +81,8 @@ def built(
 def site(built: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
     """The folder of the built site."""
     html, done = built
-    assert done.returncode == 0, "no site was built: see the test of the build"
+    if done.returncode:
+        pytest.fail("no site was built: see the test of the build", pytrace=False)
     return html
 
 
@@ -240,14 +241,10 @@ def small_book(tmp_path: Path) -> Path:
 
 
 def test_a_build_with_a_warning_fails_each_time(small_book: Path) -> None:
-    book = small_book
-    (book / "index.md").write_text("# Book\n\n[gone](nowhere)\n")
+    (small_book / "index.md").write_text("# Book\n\n[gone](nowhere)\n")
     for _ in range(2):
-        done = jupyter_book(book)
+        done = jupyter_book(small_book)
         assert done.returncode == 1 and "'nowhere'" in done.stdout, done.stdout
-    (book / "index.md").write_text("# Book\n\n[there](second)\n")
-    done = jupyter_book(book)
-    assert done.returncode == 0, done.stdout
 
 
 def test_a_published_page_leads_to_its_source_and_can_be_launched(small_book: Path) -> None:
