@@ -109,7 +109,7 @@ display(files)
 # printed row; the column *matrices* says how many there are.
 
 # %%
-tables.keep("rebuilt", paper_audit.rebuilt())
+tables.keep("rebuilt", paper_audit.rebuilt()).rename(columns=paper_audit.SHORT_NAMES)
 
 # %% [markdown]
 # Section 3 does not say how many official images are synthetic. The errors that section 5 counts
@@ -154,8 +154,8 @@ print(f"{paper_audit.all_synthetic_f1(*paper.IMAGES['official']):.4f}")
 # their training images are likely to correlate, but how much cannot be known from the paper.
 
 # %% tags=["nbval-ignore-output"]
-for metric in official.index:
-    print(f"{metric:<12}{paper_audit.correlation_needed(metric):>8.3f}")
+needed = [f"{name:<12}{paper_audit.correlation_needed(name):>8.3f}" for name in official.index]
+print("\n".join(needed))
 
 # %% [markdown]
 # None of this speaks of other trainings. With two seeds of the constrained recipe the author's own
@@ -163,8 +163,7 @@ for metric in official.index:
 
 # %%
 first, second = paper.SEEDS.values()
-for metric in first:
-    print(f"{metric:<12}{abs(first[metric] - second[metric]):.4f}")
+print("\n".join(f"{name:<12}{abs(first[name] - second[name]):.4f}" for name in first))
 
 # %% [markdown]
 # and this, too, is a part of every difference between two runs that were trained once.

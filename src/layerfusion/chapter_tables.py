@@ -23,6 +23,7 @@ class ChapterTables:
     """
 
     def __init__(self, chapter: str, experiment: Experiment) -> None:
+        pd.set_option("display.max_colwidth", None)  # a page has room for a sentence
         self._chapter, self._experiment = chapter, experiment
         self._tables: dict[str, pd.DataFrame] = {}
         profile = experiment.profile.name

@@ -61,11 +61,13 @@ def styled_data_sets(facts: pd.DataFrame) -> Styler:
         "What others say of these sets: nothing here was measured by this project. "
         f"Said by: {listed}."
     )
-    wrapped = "text-align: left; vertical-align: top; overflow-wrap: anywhere; min-width: 5.5em"
+    aligned = "text-align: left; vertical-align: top"
+    wrapped = "overflow-wrap: anywhere; min-width: 5.5em"  # of addresses and paths, not of names
     return style.set_table_styles(
         [
             {"selector": "", "props": "font-size: 0.8em"},
-            {"selector": "td, th", "props": wrapped},
+            {"selector": "td, th", "props": aligned},
+            {"selector": "td", "props": wrapped},
             {"selector": "caption", "props": "caption-side: bottom; text-align: left"},
         ]
     )

@@ -135,10 +135,15 @@ def build_book(profile: str, executed: Executed) -> Path:
         pages[f"{name}.ipynb"] = _last_good(name, profile)
     for name in DEMO_CHAPTERS & chapter_paths().keys():
         pages.setdefault(f"{name}.ipynb", reference_folder("demo") / f"{name}.ipynb")
+    tables = stage / "tables"
+    shutil.rmtree(tables, ignore_errors=True)
+    tables.mkdir()
     for name, notebook in pages.items():
         shutil.copyfile(notebook, stage / name)
+        for table in notebook.parent.glob(f"tables/{notebook.stem}-*.csv"):
+            shutil.copyfile(table, tables / table.name)
     program = Path(sys.executable).with_name("jupyter-book")
-    if subprocess.run([program, "build", stage, "-W", "--keep-going"], check=False).returncode:
+    if subprocess.run([program, "build", stage], check=False).returncode:
         raise UserError(f"jupyter-book could not build {stage}; its messages are above")
     return stage / "_build" / "html" / "index.html"
 

@@ -21,6 +21,14 @@ RATES = ("accuracy", "precision", "recall", "f1")
 DRAWS = 20_000  # of every confusion matrix, for intervals: their ends are sure to about .0002
 _HALF_DIGIT = 0.5e-4 + 1e-9  # Table 1 is printed with four decimals
 
+# How a narrow table calls the counts of a `Confusion`.
+SHORT_NAMES = {
+    "true_negatives": "TN",
+    "false_positives": "FP",
+    "false_negatives": "FN",
+    "true_positives": "TP",
+}
+
 
 class Confusion(NamedTuple):
     """Counts of a confusion matrix, or arrays of them."""

@@ -73,9 +73,10 @@ def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) ->
         called = table["probability"] >= run.record.threshold
         table["wrong"] = (called != (table["label"] == 1)).to_numpy(dtype=bool)
         table["generator"] = table["generator"].fillna("").astype(str)
-        for (source, label, generator), members in table.groupby(["source", "label", "generator"]):
-            row = {"run": name, "source": source, "class": CLASSES[int(label)]}
-            rows.append(row | {"generator": generator} | _share(members["wrong"]))
+        table["class"] = table["label"].map(CLASSES)
+        for keys, members in table.groupby(columns[1:4]):
+            row = dict(zip(columns[1:4], keys, strict=True))
+            rows.append({"run": name} | row | _share(members["wrong"]))
     return pd.DataFrame(rows, columns=columns)
 
 
