@@ -30,6 +30,7 @@ def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
         "manifest.parquet",
         "predictions.parquet",
         "record.json",
+        "selection.txt",
     ]
     record, predictions = finished.record, finished.predictions()
     assert (record.run, record.seed, record.activation) == ("open", 1337, "quick_gelu")

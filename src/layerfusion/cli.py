@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from layerfusion.data.commands import data_app
 from layerfusion.demo.commands import demo_app
 from layerfusion.errors import UserError
 from layerfusion.options import DataRootOption, ProfileOption, SeedOption, SetOption
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 chapters_app = typer.Typer(no_args_is_help=True, help="Execute the book's chapters.")
 app.add_typer(chapters_app, name="chapters")
+app.add_typer(data_app, name="data")
 app.add_typer(demo_app, name="demo")
 
 

@@ -24,7 +24,9 @@ LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "ligh
 # below demo/ comes before a run, which knows it by the hash of its images and weights.
 PRESENTATION = {
     "architecture.py", "chapter_source.py", "chapter_tables.py", "chapters.py", "claims.py",
-    "cli.py", "comparison.py", "conditions.py", "crops.py", "data/world.py", "data_figures.py",
+    "cli.py", "comparison.py", "conditions.py", "crops.py",
+    "data/commands.py",
+    "data/world.py", "data_figures.py",
     "data_tables.py", "degradations.py", "demo/", "figures.py", "method_figures.py", "mirror.py",
     "options.py", "paper.py", "paper_audit.py", "paths.py", "probe_figures.py", "probes.py",
     "progress.py", "provenance.py", "robustness.py", "scoring.py", "shortcuts.py", "tables.py",

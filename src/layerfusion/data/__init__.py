@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from layerfusion.data.folder import find_folder_images
-from layerfusion.data.manifest import Manifest, Progress, scan
+from layerfusion.data.manifest import Manifest, Progress
+from layerfusion.data.scan import scan
 from layerfusion.data.world import make_world, world_digest
 from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, FolderSource, WorldSource
@@ -35,7 +36,7 @@ def open_data(
     cache: Path,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Find the images of all sources and look at every file.
+    """Find the images of all sources and look at every file, or at those that are new.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def open_data(
     data_root
         The folder that holds the images; None for a profile that makes its own.
     cache
-        Where images may be made.
+        Where images may be made, and where what was read of files is kept (in ``scanned``).
     progress
         Called with the number of files done and of all files.
 
@@ -68,6 +69,7 @@ def open_data(
         files.sort_values("path", ignore_index=True),
         hash_files=settings.hash_files,
         decode_files=settings.decode_files,
+        cache=cache / "scanned",
         progress=progress,
     )
 

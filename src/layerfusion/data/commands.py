@@ -1,0 +1,105 @@
+"""The command line's `layerfusion data`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerfusion.options import DataRootOption, ProfileOption, SetOption
+
+if TYPE_CHECKING:
+    from layerfusion.data.manifest import Manifest
+    from layerfusion.progress import Reporter
+    from layerfusion.settings import Profile
+
+LISTED = 20  # skipped files that are named one by one
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at the images before anything trains.")
+
+
+@data_app.callback()
+def _data() -> None:
+    # With a callback, a single command keeps its name.
+    pass
+
+
+@data_app.command()
+def manifest(
+    profile: ProfileOption = "demo",
+    data_root: DataRootOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Parquet file. [default: runs/<profile>/manifest.parquet]")
+    ] = None,
+    hash_files: Annotated[
+        bool, typer.Option("--hash/--no-hash", help="Find equal files, by their sha256.")
+    ] = True,
+    decode_files: Annotated[
+        bool, typer.Option("--decode/--no-decode", help="Find corrupt and similar images.")
+    ] = True,
+    settings: SetOption = None,
+) -> None:
+    """Look at every image of a profile and list them, a row an image.
+
+    Stopped, it goes on where it was when called again; later only new and changed files are read,
+    by this command and by training. Without --decode most truncated files are found all the same,
+    and no damage inside a file.
+
+    Example: `layerfusion data manifest --profile paper --data-root /data`
+    """
+    from layerfusion.data import open_data
+    from layerfusion.errors import UserError
+    from layerfusion.paths import runs_root
+    from layerfusion.progress import Reporter
+    from layerfusion.settings import load_profile, parse_override
+
+    if out is not None and out.is_dir():
+        raise UserError(f"--out {out} is a folder; name the file in it, such as manifest.parquet")
+    overrides = dict(parse_override(text) for text in settings or [])
+    overrides |= {"data.hash_files": False} if not hash_files else {}
+    overrides |= {"data.decode_files": False} if not decode_files else {}
+    reporter, chosen = Reporter(), load_profile(profile, overrides)
+    cache = runs_root() / chosen.name
+    with reporter.bar("reading images", 0) as bar:
+        found = open_data(
+            chosen.data,
+            data_root=data_root.expanduser() if data_root else None,
+            cache=cache,
+            progress=bar,
+        )
+    file = out or cache / "manifest.parquet"
+    found.save(file)
+    _describe(found, chosen, reporter)
+    print(f"manifest {file}")
+
+
+def _describe(found: "Manifest", profile: "Profile", reporter: "Reporter") -> None:
+    """Print what was found, what was skipped, what runs would use and what to beware of."""
+    from layerfusion.data.selection import select_training
+
+    print(_counts(found))
+    for path, reason in found.skipped.head(LISTED).itertuples(index=False):
+        print(f"skipped {path}: {reason}")
+    if len(found.skipped) > LISTED:
+        print(f"skipped {len(found.skipped) - LISTED:,} more")
+    print(f"{len(found.rows):,} images, {len(found.skipped):,} files skipped")
+    notes = found.warnings()
+    for name, run in profile.runs.items():
+        rows = found.select(split="train", sources=run.train_sources).rows
+        selection = select_training(rows, profile.data.selection, name)
+        real, synthetic = ((selection.rows["label"] == label).sum() for label in (0, 1))
+        print(f"{name} run: {real:,} real and {synthetic:,} synthetic training images")
+        missing = [source for source in run.train_sources if source not in set(rows["source"])]
+        notes += [f"there are no training images of source '{source}'" for source in missing]
+        notes += selection.shortfalls
+    for note in dict.fromkeys(notes):
+        reporter.say(f"note: {note}")
+
+
+def _counts(found: "Manifest") -> str:
+    """Return the numbers of images by split, source and class as aligned text."""
+    from layerfusion.data.manifest import CLASSES
+
+    table = found.summary()
+    table["label"] = table["label"].map(CLASSES).astype("str").fillna("unlabelled")
+    table["images"] = table["images"].map("{:,}".format)
+    return str(table.rename(columns={"label": "class"}).to_string(index=False))
