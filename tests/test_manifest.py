@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from layerfusion.data.manifest import COLUMNS, Manifest, file_table
-from layerfusion.data.scan import scan
+from layerfusion.data.scanning import scan
 from layerfusion.errors import UserError
 
 NOTHING_SKIPPED = pd.DataFrame({"path": [], "reason": []}, dtype="str")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from layerfusion.data.folder import find_folder_images
 from layerfusion.data.manifest import Manifest, Progress
-from layerfusion.data.scan import scan
+from layerfusion.data.scanning import scan
 from layerfusion.data.world import make_world, world_digest
 from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, FolderSource, WorldSource

@@ -140,14 +140,15 @@ def _inspected(
         looks += look
         if progress:
             progress(done + begun + len(looks), len(paths))
-        if len(looks) >= PART or begun + len(looks) == len(todo):
+        if len(looks) >= PART or (looks and begun + len(looks) == len(todo)):
             yield _completed(known.iloc[todo[begun : begun + len(looks)]], looks)
             begun, looks = begun + len(looks), []
 
 
 def _completed(known: pd.DataFrame, looks: list[Inspection]) -> pd.DataFrame:
     """Return what was read now, and what was known before where it is about the same content."""
-    table = pd.DataFrame(looks, columns=list(Inspection._fields), index=known.index)
+    # As objects first: beside a missing value pandas would make nanoseconds floats, and round them.
+    table = pd.DataFrame(looks, columns=list(Inspection._fields), index=known.index, dtype=object)
     table.insert(0, "path", known["path"])
     table = table.astype(DTYPES)
     same = (table["mtime_ns"] == known["mtime_ns"]) & (table["bytes"] == known["bytes"])
