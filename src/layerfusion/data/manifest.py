@@ -149,12 +149,13 @@ class Manifest:
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            rows.to_parquet(partial, index=False)
-            partial.replace(path)
+            try:
+                rows.to_parquet(partial, index=False)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path, root: Path) -> "Manifest":
