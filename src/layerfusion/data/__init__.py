@@ -9,7 +9,6 @@ import pandas as pd
 from layerfusion.data.folder import find_folder_images
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.data.scanning import scan
-from layerfusion.data.world import make_world, world_digest
 from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, FolderSource, WorldSource
 
@@ -22,10 +21,17 @@ def _find_in_folder(
     return find_folder_images(root, None if source.layout is None else root / source.layout)
 
 
+def _make_world(source: WorldSource, root: Path, progress: Progress | None = None) -> pd.DataFrame:
+    # Imported here alone: with it comes torch, which costs more memory than any manifest.
+    from layerfusion.data.world import make_world
+
+    return make_world(source, root, progress)
+
+
 # Kind of source to the function that finds its files below a root, as `manifest.file_table`.
 _FINDERS: dict[str, Callable[[Any, Path, Progress | None], pd.DataFrame]] = {
     "folder": _find_in_folder,
-    "world": make_world,
+    "world": _make_world,
 }
 
 
@@ -93,4 +99,6 @@ def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
             f"this profile makes its own images and would not read {data_root}; leave out the data "
             "root, or choose the profile 'folder'"
         )
+    from layerfusion.data.world import world_digest
+
     return cache / f"world-{world_digest(worlds[0])[:10]}"
