@@ -181,7 +181,9 @@ class DataSettings(_Settings):
     sources: list[Source]
     hash_files: bool = Field(default=True, description="sha256 of every file, for exact duplicates")
     decode_files: bool = Field(
-        default=True, description="decode every file: finds corrupt ones and near duplicates"
+        default=True,
+        description="decode every file: finds corrupt ones and near duplicates; otherwise only "
+        "empty files, and JPEG and PNG files that are cut off, are found",
     )
     selection: SelectionSettings = SelectionSettings()
 

@@ -84,7 +84,7 @@ class ScanCache:
         with self._lock():
             parts = self._parts()
             known = self._together(parts)
-            others = known.loc[~known["path"].isin(paths), "path"]
+            others = set(known["path"]) - set(paths)
             gone = [path for path in others if not os.path.lexists(self.root / path)]
             if parts or gone:
                 self._write(known[~known["path"].isin(gone)], self._file)
