@@ -30,19 +30,18 @@ def manifest(
     out: Annotated[
         Path | None, typer.Option(help="Parquet file. [default: runs/<profile>/manifest.parquet]")
     ] = None,
-    hash_files: Annotated[
-        bool, typer.Option("--hash/--no-hash", help="Find equal files, by their sha256.")
-    ] = True,
-    decode_files: Annotated[
-        bool, typer.Option("--decode/--no-decode", help="Find corrupt and similar images.")
-    ] = True,
+    no_hash: Annotated[
+        bool, typer.Option("--no-hash", help="Read no sha256: equal files are not found.")
+    ] = False,
+    no_decode: Annotated[
+        bool, typer.Option("--no-decode", help="Read no pixels: damage inside is not found.")
+    ] = False,
     settings: SetOption = None,
 ) -> None:
     """Look at every image of a profile and list them, a row an image.
 
     Stopped, it goes on where it was when called again; later only new and changed files are read,
-    by this command and by training. Without --decode most truncated files are found all the same,
-    and no damage inside a file.
+    by this command and by training. With --no-decode most truncated files are found all the same.
 
     Example: `layerfusion data manifest --profile paper --data-root /data`
     """
@@ -55,8 +54,8 @@ def manifest(
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder; name the file in it, such as manifest.parquet")
     overrides = dict(parse_override(text) for text in settings or [])
-    overrides |= {"data.hash_files": False} if not hash_files else {}
-    overrides |= {"data.decode_files": False} if not decode_files else {}
+    left_out = {"data.hash_files": no_hash, "data.decode_files": no_decode}
+    overrides |= {setting: False for setting, given in left_out.items() if given}
     reporter, chosen = Reporter(), load_profile(profile, overrides)
     cache = runs_root() / chosen.name
     with reporter.bar("reading images", 0) as bar:
