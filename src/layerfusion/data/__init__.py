@@ -1,38 +1,17 @@
 """Where images come from: one module a kind of source, all giving the same columns."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from layerfusion.data.folder import find_folder_images
-from layerfusion.data.manifest import Manifest, Progress
-from layerfusion.data.scanning import scan
 from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, FolderSource, WorldSource
 
+if TYPE_CHECKING:  # the command line's help should not wait for pandas
+    import pandas as pd
+
+    from layerfusion.data.manifest import Manifest, Progress
+
 __all__ = ["open_data"]
-
-
-def _find_in_folder(
-    source: FolderSource, root: Path, progress: Progress | None = None
-) -> pd.DataFrame:
-    return find_folder_images(root, None if source.layout is None else root / source.layout)
-
-
-def _make_world(source: WorldSource, root: Path, progress: Progress | None = None) -> pd.DataFrame:
-    # Imported here alone: with it comes torch, which costs more memory than any manifest.
-    from layerfusion.data.world import make_world
-
-    return make_world(source, root, progress)
-
-
-# Kind of source to the function that finds its files below a root, as `manifest.file_table`.
-_FINDERS: dict[str, Callable[[Any, Path, Progress | None], pd.DataFrame]] = {
-    "folder": _find_in_folder,
-    "world": _make_world,
-}
 
 
 def open_data(
@@ -40,8 +19,8 @@ def open_data(
     *,
     data_root: Path | None,
     cache: Path,
-    progress: Progress | None = None,
-) -> Manifest:
+    progress: "Progress | None" = None,
+) -> "Manifest":
     """Find the images of all sources and look at every file, or at those that are new.
 
     Parameters
@@ -61,10 +40,12 @@ def open_data(
         If a data root is needed and missing, or given and useless, sources do not go together, or
         a source's images are not as its module says.
     """
+    import pandas as pd
+
+    from layerfusion.data.scanning import scan
+
     root = _root(settings, data_root, cache)
-    files = pd.concat(
-        [_FINDERS[source.kind](source, root, progress) for source in settings.sources]
-    )
+    files = pd.concat([_find(source, root, progress) for source in settings.sources])
     twice = files["path"].duplicated()
     if twice.any():
         raise UserError(
@@ -78,6 +59,20 @@ def open_data(
         cache=cache / "scanned",
         progress=progress,
     )
+
+
+def _find(
+    source: FolderSource | WorldSource, root: Path, progress: "Progress | None"
+) -> "pd.DataFrame":
+    """Return the files of a source below a root, as `layerfusion.data.manifest.file_table`."""
+    if isinstance(source, WorldSource):
+        # With it comes torch, which takes more memory than any manifest.
+        from layerfusion.data.world import make_world
+
+        return make_world(source, root, progress)
+    from layerfusion.data.folder import find_folder_images
+
+    return find_folder_images(root, None if source.layout is None else root / source.layout)
 
 
 def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
