@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,22 @@ def test_digest_depends_on_every_column(column: str, value: object) -> None:
 def test_digest_does_not_change_with_the_version_of_a_library() -> None:
     text = '[["0000.jpg",0,"train","coco",null,null,640,480,"JPEG",1000,null,null]]'
     assert make_manifest({}).digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+def test_digest_is_that_of_one_list_however_many_rows_are_made_text_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("layerfusion.data.manifest.ROWS", 2)
+    manifest = make_manifest(*[{"width": 10 + number} for number in range(count)])
+    text = json.dumps(
+        [
+            [f"{n:04d}.jpg", 0, "train", "coco", None, None, 10 + n, 480, "JPEG", 1000, None, None]
+            for n in range(count)
+        ],
+        separators=(",", ":"),
+    )
+    assert manifest.digest() == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
