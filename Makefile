@@ -10,7 +10,7 @@ done)
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 STAMP := .venv/installed
 # Notebooks are left out: they are recorded from the scripts of book/.
-CODE := src tests book/*.py book/_ext
+CODE := src tests benchmarks book/*.py book/_ext
 
 .PHONY: help env book test lint screenshots lock demo-detector clean
 

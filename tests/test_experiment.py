@@ -1,5 +1,6 @@
 """A run from profile to record: found, trained, resumed, and never mistaken."""
 
+import hashlib
 import json
 
 import pandas as pd
@@ -30,6 +31,7 @@ def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
         "manifest.parquet",
         "predictions.parquet",
         "record.json",
+        "selection.txt",
     ]
     record, predictions = finished.record, finished.predictions()
     assert (record.run, record.seed, record.activation) == ("open", 1337, "quick_gelu")
@@ -44,6 +46,37 @@ def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
         record.provenance
     )
     assert "Demo detector" in finished.detector().notice
+
+
+def test_a_run_says_which_images_it_trained_on(photos, tiny_settings):
+    quotas = [
+        {"source": "constrained", "label": label, "images": 6} for label in ("real", "synthetic")
+    ]
+    quotas.append({"source": "social", "label": "real", "images": 99})
+    quotas.append({"source": "social", "label": "synthetic", "images": 4})
+    selection = {"name": "shared", "quotas": quotas}
+    settings = tiny_settings | {"data.selection": selection, "training.max_steps": 1}
+    experiment = open_experiment(photos, settings)
+    run = experiment.obtain()
+    listed = (run.directory / "selection.txt").read_text().splitlines()
+    assert listed == sorted(experiment.training.rows["path"])
+    assert len(listed) == run.record.data["training_images"] == 12 + 12 + 4
+    content = (run.directory / "selection.txt").read_bytes()
+    assert run.record.data["selection"] == "shared"
+    assert run.record.data["selection_sha256"] == hashlib.sha256(content).hexdigest()
+    assert any("'social' has 12 of the 99 real" in warning for warning in experiment.warnings())
+    constrained = open_experiment(photos, settings, "constrained").training.rows["path"]
+    assert set(constrained) == {path for path in listed if "constrained" in path}
+
+
+def test_a_run_is_known_by_the_images_that_were_selected(photos, tiny_settings):
+    def place(**selection):
+        quotas = [{"source": "social", "label": "real", "images": 6}]
+        chosen = {"data.selection": {"quotas": quotas} | selection}
+        return open_experiment(photos, tiny_settings | chosen).place
+
+    assert place(name="all") == open_experiment(photos, tiny_settings).place
+    assert len({place(name="all"), place(name="shared"), place(name="shared", seed=7)}) == 3
 
 
 def test_warnings_name_duplicates_across_splits_and_random_weights(photos, tiny_settings, tmp_path):

@@ -295,7 +295,8 @@ def test_open_data_reads_a_tree_with_all_its_troubles(tmp_path: Path) -> None:
         "val/fake/text.jpg",
         "val/real/empty.jpg",
     ]
-    assert not (tmp_path / "cache").exists()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["scanned"]
+    assert not [path for path in root.rglob("*") if path.suffix == ".parquet"]
 
 
 def test_open_data_looks_for_layouts_below_the_root_and_joins_sources(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerfusion.data.manifest import COLUMNS, Manifest, file_table, scan
+from layerfusion.data.manifest import COLUMNS, Manifest, file_table
+from layerfusion.data.scanning import scan
 from layerfusion.errors import UserError
 
 NOTHING_SKIPPED = pd.DataFrame({"path": [], "reason": []}, dtype="str")
@@ -60,72 +62,6 @@ def tree(tmp_path: Path) -> Path:
 
 def all_of(root: Path, *, label: int | None = 0, split: str = "train") -> pd.DataFrame:
     return file_table((path.name, label, split, "s", None, None) for path in root.iterdir())
-
-
-def test_scan_says_what_files_are_and_skips_bad_ones(tree: Path) -> None:
-    files = pd.concat([all_of(tree), file_table([("gone.jpg", 1, "val", "s", None, None)])])
-    manifest = scan(tree, files, hash_files=True, decode_files=True)
-
-    assert manifest.rows["path"].tolist() == ["a.jpg", "b.PNG"]
-    assert manifest.rows["width"].tolist() == [24, 30]
-    assert manifest.rows["height"].tolist() == [16, 10]
-    assert manifest.rows["format"].tolist() == ["JPEG", "PNG"]
-    content = (tree / "a.jpg").read_bytes()
-    assert manifest.rows["bytes"][0] == len(content)
-    assert manifest.rows["sha256"][0] == hashlib.sha256(content).hexdigest()
-    assert manifest.rows["phash"].str.fullmatch("[0-9a-f]{16}").all()
-    skipped = dict(zip(manifest.skipped["path"], manifest.skipped["reason"], strict=True))
-    assert skipped.keys() == {"truncated.jpg", "empty.jpg", "text.jpg", "gone.jpg"}
-    assert all(skipped.values())
-
-
-def test_scan_of_headers_alone_misses_what_only_decoding_finds(tree: Path) -> None:
-    manifest = scan(tree, all_of(tree), hash_files=False, decode_files=False)
-
-    assert "truncated.jpg" in set(manifest.rows["path"])
-    assert manifest.rows["sha256"].isna().all()
-    assert manifest.rows["phash"].isna().all()
-
-
-def test_scan_measures_the_upright_image(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees
-    picture(tmp_path / "turned.jpg", size=(40, 20), exif=exif)
-    rows = scan(tmp_path, all_of(tmp_path), hash_files=False, decode_files=True).rows
-
-    assert (rows["width"][0], rows["height"][0]) == (20, 40)
-
-
-def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(tmp_path: Path) -> None:
-    for number in range(150):
-        picture(tmp_path / f"{number}.png", size=(8, 8), seed=number)
-    (tmp_path / "77.png").write_bytes(b"")
-    calls: list[tuple[int, int]] = []
-    one, four = (
-        scan(
-            tmp_path,
-            all_of(tmp_path),
-            hash_files=True,
-            decode_files=True,
-            workers=workers,
-            progress=lambda done, total: calls.append((done, total)),
-        )
-        for workers in (1, 4)
-    )
-    pd.testing.assert_frame_equal(one.rows, four.rows)
-    pd.testing.assert_frame_equal(one.skipped, four.skipped)
-    assert len(one.rows) == 149
-    assert calls[-1] == (150, 150)
-    assert calls == sorted(calls[: len(calls) // 2]) * 2
-
-
-def test_scan_of_no_files_gives_an_empty_manifest(tmp_path: Path) -> None:
-    manifest = scan(tmp_path, file_table([]), hash_files=True, decode_files=True)
-
-    manifest.save(tmp_path / "manifest.parquet")
-    assert len(Manifest.load(tmp_path / "manifest.parquet", tmp_path).rows) == 0
-    assert manifest.warnings() == []
-    assert len(manifest.summary()) == 0
 
 
 def test_save_and_load_keep_everything(tree: Path) -> None:
@@ -199,6 +135,22 @@ def test_digest_depends_on_every_column(column: str, value: object) -> None:
 def test_digest_does_not_change_with_the_version_of_a_library() -> None:
     text = '[["0000.jpg",0,"train","coco",null,null,640,480,"JPEG",1000,null,null]]'
     assert make_manifest({}).digest() == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+def test_digest_is_that_of_one_list_however_many_rows_are_made_text_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr("layerfusion.data.manifest.ROWS", 2)
+    manifest = make_manifest(*[{"width": 10 + number} for number in range(count)])
+    text = json.dumps(
+        [
+            [f"{n:04d}.jpg", 0, "train", "coco", None, None, 10 + n, 480, "JPEG", 1000, None, None]
+            for n in range(count)
+        ],
+        separators=(",", ":"),
+    )
+    assert manifest.digest() == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(

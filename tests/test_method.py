@@ -10,7 +10,7 @@ import pytest
 from conftest import TINY, draw_image
 from layerfusion import architecture, method_figures
 from layerfusion.data.folder import find_folder_images
-from layerfusion.data.manifest import scan
+from layerfusion.data.scanning import scan
 from layerfusion.detector import Detector
 from layerfusion.errors import UserError
 from layerfusion.probes import class_tokens

@@ -149,7 +149,7 @@ def test_open_data_makes_the_world_once(tmp_path: Path) -> None:
     first = open_data(settings, data_root=None, cache=tmp_path / "cache")
     again = open_data(settings, data_root=None, cache=tmp_path / "cache")
 
-    (folder,) = (tmp_path / "cache").iterdir()
+    (folder,) = (tmp_path / "cache").glob("world-*")
     assert folder.name.startswith("world-")
     assert first.root == again.root == folder
     assert first.digest() == again.digest()

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from layerfusion.data import open_data
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources import advice
 from layerfusion.detector import Detector, read_trained_tensors
 from layerfusion.errors import UserError
@@ -74,11 +76,17 @@ class Experiment:
         key = run_key(self.profile, self.run, self.seed, self.used.digest())
         return RunPlace(runs_root(), self.profile.name, self.run, self.seed, key)
 
+    @cached_property
+    def selection(self) -> Selection:
+        """The choice of the run's training images; `layerfusion.data.selection` says how."""
+        sources = self.profile.run(self.run).train_sources
+        rows = self.manifest.select(split="train", sources=sources).rows
+        return select_training(rows, self.profile.data.selection, self.run)
+
     @property
     def training(self) -> Manifest:
         """The images that the run trains on."""
-        sources = self.profile.run(self.run).train_sources
-        return self.manifest.select(split="train", sources=sources)
+        return Manifest(self.manifest.root, self.selection.rows, self.manifest.skipped)
 
     @property
     def validation(self) -> Manifest:
@@ -123,7 +131,7 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """Return what should be known of the run's images and encoder before its numbers are."""
-        found = self.used.warnings()
+        found = self.selection.shortfalls + self.used.warnings()
         if self.profile.encoder.weights == "random":
             found.append("the encoder's weights are random: the run says nothing of the method")
         pairs = self.duplicates()
@@ -187,6 +195,7 @@ class Experiment:
         )
         record = self._calibrate(detector.cpu(), directory, progress)
         self.manifest.save(directory / MANIFEST)
+        self.selection.save(directory / SELECTION)
         (directory / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
@@ -208,6 +217,8 @@ class Experiment:
                 "manifest_sha256": self.used.digest(),
                 "training_images": len(self.training.rows),
                 "validation_images": len(self.validation.rows),
+                "selection": self.selection.name,
+                "selection_sha256": self.selection.sha256(),
                 "skipped_files": len(self.manifest.skipped),
             },
             threshold=threshold,

@@ -219,8 +219,48 @@ Source = Annotated[
 ]
 
 
+class QuotaSettings(_Settings):
+    """How many training images of one source and class are used."""
+
+    source: str = Field(min_length=1, description="value of the manifest's `source`")
+    label: Literal["real", "synthetic"]
+    images: int = Field(ge=1, description="in all, or for each combination that `each` names")
+    each: tuple[Literal["platform", "generator"], ...] = ()
+    platforms: tuple[str, ...] | None = Field(
+        default=None, description="take images of these platforms alone, and expect each of them"
+    )
+    generators: tuple[str, ...] | None = Field(
+        default=None, description="take images of these generators alone, and expect each of them"
+    )
+
+
+class SelectionSettings(_Settings):
+    """Which of the training images a run uses (`layerfusion.data.selection`)."""
+
+    name: Literal["all", "shared", "author"] = Field(
+        default="all",
+        description="shared: every run uses the same images of a source; author: the draws that "
+        "the author's code makes, others for each run",
+    )
+    seed: int = Field(default=1337, ge=0, lt=2**32, description="of the draws; not the run's seed")
+    quotas: tuple[QuotaSettings, ...] = Field(
+        default=(), description="of a source that none names all images are used"
+    )
+
+    @model_validator(mode="after")
+    def _one_quota_a_class(self) -> "SelectionSettings":
+        seen = set()
+        for quota in self.quotas:
+            if (quota.source, quota.label) in seen:
+                raise ValueError(f"two quotas are for {quota.label} images of '{quota.source}'")
+            seen.add((quota.source, quota.label))
+        if self.name != "all" and not self.quotas:
+            raise ValueError(f"'{self.name}' needs quotas; without any, use 'all'")
+        return self
+
+
 class DataSettings(_Settings):
-    """Where images come from, and how much of each file the manifest reads."""
+    """Where images come from, how much of each file is read, and which images are used."""
 
     sources: list[Source]
     test_labels: str | None = Field(
@@ -230,8 +270,11 @@ class DataSettings(_Settings):
     )
     hash_files: bool = Field(default=True, description="sha256 of every file, for exact duplicates")
     decode_files: bool = Field(
-        default=True, description="decode every file: finds corrupt ones and near duplicates"
+        default=True,
+        description="decode every file: finds corrupt ones and near duplicates; otherwise only "
+        "empty files, and JPEG and PNG files that are cut off, are found",
     )
+    selection: SelectionSettings = SelectionSettings()
 
 
 class RunSettings(_Settings):
@@ -271,8 +314,8 @@ class Profile(_Settings):
     def numerics(self, run: str) -> dict[str, Any]:
         """Return, as plain JSON values, the settings that a run's numbers depend on.
 
-        Left out: the number of workers, how often to save, prose, and where the data lie (a run's
-        key has the data's hash).
+        Left out: the number of workers, how often to save, prose, where the data lie and how the
+        training images were selected (a run's key has the hash of the images it uses).
         """
         chosen = self.model_dump(mode="json", include={"encoder", "head", "images", "training"})
         chosen["training"].pop("checkpoint_minutes")

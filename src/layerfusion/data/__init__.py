@@ -19,7 +19,7 @@ def open_data(
     cache: Path,
     progress: "Progress | None" = None,
 ) -> "Manifest":
-    """Find the images of all sources and look at every file.
+    """Find the images of all sources and look at every file, or at those that are new.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def open_data(
     data_root
         The folder that holds the images; None for a profile that makes its own.
     cache
-        Where images may be made.
+        Where images may be made, and where what was read of files is kept (in ``scanned``).
     progress
         Called with the number of files done and of all files.
 
@@ -41,7 +41,7 @@ def open_data(
     import pandas as pd
 
     from layerfusion.data.labels import label_test_images
-    from layerfusion.data.manifest import scan
+    from layerfusion.data.scanning import scan
     from layerfusion.data.sources import find_files
 
     root = _root(settings, data_root, cache)
@@ -58,6 +58,7 @@ def open_data(
         files.sort_values("path", ignore_index=True),
         hash_files=settings.hash_files,
         decode_files=settings.decode_files,
+        cache=cache / "scanned",
         progress=progress,
     )
 

@@ -3,18 +3,16 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import imagehash
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow as arrow
 
 from layerfusion.errors import UserError
-from layerfusion.images import ImageError, probe_image, read_image
 
 Split = Literal["train", "val", "test", "heldout"]
 Progress = Callable[[int, int], None]
@@ -47,8 +45,8 @@ MOST_SHARE_DIFFERENCE = 0.2
 LEAST_LONE_SHARE = 0.01
 MOST_MEDIAN_RATIO = 1.25
 
-# Files to a task: enough to hide what a task costs, few enough for a smooth progress bar.
-CHUNK = 64
+# Rows that are made text at a time for the digest: bounds its memory.
+ROWS = 1 << 14
 
 _OUTSIDE = r"^(?:[/\\]|[A-Za-z]:[/\\])|(?:^|[/\\])\.\.(?:[/\\]|$)"
 _positive = pa.Check.gt(0, error="is not positive")
@@ -130,10 +128,16 @@ class Manifest:
 
     def digest(self) -> str:
         """Return the sha256 of all rows as 64 hex digits, whatever their order and the root."""
-        rows = self.rows[COLUMNS].sort_values("path")
-        # JSON tells a missing value from an empty string, and depends on no library's file format.
-        text = rows.to_json(orient="values")
-        return hashlib.sha256(text.encode()).hexdigest()
+        order = np.argsort(self.rows["path"].to_numpy(dtype=object))
+        digest = hashlib.sha256(b"[")
+        for start in range(0, len(order), ROWS):
+            rows = self.rows[COLUMNS].iloc[order[start : start + ROWS]]
+            # JSON tells a missing value from an empty string and is no library's file format. A
+            # part's brackets are left out: all rows together are one list.
+            text = rows.to_json(orient="values")[1:-1]
+            digest.update(("," * (start > 0) + text).encode())
+        digest.update(b"]")
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the manifest as Parquet; `path` is complete or what it was before.
@@ -141,17 +145,20 @@ class Manifest:
         Raises
         ------
         UserError
-            If a row is not as `SCHEMA` says.
+            If a row is not as `SCHEMA` says, or the file cannot be written.
         """
         rows = _checked(self.rows, path)
         rows.attrs = {"skipped": self.skipped.to_dict("records")}  # kept in the file's metadata
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            rows.to_parquet(partial, index=False)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                rows.to_parquet(partial, index=False)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
     @classmethod
     def load(cls, path: Path, root: Path) -> "Manifest":
@@ -222,86 +229,6 @@ class Manifest:
             if 0 in classes and 1 in classes:
                 found += _giveaways(split, classes[0], classes[1])
         return found
-
-
-def scan(
-    root: Path,
-    files: pd.DataFrame,
-    *,
-    hash_files: bool,
-    decode_files: bool,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Manifest:
-    """Look at every file of a table and return their manifest, in the table's order.
-
-    Parameters
-    ----------
-    files
-        A table as `file_table` makes it, its paths relative to `root`.
-    hash_files
-        Whether to read every file for its sha256.
-    decode_files
-        Whether to decode every image, which finds the corrupt ones, for its perceptual hash;
-        otherwise headers alone are read.
-    workers
-        Number of threads; None for one a core, 8 at most. The result is the same for any number.
-        (Decoding and hashing let other threads run: two threads were as fast as two processes,
-        which a notebook or a script could not start safely everywhere.)
-    progress
-        Called with the number of files done and of all files.
-    """
-    paths = files["path"].tolist()
-    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-
-    def look_at(chunk: list[str]) -> pd.DataFrame:
-        looks = [_look(root / path, hash_files, decode_files) for path in chunk]
-        return pd.DataFrame(looks, columns=list(_Look._fields)).astype(_LOOK_DTYPES)
-
-    looks, done = [pd.DataFrame(columns=list(_LOOK_DTYPES)).astype(_LOOK_DTYPES)], 0
-    with ThreadPoolExecutor(workers or usable_cores()) as pool:
-        for look in pool.map(look_at, chunks):
-            looks.append(look)
-            done += len(look)
-            if progress:
-                progress(done, len(paths))
-    table = files.reset_index(drop=True).join(pd.concat(looks, ignore_index=True))
-    readable = table["reason"].isna()
-    skipped = table.loc[~readable, ["path", "reason"]].reset_index(drop=True)
-    return Manifest(root, table.loc[readable, COLUMNS].reset_index(drop=True), skipped)
-
-
-class _Look(NamedTuple):
-    """What one file says of itself, or the reason why it says nothing."""
-
-    width: int | None = None
-    height: int | None = None
-    format: str | None = None
-    bytes: int | None = None
-    sha256: str | None = None
-    phash: str | None = None
-    reason: str | None = None
-
-
-_LOOK_DTYPES = SCANNED_DTYPES | {"reason": "str"}
-
-
-def _look(path: Path, hash_files: bool, decode_files: bool) -> _Look:
-    try:
-        info = probe_image(path)
-        phash = str(imagehash.phash(read_image(path))) if decode_files else None
-        sha256 = _sha256(path) if hash_files else None
-        size = path.stat().st_size
-    except ImageError as error:
-        return _Look(reason=error.reason)
-    except OSError as error:
-        return _Look(reason=error.strerror or type(error).__name__)
-    return _Look(info.width, info.height, info.format, size, sha256, phash)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def usable_cores() -> int:

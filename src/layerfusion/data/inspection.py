@@ -1,0 +1,115 @@
+"""What one image file says of itself: size, format, hashes, and whether it is whole."""
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import imagehash
+
+from layerfusion.images import ImageError, probe_image, read_image
+from layerfusion.paths import PACKAGE
+from layerfusion.settings import digest
+
+# How whole files end. Others may be whole too (there are cameras that write something behind the
+# image), which only decoding can tell.
+_ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+_PADDING = b"\0\r\n "
+_TAIL = 64  # bytes in which the ending is looked for
+
+# What an inspection depends on besides the file: another Pillow may find other files corrupt.
+_CODE = ("images.py", "data/inspection.py")
+_LIBRARIES = ("pillow", "imagehash")
+
+
+class Inspection(NamedTuple):
+    """What one file says of itself.
+
+    `bytes` and `mtime_ns` (modification time, ns) are the state that was read; `mtime_ns` is
+    missing where the outcome may be another without the file changing, as when it may not be read.
+    Width and height are upright pixels. Hashes are missing where they were not asked for.
+
+    `reason` says why the file cannot be used, as its header or its end tell; everything below it is
+    missing then. `damage` says why its pixels cannot be decoded, as far as that was tried.
+    """
+
+    bytes: int | None = None
+    mtime_ns: int | None = None
+    reason: str | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    sha256: str | None = None
+    damage: str | None = None
+    phash: str | None = None
+
+
+def inspect_file(path: Path, *, hash_file: bool, decode_file: bool) -> Inspection:
+    """Read what a file says of itself; whatever is wrong with it is said in the answer.
+
+    A file that does not end as whole ones do is decoded in any case: most truncated files are found
+    for the price of reading their last bytes.
+
+    Parameters
+    ----------
+    hash_file
+        Whether to read the whole file for its sha256.
+    decode_file
+        Whether to decode the image for its perceptual hash, which finds the corrupt ones.
+    """
+    try:
+        state = path.stat()
+        whole = Inspection(state.st_size, state.st_mtime_ns)
+    except OSError:
+        whole = Inspection()  # why, the next attempt says in words
+    try:
+        info = probe_image(path)
+        ends_well = _ends_well(path, info.format)
+        if not ends_well:
+            read_image(path)
+        sha256 = _sha256(path) if hash_file else None
+    except (ImageError, OSError) as error:
+        lasting = whole.mtime_ns if _lasts(error) else None
+        return whole._replace(mtime_ns=lasting, reason=_reason(error))
+    whole = whole._replace(width=info.width, height=info.height, format=info.format, sha256=sha256)
+    return _with_phash(whole, path) if decode_file else whole
+
+
+def inspector_digest() -> str:
+    """Return the sha256, 64 hex digits, of the code and the libraries that inspections rely on."""
+    code = {name: (PACKAGE / name).read_text(encoding="utf-8") for name in _CODE}
+    return digest({"code": code, "libraries": {name: version(name) for name in _LIBRARIES}})
+
+
+def _with_phash(whole: Inspection, path: Path) -> Inspection:
+    try:
+        return whole._replace(phash=str(imagehash.phash(read_image(path))))
+    except ImageError as error:
+        lasting = whole.mtime_ns if _lasts(error) else None
+        return whole._replace(mtime_ns=lasting, damage=error.reason)
+
+
+def _ends_well(path: Path, kind: str) -> bool:
+    """Say whether the file ends as whole ones of its format do; True where nothing is known."""
+    if kind not in _ENDINGS:
+        return True
+    with path.open("rb") as file:
+        file.seek(-min(_TAIL, path.stat().st_size), 2)
+        return file.read().rstrip(_PADDING).endswith(_ENDINGS[kind])
+
+
+def _lasts(error: ImageError | OSError) -> bool:
+    """Say whether the trouble is the file's content, and not the machine's or its permissions'."""
+    cause = error.__cause__ if isinstance(error, ImageError) else error
+    return not (isinstance(cause, MemoryError) or getattr(cause, "errno", None) is not None)
+
+
+def _reason(error: ImageError | OSError) -> str:
+    if isinstance(error, ImageError):
+        return error.reason
+    return error.strerror or type(error).__name__
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
