@@ -23,12 +23,12 @@ LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "ligh
 # show numbers, or make others of finished runs, whose keys take these modules in by name. What is
 # below demo/ comes before a run, which knows it by the hash of its images and weights.
 PRESENTATION = {
-    "architecture.py", "chapter_source.py", "chapter_tables.py", "chapters.py", "claims.py",
-    "cli.py", "comparison.py", "conditions.py", "crops.py", "data/world.py", "data_figures.py",
-    "data_tables.py", "degradations.py", "demo/", "figures.py", "method_figures.py", "mirror.py",
-    "options.py", "paper.py", "paper_audit.py", "paths.py", "probe_figures.py", "probes.py",
-    "progress.py", "provenance.py", "robustness.py", "scoring.py", "shortcuts.py", "tables.py",
-    "uncertainty.py",
+    "__main__.py", "architecture.py", "chapter_source.py", "chapter_tables.py", "chapters.py",
+    "claims.py", "cli.py", "comparison.py", "conditions.py", "crops.py", "data/world.py",
+    "data_figures.py", "data_tables.py", "degradations.py", "demo/", "disk.py", "figures.py",
+    "method_figures.py", "mirror.py", "options.py", "paper.py", "paper_audit.py", "paths.py",
+    "probe_figures.py", "probes.py", "progress.py", "provenance.py", "robustness.py", "scoring.py",
+    "shortcuts.py", "stopping.py", "tables.py", "uncertainty.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 
@@ -97,6 +97,11 @@ def peak_memory_mib() -> dict[str, float | None]:
     """Return the largest resident memory of this process so far and of the GPU, in MiB."""
     gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
     return {"process": _peak_resident_mib(), "gpu": gpu}
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or that of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
 def _peak_resident_mib() -> float | None:

@@ -11,6 +11,7 @@ from layerfusion.detector import Detector
 from layerfusion.errors import UserError
 from layerfusion.evaluation import Progress, score_files
 from layerfusion.images import IMAGE_SUFFIXES
+from layerfusion.parallel import Processes
 from layerfusion.settings import LoaderSettings
 
 
@@ -74,6 +75,7 @@ def score_images(
     loader: LoaderSettings | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> pd.DataFrame:
     """Score image files; one that cannot be read is a row with its reason.
 
@@ -83,6 +85,8 @@ def score_images(
         A calibrated detector, as `Detector.load` returns it.
     images
         Files by image id.
+    processes
+        The processes that share the work; None for this one alone.
 
     Returns
     -------
@@ -105,6 +109,7 @@ def score_images(
         loader or LoaderSettings(),
         device=device,
         progress=progress,
+        processes=processes,
     )
     called = (scored["probability"] >= detector.threshold).astype("Int8")
     table = pd.DataFrame(
