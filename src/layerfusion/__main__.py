@@ -1,4 +1,7 @@
-"""`python -m layerfusion`, which is also what torchrun starts: `torchrun -m layerfusion train`."""
+"""`python -m layerfusion`; with torchrun, `torchrun -m -- layerfusion train`.
+
+Without the two dashes torchrun takes `--run` for an option of its own.
+"""
 
 from layerfusion.cli import main
 

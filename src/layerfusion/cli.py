@@ -71,7 +71,7 @@ def train(
 
     Example: `layerfusion train --profile folder --data-root photos --run open`
 
-    Example: `torchrun --nproc-per-node 4 -m layerfusion train --profile paper -d DIR --run open`
+    Example: `torchrun --nproc-per-node 4 -m -- layerfusion train --profile paper -d DIR --run open`
     """
     from layerfusion.experiment import Experiment
     from layerfusion.paths import shown

@@ -39,7 +39,7 @@ def check_disk(directory: Path, needed: int, reporter: Reporter) -> None:
             f"training needs {megabytes(needed)} in {directory}, where {megabytes(free)} are free; "
             "make room, or set LAYERFUSION_RUNS to a folder on another disk"
         )
-    reporter.say(f"needs up to {megabytes(needed)} on the disk; {megabytes(free)} are free")
+    reporter.say(f"training needs {megabytes(needed)} on the disk; {megabytes(free)} are free")
 
 
 def megabytes(size: int) -> str:

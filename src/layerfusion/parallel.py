@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from inspect import signature
 from typing import Any, NoReturn, TypeVar
 
 import torch
@@ -21,6 +22,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed
+from torch.nn.parallel import DistributedDataParallel
 
 from layerfusion.errors import SaidElsewhereError, UserError
 from layerfusion.launcher import Launch, launched
@@ -205,14 +207,21 @@ def open_fabric(precision: str) -> Fabric:
         num_nodes=launch.size // launch.local_size,
         precision=PRECISIONS[precision],
         plugins=[_environment(launch)],
-        # Nothing in the detector's buffers ever changes. Every trained parameter gets a gradient at
-        # every step, so that there are none to look for.
-        strategy="auto"
-        if launch.size == 1
-        else DDPStrategy(timeout=STEP_LIMIT, broadcast_buffers=False),
+        strategy="auto" if launch.size == 1 else _ddp(),
     )
     fabric.launch()
     return fabric
+
+
+def _ddp() -> DDPStrategy:
+    """Return the strategy that averages gradients; all trained parameters get one at every step.
+
+    No buffer of the detector ever changes. Sending them at every call would let a process that
+    scores one batch more than the others wait for ever.
+    """
+    known = signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return DDPStrategy(timeout=STEP_LIMIT, **{name: False})
 
 
 def _check_gpus(launch: Launch) -> None:
