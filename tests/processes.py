@@ -75,6 +75,19 @@ def disagree():
     return failure(lambda: processes.check_same(processes.rank, "a number"))
 
 
+def lose_a_process():
+    batches = training.training_batches
+
+    def batches_and_an_end(*arguments, **named):
+        for number, batch in enumerate(batches(*arguments, **named)):
+            if number == 2 and processes.rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    training.training_batches = batches_and_an_end
+    return failure(open_experiment(seed=8).obtain)
+
+
 steps = [
     go_on_with_what_one_process_began,
     score_as_alone,
@@ -82,4 +95,5 @@ steps = [
     be_asked_to_stop_in_one_process,
     disagree,
 ]
-print(json.dumps({step.__name__: step() for step in steps}))
+print(json.dumps({step.__name__: step() for step in steps}), flush=True)
+print(json.dumps(lose_a_process()))

@@ -190,7 +190,7 @@ def test_a_weights_file_may_lie_elsewhere(photos, tiny_settings, tmp_path):
     assert open_experiment(photos, settings).place.key not in keys
 
 
-def test_the_room_that_a_training_needs_is_known_before(photos, tiny_settings, capsys, monkeypatch):
+def test_the_room_that_a_training_needs_is_known_before(photos, tiny_settings, capfd, monkeypatch):
     experiment = open_experiment(photos, tiny_settings)
     room = namedtuple("room", "free")
     with monkeypatch.context() as patch:
@@ -208,7 +208,7 @@ def test_the_room_that_a_training_needs_is_known_before(photos, tiny_settings, c
 
     monkeypatch.setattr(training, "save_checkpoint", save_and_measure)
     experiment.obtain()
-    said = int(re.search(r"training needs (\d+) MB on the disk", capsys.readouterr().err)[1])
+    said = int(re.search(r"training needs (\d+) MB on the disk", capfd.readouterr().err)[1])
     # Each file is there twice while it is replaced.
     assert largest < said * 10**6 < 2.5 * largest
 

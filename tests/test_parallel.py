@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -145,8 +146,9 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
     runs = odd_photos.parent / "interrupted"
     arguments = [str(odd_photos), str(broken), json.dumps(settings)]
     (first, words, status), (second, others_words, other_status) = run_as_srun_does(arguments, runs)
-    assert (status, other_status) == (0, 0), words + others_words
-    first, second = json.loads(first), json.loads(second)
+    assert (status, other_status) == (0, -signal.SIGKILL), words + others_words
+    first, after_the_loss = map(json.loads, first.splitlines())
+    second = json.loads(second)
     assert "training in" in words and "training in" not in others_words
 
     history = first["go_on_with_what_one_process_began"]
@@ -161,6 +163,7 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
     kind, sentence = first["be_asked_to_stop_in_one_process"]
     assert kind == "StopRequestedError" and "epoch 1, after step 3" in sentence
     assert "process 1 has a number other than process 0" in first["disagree"][1]
+    assert "cannot reach another process" in after_the_loss[1]
 
     # One process goes on where two were stopped.
     monkeypatch.setenv("LAYERFUSION_RUNS", str(runs))

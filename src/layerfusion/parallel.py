@@ -6,6 +6,7 @@ there.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ STEP_LIMIT = timedelta(minutes=10)
 PATIENT_LIMIT = timedelta(hours=12)
 
 
+_LOST = re.compile(r"gloo|nccl|connection (?:closed|reset)|timed out", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Processes:
     """The processes of a run, seen from one of them.
@@ -64,7 +68,9 @@ class Processes:
         if self.size == 1:
             return value
         values = torch.tensor(value)
-        distributed.all_reduce(values, distributed.ReduceOp.MAX, self._group(patient))
+        group = self._patient if patient else self._quick
+        with self.reaching_others():
+            distributed.all_reduce(values, distributed.ReduceOp.MAX, group)
         return int(values)
 
     def mean(self, values: Tensor) -> Tensor:
@@ -72,7 +78,8 @@ class Processes:
         if self.size == 1:
             return values
         total = values.cpu().double()
-        distributed.all_reduce(total, distributed.ReduceOp.SUM, self._quick)
+        with self.reaching_others():
+            distributed.all_reduce(total, distributed.ReduceOp.SUM, self._quick)
         return total / self.size
 
     def gather(self, value: T) -> list[T]:
@@ -80,7 +87,8 @@ class Processes:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        distributed.all_gather_object(values, value, self._patient)
+        with self.reaching_others():
+            distributed.all_gather_object(values, value, self._patient)
         return values
 
     @contextmanager
@@ -120,7 +128,8 @@ class Processes:
         with self.together(patient=True):
             if self.first:
                 results = [work()]
-        distributed.broadcast_object_list(results, src=0, group=self._patient)
+        with self.reaching_others():
+            distributed.broadcast_object_list(results, src=0, group=self._patient)
         result: T = results[0]
         return result
 
@@ -145,8 +154,20 @@ class Processes:
                     "same data, settings, code and runs folder"
                 )
 
-    def _group(self, patient: bool) -> Any:
-        return self._patient if patient else self._quick
+    @contextmanager
+    def reaching_others(self) -> Iterator[None]:
+        """Raise a UserError if the block finds another process gone, or silent for too long."""
+        try:
+            yield
+        except RuntimeError as error:  # torch has no class of its own for Gloo's
+            if self.size == 1 or not _LOST.search(str(error)):
+                raise
+            lost = UserError(
+                f"process {self.rank} cannot reach another process any more, which may say above "
+                "why it ended; give the same command, with --resume, to go on from what is saved"
+            )
+            lost.agreed = True  # there may be nobody left to agree with
+            raise lost from error
 
     def _fail(self, failure: UserError | None, speaker: int) -> NoReturn:
         """Raise the failure here if this process is the speaker, and nothing to be said if not."""
@@ -221,7 +242,8 @@ def _ddp() -> DDPStrategy:
     """
     known = signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    return DDPStrategy(timeout=STEP_LIMIT, **{name: False})
+    options: dict[str, Any] = {name: False}
+    return DDPStrategy(timeout=STEP_LIMIT, **options)
 
 
 def _check_gpus(launch: Launch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -129,15 +130,9 @@ class _Loop:
                 f"{self.processes.size} processes, which share every batch; start fewer"
             )
         self.fabric = open_fabric(self.settings.precision)
-        blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": list(detector.head.parameters()), "lr": self.settings.head_learning_rate},
-            {"params": blocks, "lr": self.settings.backbone_learning_rate},
-        ]
-        optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]], weight_decay=self.settings.weight_decay
+        self.model, self.optimizer = self.fabric.setup(
+            detector, build_optimizer(detector, self.settings)
         )
-        self.model, self.optimizer = self.fabric.setup(detector, optimizer)
         self.progress = Progress()
         self.pending: list[Tensor] = []  # losses still on the device: reading one waits for it
         self.last_save = time.perf_counter()
@@ -184,23 +179,16 @@ class _Loop:
         self.settle_losses()
 
     def train_step(self, batch: TrainingBatch) -> None:
-        progress, fabric = self.progress, self.fabric
+        progress = self.progress
         # Dropout draws from torch's own stream; set anew at every step it needs no saving.
-        torch.manual_seed(stream_seed(self.seed, progress.epoch, progress.step, fabric.global_rank))
-        logits = self.model(fabric.to_device(batch.images))
-        loss = binary_cross_entropy_with_logits(logits, fabric.to_device(batch.labels))
-        loss = loss * batch.weight
-        fabric.backward(loss)
-        # Infinite gradients are how fp16's scaler finds its scale: it skips those steps itself.
-        fabric.clip_gradients(
-            self.model,
-            self.optimizer,
-            max_norm=self.settings.clip_norm,
-            error_if_nonfinite=False,
+        torch.manual_seed(
+            stream_seed(self.seed, progress.epoch, progress.step, self.processes.rank)
         )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.pending.append(loss.detach())
+        with self.processes.reaching_others():
+            loss = optimization_step(
+                self.fabric, self.model, self.optimizer, batch, clip_norm=self.settings.clip_norm
+            )
+        self.pending.append(loss)
         progress.step += 1
         progress.total_steps += 1
 
@@ -298,6 +286,40 @@ class _Loop:
                         "training.head_learning_rate or use training.precision fp32 or bf16"
                     )
             self.progress.loss_sum += value
+
+
+def build_optimizer(detector: Detector, settings: TrainingSettings) -> torch.optim.AdamW:
+    """Return AdamW over what is trained: the head, and the last blocks at their own rate."""
+    blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": list(detector.head.parameters()), "lr": settings.head_learning_rate},
+        {"params": blocks, "lr": settings.backbone_learning_rate},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], weight_decay=settings.weight_decay
+    )
+
+
+def optimization_step(
+    fabric: Fabric,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: TrainingBatch,
+    *,
+    clip_norm: float,
+) -> Tensor:
+    """Take one step; return the mean loss of the process's share times its weight, shape ().
+
+    `model` and `optimizer` are as `fabric.setup` returned them; the loss stays on the device.
+    """
+    logits = model(fabric.to_device(batch.images))
+    loss = binary_cross_entropy_with_logits(logits, fabric.to_device(batch.labels)) * batch.weight
+    fabric.backward(loss)
+    # Infinite gradients are how fp16's scaler finds its scale: it skips those steps itself.
+    fabric.clip_gradients(model, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()
 
 
 def _rank(entry: dict[str, Any]) -> tuple[float, float]:
