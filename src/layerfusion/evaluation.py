@@ -62,17 +62,24 @@ def score_files(
     processes = processes or Processes()
     share = _share(len(files), loader.evaluation_batch_size, processes)
 
-    def report_share(done: int, total: int) -> None:
-        if progress:
-            progress(min(done * processes.size, len(files)), len(files))
-
     with processes.together(patient=True):
         mine = [files[index] for index in share]
         dataset = EvaluationImages(mine, images, degradation=degradation)
-        scored = _score(model, dataset, loader, device, report_share)
+        shown = _of_all(progress, len(files), processes.size)
+        scored = _score(model, dataset, loader, device, shown)
     ids = [f"{file} (image {number})" for number, file in enumerate(files, start=1)]
     scored.index = pd.Index([ids[index] for index in share], dtype="str")
     return merge_shares(processes.gather(scored), ids)
+
+
+def _of_all(progress: Progress | None, total: int, processes: int) -> Progress:
+    """Return what shows one process's progress as that of all of them."""
+
+    def show(done: int, _: int) -> None:
+        if progress:
+            progress(min(done * processes, total), total)
+
+    return show
 
 
 def _share(count: int, batch_size: int, processes: Processes) -> list[int]:

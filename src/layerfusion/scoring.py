@@ -77,16 +77,14 @@ def score_images(
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> pd.DataFrame:
-    """Score image files; one that cannot be read is a row with its reason.
+    """Score image files with a calibrated detector; an unreadable one is a row with its reason.
 
     Parameters
     ----------
-    detector
-        A calibrated detector, as `Detector.load` returns it.
     images
         Files by image id.
     processes
-        The processes that share the work; None for this one alone.
+        As in `layerfusion.evaluation.score_files`.
 
     Returns
     -------
