@@ -68,7 +68,8 @@ def main() -> None:
         print(json.dumps(measure(*given.measure, steps=given.steps)))
         return
     loader = measure_loader(load_profile("paper"))
-    measured = []
+    name = re.sub(r"[^a-z0-9]+", "-", device_name(DEVICE).lower()).strip("-")
+    measured: list[dict[str, Any]] = []
     for activation in ACTIVATIONS:
         for precision in PRECISIONS:
             print(f"measuring {activation}, {precision} on {device_name(DEVICE)}", file=sys.stderr)
@@ -77,8 +78,8 @@ def main() -> None:
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             result = json.loads(done.stdout.splitlines()[-1])
             measured.append(result | {"projection": project(result, loader)})
-    name = re.sub(r"[^a-z0-9]+", "-", device_name(DEVICE).lower()).strip("-")
-    write(RESULTS / f"full_size-{DEVICE.type}-{name}.json", loader, measured)
+            # Anew after each: what was measured is kept if a later one fails or takes too long.
+            write(RESULTS / f"full_size-{DEVICE.type}-{name}.json", loader, measured)
 
 
 def measure(activation: str, precision: str, *, steps: int) -> dict[str, Any]:
@@ -93,22 +94,27 @@ def measure(activation: str, precision: str, *, steps: int) -> dict[str, Any]:
     detector = Detector.build(profile.encoder, profile.head, profile.images)
     optimizer = build_optimizer(detector, profile.training)
     model, optimizer = fabric.setup(detector, optimizer)
+    # A CPU needs little warming, and is no faster with a larger batch to score.
+    batch, few = (random_batch(size, profile) for size in (profile.training.batch_size, 2))
+    images = random_batch(profile.loader.evaluation_batch_size if CUDA else 8, profile).images
+
+    def step(batch: TrainingBatch) -> None:
+        norm = profile.training.clip_norm
+        optimization_step(fabric, model, optimizer, batch, clip_norm=norm)
+
     with deterministic():
-        batch = random_batch(profile.training.batch_size, profile)
-        training = timed(
-            lambda: optimization_step(
-                fabric, model, optimizer, batch, clip_norm=profile.training.clip_norm
-            ),
-            steps,
-            before=model.train,
-        )
+        model.train()
+        training = timed(lambda: step(batch), steps, warm_up=lambda: step(batch if CUDA else few))
         memory = peak_memory_mib()
         if CUDA:
             torch.cuda.reset_peak_memory_stats()
-        # A CPU is no faster with a larger batch, and this one is measured sooner.
-        images = random_batch(profile.loader.evaluation_batch_size if CUDA else 16, profile).images
+        model.eval()
         with torch.inference_mode():
-            scoring = timed(lambda: model(fabric.to_device(images)), steps, before=model.eval)
+            scoring = timed(
+                lambda: model(fabric.to_device(images)),
+                steps,
+                warm_up=lambda: model(fabric.to_device(images if CUDA else few.images)),
+            )
     flops = {
         "training": training_flops(detector) * len(batch.images),
         "scoring": scoring_flops(detector) * len(images),
@@ -137,12 +143,11 @@ def random_batch(size: int, profile: Profile) -> TrainingBatch:
 
 
 def timed(
-    work: Callable[[], Any], repeats: int, *, before: Callable[[], Any]
+    work: Callable[[], Any], repeats: int, *, warm_up: Callable[[], Any]
 ) -> list[tuple[float, float]]:
     """Return (wall seconds, CPU seconds of this process) of every repeat, after a warm-up."""
-    before()
     for _ in range(5 if CUDA else 1):
-        work()
+        warm_up()
     times = []
     for _ in range(repeats):
         synchronize()
@@ -199,7 +204,7 @@ def block_flops(detector: Detector) -> float:
 def matmul_flops_per_second(dtype: torch.dtype) -> float:
     """Return how many operations a second a large matrix product reaches: the best of several."""
     a, b = (torch.randn(MATRIX, MATRIX, device=DEVICE).to(dtype) for _ in range(2))
-    times = timed(lambda: a @ b, 30 if CUDA else 3, before=lambda: None)
+    times = timed(lambda: a @ b, 30 if CUDA else 3, warm_up=lambda: a @ b)
     return 2 * MATRIX**3 / min(wall for wall, _ in times)
 
 
