@@ -74,6 +74,7 @@ def train(
     Example: `torchrun --nproc-per-node 4 -m -- layerfusion train --profile paper -d DIR --run open`
     """
     from layerfusion.experiment import Experiment
+    from layerfusion.parallel import join_processes
     from layerfusion.paths import shown
     from layerfusion.progress import Reporter
     from layerfusion.tables import headline
@@ -89,7 +90,7 @@ def train(
         overrides=dict(parse_override(text) for text in settings or []),
         reporter=reporter,
     )
-    for warning in experiment.warnings():
+    for warning in join_processes().only_first(experiment.warnings):
         reporter.say(f"note: {warning}")
     finished = experiment.obtain(fresh=fresh, resume=resume, reporter=reporter)
     if launched().rank > 0:
