@@ -2,9 +2,14 @@
 
 import hashlib
 import json
+import re
+import shutil
+from collections import namedtuple
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from layerfusion import training
 from layerfusion.errors import UserError
@@ -12,6 +17,8 @@ from layerfusion.experiment import Experiment
 from layerfusion.metrics import best_f1_threshold
 from layerfusion.paths import runs_root
 from layerfusion.runs import read_record
+from layerfusion.settings import EncoderSettings
+from layerfusion.weights import build_tower
 
 
 def open_experiment(photos, settings, run="open", **arguments):
@@ -174,6 +181,69 @@ def test_an_unfinished_run_is_resumed_with_the_same_numbers(photos, tiny_setting
     whole = open_experiment(photos, tiny_settings).obtain(fresh=True)
     assert resumed.record.history == whole.record.history
     assert resumed.record.metrics == whole.record.metrics
+
+
+def test_an_unfinished_run_is_resumed_on_another_machine(
+    photos, tiny_settings, monkeypatch, tmp_path
+):
+    whole = open_experiment(photos, tiny_settings).obtain()
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "cut"))
+    interrupt(photos, tiny_settings, monkeypatch)
+
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "cut", elsewhere / "runs")
+    shutil.copytree(photos, elsewhere / "photos")
+    tower = Path(tiny_settings["encoder.model"])
+    shutil.copy(tower, elsewhere / "tower.json")
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(elsewhere / "runs"))
+    settings = tiny_settings | {"encoder.model": str(elsewhere / "tower.json")}
+    experiment = open_experiment(elsewhere / "photos", settings)
+    assert experiment.place.unfinished.is_dir()
+    run = experiment.obtain()
+    assert [s["from_step"] for s in run.record.provenance["training_sessions"]] == [0, 4]
+    assert run.record.key == whole.record.key
+    assert run.record.history == whole.record.history
+    assert run.record.metrics == whole.record.metrics
+    pd.testing.assert_frame_equal(run.predictions(), whole.predictions())
+
+
+def test_a_weights_file_may_lie_elsewhere(photos, tiny_settings, tmp_path):
+    tower, _ = build_tower(EncoderSettings(model="demo-tiny", weights="random"))
+    keys = set()
+    for folder in ("here", "there"):
+        path = tmp_path / folder / "weights.pt"
+        path.parent.mkdir()
+        torch.save(tower.state_dict(), path)
+        settings = tiny_settings | {"encoder.weights": str(path)}
+        keys.add(open_experiment(photos, settings).place.key)
+    assert len(keys) == 1
+    with torch.no_grad():
+        next(tower.parameters()).add_(1)
+    torch.save(tower.state_dict(), path)
+    assert open_experiment(photos, settings).place.key not in keys
+
+
+def test_the_room_that_a_training_needs_is_known_before(photos, tiny_settings, capfd, monkeypatch):
+    experiment = open_experiment(photos, tiny_settings)
+    room = namedtuple("room", "free")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: room(10**6))
+        with pytest.raises(UserError, match=r"needs \d+ MB in .*, where 1 MB are free; make room"):
+            experiment.obtain()
+    assert list(experiment.place.unfinished.iterdir()) == []
+    largest, save = 0, training.save_checkpoint
+
+    def save_and_measure(*arguments):
+        nonlocal largest
+        save(*arguments)
+        files = experiment.place.unfinished.rglob("*")
+        largest = max(largest, sum(path.stat().st_size for path in files))
+
+    monkeypatch.setattr(training, "save_checkpoint", save_and_measure)
+    experiment.obtain()
+    said = int(re.search(r"training needs (\d+) MB on the disk", capfd.readouterr().err)[1])
+    # Each file is there twice while it is replaced.
+    assert largest < said * 10**6 < 2.5 * largest
 
 
 def test_an_unfinished_run_is_not_thrown_away_unasked(photos, tiny_settings, monkeypatch):

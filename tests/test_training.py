@@ -2,14 +2,16 @@
 
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
 
-from layerfusion import training
+from layerfusion import checkpoint, evaluation, parallel, training
 from layerfusion.data import open_data
 from layerfusion.detector import Detector
-from layerfusion.errors import UserError
+from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.progress import Reporter
 from layerfusion.settings import load_profile
 
@@ -73,6 +75,55 @@ def test_resumed_training_ends_with_the_same_numbers(
     progress, detector = run_training(photos, tmp_path / "cut", settings)
     assert progress.history == uninterrupted[0].history
     assert same_tensors(detector, uninterrupted[1])
+
+
+def signal_before_batch(monkeypatch, name, number):
+    """Have the system ask for a stop while training or validation is at a batch, from 0."""
+    batches = getattr(training if name == "training_batches" else evaluation, name)
+
+    def batches_and_a_signal(*arguments, **named):
+        for index, batch in enumerate(batches(*arguments, **named)):
+            if index == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    module = training if name == "training_batches" else evaluation
+    monkeypatch.setattr(module, name, batches_and_a_signal)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [("training_batches", "epoch 1, after step 3"), ("scoring_batches", "epoch 1, while valid")],
+)
+def test_a_termination_signal_stops_after_a_saved_step(
+    photos, tmp_path, tiny_settings, uninterrupted, monkeypatch, name, where
+):
+    with monkeypatch.context() as patch:
+        signal_before_batch(patch, name, 2 if name == "training_batches" else 0)
+        with pytest.raises(StopRequestedError, match=where) as caught:
+            run_training(photos, tmp_path / "cut", tiny_settings)
+    assert caught.value.status == 143 and "--resume" in str(caught.value)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    progress, detector = run_training(photos, tmp_path / "cut", tiny_settings)
+    assert progress.history == uninterrupted[0].history
+    assert same_tensors(detector, uninterrupted[1])
+    steps = [session["from_step"] for session in progress.sessions]
+    assert steps == [0, 3 if name == "training_batches" else 4]
+
+
+def test_a_full_disk_leaves_the_former_checkpoint(photos, tmp_path, tiny_settings, monkeypatch):
+    run_training(photos, tmp_path, tiny_settings | {"training.epochs": 1})
+    former = (tmp_path / training.CHECKPOINT).read_bytes()
+
+    def fail(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", fail)
+    with pytest.raises(UserError, match="No space left"):
+        run_training(photos, tmp_path, tiny_settings)
+    assert (tmp_path / training.CHECKPOINT).read_bytes() == former
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_neither_workers_nor_checkpoints_change_a_number(
@@ -141,7 +192,7 @@ def test_one_label_alone_cannot_be_trained_on(photos, tmp_path, tiny_settings):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
 def test_fp16_without_a_gpu_is_refused_not_replaced():
     with pytest.raises(UserError, match="needs a GPU"):
-        training.open_fabric("fp16")
+        parallel.open_fabric("fp16")
 
 
 def test_a_damaged_checkpoint_is_named(photos, tmp_path, tiny_settings):

@@ -10,7 +10,13 @@ from safetensors.torch import save_file
 
 from layerfusion.errors import UserError
 from layerfusion.settings import EncoderSettings
-from layerfusion.weights import build_tower, resolve_activation, tensors_sha256, weights_source
+from layerfusion.weights import (
+    build_tower,
+    encoder_identity,
+    resolve_activation,
+    tensors_sha256,
+    weights_source,
+)
 
 
 class Archive(torch.nn.Module):
@@ -192,3 +198,19 @@ def test_a_pretrained_tag_is_loaded_by_open_clip_itself(monkeypatch, clip):
         "require_pretrained": True,
         "force_quick_gelu": True,
     }
+
+
+def test_an_encoder_is_known_by_its_files_contents(clip, tmp_path):
+    config = open_clip.get_model_config("demo-tiny")
+    found = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        path = write("safetensors", clip, tmp_path / folder)
+        model = tmp_path / folder / "tower.json"
+        model.write_text(json.dumps(config))
+        found.append(encoder_identity(EncoderSettings(model=str(model), weights=path)))
+    assert found[0] == found[1] and "here" not in json.dumps(found[0])
+    model.write_text(json.dumps(config | {"quick_gelu": False}))
+    assert encoder_identity(EncoderSettings(model=str(model), weights=path)) != found[0]
+    tag = EncoderSettings(model="ViT-L-14", weights="openai")
+    assert encoder_identity(tag) == tag.model_dump(mode="json")

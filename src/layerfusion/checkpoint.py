@@ -19,17 +19,28 @@ def save_checkpoint(
     """Write trained tensors, optimiser state and `progress` (JSON values).
 
     The file is complete or it is the former one: it is written beside `path`, then renamed.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written; the former one is still there.
     """
     tensors = {f"model.{n}": p for n, p in detector.trained_parameters().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
     partial = path.with_suffix(".partial")
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        partial,
-        metadata={"progress": json.dumps(progress)},
-    )
-    partial.replace(path)
+    try:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            partial,
+            metadata={"progress": json.dumps(progress)},
+        )
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"the checkpoint {path} cannot be written ({error}); make room, then resume"
+        ) from None
 
 
 def load_checkpoint(path: Path, detector: Detector, optimizer: Optimizer) -> dict[str, Any]:

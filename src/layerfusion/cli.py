@@ -1,6 +1,7 @@
 """The command line: train, score, submit, run the chapters, build the book."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ from rich.console import Console
 
 from layerfusion.data.commands import data_app
 from layerfusion.demo.commands import demo_app
-from layerfusion.errors import UserError
+from layerfusion.errors import SaidElsewhereError, UserError
+from layerfusion.launcher import launched
 from layerfusion.options import DataRootOption, ProfileOption, RunName, SeedOption, SetOption
 from layerfusion.settings import parse_override
 from layerfusion.submission_commands import submission_app, submit
@@ -26,6 +28,20 @@ app.add_typer(chapters_app, name="chapters")
 app.add_typer(data_app, name="data")
 app.add_typer(demo_app, name="demo")
 app.add_typer(submission_app, name="submission")
+
+
+# What several processes, as torchrun and srun start them, do together.
+SHARED_COMMANDS = ("train", "score")
+
+
+@app.callback()
+def _several_processes(context: typer.Context) -> None:
+    launch = launched()
+    if launch.size > 1 and context.invoked_subcommand not in SHARED_COMMANDS:
+        raise UserError(
+            f"{launch.by} started {launch.size} processes, which can share "
+            f"{' and '.join(SHARED_COMMANDS)} only; run this command without it"
+        )
 
 
 @app.command()
@@ -45,9 +61,16 @@ def train(
     A finished run of the same settings, data and code is found again, not trained twice. What a
     run leaves behind (record, predictions, detector) lies in one folder, named at the end.
 
+    SIGTERM stops it after the step under way, saved; `--resume` goes on, on this machine or on one
+    that the runs folder was copied to. Started by torchrun or srun, one process a GPU, it is one
+    training, with the same images in every batch.
+
     Example: `layerfusion train --profile folder --data-root photos --run open`
+
+    Example: `torchrun --nproc-per-node 4 -m -- layerfusion train --profile paper -d DIR --run open`
     """
     from layerfusion.experiment import Experiment
+    from layerfusion.parallel import join_processes
     from layerfusion.paths import shown
     from layerfusion.progress import Reporter
     from layerfusion.tables import headline
@@ -63,9 +86,11 @@ def train(
         overrides=dict(parse_override(text) for text in settings or []),
         reporter=reporter,
     )
-    for warning in experiment.warnings():
+    for warning in join_processes().only_first(experiment.warnings):
         reporter.say(f"note: {warning}")
     finished = experiment.obtain(fresh=fresh, resume=resume, reporter=reporter)
+    if launched().rank > 0:
+        return
     for name, value in headline(finished.record).items():
         print(f"{name:<10}{value:.4f}" if value >= 1e-3 else f"{name:<10}{value:.4g}")
     print(f"{'record':<10}{shown(finished.directory)}/record.json")
@@ -92,9 +117,9 @@ def score(
     by a program, and its scores mean nothing for real photographs.
     """
     from layerfusion.detector import Detector
+    from layerfusion.parallel import join_processes, open_fabric
     from layerfusion.progress import Reporter
     from layerfusion.scoring import demo_detector, find_images, score_images, write_scores
-    from layerfusion.training import open_fabric
 
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist; make it first")
@@ -105,7 +130,11 @@ def score(
         reporter.say(f"warning: {loaded.notice}")
     device = open_fabric("fp32").device
     with reporter.bar("scoring", len(images)) as bar:
-        table = score_images(loaded, images, device=device, progress=bar)
+        table = score_images(
+            loaded, images, device=device, progress=bar, processes=join_processes()
+        )
+    if launched().rank > 0:
+        return
     if out is None:
         table.to_csv(sys.stdout, index=False)
     else:
@@ -189,9 +218,23 @@ def _chapter_parameters(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit status 2."""
+    """Run the command line; a user's mistake is one sentence and exit status 2.
+
+    Of several processes one says it, for all of them end.
+    """
     try:
-        app()
+        with _together():
+            app()
     except UserError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
-        sys.exit(2)
+        if not isinstance(error, SaidElsewhereError):
+            console = Console(stderr=True, highlight=False)
+            console.print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.status)
+
+
+def _together() -> AbstractContextManager[None]:
+    if launched().size == 1:
+        return nullcontext()
+    from layerfusion.parallel import join_processes
+
+    return join_processes().together()

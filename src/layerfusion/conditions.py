@@ -9,11 +9,12 @@ import pandas as pd
 from layerfusion.data.manifest import Manifest, Split
 from layerfusion.evaluation import predict, write_predictions
 from layerfusion.experiment import Experiment
+from layerfusion.parallel import join_processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, library_versions
 from layerfusion.runs import Run
 from layerfusion.settings import digest
-from layerfusion.training import deterministic, open_fabric
+from layerfusion.training import deterministic
 
 FOLDER = "conditions"  # in a run's folder
 
@@ -58,7 +59,8 @@ def obtain_predictions(
 
     The validation images as they are were scored in training. Everything else is scored now, in the
     precision of training, and kept as Parquet in the run's folder, under a key of run, images,
-    degradation, code and libraries: asked again, it is read from there.
+    degradation, code and libraries: asked again, it is read from there. Several processes share
+    the scoring; all of them return the table.
 
     Returns
     -------
@@ -74,15 +76,15 @@ def obtain_predictions(
     UserError
         If the run's detector or the encoder's weights are damaged or missing.
     """
-    images = experiment.manifest.select(split=condition.split)
+    images, processes = experiment.manifest.select(split=condition.split), join_processes()
     if condition.split == "val" and condition.degradation is None:
-        table = run.predictions()
+        table = processes.only_first(run.predictions)
         table.attrs["seconds"] = 0.0
     else:
         path = _place(run, images, condition)
-        if not path.is_file():
+        if not processes.only_first(path.is_file):
             _score(experiment, run, images, condition, path, reporter or Reporter())
-        table = pd.read_parquet(path)
+        table = processes.only_first(lambda: pd.read_parquet(path))
     # Paired comparisons subtract row by row.
     return table.set_index("image_id").loc[images.rows["path"]].reset_index(names="image_id")
 
@@ -111,6 +113,7 @@ def _score(
 ) -> None:
     profile, begun = experiment.profile, time.perf_counter()
     title = f"{condition.split}, {condition.degradation or 'as it is'}"
+    processes = join_processes()
     fabric = open_fabric(profile.training.precision)
     with deterministic(), reporter.bar(title, len(images.rows)) as bar:
         predictions = predict(
@@ -121,7 +124,12 @@ def _score(
             device=fabric.device,
             degradation=condition.degradation,
             progress=bar,
+            processes=processes,
         )
     predictions.attrs["seconds"] = time.perf_counter() - begun  # kept in the file's metadata
+    processes.only_first(lambda: _keep(predictions, path))
+
+
+def _keep(predictions: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     write_predictions(predictions, path)

@@ -1,12 +1,41 @@
-"""The one exception a user is meant to read."""
+"""The one exception a user is meant to read, and its two special cases."""
 
 
 class UserError(Exception):
     """A mistake that the user can mend: one sentence saying what, where and what to do.
 
-    The command line prints the sentence alone and exits with status 2; in a notebook IPython asks
+    The command line prints the sentence alone and exits with `status`; in a notebook IPython asks
     the exception how to show itself and gets the same sentence instead of a stack trace.
+
+    Attributes
+    ----------
+    status
+        Exit status of the command line.
+    agreed
+        Whether all processes of the run know of it (see `layerfusion.parallel`).
     """
+
+    status = 2
+    agreed = False
 
     def _render_traceback_(self) -> list[str]:
         return [f"error: {self}"]
+
+
+class StopRequestedError(UserError):
+    """Stopped because the system asked for it; exit status 128 + SIGTERM, as of a program killed.
+
+    Schedulers send SIGTERM some time before they end a job for good.
+    """
+
+    status = 143
+
+
+class SaidElsewhereError(UserError):
+    """A mistake that another process of the same run says; this one ends without a word."""
+
+    agreed = True
+
+    def __init__(self, process: int, status: int) -> None:
+        super().__init__(f"process {process} says why the run ended")
+        self.status = status

@@ -10,8 +10,10 @@ from torch import nn
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.data.manifest import Manifest
+from layerfusion.errors import UserError
 from layerfusion.images import ImageError
 from layerfusion.metrics import Report, probability, report
+from layerfusion.parallel import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
 
 Progress = Callable[[int, int], None]
@@ -29,8 +31,12 @@ def score_files(
     device: torch.device | str = "cpu",
     degradation: str | None = None,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> pd.DataFrame:
     """Score image files.
+
+    Several processes score whole batches in turn, so that every image is in the same batch, and
+    gets the same bits, however many there are. All of them return the whole table.
 
     Parameters
     ----------
@@ -39,19 +45,82 @@ def score_files(
         evaluation mode here and left in it.
     degradation
         What befalls every image before it is scored, by its name in `layerfusion.degradations`.
+    processes
+        The processes that share the work; None for this one alone.
 
     Returns
     -------
     DataFrame
         A row a file, in order: ``logit`` (float64, NaN where unreadable), ``probability``
         (float64), ``width`` and ``height`` (px, upright), ``error`` (reason, or None).
+
+    Raises
+    ------
+    UserError
+        If the processes were given different files, or `progress` raises one.
     """
+    processes = processes or Processes()
+    share = _share(len(files), loader.evaluation_batch_size, processes)
+
+    with processes.together(patient=True):
+        mine = [files[index] for index in share]
+        dataset = EvaluationImages(mine, images, degradation=degradation)
+        shown = _of_all(progress, len(files), processes.size)
+        scored = _score(model, dataset, loader, device, shown)
+    ids = [f"{file} (image {number})" for number, file in enumerate(files, start=1)]
+    scored.index = pd.Index([ids[index] for index in share], dtype="str")
+    return merge_shares(processes.gather(scored), ids)
+
+
+def _of_all(progress: Progress | None, total: int, processes: int) -> Progress:
+    """Return what shows one process's progress as that of all of them."""
+
+    def show(done: int, _: int) -> None:
+        if progress:
+            progress(min(done * processes, total), total)
+
+    return show
+
+
+def _share(count: int, batch_size: int, processes: Processes) -> list[int]:
+    """Return which of `count` images this process scores: every n-th batch of them."""
+    return [i for i in range(count) if i // batch_size % processes.size == processes.rank]
+
+
+def merge_shares(shares: Sequence[pd.DataFrame], ids: Sequence[str]) -> pd.DataFrame:
+    """Put what several processes scored, indexed by image, into one table in the order of `ids`.
+
+    Raises
+    ------
+    UserError
+        If an image is missing, there twice, or unknown.
+    """
+    scored = pd.concat(shares)
+    counts = scored.index.value_counts().reindex(pd.Index(ids).union(scored.index), fill_value=0)
+    wrong = counts[(counts != 1) | ~counts.index.isin(ids)]
+    if len(wrong):
+        raise UserError(
+            f"the processes scored {wrong.index[0]} {wrong.iloc[0]} times where every image is due "
+            "once; all of them must be given the same images"
+        )
+    return scored.loc[list(ids)].reset_index(drop=True)
+
+
+def _score(
+    model: nn.Module,
+    dataset: EvaluationImages,
+    loader: LoaderSettings,
+    device: torch.device | str,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Score the files of a dataset in this process, as `score_files` does."""
     model.eval()
+    files = dataset.files
     logits = np.full(len(files), np.nan)
     sizes = np.zeros((len(files), 2), dtype=np.int32)
     errors: list[str | None] = [None] * len(files)
     done = 0
-    for batch in scoring_batches(EvaluationImages(files, images, degradation=degradation), loader):
+    for batch in scoring_batches(dataset, loader):
         sizes[batch.indices] = batch.sizes
         for index, error in batch.errors.items():
             errors[index] = error.reason
@@ -60,8 +129,7 @@ def score_files(
                 scores = model(batch.images.to(device, non_blocking=True))
             logits[batch.readable] = scores.cpu().double().numpy()
         done += len(batch.indices)
-        if progress:
-            progress(done, len(files))
+        progress(done, len(files))
     return pd.DataFrame(
         {
             "logit": logits,
@@ -82,10 +150,11 @@ def predict(
     device: torch.device | str = "cpu",
     degradation: str | None = None,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> pd.DataFrame:
     """Score a manifest's images: a row an image, in the manifest's order.
 
-    `model` and `degradation` are as in `score_files`.
+    `model`, `degradation` and `processes` are as in `score_files`.
 
     Returns
     -------
@@ -99,12 +168,21 @@ def predict(
         If a file cannot be read: metrics over what is left would be those of another data set.
     """
     files = [manifest.root / path for path in manifest.rows["path"]]
+    processes = processes or Processes()
     scored = score_files(
-        model, files, images, loader, device=device, degradation=degradation, progress=progress
+        model,
+        files,
+        images,
+        loader,
+        device=device,
+        degradation=degradation,
+        progress=progress,
+        processes=processes,
     )
-    for file, error in zip(files, scored["error"], strict=True):
-        if not pd.isna(error):
-            raise ImageError(file, error)
+    with processes.together():
+        for file, error in zip(files, scored["error"], strict=True):
+            if not pd.isna(error):
+                raise ImageError(file, error)
     carried = manifest.rows[CARRIED].reset_index(drop=True)
     ids = manifest.rows["path"].reset_index(drop=True).rename("image_id")
     return pd.concat([ids, scored[["logit", "probability"]], carried], axis=1)

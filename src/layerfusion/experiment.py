@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,11 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources import advice
 from layerfusion.detector import Detector, read_trained_tensors
+from layerfusion.disk import check_disk, disk_needed
 from layerfusion.errors import UserError
 from layerfusion.evaluation import report_predictions
 from layerfusion.metrics import best_f1_threshold
+from layerfusion.parallel import join_processes
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import peak_memory_mib, provenance
@@ -48,6 +51,8 @@ class Experiment:
     ) -> "Experiment":
         """Load the profile and look at every image file below the data root.
 
+        Of several processes the first alone looks, and tells the others what it found.
+
         Raises
         ------
         UserError
@@ -60,11 +65,13 @@ class Experiment:
         if seed < 0:
             raise UserError(f"seed {seed} is negative; give a whole number from 0")
         with reporter.bar("reading images", 0) as bar:
-            manifest = open_data(
-                settings.data,
-                data_root=Path(data_root).expanduser() if data_root else None,
-                cache=runs_root() / settings.name,
-                progress=bar,
+            manifest = join_processes().only_first(
+                lambda: open_data(
+                    settings.data,
+                    data_root=Path(data_root).expanduser() if data_root else None,
+                    cache=runs_root() / settings.name,
+                    progress=bar,
+                )
             )
         experiment = cls(settings, run, seed, manifest)
         experiment.check()
@@ -151,6 +158,8 @@ class Experiment:
     ) -> Run:
         """Return the finished run of these settings, data and code; train it if there is none.
 
+        Several processes train it together; all of them return it.
+
         Parameters
         ----------
         fresh
@@ -158,31 +167,22 @@ class Experiment:
         resume
             Go on with an interrupted run; otherwise one is an error, so that none is lost.
         """
-        reporter, place = reporter or Reporter(), self.place
-        finished = None if fresh else place.read()
+        reporter, place, processes = reporter or Reporter(), self.place, join_processes()
+        processes.check_same(place.key, "a run")
+        finished = processes.only_first(lambda: None if fresh else place.read())
         if finished is not None:
             reporter.say(f"found finished in {shown(place.finished)}; nothing is trained")
             return finished
-        with place.lock():
-            unfinished = place.unfinished
-            if fresh:
-                shutil.rmtree(unfinished, ignore_errors=True)
-            elif (unfinished / CHECKPOINT).exists() and not resume:
-                raise UserError(
-                    f"an interrupted run of the same settings, data and code lies in {unfinished}; "
-                    "go on with --resume or begin anew with --fresh"
-                )
-            self._train(unfinished, reporter)
-            place.finish()
-            (place.finished / CHECKPOINT).unlink()
-        run = place.read()
-        assert run is not None
-        return run
+        with ExitStack() as lock:
+            processes.only_first(lambda: _claim(place, lock, fresh=fresh, resume=resume))
+            self._train(place.unfinished, reporter)
+            return processes.only_first(lambda: _finish(place))
 
     def _train(self, directory: Path, reporter: Reporter) -> None:
-        profile = self.profile
+        profile, processes = self.profile, join_processes()
         detector = Detector.build(profile.encoder, profile.head, profile.images, seed=self.seed)
-        directory.mkdir(parents=True, exist_ok=True)
+        needed = disk_needed(detector, len(self.used.rows))
+        processes.only_first(lambda: check_disk(directory, needed, reporter))
         reporter.say(f"training in {shown(directory)}")
         progress = train(
             detector,
@@ -193,6 +193,9 @@ class Experiment:
             directory=directory,
             reporter=reporter,
         )
+        processes.only_first(lambda: self._write_down(detector, directory, progress))
+
+    def _write_down(self, detector: Detector, directory: Path, progress: Progress) -> None:
         record = self._calibrate(detector.cpu(), directory, progress)
         self.manifest.save(directory / MANIFEST)
         self.selection.save(directory / SELECTION)
@@ -230,6 +233,30 @@ class Experiment:
             | {
                 "frozen_weights_sha256": best.frozen_sha256(),
                 "training_seconds": round(progress.seconds, 1),
+                "training_sessions": progress.sessions,
                 "peak_memory_mib": peak_memory_mib(),
             },
         )
+
+
+def _claim(place: RunPlace, lock: ExitStack, *, fresh: bool, resume: bool) -> None:
+    """Lock the run's place, until `lock` is closed, and make its folder ready to train in."""
+    lock.enter_context(place.lock())
+    unfinished = place.unfinished
+    if fresh:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    elif (unfinished / CHECKPOINT).exists() and not resume:
+        raise UserError(
+            f"an interrupted run of the same settings, data and code lies in {unfinished}; "
+            "go on with --resume or begin anew with --fresh"
+        )
+    unfinished.mkdir(parents=True, exist_ok=True)
+
+
+def _finish(place: RunPlace) -> Run:
+    """Turn what was trained into a finished run."""
+    place.finish()
+    (place.finished / CHECKPOINT).unlink()
+    run = place.read()
+    assert run is not None
+    return run

@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from layerfusion.launcher import launched
+
 
 class _Rate(TextColumn):
     def __init__(self) -> None:
@@ -32,13 +34,18 @@ class Reporter:
 
     In a Jupyter kernel everything written to stdout or stderr becomes part of the notebook, so the
     reporter writes to the file behind them: the terminal of whoever started papermill or Jupyter.
+    Of several processes of one run only the first says anything.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         file = stream or _terminal()
         # Left to itself rich would notice the kernel, and display HTML in the notebook after all.
         self.console = Console(
-            file=file, highlight=False, force_jupyter=False, force_terminal=file.isatty()
+            file=file,
+            highlight=False,
+            force_jupyter=False,
+            force_terminal=file.isatty(),
+            quiet=launched().rank > 0,
         )
 
     def say(self, text: str) -> None:
@@ -57,7 +64,7 @@ class Reporter:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        visible = self.console.is_terminal
+        visible = self.console.is_terminal and not self.console.quiet
         with Progress(*columns, console=self.console, transient=True, disable=not visible) as bars:
             yield Bar(bars, bars.add_task(what, total=total, completed=done))
 

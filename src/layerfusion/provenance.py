@@ -24,16 +24,16 @@ LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "ligh
 # below demo/ comes before a run, which knows it by the hash of its images and weights; so does what
 # finds the images of a published set, for its rows are in the hash of the images.
 PRESENTATION = {
-    "architecture.py", "calibration.py", "chapter_source.py", "chapter_tables.py", "chapters.py",
-    "claims.py", "cli.py", "comparison.py", "conditions.py", "crops.py", "data/check.py",
-    "data/check_screen.py", "data/coco.py", "data/commands.py", "data/corvi.py",
+    "__main__.py", "architecture.py", "calibration.py", "chapter_source.py", "chapter_tables.py",
+    "chapters.py", "claims.py", "cli.py", "comparison.py", "conditions.py", "crops.py",
+    "data/check.py", "data/check_screen.py", "data/coco.py", "data/commands.py", "data/corvi.py",
     "data/integrity.py", "data/itw_sm.py", "data/labels.py", "data/mediaeval_test.py",
     "data/published.py", "data/sources.py", "data/synthbuster.py", "data/tree.py",
     "data/truefake.py", "data/wang.py", "data/world.py", "data_figures.py", "data_tables.py",
-    "degradations.py", "demo/", "error_figures.py", "execution.py", "figures.py", "glance.py",
-    "method_figures.py", "mirror.py", "operating_points.py", "options.py", "paper.py",
+    "degradations.py", "demo/", "disk.py", "error_figures.py", "execution.py", "figures.py",
+    "glance.py", "method_figures.py", "mirror.py", "operating_points.py", "options.py", "paper.py",
     "paper_audit.py", "paths.py", "probe_figures.py", "probes.py", "progress.py", "provenance.py",
-    "robustness.py", "scoring.py", "shortcuts.py", "slices.py", "submission.py",
+    "robustness.py", "scoring.py", "shortcuts.py", "slices.py", "stopping.py", "submission.py",
     "submission_check.py", "submission_commands.py", "tables.py", "uncertainty.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
@@ -113,6 +113,11 @@ def peak_memory_mib() -> dict[str, float | None]:
     """Return the largest resident memory of this process so far and of the GPU, in MiB."""
     gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
     return {"process": _peak_resident_mib(), "gpu": gpu}
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU, or that of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
 def _peak_resident_mib() -> float | None:

@@ -16,7 +16,7 @@ from layerfusion.detector import Detector
 from layerfusion.errors import UserError
 from layerfusion.provenance import code_sha256, library_versions
 from layerfusion.settings import Profile, digest
-from layerfusion.weights import weights_sha256
+from layerfusion.weights import encoder_identity
 
 RECORD = "record.json"
 MANIFEST = "manifest.parquet"
@@ -70,6 +70,8 @@ class Run:
 def run_key(profile: Profile, run: str, seed: int, manifest_digest: str) -> str:
     """Return one sha256 of all that numbers depend on: settings, seed, data, code, libraries.
 
+    No path is part of it: a run folder that is copied to another machine is found there again.
+
     Raises
     ------
     UserError
@@ -77,8 +79,7 @@ def run_key(profile: Profile, run: str, seed: int, manifest_digest: str) -> str:
     """
     return digest(
         {
-            "settings": profile.numerics(run),
-            "weights": weights_sha256(profile.encoder),
+            "settings": profile.numerics(run) | {"encoder": encoder_identity(profile.encoder)},
             "seed": seed,
             "data": manifest_digest,
             "code": code_sha256(),

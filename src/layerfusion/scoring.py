@@ -11,6 +11,7 @@ from layerfusion.detector import Detector
 from layerfusion.errors import UserError
 from layerfusion.evaluation import Progress, score_files
 from layerfusion.images import IMAGE_SUFFIXES
+from layerfusion.parallel import Processes
 from layerfusion.settings import LoaderSettings
 
 
@@ -75,15 +76,16 @@ def score_images(
     loader: LoaderSettings | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> pd.DataFrame:
-    """Score image files; one that cannot be read is a row with its reason.
+    """Score image files with a calibrated detector; an unreadable one is a row with its reason.
 
     Parameters
     ----------
-    detector
-        A calibrated detector, as `Detector.load` returns it.
     images
         Files by image id.
+    processes
+        As in `layerfusion.evaluation.score_files`.
 
     Returns
     -------
@@ -106,6 +108,7 @@ def score_images(
         loader or LoaderSettings(),
         device=device,
         progress=progress,
+        processes=processes,
     )
     called = (scored["probability"] >= detector.threshold).astype("Int8")
     table = pd.DataFrame(

@@ -9,10 +9,11 @@ import pandas as pd
 from layerfusion.detector import Detector
 from layerfusion.errors import UserError
 from layerfusion.evaluation import Progress
+from layerfusion.parallel import open_fabric
 from layerfusion.runs import RECORD, Run, RunRecord, read_record
 from layerfusion.scoring import find_images, score_images, write_scores
 from layerfusion.settings import LoaderSettings
-from layerfusion.training import deterministic, open_fabric
+from layerfusion.training import deterministic
 
 COLUMNS = ["image_id", "prob", "label", "threshold"]
 RUNS = ("constrained", "open")  # the task's two kinds of run

@@ -135,6 +135,23 @@ def weights_sha256(settings: EncoderSettings) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def encoder_identity(settings: EncoderSettings) -> dict[str, Any]:
+    """Return what an encoder's numbers depend on, wherever its files lie, as plain JSON values.
+
+    These are the settings, with a model-config JSON's contents and a weights file's sha256 in place
+    of the paths, so that a run is the same run on another machine.
+
+    Raises
+    ------
+    UserError
+        If the model or its weights cannot be found.
+    """
+    identity = settings.model_dump(mode="json")
+    if settings.model.endswith(".json"):
+        identity["model"] = model_config(settings.model)
+    return identity | {"weights": weights_sha256(settings) or settings.weights}
+
+
 def resolve_activation(
     settings: EncoderSettings, config: Mapping[str, Any], source: Source
 ) -> Activation:

@@ -1,6 +1,6 @@
 """From manifest rows to batches of uint8 images, in worker processes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from layerfusion.data.manifest import usable_cores
-from layerfusion.data.sampling import Draw
+from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.degradations import degradation as degradation_of
 from layerfusion.errors import UserError
 from layerfusion.images import ImageError, read_image
+from layerfusion.launcher import launched
+from layerfusion.parallel import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
 from layerfusion.transforms import EvaluationTransform, TrainingTransform, image_rng
 
@@ -81,6 +83,19 @@ class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
         return index, self.transform(image), size
 
 
+class TrainingBatch(NamedTuple):
+    """One process's share of a batch: uint8 images (n, 3, crop, crop), float labels (n,).
+
+    `weight` is the factor of their mean loss, `size` the number of images of the whole batch
+    (see `layerfusion.data.sampling.Share`).
+    """
+
+    images: Tensor
+    labels: Tensor
+    weight: float
+    size: int
+
+
 class ScoringBatch(NamedTuple):
     """Files in order: readable ones as one tensor, the others as errors."""
 
@@ -92,26 +107,35 @@ class ScoringBatch(NamedTuple):
 
 
 def training_batches(
-    images: TrainingImages, draws: Sequence[Draw], *, batch_size: int, loader: LoaderSettings
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield uint8 images (batch, 3, crop, crop) and float labels (batch,), in the draws' order.
+    images: TrainingImages,
+    draws: Sequence[Draw],
+    *,
+    batch_size: int,
+    loader: LoaderSettings,
+    processes: Processes,
+) -> Iterator[TrainingBatch]:
+    """Yield this process's shares of the batches, in the draws' order.
 
     Raises
     ------
     ImageError
         If a file cannot be read: the manifest was made without decoding, or the file changed.
     """
-    batches = [draws[i : i + batch_size] for i in range(0, len(draws), batch_size)]
-    for batch in DataLoader(
+    shares = [
+        share_batch(draws[i : i + batch_size], processes.rank, processes.size)
+        for i in range(0, len(draws), batch_size)
+    ]
+    loaded: Iterable[tuple[Tensor, Tensor] | ImageError] = DataLoader(
         images,
-        batch_sampler=batches,  # type: ignore[arg-type]  # torch types it as batches of int
+        batch_sampler=[share.draws for share in shares],
         num_workers=worker_count(loader),
         collate_fn=_collate_training,
         pin_memory=torch.cuda.is_available(),
-    ):
+    )
+    for share, batch in zip(shares, loaded, strict=True):
         if isinstance(batch, ImageError):
             raise batch
-        yield batch
+        yield TrainingBatch(*batch, share.weight, share.batch)
 
 
 def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterator[ScoringBatch]:
@@ -148,4 +172,6 @@ def _collate_scoring(items: list[tuple[int, Item, tuple[int, int]]]) -> ScoringB
 
 def worker_count(loader: LoaderSettings) -> int:
     """Return the number of worker processes; unless set, one a core and 8 at most."""
-    return usable_cores() if loader.workers is None else loader.workers
+    if loader.workers is not None:
+        return loader.workers
+    return usable_cores(launched().core_sharers)

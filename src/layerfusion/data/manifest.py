@@ -231,11 +231,12 @@ class Manifest:
         return found
 
 
-def usable_cores() -> int:
-    """Return how many cores this process should use: those it may, 8 at most."""
+def usable_cores(sharers: int = 1) -> int:
+    """Return how many cores each of the processes that share them should use: 1 to 8."""
     # A container's share of the machine, where the system can tell.
     affinity = getattr(os, "sched_getaffinity", None)
-    return min(8, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(8, max(1, cores // sharers))
 
 
 def _skipped_table(files: Iterable[tuple[str, str]]) -> pd.DataFrame:

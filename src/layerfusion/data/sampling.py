@@ -1,5 +1,6 @@
 """Which image is drawn when: the weighted sampler of the author's code, as a pure function."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,32 @@ def draw_epoch(weights: NDArray[np.float64], *, seed: int, epoch: int) -> list[D
         torch.from_numpy(weights), len(weights), replacement=True, generator=generator
     )
     return [Draw(row, epoch, position) for position, row in enumerate(rows.tolist())]
+
+
+class Share(NamedTuple):
+    """What one of several processes prepares of a batch, and how it counts.
+
+    Attributes
+    ----------
+    draws
+        Its images; never empty.
+    weight
+        Factor of the mean loss over these images. The mean over the processes of what comes out is
+        the mean loss over the batch, and so it is with gradients. 1 for a process on its own; 0
+        where there was no image left, and the batch's first is computed in vain.
+    batch
+        Number of images of the whole batch.
+    """
+
+    draws: list[Draw]
+    weight: float
+    batch: int
+
+
+def share_batch(batch: Sequence[Draw], rank: int, size: int) -> Share:
+    """Return the share of process `rank` of `size`; images are dealt one by one, in order."""
+    draws = list(batch[rank::size])
+    return Share(draws or [batch[0]], len(draws) * size / len(batch), len(batch))
 
 
 def stream_seed(*parts: int) -> int:

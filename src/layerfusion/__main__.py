@@ -1,0 +1,8 @@
+"""`python -m layerfusion`; with torchrun, `torchrun -m -- layerfusion train`.
+
+Without the two dashes torchrun takes `--run` for an option of its own.
+"""
+
+from layerfusion.cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""What two processes do together; started twice by test_parallel.py, as srun would do it.
+
+Prints a JSON object: what each step gave in this process.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from layerfusion import training
+from layerfusion.errors import UserError
+from layerfusion.evaluation import predict
+from layerfusion.experiment import Experiment
+from layerfusion.parallel import Processes, join_processes
+
+photos, broken, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+processes = join_processes()
+
+
+def open_experiment(root=photos, seed=1337):
+    return Experiment.open("open", data_root=root, overrides=settings, seed=seed)
+
+
+def failure(work):
+    try:
+        work()
+    except UserError as error:
+        return [type(error).__name__, str(error)]
+    return None
+
+
+def go_on_with_what_one_process_began():
+    return open_experiment().obtain().record.history
+
+
+def score_as_alone():
+    experiment = open_experiment()
+    run, profile = experiment.obtain(), experiment.profile
+
+    def scored(processes):
+        return predict(
+            run.detector(),
+            experiment.validation,
+            profile.images,
+            profile.loader,
+            processes=processes,
+        )
+
+    return scored(processes).equals(scored(Processes()))
+
+
+def read_an_image_that_is_damaged():
+    return failure(open_experiment(broken).obtain)
+
+
+def be_asked_to_stop_in_one_process():
+    batches = training.training_batches
+
+    def batches_and_a_signal(*arguments, **named):
+        for number, batch in enumerate(batches(*arguments, **named)):
+            if number == 2 and processes.rank == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    training.training_batches = batches_and_a_signal
+    try:
+        return failure(open_experiment(seed=7).obtain)
+    finally:
+        training.training_batches = batches
+
+
+def disagree():
+    return failure(lambda: processes.check_same(processes.rank, "a number"))
+
+
+def lose_a_process():
+    batches = training.training_batches
+
+    def batches_and_an_end(*arguments, **named):
+        for number, batch in enumerate(batches(*arguments, **named)):
+            if number == 2 and processes.rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    training.training_batches = batches_and_an_end
+    return failure(open_experiment(seed=8).obtain)
+
+
+steps = [
+    go_on_with_what_one_process_began,
+    score_as_alone,
+    read_an_image_that_is_damaged,
+    be_asked_to_stop_in_one_process,
+    disagree,
+]
+print(json.dumps({step.__name__: step() for step in steps}), flush=True)
+print(json.dumps(lose_a_process()))
