@@ -91,10 +91,13 @@ def _with_phash(whole: Inspection, path: Path) -> Inspection:
 
 def _ends_well(path: Path, kind: str) -> bool:
     """Say whether the file ends as whole ones of its format do; True where nothing is known."""
-    if kind not in _ENDINGS:
-        return True
+    size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(-min(_TAIL, path.stat().st_size), 2)
+        if kind == "WEBP":  # says at its beginning how long it is
+            return int.from_bytes(file.read(8)[4:], "little") + 8 <= size
+        if kind not in _ENDINGS:
+            return True
+        file.seek(-min(_TAIL, size), 2)
         return file.read().rstrip(_PADDING).endswith(_ENDINGS[kind])
 
 

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
+from layerfusion.data.inspection import inspect_file
 from layerfusion.data.manifest import Progress, usable_cores
-from layerfusion.images import ImageError, probe_image, read_image
 
 # names: sizes alone. ends: the header and the last bytes too, and a file that does not end as its
 # format does is decoded. pixels: every file is decoded, which alone finds damage in the middle.
@@ -19,7 +19,6 @@ Depth = Literal["names", "ends", "pixels"]
 EMPTY = "empty file"
 _CHUNK = 64  # files to a task
 _END = 4096  # bytes of either end that are read
-_TAIL = 64  # the mark may be followed by padding, and a preview's mark must not be taken for it
 _Result = TypeVar("_Result")
 
 
@@ -102,15 +101,11 @@ def _look(path: Path, depth: Depth) -> Look:
         if depth == "names":
             return Look(size, 0, None)
         head, tail = _ends(path, size)
-        probe_image(path)
-        if depth == "pixels" or not _complete(head, tail, size):
-            read_image(path)
-    except ImageError as error:
-        return Look(size, 0, error.reason)
     except OSError as error:
         return Look(0, 0, (error.strerror or "it cannot be read").lower())
+    found = inspect_file(path, hash_file=False, decode_file=depth == "pixels")
     likeness = hashlib.blake2b(head + tail, digest_size=8).digest()
-    return Look(size, int.from_bytes(likeness, "little"), None)
+    return Look(size, int.from_bytes(likeness, "little"), found.reason or found.damage)
 
 
 def _ends(path: Path, size: int) -> tuple[bytes, bytes]:
@@ -118,17 +113,6 @@ def _ends(path: Path, size: int) -> tuple[bytes, bytes]:
         head = file.read(_END)
         file.seek(max(0, size - _END))
         return head, file.read(_END)
-
-
-def _complete(head: bytes, tail: bytes, size: int) -> bool:
-    """Say whether a file ends as its format does; False, too, for formats without an end."""
-    if head.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" in tail[-_TAIL:]
-    if head.startswith(b"\x89PNG"):
-        return b"IEND" in tail[-_TAIL:]
-    if head.startswith(b"RIFF"):
-        return int.from_bytes(head[4:8], "little") + 8 <= size
-    return False
 
 
 def _sha256(path: Path) -> str:

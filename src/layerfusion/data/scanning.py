@@ -40,16 +40,14 @@ def scan(
         Whether to read every file for its sha256.
     decode_files
         Whether to decode every image, which finds the corrupt ones, for its perceptual hash;
-        otherwise headers are read, and the ends of JPEG and PNG files, which finds most of those
-        that are truncated.
+        otherwise headers and the ends of JPEG and PNG files tell most of the truncated ones.
     cache
         A folder in which what was read is kept; None for none. A file of the same size and
         modification time as before is not read again, unless more is asked for than is known. The
         manifest is the same with and without.
     workers
         Number of threads; None for one a core, 8 at most. The result is the same for any number.
-        (Decoding and hashing let other threads run: two threads were as fast as two processes,
-        which a notebook or a script could not start safely everywhere.)
+        (Two threads were as fast as two processes, which not every script could start safely.)
     progress
         Called with the number of files done and of all files.
 
