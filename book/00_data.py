@@ -70,7 +70,7 @@ if experiment.profile.notice:
 # follows from the paper's counts of errors.
 
 # %%
-tables.keep("counts", data_tables.mirrored_counts(manifest, experiment.profile))
+tables.keep("counts", data_tables.mirrored_counts(experiment))
 
 # %% [markdown]
 # ## Samples

@@ -64,8 +64,12 @@ def test_the_styled_facts_name_every_source_and_escape_what_is_no_markup():
     assert f"{number} {facts['source'][0]}" in caption
 
 
+def opened(manifest, profile, **settings):
+    return Experiment(load_profile(profile, settings), "open", 1, manifest)
+
+
 def test_the_papers_counts_add_up_to_its_own(paperlike):
-    table = data_tables.mirrored_counts(paperlike, load_profile("paper")).reset_index()
+    table = data_tables.mirrored_counts(opened(paperlike, "paper")).reset_index()
     theirs = table[table["of"] == "the paper"].groupby("part")[["real", "synthetic"]].sum()
     each = paper.TRAINING_IMAGES
     assert theirs.loc[data_tables.CONSTRAINED].tolist() == [each["constrained"]] * 2
@@ -76,7 +80,7 @@ def test_the_papers_counts_add_up_to_its_own(paperlike):
 
 
 def test_images_are_counted_by_what_they_are_for(paperlike):
-    table = data_tables.mirrored_counts(paperlike, load_profile("paper")).reset_index()
+    table = data_tables.mirrored_counts(opened(paperlike, "paper")).reset_index()
     ours = table[table["of"] == "paper profile"].drop(columns="of")
     assert [tuple(row) for row in ours.to_numpy()] == [
         (data_tables.CONSTRAINED, "coco", 3, 0, 0),
@@ -92,15 +96,22 @@ def test_held_out_images_are_counted_apart_and_not_as_tests(paperlike):
     further = images(("heldout", "synthbuster", 1, 9, 9, "PNG", 9)).rows.assign(path="further")
     rows = pd.concat([paperlike.rows, further], ignore_index=True)
     manifest = replace(paperlike, rows=rows)
-    table = data_tables.mirrored_counts(manifest, load_profile("paper")).reset_index()
+    table = data_tables.mirrored_counts(opened(manifest, "paper")).reset_index()
     ours = table[table["of"] == "paper profile"].set_index("part")
     assert ours.loc[data_tables.HELD_OUT, ["source", "synthetic"]].tolist() == ["synthbuster", 1]
     assert ours.loc[data_tables.OFFICIAL, "unlabelled"] == 2
     assert data_tables.giveaways(manifest).loc[("heldout", "synthetic"), "images"] == 1
 
 
+def test_images_beyond_the_quota_are_in_neither_run(paperlike):
+    quota = {"data.selection.quotas": [{"source": "coco", "label": "real", "images": 2}]}
+    table = data_tables.mirrored_counts(opened(paperlike, "paper", **quota)).reset_index()
+    coco = table[table["source"] == "coco"].set_index("part")["real"]
+    assert coco.to_dict() == {data_tables.CONSTRAINED: 2, data_tables.UNUSED: 1}
+
+
 def test_no_row_can_be_taken_for_the_papers(paperlike):
-    table = data_tables.mirrored_counts(paperlike, load_profile("folder"))
+    table = data_tables.mirrored_counts(opened(paperlike, "folder"))
     assert set(table.index.get_level_values("of")) == {"the paper", "folder profile"}
 
 

@@ -18,7 +18,6 @@ from layerfusion.data.sources import PUBLISHED
 from layerfusion.data.truefake import TRUEFAKE
 from layerfusion.errors import UserError
 from layerfusion.experiment import Experiment
-from layerfusion.settings import Profile
 from layerfusion.shortcuts import audit, metadata_features
 
 UNLABELLED = "unlabelled"
@@ -85,11 +84,12 @@ def class_names(label: pd.Series) -> pd.Series:
     return names.astype(pd.CategoricalDtype(list(CLASS_NAMES), ordered=True))
 
 
-def mirrored_counts(manifest: Manifest, profile: Profile) -> pd.DataFrame:
+def mirrored_counts(experiment: Experiment) -> pd.DataFrame:
     """Return how many images the paper and a profile have, by what they are for and by source.
 
     A source of training images belongs to the constrained run if that trains on it, else to the
-    open run.
+    open run. Of a source, those images count that the run's selection takes; the others are in
+    neither run.
 
     Returns
     -------
@@ -98,10 +98,10 @@ def mirrored_counts(manifest: Manifest, profile: Profile) -> pd.DataFrame:
         paper's first in each part. Columns: ``source`` (text; ``none`` where a part has no images)
         and the numbers of images, ``real``, ``synthetic`` and ``unlabelled`` (int).
     """
-    here = f"{profile.name} profile"
+    here = f"{experiment.profile.name} profile"
     rows = [
         *(("the paper", part, source, *counts, 0) for part, source, *counts in _paper_counts()),
-        *((here, *row) for row in _counts(manifest, profile)),
+        *((here, *row) for row in _counts(experiment)),
     ]
     table = pd.DataFrame(rows, columns=["of", "part", "source", *CLASS_NAMES])
     order = {part: number for number, part in enumerate((CONSTRAINED, ADDED, LOCAL, OFFICIAL))}
@@ -228,19 +228,15 @@ def _paper_counts() -> Iterator[tuple[str, str, int, int]]:
     yield OFFICIAL, MEDIAEVAL_TEST.name, *paper.IMAGES["official"]
 
 
-def _counts(manifest: Manifest, profile: Profile) -> Iterator[tuple[str, str, int, int, int]]:
+def _counts(experiment: Experiment) -> Iterator[tuple[str, str, int, int, int]]:
     """Yield part, source and images of each class of a profile."""
-    trained = {run: settings.train_sources for run, settings in profile.runs.items()}
-    rows = manifest.rows.assign(name=class_names(manifest.rows["label"]))
-
-    def part(split: str, source: str) -> str:
-        if split != "train":
-            return {"val": LOCAL, "test": OFFICIAL, "heldout": HELD_OUT}[split]
-        if source in trained.get("constrained", []):
-            return CONSTRAINED
-        return ADDED if source in trained.get("open", []) else UNUSED
-
-    rows["part"] = [part(*row) for row in zip(rows["split"], rows["source"], strict=True)]
+    rows = experiment.manifest.rows.assign(name=class_names(experiment.manifest.rows["label"]))
+    others = {"train": UNUSED, "val": LOCAL, "test": OFFICIAL, "heldout": HELD_OUT}
+    rows["part"] = rows["split"].map(others)
+    for run, part in (("open", ADDED), ("constrained", CONSTRAINED)):
+        if run in experiment.profile.runs:
+            chosen = replace(experiment, run=run).selection.rows
+            rows.loc[rows["path"].isin(chosen["path"]), "part"] = part
     for (name, source), own in rows.groupby(["part", "source"]):
         counts = [int((own["name"] == label).sum()) for label in CLASS_NAMES]
         yield str(name), str(source), counts[0], counts[1], counts[2]

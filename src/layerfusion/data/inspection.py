@@ -47,8 +47,8 @@ class Inspection(NamedTuple):
 def inspect_file(path: Path, *, hash_file: bool, decode_file: bool) -> Inspection:
     """Read what a file says of itself; whatever is wrong with it is said in the answer.
 
-    A file that does not end as whole ones do is decoded in any case: most truncated files are found
-    for the price of reading their last bytes.
+    A file that does not end as whole ones do, or is of a format without an end of its own, is
+    decoded in any case: most truncated files are found for the price of reading their last bytes.
 
     Parameters
     ----------
@@ -90,13 +90,13 @@ def _with_phash(whole: Inspection, path: Path) -> Inspection:
 
 
 def _ends_well(path: Path, kind: str) -> bool:
-    """Say whether the file ends as whole ones of its format do; True where nothing is known."""
+    """Say whether the file ends as whole ones of its format do; False where nothing is known."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if kind == "WEBP":  # says at its beginning how long it is
             return int.from_bytes(file.read(8)[4:], "little") + 8 <= size
         if kind not in _ENDINGS:
-            return True
+            return False
         file.seek(-min(_TAIL, size), 2)
         return file.read().rstrip(_PADDING).endswith(_ENDINGS[kind])
 
