@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from layerfusion import training
+from layerfusion.conditions import Condition, obtain_predictions
 from layerfusion.errors import UserError
 from layerfusion.evaluation import predict
 from layerfusion.experiment import Experiment
@@ -39,16 +40,17 @@ def score_as_alone():
     experiment = open_experiment()
     run, profile = experiment.obtain(), experiment.profile
 
-    def scored(processes):
-        return predict(
-            run.detector(),
-            experiment.validation,
-            profile.images,
-            profile.loader,
-            processes=processes,
-        )
-
-    return scored(processes).equals(scored(Processes()))
+    shared = obtain_predictions(experiment, run, Condition(degradation="jpeg-85"))
+    alone = predict(
+        run.detector(),
+        experiment.validation,
+        profile.images,
+        profile.loader,
+        degradation="jpeg-85",
+        processes=Processes(),
+    )
+    columns = ["image_id", "logit"]
+    return shared[columns].equals(alone[columns])
 
 
 def read_an_image_that_is_damaged():

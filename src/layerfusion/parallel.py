@@ -37,7 +37,7 @@ PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "
 STEP_LIMIT = timedelta(minutes=10)
 PATIENT_LIMIT = timedelta(hours=12)
 
-
+# How Gloo, NCCL and their sockets say that the other end is gone.
 _LOST = re.compile(r"gloo|nccl|connection (?:closed|reset)|timed out", re.IGNORECASE)
 
 
