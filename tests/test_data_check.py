@@ -26,6 +26,13 @@ PLANTED = {
     "synthbuster": (1,) * 9,
 }
 
+# The paper's quotas, as many as `plant` can fill at images=1.
+QUOTAS = (
+    "data.selection.quotas=[{source: coco, label: real, images: 3}, "
+    "{source: corvi, label: synthetic, images: 7}, {source: truefake, label: synthetic, images: 1, "
+    "each: [platform, generator], platforms: [Facebook, Telegram, Twitter]}]"
+)
+
 
 @pytest.fixture(autouse=True)
 def publishers_count_what_is_planted(monkeypatch):
@@ -51,6 +58,8 @@ def check(monkeypatch, capsys):
     """Run the command; returns (exit status, output with single spaces, errors)."""
 
     def check(*arguments):
+        if "--profile" not in arguments:
+            arguments = (*arguments, "--set", QUOTAS)
         monkeypatch.setattr(sys, "argv", ["layerfusion", "data", "check", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
             main()
@@ -112,7 +121,8 @@ def test_half_extracted_sets_are_named_with_their_parts(check, tmp_path):
     assert "TrueFake: Telegram/Fake 0 of 8; Telegram/Real 0 of 2; Twitter/Fake 0 of 8" in told
     assert "COCO" not in told
     assert "constrained: can run, but on less than is published: Corvi et al., latent" in out
-    assert status == 0
+    assert "open: cannot run: source 'truefake' has 8 of the 24 synthetic images that the" in out
+    assert status == 1
 
 
 def test_what_is_damaged_is_listed_and_counted(check, tmp_path):

@@ -183,10 +183,7 @@ def test_too_few_images_are_all_used_and_said_in_a_sentence():
     selection = select_training(rows_of(), quotas(coco=75_000, real=17), "open")
     assert len(paths(selection.rows, "coco")) == 9
     coco, real = selection.shortfalls
-    assert coco == (
-        "source 'coco' has 9 of the 75,000 real images that the selection asks for; all of them "
-        "are used"
-    )
+    assert coco == "source 'coco' has 9 of the 75,000 real images that the selection asks for"
     assert "16 of the 17 real images" in real
 
 

@@ -138,7 +138,8 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """Return what should be known of the run's images and encoder before its numbers are."""
-        found = self.selection.shortfalls + self.used.warnings()
+        found = [f"{short}; all of them are used" for short in self.selection.shortfalls]
+        found += self.used.warnings()
         if self.profile.encoder.weights == "random":
             found.append("the encoder's weights are random: the run says nothing of the method")
         pairs = self.duplicates()

@@ -10,6 +10,7 @@ from layerfusion.data.integrity import Depth, look_at_files, number_contents
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS
 from layerfusion.data.published import PublicDataSet
+from layerfusion.data.selection import select_training
 from layerfusion.data.sources import PUBLISHED, find_files
 from layerfusion.data.tree import Found, existing_folder
 from layerfusion.errors import UserError
@@ -232,7 +233,10 @@ def _passed_over(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _obstacles(profile: Profile, run: str, files: pd.DataFrame) -> Iterator[str]:
-    """Say what keeps a run from running: that for which `Experiment.check` would stop it.
+    """Say what keeps a run from being the one that the profile describes.
+
+    That is what `Experiment.check` would stop it for, and a selection that cannot be filled: with
+    fewer images a run can be trained, but it would be another one, and better known beforehand.
 
     Parameters
     ----------
@@ -246,6 +250,8 @@ def _obstacles(profile: Profile, run: str, files: pd.DataFrame) -> Iterator[str]
         yield f"{_name(source)} is missing"
     if not absent and trained["label"].nunique() < 2:
         yield "real or synthetic training images are missing"
+    if not absent:
+        yield from select_training(trained, profile.data.selection, run).shortfalls
     if files.loc[files["split"] == "val", "label"].nunique() < 2:
         published = any(source.kind == "itw_sm" for source in profile.data.sources)
         wild = _name("itw_sm") if published else "real or synthetic validation images"

@@ -37,7 +37,8 @@ def check(
     """Check which data sets of a profile are there and whole, and which runs can run.
 
     For what is missing: what it is, how big, where its publisher offers it and where to put it.
-    The exit status is 0 if every run of the profile can run, else 1.
+    The exit status is 0 if every run of the profile can run on as many images as its selection
+    asks for, else 1.
     """
     from rich.console import Console
 

@@ -184,5 +184,5 @@ def _shortfall(quota: QuotaSettings, groups: list[_Group]) -> list[str]:
     where = f" (of {quota.images:,} each: {', '.join(details[:NAMED])}{more})" if details else ""
     return [
         f"source '{quota.source}' has {taken:,} of the {asked:,} {quota.label} images that the "
-        f"selection asks for{where}; all of them are used"
+        f"selection asks for{where}"
     ]
