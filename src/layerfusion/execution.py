@@ -93,11 +93,12 @@ def run_chapters(
     staged = folder / "staged"
     chosen = _resolve(names) or _chapters_of(profile)
     common = _common_key(profile, parameters) if chosen else {}
+    commit = unchanged_commit()  # now: files may be edited while chapters run
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     done = Executed()
     for name in chosen:
-        kept, origin = folder / f"{name}.ipynb", _origin(name, profile, common)
+        kept, origin = folder / f"{name}.ipynb", _origin(name, profile, common, commit)
         if publish or again or not _is_current(kept, origin):
             try:
                 _execute(name, staged, {"profile": profile, **parameters}, origin, publish)
@@ -213,12 +214,14 @@ def _common_key(profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _origin(name: str, profile: str, common: Mapping[str, Any]) -> dict[str, str | None]:
+def _origin(
+    name: str, profile: str, common: Mapping[str, Any], commit: str | None
+) -> dict[str, str | None]:
     """Return what a notebook is to say of its origin."""
     source = _sha256(chapter_paths()[name])
     return {
         "recorded": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": unchanged_commit(),
+        "commit": commit,
         "profile": Path(profile).stem,
         "source_sha256": source,
         "key": digest({**common, "script": source}),
