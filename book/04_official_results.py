@@ -56,7 +56,7 @@ display(Markdown(experiment.profile.about))
 # images chose its checkpoint and its threshold.
 
 # %% tags=["nbval-ignore-output"]
-table_1 = mirror.mirror(mirror.TABLE_1, runs, comparable=experiment.profile.name == "paper")
+table_1 = mirror.mirror(mirror.TABLE_1, runs, experiment.profile.name)
 mirror.styled(tables.keep("table_1", table_1), experiment.profile.name)
 
 # %% [markdown]
@@ -73,7 +73,7 @@ if "official" in opened:
     threshold = runs.runs["open"].record.threshold
     display(figures.shift(opened["local"], opened["official"], threshold))
 else:
-    print("The test images of this profile have no labels here: nothing can be drawn.")
+    print("These test images have no labels here: nothing can be drawn.")
 
 # %% [markdown]
 # ## Errors at the threshold
@@ -82,7 +82,7 @@ else:
 # compared, so the images stand beside them.
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("official_errors", mirror.official_errors(runs))
+tables.keep("official_errors", mirror.official_errors(runs)).round(4)
 
 # %% [markdown]
 # Columns *of* and *of these* are the images of the class that the errors are counted in. The
@@ -109,7 +109,8 @@ display(files)
 # printed row; the column *matrices* says how many there are.
 
 # %%
-tables.keep("rebuilt", paper_audit.rebuilt()).rename(columns=paper_audit.SHORT_NAMES)
+rebuilt = tables.keep("rebuilt", paper_audit.rebuilt())
+rebuilt.rename(columns=paper_audit.SHORT_NAMES)
 
 # %% [markdown]
 # Section 3 does not say how many official images are synthetic. The errors that section 5 counts
@@ -154,8 +155,8 @@ print(f"{paper_audit.all_synthetic_f1(*paper.IMAGES['official']):.4f}")
 # their training images are likely to correlate, but how much cannot be known from the paper.
 
 # %% tags=["nbval-ignore-output"]
-needed = [f"{name:<12}{paper_audit.correlation_needed(name):>8.3f}" for name in official.index]
-print("\n".join(needed))
+needed = {name: paper_audit.correlation_needed(name) for name in official.index}
+print("\n".join(f"{name:<12}{value:>8.3f}" for name, value in needed.items()))
 
 # %% [markdown]
 # None of this speaks of other trainings. With two seeds of the constrained recipe the author's own
@@ -163,7 +164,8 @@ print("\n".join(needed))
 
 # %%
 first, second = paper.SEEDS.values()
-print("\n".join(f"{name:<12}{abs(first[name] - second[name]):.4f}" for name in first))
+apart = {name: abs(first[name] - second[name]) for name in first}
+print("\n".join(f"{name:<12}{value:.4f}" for name, value in apart.items()))
 
 # %% [markdown]
 # and this, too, is a part of every difference between two runs that were trained once.

@@ -51,7 +51,7 @@ display(Markdown(experiment.profile.about))
 print(f"{experiment.profile.training.small_side} px (512 px in the paper)")
 
 # %% tags=["nbval-ignore-output"]
-table_2 = mirror.mirror(mirror.TABLE_2, runs, comparable=experiment.profile.name == "paper")
+table_2 = mirror.mirror(mirror.TABLE_2, runs, experiment.profile.name)
 mirror.styled(tables.keep("table_2", table_2), experiment.profile.name)
 
 # %% [markdown]
@@ -62,7 +62,8 @@ mirror.styled(tables.keep("table_2", table_2), experiment.profile.name)
 # falls and ROC AUC stays, scores have moved as a whole, and another threshold would do.
 
 # %% tags=["nbval-ignore-output"]
-jpeg = tables.keep("jpeg_curve", robustness.curve(runs, robustness.JPEG))
+jpeg = robustness.curve(runs, robustness.JPEG)
+tables.keep("jpeg_curve", jpeg)
 robustness.draw_curve(jpeg, runs, robustness.JPEG)
 
 # %% [markdown]
@@ -70,7 +71,8 @@ robustness.draw_curve(jpeg, runs, robustness.JPEG)
 # same tenth of each side throughout, so what is left at the weakest is mostly the crop's doing.
 
 # %% tags=["nbval-ignore-output"]
-launder = tables.keep("launder_curve", robustness.curve(runs, robustness.LAUNDER))
+launder = robustness.curve(runs, robustness.LAUNDER)
+tables.keep("launder_curve", launder)
 robustness.draw_curve(launder, runs, robustness.LAUNDER)
 
 # %% [markdown]

@@ -29,7 +29,7 @@ settings = {}
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from layerfusion import calibration, error_figures, glance, operating_points
+from layerfusion import calibration, error_figures, figures, glance, operating_points
 from layerfusion.chapter_tables import ChapterTables
 from layerfusion.chapters import open_chapter
 from layerfusion.comparison import Comparison
@@ -67,7 +67,8 @@ tables.keep("paper_points", operating_points.paper_points()).round(4)
 # of its threshold.
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("recall_gain", operating_points.recall_gain(runs)).set_index("part").round(4)
+gain = tables.keep("recall_gain", operating_points.recall_gain(runs))
+gain.set_index("part").round(4)
 
 # %% [markdown]
 # The paper warns that a deployment must account for the cost of false positives. F1 on a balanced
@@ -75,7 +76,8 @@ tables.keep("recall_gain", operating_points.recall_gain(runs)).set_index("part")
 # photographs synthetic can still be the best. Recall where few false alarms are allowed:
 
 # %% tags=["nbval-ignore-output"]
-rates = tables.keep("recall_at_rates", operating_points.recall_at_rates(runs))
+rates = operating_points.recall_at_rates(runs)
+tables.keep("recall_at_rates", rates)
 rates.set_index(["run", "false_positive_rate"]).round(3)
 
 # %% [markdown]
@@ -114,8 +116,9 @@ tables.keep("choice", calibration.choice_table(runs)).round(4)
 error_figures.f1_over_threshold(runs)
 
 # %% [markdown]
-# Where the curve is flat, the choice hardly matters; where it is steep beside the mark, a small
-# shift of all scores, as another platform may bring, costs much.
+# The left end of a curve is the F1 of calling every image synthetic. Where the curve is flat, the
+# choice hardly matters; where it is steep beside the mark, a small shift of all scores, as another
+# platform may bring, costs much.
 #
 # ## Which images
 #
@@ -133,7 +136,9 @@ error_figures.slices(errors)
 
 # %% tags=["nbval-ignore-output"]
 threshold = runs.runs["open"].record.threshold
-error_figures.error_gallery(experiment.manifest, runs.tables["open"]["local"], threshold)
+scores = runs.tables["open"]["local"]
+gallery = error_figures.error_gallery(experiment.manifest, scores, threshold)
+figures.as_jpeg(gallery)
 
 # %% [markdown]
 # ## Images of no run
@@ -158,7 +163,7 @@ else:
 # other seeds; [the study of the demo world](07_demo_world) knows of both.
 
 # %% tags=["nbval-ignore-output"]
-claims = tables.keep("glance", glance.glance(runs, comparable=name == "paper"))
+claims = tables.keep("glance", glance.glance(runs, name))
 glue("glance", glance.styled(claims, name))
 
 # %%

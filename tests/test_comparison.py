@@ -62,7 +62,7 @@ def test_what_has_no_labels_was_not_measured(compared):
         runs("roc_auc", "open", blocks="last")
     with pytest.raises(LookupError):
         runs("f1", "open", on="launder")  # not asked for
-    table = mirror.mirror(mirror.TABLE_1, runs, comparable=False)
+    table = mirror.mirror(mirror.TABLE_1, runs, "demo")
     assert table["run"].notna().sum() == 12
     errors = mirror.official_errors(runs)
     assert errors["paper"].tolist() == [1334, 1789, 1194, 1840]

@@ -42,13 +42,13 @@ GAINS = (
 THRESHOLDS = "Thresholds are very small: outputs are no probabilities"
 
 
-def glance(comparison: Comparison, *, comparable: bool) -> pd.DataFrame:
+def glance(comparison: Comparison, profile: str) -> pd.DataFrame:
     """Return the claims of `GAINS` and the one on thresholds, the paper's numbers and the runs'.
 
     Parameters
     ----------
-    comparable
-        Whether the runs repeat the paper's: then a verdict speaks of the numbers too.
+    profile
+        Of the runs. Those of ``paper`` repeat the paper's, and a verdict speaks of numbers too.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def glance(comparison: Comparison, *, comparable: bool) -> pd.DataFrame:
         ``constrained``, ``open``; ``difference`` (open minus constrained) with ``low`` and ``high``
         over other images; ``verdict``. NaN and "not measured" where there is nothing.
     """
-    rows = [_gain(gain, comparison, comparable) for gain in GAINS]
+    rows = [_gain(gain, comparison, profile == "paper") for gain in GAINS]
     thresholds = {run: comparison.runs[run].record.threshold for run in RUNS}
     small = all(value < 0.5 for value in thresholds.values())
     rows.append(

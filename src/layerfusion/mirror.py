@@ -69,16 +69,16 @@ ERROR_COLUMNS = [
 ]  # fmt: skip
 
 
-def mirror(cells: Sequence[Cell], measure: Measure, *, comparable: bool) -> pd.DataFrame:
+def mirror(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFrame:
     """Return a row for each number of a table of the paper, with the same number of a run.
 
     Parameters
     ----------
     measure
         The runs' own metrics, such as a `layerfusion.comparison.Comparison`.
-    comparable
-        Whether the runs are of the profile ``paper``. Only then there is a verdict: ``agrees``
-        where they differ by no more than `layerfusion.paper.TOLERANCE`, else ``differs``.
+    profile
+        Of the runs. Only for ``paper`` there is a verdict: ``agrees`` where they differ by no more
+        than `layerfusion.paper.TOLERANCE`, else ``differs``.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def mirror(cells: Sequence[Cell], measure: Measure, *, comparable: bool) -> pd.D
         images), ``difference`` (run minus paper) and ``verdict``. What was not measured is NaN, its
         verdict ``not measured``.
     """
-    return pd.DataFrame([_mirrored(cell, measure, comparable) for cell in cells])
+    return pd.DataFrame([_mirrored(cell, measure, profile == "paper") for cell in cells])
 
 
 def official_errors(comparison: Comparison) -> pd.DataFrame:

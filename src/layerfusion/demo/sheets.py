@@ -63,7 +63,7 @@ def _photographs(scenes: list[Scene], camera: Camera) -> list[Picture]:
 def _sheet(rows: dict[str, list[Picture]]) -> Figure:
     columns = max(len(pictures) for pictures in rows.values())
     size = (1.3 * columns + 1.2, 1.3 * len(rows))
-    figure, axes = plt.subplots(len(rows), 1, figsize=size, dpi=110, layout="constrained")
+    figure, axes = plt.subplots(len(rows), 1, figsize=size, dpi=100, layout="constrained")
     for axis, (name, pictures) in zip(np.atleast_1d(axes), rows.items(), strict=True):
         axis.imshow(np.concatenate(pictures, axis=1), interpolation="nearest")
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
