@@ -140,8 +140,10 @@ def test_torchrun_trains_what_one_process_does(odd_photos, settings, alone, tmp_
 def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypatch):
     broken = tmp_path / "broken"
     shutil.copytree(odd_photos, broken)
-    for path in (broken / "val").rglob("*.png"):
-        path.write_bytes(path.read_bytes()[:-2000])
+    for path in (broken / "val").rglob("*.png"):  # in the middle, where only decoding finds it
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 255
+        path.write_bytes(data)
     settings = settings | {"data.decode_files": False}
     runs = odd_photos.parent / "interrupted"
     arguments = [str(odd_photos), str(broken), json.dumps(settings)]
