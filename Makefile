@@ -12,7 +12,7 @@ STAMP := .venv/installed
 # Notebooks are left out: they are recorded from the scripts of book/.
 CODE := src tests benchmarks book/*.py book/_ext
 
-.PHONY: help env book test lint screenshots lock demo-detector clean
+.PHONY: help env book test coverage lint screenshots lock demo-detector clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -23,7 +23,10 @@ book: $(STAMP)  ## Execute the chapters on the demo profile and build the site f
 	$(RUN) layerfusion book
 
 test: $(STAMP)  ## Run the unit tests, then the recorded chapters again, and compare.
-	$(RUN) pytest --nbval --cov=layerfusion
+	$(RUN) pytest --nbval
+
+coverage: $(STAMP)  ## Say which lines no unit test reaches.
+	$(RUN) pytest tests --cov=layerfusion
 
 lint: $(STAMP)  ## Check style and types.
 	$(RUN) ruff check $(CODE)

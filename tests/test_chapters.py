@@ -66,18 +66,11 @@ def outputs_text(notebook):
     return "\n".join(texts)
 
 
-@pytest.mark.parametrize("where", ["root", "inside book", "absolute", "relative"])
-def test_papermill_runs_a_chapter_however_its_path_is_written(where, photos, tmp_path):
-    cwd, path = {
-        "root": (ROOT, "book/03_open_run.py"),
-        "inside book": (ROOT / "book", "03_open_run.py"),
-        "absolute": (tmp_path, ROOT / "book" / "03_open_run.py"),
-        "relative": (ROOT / "tests", "../book/03_open_run.py"),
-    }[where]
+def test_papermill_runs_a_chapter(photos, tmp_path):
     settings = "{settings: {training.epochs: 1, 'data.sources': [{kind: folder}]}}"
     out = tmp_path / "out.ipynb"
-    given = ["-p", "seed", 7, "-p", "data_root", os.path.relpath(photos, cwd), "-y", settings]
-    done = papermill(path, out, *given, cwd=cwd)
+    given = ["-p", "seed", 7, "-p", "data_root", os.path.relpath(photos, ROOT), "-y", settings]
+    done = papermill("book/03_open_run.py", out, *given)
     assert done.returncode == 0, done.stderr
     text = outputs_text(nbformat.read(out, as_version=4))
     for name in ("F1", "AUC", "threshold", "record"):
@@ -85,6 +78,22 @@ def test_papermill_runs_a_chapter_however_its_path_is_written(where, photos, tmp
     assert "open-seed7-" in text
     assert "images/s" not in text and "training in" not in text
     assert "training in" in done.stderr  # the terminal is told what the page is not
+
+
+@pytest.mark.parametrize("where", ["inside book", "absolute", "relative"])
+def test_papermill_finds_a_chapter_however_its_path_is_written(where, tmp_path):
+    cwd, path = {
+        "inside book": (ROOT / "book", "03_open_run.py"),
+        "absolute": (tmp_path, ROOT / "book" / "03_open_run.py"),
+        "relative": (ROOT / "tests", "../book/03_open_run.py"),
+    }[where]
+    out = tmp_path / "out.ipynb"
+    done = papermill(path, out, "-p", "seed", 7, "--prepare-only", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    cells = nbformat.read(out, as_version=4).cells
+    (injected,) = [c for c in cells if "injected-parameters" in c.metadata.tags]
+    assert "seed = 7" in injected.source
+    assert len(cells) == len(read_chapter(ROOT / "book" / "03_open_run.py").cells) + 1
 
 
 def test_the_demo_calls_no_network(tmp_path):
