@@ -91,15 +91,13 @@ tables.keep("official_errors", mirror.official_errors(runs)).round(4)
 # ## What would be submitted
 #
 # The task wants a file for each run: a probability for every test image, a label, and one threshold
-# for all of them. Both were written into the runs' folders and held against the task's rules;
-# `layerfusion submission check` does the same with any file. Where test labels are not public, as
+# for all of them. Both lie in `submission/` in their runs' folders and were held against the task's
+# rules, as `layerfusion submission check` does with any file. Where test labels are not public, as
 # for the task's own images, these files are all that can be made of the hidden images here; who has
 # the labels names their file in the setting `data.test_labels`.
 
 # %% tags=["nbval-ignore-output"]
-files = keep_submissions(runs, team="layerfusion")
-tables.keep("submissions", files.drop(columns="file"))
-display(files)
+tables.keep("submissions", keep_submissions(runs, team="layerfusion"))
 
 # %% [markdown]
 # ## The confusion matrices behind the paper's table

@@ -61,8 +61,8 @@ def run_chapters(
 ) -> Executed:
     """Execute chapters through papermill and keep each one that came to its end.
 
-    One that was executed before, with the same script, parameters, images, code and libraries, is
-    kept as it is, for it would come out the same.
+    One whose script, parameters, images, code and libraries are those of its last execution is kept
+    as it is.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def run_chapters(
     Returns
     -------
     Executed
-        Its notebooks are those in ``runs/<profile>/chapters``. One that fails replaces nothing;
-        the chapters after it are executed nevertheless.
+        Of notebooks in ``runs/<profile>/chapters``. One that fails replaces nothing; the chapters
+        after it are executed nevertheless.
 
     Raises
     ------
@@ -99,20 +99,19 @@ def run_chapters(
     done = Executed()
     for name in chosen:
         kept, origin = folder / f"{name}.ipynb", _origin(name, profile, common, commit)
-        if publish or again or not _is_current(kept, origin):
-            try:
-                _execute(name, staged, {"profile": profile, **parameters}, origin, publish)
-            except UserError as error:
-                done.failures[name] = str(error)
-                continue
-            (staged / kept.name).replace(kept)
-        else:
+        if not (publish or again) and _is_current(kept, origin):
             Reporter().say(f"{name}: nothing has changed since it was executed")
+        elif failure := _execute(name, staged, {"profile": profile, **parameters}, origin, publish):
+            done.failures[name] = failure
+            continue
+        else:
+            (staged / kept.name).replace(kept)
         done.notebooks.append(kept)
-    if publish and not done.failures:
+    if done.failures:
+        return done  # `staged` holds the failed notebooks, for whoever looks for why
+    if publish:
         _publish(done.notebooks, staged, reference_folder(Path(profile).stem))
-    if not done.failures:
-        shutil.rmtree(staged)  # otherwise it holds the failed notebooks, for whoever looks for why
+    shutil.rmtree(staged)
     return done
 
 
@@ -241,7 +240,8 @@ def _execute(
     parameters: Mapping[str, Any],
     origin: Mapping[str, str | None],
     publish: bool,
-) -> None:
+) -> str | None:
+    """Execute a chapter into a folder; return why it failed, None if it came to its end."""
     import papermill  # here, for it is slow to import and most commands do not need it
     from papermill.exceptions import PapermillExecutionError
 
@@ -258,13 +258,13 @@ def _execute(
             progress_bar=sys.stderr.isatty(),
         )
     except PapermillExecutionError as error:
-        reason = error.evalue or error.ename
-        raise UserError(f"{reason} (the failed notebook is {output})") from None
+        return f"{error.evalue or error.ename} (the failed notebook is {output})"
     finally:
         os.environ.pop(PUBLISHING, None)
     notebook = _clean(nbformat.read(output, as_version=4), name)
     notebook.metadata[ORIGIN] = dict(origin)
     nbformat.write(notebook, output)
+    return None
 
 
 def _clean(notebook: NotebookNode, name: str) -> NotebookNode:

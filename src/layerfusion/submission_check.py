@@ -13,7 +13,6 @@ import pandas as pd
 from layerfusion.comparison import Comparison
 from layerfusion.conditions import CONDITIONS, obtain_predictions
 from layerfusion.errors import UserError
-from layerfusion.paths import shown
 from layerfusion.submission import COLUMNS, keep_submission
 
 LONGEST_SHOWN = 80  # characters of a value that a sentence shows
@@ -72,7 +71,7 @@ def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: ``run``. Columns: ``file`` (below the project), ``images``, ``called synthetic``,
+        Index: ``run``. Columns: ``file`` (its name), ``images``, ``called synthetic``,
         ``threshold`` and ``mistakes``, the sentences of `check_submission` (empty if there is
         none). No row if there are no test images.
 
@@ -92,7 +91,7 @@ def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
         names = [PurePosixPath(image).name for image in predictions["image_id"]]
         called = predictions["probability"] >= run.record.threshold
         rows[name] = {
-            "file": shown(path),
+            "file": path.name,
             "images": len(names),
             "called synthetic": int(called.sum()),
             "threshold": run.record.threshold,
