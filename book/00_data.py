@@ -47,8 +47,8 @@ tables = ChapterTables("00_data", experiment)
 # {cite:p}`lean2026layerwise` takes its photographs from COCO train2017 {cite:p}`lin2014microsoft`.
 # Its open run adds the shared part of TrueFake {cite:p}`dellanna2025truefake`.
 #
-# None of these sets was at hand where this book was made. The table repeats what their publishers
-# and others say of them. The small number after each fact leads to who says it.
+# The table repeats what their publishers and others say of these sets: nothing in it was measured.
+# The small number after each fact leads to who says it.
 
 # %% tags=["nbval-ignore-output"]
 data_tables.styled_data_sets(tables.keep("data_sets", data_tables.public_data_sets()))
