@@ -1,7 +1,5 @@
 """A chapter's parameters, and the committed record that its run is compared with."""
 
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from layerfusion.errors import UserError
 from layerfusion.experiment import Experiment
 from layerfusion.paths import project_root
-from layerfusion.runs import RECORD, Run, RunRecord, read_record
+from layerfusion.runs import RunRecord, read_record
 
 PARAMETERS = {
     "profile": (str,),
@@ -21,10 +19,6 @@ PARAMETERS = {
 
 # Set while chapters are executed for publication: where their run records are to be laid.
 PUBLISHING = "LAYERFUSION_PUBLISHING"
-
-# How far a chapter's numbers may lie from the committed ones, for processors round differently. An
-# estimate: no second processor was at hand.
-TOLERANCE = 0.03
 
 
 def chapter_paths() -> dict[str, Path]:
@@ -80,49 +74,15 @@ def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
     )
 
 
-def compare_with_reference(run: Run) -> str:
-    """Compare a run with the committed record of the same profile, run, seed and settings.
-
-    Returns
-    -------
-    str
-        A sentence for the page: what was compared, or that there is nothing to compare with.
-
-    Raises
-    ------
-    UserError
-        If F1, ROC AUC or average precision differ by more than `TOLERANCE`.
-    """
-    record = run.record
-    name = f"{record.run}-seed{record.seed}.json"
-    path = reference_folder(record.profile) / name
-    if PUBLISHING in os.environ:  # this run becomes the reference
-        path = Path(os.environ[PUBLISHING]) / name
-        shutil.copyfile(run.directory / RECORD, path)
-    reference = _same_settings(path, record.settings)
-    if reference is None:
-        return "No record of this profile, seed and settings is committed: nothing to compare with."
-    for name, (kind, key) in {
-        "F1": ("calibrated", "f1"),
-        "ROC AUC": ("ranking", "roc_auc"),
-        "average precision": ("ranking", "average_precision"),
-    }.items():
-        here, there = record.metrics[kind][key], reference.metrics[kind][key]
-        if abs(here - there) > TOLERANCE:
-            raise UserError(
-                f"{name} is {here:.4f} here and {there:.4f} in the committed record "
-                f"{path.name}: they differ by more than {TOLERANCE}"
-            )
-    return f"F1, ROC AUC and average precision agree with the committed record within {TOLERANCE}."
-
-
 def reference_record(experiment: Experiment) -> RunRecord | None:
     """Return the committed record of an experiment's profile, run, seed and settings, if any."""
     profile = experiment.profile
-    path = reference_folder(profile.name) / f"{experiment.run}-seed{experiment.seed}.json"
-    return _same_settings(path, profile.model_dump(mode="json"))
-
-
-def _same_settings(path: Path, settings: dict[str, Any]) -> RunRecord | None:
+    path = reference_folder(profile.name) / record_name(experiment.run, experiment.seed)
     record = read_record(path) if path.is_file() else None
-    return record if record is not None and record.settings == settings else None
+    same = record is not None and record.settings == profile.model_dump(mode="json")
+    return record if same else None
+
+
+def record_name(run: str, seed: int) -> str:
+    """Return the file name of a run's record in a reference folder."""
+    return f"{run}-seed{seed}.json"

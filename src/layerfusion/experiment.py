@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from layerfusion.arithmetic import use_arithmetic
 from layerfusion.data import open_data
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
@@ -51,7 +52,8 @@ class Experiment:
     ) -> "Experiment":
         """Load the profile and look at every image file below the data root.
 
-        Of several processes the first alone looks, and tells the others what it found.
+        From here on this process computes as the profile says (`layerfusion.arithmetic`). Of
+        several processes the first alone looks, and tells the others what it found.
 
         Raises
         ------
@@ -64,6 +66,7 @@ class Experiment:
         settings.run(run)
         if seed < 0:
             raise UserError(f"seed {seed} is negative; give a whole number from 0")
+        use_arithmetic(settings.compute)
         with reporter.bar("reading images", 0) as bar:
             manifest = join_processes().only_first(
                 lambda: open_data(

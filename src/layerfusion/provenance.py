@@ -14,10 +14,17 @@ from typing import Any
 import psutil
 import torch
 
+from layerfusion.arithmetic import arithmetic
 from layerfusion.paths import PACKAGE, project_root
 
 # The libraries that compute; another version of one may change a number.
 LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "lightning-fabric"]
+
+# What numerical libraries choose their kernels by, as Linux calls it.
+INSTRUCTION_SETS = (
+    "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512dq", "avx512bw",
+    "avx512vl", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16",
+)  # fmt: skip
 
 # Modules that make no number of a trained run: changing them leaves every finished run valid. They
 # show numbers, or make others of finished runs, whose keys take these modules in by name. What is
@@ -96,9 +103,9 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": library_versions(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
+        "arithmetic": arithmetic(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": gpu,
     }
@@ -117,7 +124,7 @@ def peak_memory_mib() -> dict[str, float | None]:
 
 def device_name(device: torch.device) -> str:
     """Return the name of a GPU, or that of the processor."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()["name"]
 
 
 def _peak_resident_mib() -> float | None:
@@ -129,14 +136,39 @@ def _peak_resident_mib() -> float | None:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _processor() -> str:
+def processor() -> dict[str, Any]:
+    """Return what kind of processor this is.
+
+    Returns
+    -------
+    dict
+        ``name``; ``vendor``, ``family`` and ``model``, for a name such as "AMD EPYC" is that of
+        many; ``flags``, those of its instruction sets that numerical libraries ask for. What the
+        system does not say is None.
+    """
+    said = _cpuinfo()
+    flags = set((said.get("flags") or said.get("Features") or "").split())
+    return {
+        "name": said.get("model name") or platform.processor() or platform.machine(),
+        "vendor": said.get("vendor_id"),
+        "family": _number(said.get("cpu family")),
+        "model": _number(said.get("model")),
+        "flags": [name for name in INSTRUCTION_SETS if name in flags],
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Return what Linux says of the first core; nothing elsewhere."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
-        pass
-    return platform.processor() or "unknown"
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None
 
 
 def _git(*arguments: str) -> str | None:

@@ -116,6 +116,16 @@ class LoaderSettings(_Settings):
     evaluation_batch_size: int = Field(default=64, ge=1)
 
 
+class ComputeSettings(_Settings):
+    """How a processor computes: it decides the last bits of numbers, and so no run's key."""
+
+    instructions: Literal["native", "portable"] = Field(
+        default="native",
+        description="portable: those of every x86-64 processor with AVX2, for the same bits on all",
+    )
+    threads: int | None = Field(default=None, ge=1, description="None: as many as torch chooses")
+
+
 class FolderSource(_Settings):
     """A tree of real and synthetic folders below the data root (`layerfusion.data.folder`)."""
 
@@ -294,6 +304,7 @@ class Profile(_Settings):
     images: ImageSettings = ImageSettings()
     training: TrainingSettings = TrainingSettings()
     loader: LoaderSettings = LoaderSettings()
+    compute: ComputeSettings = ComputeSettings()
     data: DataSettings
     runs: dict[str, RunSettings]
 

@@ -68,6 +68,40 @@ def study(
 
 
 @demo_app.command()
+def processors(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="All of them unless named.")
+    ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Also replace the committed one in runs/reference.")
+    ] = False,
+    here: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Train the demo as other processors would, and broken, to know how far its numbers move.
+
+    Every variant trains both runs in a process of its own. Stopped, it goes on where it was when
+    called again. The committed table is what chapters take their tolerances from.
+    """
+    from layerfusion.demo.processors import TABLE, measure_here, obtain_processors
+    from layerfusion.progress import Reporter
+
+    if here is not None:
+        (name,) = names or []
+        return measure_here(name, here, Reporter())
+    table = obtain_processors(names or [], Reporter())
+    print(table.round(4).to_string(index=False))
+    if publish:
+        # These need what the book needs.
+        from layerfusion.chapters import reference_folder
+        from layerfusion.execution import write_checksums
+
+        folder = reference_folder("demo")
+        table.to_csv(folder / TABLE, index=False)
+        write_checksums(folder)
+    return None
+
+
+@demo_app.command()
 def train_encoder(
     steps: Annotated[int | None, typer.Option(min=2, help="For a trial, with --out.")] = None,
     out: Annotated[

@@ -1,0 +1,51 @@
+"""Which instructions and how many threads compute: what decides the last bits on a processor.
+
+Training amplifies last bits: two processors that round differently end with other thresholds. What
+a library computes with depends on what the processor can do, so the only way to the same bits is to
+ask every library for what all processors of a kind can do. Torch, oneDNN and MKL read their
+variables when they first compute, NumPy and OpenBLAS when they are loaded: these therefore hold in
+the processes that are started from here on, which draw the demo's pictures.
+"""
+
+import os
+from collections.abc import MutableMapping
+from typing import Any
+
+import torch
+
+from layerfusion.settings import ComputeSettings
+
+# By variable: torch's own kernels, oneDNN (convolutions, fused layers), MKL (matrix products),
+# NumPy's loops and its OpenBLAS. The first three decide what a training computes, all of them what
+# pictures the demo draws. What they change is measured by `layerfusion demo processors`.
+PORTABLE = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "AVX2",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
+
+
+def use_arithmetic(
+    settings: ComputeSettings, environ: MutableMapping[str, str] = os.environ
+) -> None:
+    """Have this process, and those that it starts, compute as the settings say.
+
+    A variable that is set already stays, for whoever set it had a reason. It comes too late for a
+    library that has computed before; `arithmetic` says what is really in force.
+    """
+    if settings.instructions == "portable":
+        for name, value in PORTABLE.items():
+            environ.setdefault(name, value)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+
+
+def arithmetic() -> dict[str, Any]:
+    """Return what decides the last bits here: torch's instruction set, threads, the variables."""
+    return {
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "variables": {name: os.environ.get(name) for name in PORTABLE},
+    }
