@@ -1,94 +1,138 @@
-"""Tables of chapters: kept, published, compared; a changed digit is found."""
+"""Tables of chapters: kept, published, held against what is recorded of the same experiment."""
 
 import hashlib
+import json
 import re
-from types import SimpleNamespace
+import shutil
 
 import pandas as pd
 import pytest
 
-from layerfusion import chapter_tables, chapters
-from layerfusion.chapter_tables import ChapterTables, first_difference
-from layerfusion.errors import UserError
+from layerfusion import chapter_tables, chapters, recorded
+from layerfusion.chapter_tables import ChapterTables
 from layerfusion.execution import CHECKSUMS, write_checksums
+from layerfusion.experiment import Experiment
 
-TABLE = pd.DataFrame({"run": ["constrained", "open"], "f1": [0.7011, 0.7264], "images": [400, 400]})
+TABLE = pd.DataFrame(
+    {"run": ["constrained", "open"], "f1": [0.7011, 0.7264], "roc_auc": [0.71, 0.73]}
+)
+
+
+@pytest.fixture(scope="module")
+def experiment(photos, tmp_path_factory):
+    """A tiny finished run, and its experiment."""
+    from conftest import TINY
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYERFUSION_RUNS", str(tmp_path_factory.mktemp("runs")))
+        opened = Experiment.open("open", profile="demo", data_root=photos, overrides=TINY)
+        return opened, opened.obtain()
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A reference folder with one published table, and a committed record of the same settings."""
+def place(tmp_path, monkeypatch, experiment):
+    """A reference folder in which that run and one table are recorded."""
     monkeypatch.delenv(chapters.PUBLISHING, raising=False)
-    monkeypatch.setattr(chapter_tables, "runs_root", lambda: tmp_path / "runs")
-    monkeypatch.setattr(chapter_tables, "reference_folder", lambda profile: tmp_path / "reference")
-    monkeypatch.setattr(chapter_tables, "reference_record", lambda experiment: object())
-    opened().keep("results", TABLE)
-    (tmp_path / "runs/demo/chapters/tables").rename(tmp_path / "tables")
-    (tmp_path / "reference").mkdir()
-    (tmp_path / "tables").rename(tmp_path / "reference/tables")
-    return tmp_path
+    monkeypatch.setattr(chapters, "project_root", lambda: tmp_path)
+    reference = chapters.reference_folder("demo")
+    reference.mkdir(parents=True)
+    shutil.copy(experiment[1].directory / "record.json", reference / "open-seed1337.json")
+    opened(experiment).keep("results", TABLE)
+    (tmp_path / "runs/demo/chapters/tables").rename(reference / "tables")
+    return reference
 
 
-def opened():
-    return ChapterTables("05_small", SimpleNamespace(profile=SimpleNamespace(name="demo")))
+def opened(experiment):
+    return ChapterTables("05_small", experiment[0])
 
 
-def test_a_kept_table_is_returned_and_lies_below_the_runs(place):
-    tables = opened()
+def edit_record(place, change):
+    path = place / "open-seed1337.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def elsewhere(record):
+    """Make a record that of another kind of processor."""
+    record["provenance"]["processor"]["model"] += 1
+
+
+def test_a_kept_table_is_returned_and_lies_below_the_runs(place, experiment, tmp_path):
+    tables = opened(experiment)
     assert tables.keep("results", TABLE) is TABLE
-    kept = pd.read_csv(place / "runs/demo/chapters/tables/05_small-results.csv", index_col=0)
+    kept = pd.read_csv(tmp_path / "runs/demo/chapters/tables/05_small-results.csv", index_col=0)
     pd.testing.assert_frame_equal(kept, TABLE)
-    assert tables.compare() == "1 tables agree with the committed ones within 0.03."
+    compared = tables.compare(experiment[1])
+    assert compared.verdict == recorded.AGREES and compared.table().empty
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"f1": [0.7011, 0.7264 + 0.11]}, "f1, row 2, is 0.8364 here and 0.7264 there"),
+        ({"f1": [0.7011, 0.7265]}, "f1, row 2: 0.7265 here, 0.7264 recorded"),
         ({"run": ["constrained", "closed"]}, "run, row 2"),
         ({"f1": [0.7011, None]}, "f1, row 2"),
-        ({"recall": [0.5, 0.6]}, "rows or columns are others"),
-        ({"images": [400, 300]}, "images, row 2"),
+        ({"recall": [0.5, 0.6]}, "columns"),
     ],
 )
-def test_a_table_that_differs_is_an_error_that_says_where(place, change, words):
-    tables = opened()
+def test_on_the_recorded_processor_every_digit_counts(place, experiment, change, words):
+    tables = opened(experiment)
     tables.keep("results", TABLE.assign(**change))
-    with pytest.raises(UserError, match=r"05_small-results\.csv differs") as caught:
-        tables.compare()
-    assert words in str(caught.value)
+    verdict = tables.compare().verdict
+    assert "differ from the recorded execution" in verdict and words in verdict
 
 
-def test_small_differences_are_those_of_another_processor(place):
-    tables = opened()
-    tables.keep("results", TABLE.assign(f1=[0.7011 + 0.02, 0.7264], images=[400, 430]))
-    assert "agree" in tables.compare()
+def test_a_digit_of_the_record_counts_as_well(place, experiment):
+    edit_record(place, lambda record: record["metrics"]["calibrated"].update(f1=0.123))
+    compared = opened(experiment).compare(experiment[1])
+    assert "open run, f1" in compared.verdict
 
 
-def test_a_table_that_nobody_committed_is_an_error(place):
-    tables = opened()
+def test_elsewhere_only_what_is_stable_is_judged(place, experiment, monkeypatch):
+    edit_record(place, elsewhere)
+    monkeypatch.setattr(chapter_tables, "tolerances", lambda folder: {"roc_auc": 0.01})
+    tables = opened(experiment)
+    tables.keep("results", TABLE.assign(f1=[0.4, 0.4], roc_auc=[0.715, 0.73]))
+    compared = tables.compare(experiment[1])
+    assert compared.verdict == recorded.AGREES
+    assert list(compared.table()["verdict"]) == ["near", "not judged", "not judged"]
+    assert "0.715" in compared._repr_html_() and "not judged" in compared._repr_html_()
+
+    tables.keep("results", TABLE.assign(roc_auc=[0.71, 0.5]))
+    assert "roc_auc, row 2: 0.5 here" in tables.compare().verdict
+
+
+def test_elsewhere_a_table_without_runs_must_be_the_same(place, experiment):
+    edit_record(place, elsewhere)
+    tables = opened(experiment)
+    tables.keep("results", TABLE.assign(f1=[0.7011, 0.7265]), fixed=True)
+    assert "f1, row 2" in tables.compare().verdict
+
+
+def test_a_table_that_nobody_recorded_differs(place, experiment):
+    tables = opened(experiment)
     tables.keep("others", TABLE)
-    with pytest.raises(UserError, match="publish the chapter anew"):
-        tables.compare()
+    assert "others, file" in tables.compare().verdict
 
 
-def test_without_a_committed_record_there_is_nothing_to_compare_with(place, monkeypatch):
-    monkeypatch.setattr(chapter_tables, "reference_record", lambda experiment: None)
-    tables = opened()
+def test_without_a_record_there_is_nothing_to_compare_with(place, experiment):
+    edit_record(place, lambda record: record["settings"]["training"].update(epochs=99))
+    tables = opened(experiment)
     tables.keep("results", TABLE * 2)
-    assert "No tables" in tables.compare()
+    assert tables.compare().verdict == recorded.ALONE
 
 
-def test_published_tables_go_where_the_publication_is_laid_together(place, monkeypatch):
-    monkeypatch.setenv(chapters.PUBLISHING, str(place / "staged"))
-    tables = opened()
+def test_what_is_published_goes_where_the_publication_is_laid_together(
+    place, experiment, monkeypatch, tmp_path
+):
+    monkeypatch.setenv(chapters.PUBLISHING, str(tmp_path / "staged"))
+    tables = opened(experiment)
     tables.keep("results", TABLE * 2)
-    assert (place / "staged/tables/05_small-results.csv").is_file()
-    assert "1 tables agree" in tables.compare()  # the sentence that a comparison will give
-
-
-def test_equal_tables_differ_nowhere():
-    assert first_difference(TABLE, TABLE.copy()) is None
+    # The sentence that a comparison will give.
+    assert tables.compare(experiment[1]).verdict == recorded.AGREES
+    assert (tmp_path / "staged/tables/05_small-results.csv").is_file()
+    assert (tmp_path / "staged/open-seed1337.json").is_file()
 
 
 def test_the_committed_files_are_those_that_were_published():

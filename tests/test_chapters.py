@@ -182,35 +182,3 @@ def test_the_committed_record_is_of_the_current_profile(run):
     path = chapters.reference_folder("demo") / f"{run}-seed1337.json"
     record = chapters.read_record(path)
     assert record.settings == load_profile("demo").model_dump(mode="json")
-
-
-@pytest.fixture
-def finished(photos, tiny_settings):
-    return Experiment.open(
-        "open", profile="demo", data_root=photos, overrides=tiny_settings
-    ).obtain()
-
-
-def test_a_run_is_compared_with_the_committed_record(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(chapters, "project_root", lambda: tmp_path)
-    assert "nothing to compare with" in chapters.compare_with_reference(finished)
-    reference = tmp_path / "runs" / "reference" / "demo" / "open-seed1337.json"
-    reference.parent.mkdir(parents=True)
-    shutil.copy(finished.directory / "record.json", reference)
-    assert "agree" in chapters.compare_with_reference(finished)
-
-    record = json.loads(reference.read_text())
-    record["metrics"]["ranking"]["roc_auc"] -= 0.05
-    reference.write_text(json.dumps(record))
-    with pytest.raises(UserError, match="ROC AUC is"):
-        chapters.compare_with_reference(finished)
-
-    record["settings"]["training"]["epochs"] = 99
-    reference.write_text(json.dumps(record))
-    assert "nothing to compare with" in chapters.compare_with_reference(finished)
-
-
-def test_a_run_that_is_published_becomes_the_reference(finished, tmp_path, monkeypatch):
-    monkeypatch.setenv(chapters.PUBLISHING, str(tmp_path))
-    assert "agree" in chapters.compare_with_reference(finished)
-    assert (tmp_path / "open-seed1337.json").is_file()

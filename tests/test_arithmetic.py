@@ -1,0 +1,71 @@
+"""What a process computes with is what its profile says, and is on record."""
+
+import json
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from layerfusion.arithmetic import PORTABLE, arithmetic, use_arithmetic
+from layerfusion.provenance import processor
+from layerfusion.settings import ComputeSettings, load_profile
+
+FRESH = """
+import json, os
+from layerfusion.experiment import Experiment
+from layerfusion.arithmetic import arithmetic, use_arithmetic
+from layerfusion.settings import load_profile
+use_arithmetic(load_profile("demo").compute)
+print(json.dumps(arithmetic()))
+"""
+
+
+def test_portable_arithmetic_names_every_librarys_variable():
+    environ = {}
+    use_arithmetic(ComputeSettings(instructions="portable"), environ)
+    assert environ == PORTABLE
+
+
+def test_what_a_user_has_set_stays():
+    environ = {"MKL_CBWR": "COMPATIBLE"}
+    use_arithmetic(ComputeSettings(instructions="portable"), environ)
+    assert environ == PORTABLE | {"MKL_CBWR": "COMPATIBLE"}
+
+
+def test_native_arithmetic_sets_nothing():
+    environ = {}
+    use_arithmetic(ComputeSettings(), environ)
+    assert environ == {}
+
+
+def test_threads_are_set_and_told():
+    before = torch.get_num_threads()
+    try:
+        use_arithmetic(ComputeSettings(threads=1), {})
+        assert arithmetic()["threads"] == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_only_the_demo_is_slowed_down():
+    assert load_profile("demo").compute == ComputeSettings(instructions="portable", threads=1)
+    assert load_profile("paper").compute == ComputeSettings()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64")
+def test_a_fresh_process_computes_with_avx2_at_most():
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH], capture_output=True, text=True, check=True, env={"PATH": ""}
+    )
+    found = json.loads(done.stdout)
+    assert found["instructions"] in ("AVX2", "DEFAULT", "NO AVX")
+    assert found["threads"] == 1 and found["variables"] == PORTABLE
+
+
+def test_a_processor_is_known_by_more_than_its_name():
+    told = processor()
+    assert told["name"] and told.keys() == {"name", "vendor", "family", "model", "flags"}
+    if platform.system() == "Linux" and platform.machine() == "x86_64":
+        assert isinstance(told["family"], int) and "sse4_2" in told["flags"]
