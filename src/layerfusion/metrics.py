@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_s
 from layerfusion.errors import UserError
 
 # The logits at which the logistic function becomes 0 and 1 in float64.
-SATURATION = (-745.13, 53 * np.log(2))
+SATURATION = (-np.log(np.finfo(np.float64).max), 53 * np.log(2))
 
 
 def probability(logit: ArrayLike) -> NDArray[np.float64]:
