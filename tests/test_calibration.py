@@ -13,7 +13,6 @@ from layerfusion.calibration import (
     recalibrated,
     reliability,
 )
-from layerfusion.errors import UserError
 from layerfusion.metrics import best_f1_threshold, threshold_metrics
 
 
@@ -54,8 +53,7 @@ def test_the_best_threshold_of_calibrated_scores_is_half_of_its_f1(world):
 
 
 def test_calibration_needs_two_images_of_each_class():
-    with pytest.raises(UserError, match="at least two real"):
-        recalibrated([0, 1, 1], [0.0, 1.0, 2.0])
+    assert np.isnan(recalibrated([0, 1, 1], [0.0, 1.0, 2.0])).all()
 
 
 def test_choices_flatter_the_images_that_made_them():

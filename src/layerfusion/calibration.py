@@ -18,7 +18,6 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from layerfusion import paper
 from layerfusion.claims import RUNS
 from layerfusion.comparison import Comparison
-from layerfusion.errors import UserError
 from layerfusion.metrics import best_f1_threshold, threshold_metrics
 from layerfusion.uncertainty import LEVEL, resample_images, share_interval
 
@@ -64,23 +63,19 @@ def recalibrated(label: ArrayLike, logit: ArrayLike, *, seed: int = 0) -> NDArra
     """Return probabilities that a logistic curve of the logit gives (Platt scaling).
 
     Each image's curve is fitted on the other folds of a stratified division (into five, if there
-    are enough images), never on the image itself.
+    are enough images), never on the image itself. With fewer than two images of a class there is no
+    such curve, and all are NaN.
 
     Parameters
     ----------
     label, logit
         0 or 1, and real, shape (n,).
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two images of a class.
     """
     labels = np.asarray(label, dtype=np.int64)
     logits = np.asarray(logit, dtype=np.float64)[:, None]
     fewest = int(np.bincount(labels, minlength=2).min())
     if fewest < 2:
-        raise UserError("calibration needs at least two real and two synthetic images")
+        return np.full(len(labels), np.nan)
     folds = StratifiedKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
     curve = LogisticRegression(C=np.inf)
     chances: NDArray[np.float64] = cross_val_predict(
@@ -99,6 +94,7 @@ def calibration_table(comparison: Comparison, on: str = "local") -> pd.DataFrame
         ``half of the paper's F1`` (local, Table 1); ``threshold`` and ``half of F1`` (what it would
         be if outputs were calibrated); ``recalibrated threshold`` and ``half of its F1`` (the same
         of recalibrated scores); ``Brier`` and ``ECE``, each also ``recalibrated`` (0 is perfect).
+        What is of recalibrated scores is NaN where `recalibrated` is.
 
     Raises
     ------
@@ -109,21 +105,33 @@ def calibration_table(comparison: Comparison, on: str = "local") -> pd.DataFrame
     for run in RUNS:
         table, _ = comparison.measures[run].images(on)
         labels, raw = table["label"].to_numpy(dtype=np.int64), table["probability"].to_numpy()
-        scores = recalibrated(labels, table["logit"])
-        threshold = best_f1_threshold(labels, scores)
+        again = _of_recalibrated(labels, recalibrated(labels, table["logit"]))
         rows[run] = {
             "paper": paper.THRESHOLDS[run],
             "half of the paper's F1": paper.table_1("local", run).f1 / 2,
             "threshold": comparison.runs[run].record.threshold,
             "half of F1": float(comparison("f1", run, on=on)[0]) / 2,
-            "recalibrated threshold": threshold,
-            "half of its F1": threshold_metrics(labels, scores, threshold).f1 / 2,
+            "recalibrated threshold": again["threshold"],
+            "half of its F1": again["F1"] / 2,
             "Brier": float(brier_score_loss(labels, raw)),
-            "Brier recalibrated": float(brier_score_loss(labels, scores)),
+            "Brier recalibrated": again["Brier"],
             "ECE": expected_calibration_error(labels, raw),
-            "ECE recalibrated": expected_calibration_error(labels, scores),
+            "ECE recalibrated": again["ECE"],
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+
+
+def _of_recalibrated(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
+    """Return threshold, F1 there, Brier score and ECE of what `recalibrated` gives."""
+    if np.isnan(scores).any():
+        return dict.fromkeys(("threshold", "F1", "Brier", "ECE"), np.nan)
+    threshold = best_f1_threshold(labels, scores)
+    return {
+        "threshold": threshold,
+        "F1": threshold_metrics(labels, scores, threshold).f1,
+        "Brier": float(brier_score_loss(labels, scores)),
+        "ECE": expected_calibration_error(labels, scores),
+    }
 
 
 def choices(label: ArrayLike, logit: ArrayLike, *, seed: int = 0) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from layerfusion.uncertainty import (
     resampled_average_precision,
     resampled_rates,
     resampled_roc_auc,
+    with_known_spread,
 )
 
 Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"]
@@ -99,16 +100,18 @@ def resamples(experiment: Experiment) -> dict[Split, NDArray[np.int32]]:
     -------
     dict
         By split, ``val`` and ``test``: as `layerfusion.uncertainty.resample_images`, shape
-        (1 + 1000, images). A split without images, without labels or of one class is left out.
+        (1 + 1000, images), emptied by `with_known_spread`. A split without images, or with images
+        without labels, is left out.
     """
     splits: tuple[Split, ...] = ("val", "test")
     drawn = {}
     for number, split in enumerate(splits):
         labels = experiment.manifest.select(split=split).rows["label"]
-        if labels.notna().all() and labels.nunique() == 2:
+        if len(labels) and labels.notna().all():
             seed = [RESAMPLING_SEED, number]
             counted = labels.to_numpy(dtype=np.int64)
-            drawn[split] = resample_images(counted, resamples=RESAMPLES, seed=seed)
+            counts = resample_images(counted, resamples=RESAMPLES, seed=seed)
+            drawn[split] = with_known_spread(counted, counts)
     return drawn
 
 
@@ -171,7 +174,8 @@ class RunMeasures:
         if not condition.small:
             return table, counts
         small = (table[["width", "height"]].min(axis=1) < self._small_side).to_numpy(dtype=bool)
-        return table[small], counts[:, small]
+        table = table[small]
+        return table, with_known_spread(table["label"].to_numpy(dtype=np.int64), counts[:, small])
 
 
 def _paper_measure(

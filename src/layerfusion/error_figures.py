@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from scipy.special import logit
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from layerfusion.calibration import recalibrated, reliability
@@ -18,7 +17,8 @@ from layerfusion.claims import RUNS
 from layerfusion.comparison import Comparison
 from layerfusion.data.manifest import CLASSES, Manifest
 from layerfusion.data_figures import square_picture
-from layerfusion.figures import COLOURS, RUN_STYLES, finish
+from layerfusion.figures import COLOURS, RUN_STYLES, finish, say
+from layerfusion.metrics import threshold_logit
 from layerfusion.operating_points import paper_points
 from layerfusion.uncertainty import LEVEL
 
@@ -62,7 +62,7 @@ def f1_over_threshold(comparison: Comparison, on: str = "local") -> Figure:
         hits = precision[:-1] + recall[:-1]
         f1 = np.divide(2 * precision[:-1] * recall[:-1], hits, where=hits > 0, out=0 * hits)
         axes.plot(thresholds, f1, color=colour, label=f"{run} run")
-        chosen = logit(comparison.runs[run].record.threshold)
+        chosen = threshold_logit(comparison.runs[run].record.threshold)
         at = float(comparison("f1", run, on=on)[0])
         axes.plot(chosen, at, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
     axes.axvline(0, color="0.5", linestyle=":", label="probability 0.5")
@@ -72,7 +72,10 @@ def f1_over_threshold(comparison: Comparison, on: str = "local") -> Figure:
 
 
 def calibration(comparison: Comparison, on: str = "local") -> Figure:
-    """Draw how often images of like scores are synthetic: as the runs score, and recalibrated."""
+    """Draw how often images of like scores are synthetic: as the runs score, and recalibrated.
+
+    A panel says so where there are too few images to recalibrate.
+    """
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True, layout="constrained")
     for run in RUNS:
         table, _ = comparison.measures[run].images(on)
@@ -82,16 +85,22 @@ def calibration(comparison: Comparison, on: str = "local") -> Figure:
             "recalibrated (held out)": recalibrated(labels, table["logit"]),
         }
         for ax, (title, probability) in zip(axes, scores.items(), strict=True):
-            bins = reliability(labels, probability)
-            reach = [bins["synthetic"] - bins["low"], bins["high"] - bins["synthetic"]]
-            style: dict[str, Any] = dict(RUN_STYLES[run])
-            ax.errorbar(bins["probability"], bins["synthetic"], yerr=reach, label=run, **style)
             ax.set(xlabel="mean score", title=title, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+            if not np.isnan(probability).any():
+                _reliability_line(ax, run, reliability(labels, probability))
     for ax in axes:
+        if not ax.lines:
+            say(ax, "too few images")
         ax.axline((0, 0), (1, 1), color="0.7", linestyle=":", linewidth=1)
     axes[0].set_ylabel("share that is synthetic")
     axes[0].legend(frameon=False)
     return finish(figure)
+
+
+def _reliability_line(ax: Axes, run: str, bins: pd.DataFrame) -> None:
+    reach = [bins["synthetic"] - bins["low"], bins["high"] - bins["synthetic"]]
+    style: dict[str, Any] = dict(RUN_STYLES[run])
+    ax.errorbar(bins["probability"], bins["synthetic"], yerr=reach, label=run, **style)
 
 
 def slices(errors: pd.DataFrame) -> Figure:
@@ -136,6 +145,8 @@ def error_gallery(
 ) -> Figure:
     """Show the surest errors of each class: photographs furthest above the threshold, and so on.
 
+    A row without an error says so.
+
     Parameters
     ----------
     manifest
@@ -151,14 +162,15 @@ def error_gallery(
     figure, axes = plt.subplots(
         2, columns, figsize=(1.15 * columns, 3.4), dpi=110, layout="constrained", squeeze=False
     )
-    beyond = predictions["logit"] - logit(threshold)
+    called = predictions["probability"] >= threshold  # not by logit: the last bit would decide
+    scored = predictions.assign(beyond=predictions["logit"] - threshold_logit(threshold))
     for row, (label, name) in zip(axes, CLASSES.items(), strict=True):
-        sign = 1 if label == 0 else -1
-        is_wrong = (predictions["label"] == label) & (sign * beyond > 0)
-        wrong = predictions[is_wrong].assign(beyond=beyond)
-        wrong = wrong.sort_values("beyond", ascending=sign < 0, kind="stable").head(columns)
+        wrong = scored[(scored["label"] == label) & (called == (label == 0))]
+        wrong = wrong.sort_values("beyond", ascending=label == 1, kind="stable").head(columns)
         for ax in row:
             ax.set_axis_off()
+        if wrong.empty:
+            say(row[columns // 2], f"no {ERRORS[name]}")
         for ax, image in zip(row, wrong.to_dict("records"), strict=False):
             ax.imshow(square_picture(manifest.root / image["image_id"]))
             ax.set_title(_caption(image), fontsize=6)

@@ -7,8 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from layerfusion.metrics import threshold_logit
 from layerfusion.runs import RunRecord
 
 if TYPE_CHECKING:
@@ -79,8 +81,9 @@ def shift(local: pd.DataFrame, official: pd.DataFrame, threshold: float) -> Figu
         for table, split, line in ((local, "local", "--"), (official, "official", "-")):
             logits = np.sort(table.loc[table["label"] == label, "logit"].to_numpy())
             share = np.arange(1, len(logits) + 1) / len(logits)
-            ax.step(logits, share, where="post", linestyle=line, color=COLOURS[name], label=split)
-        ax.axvline(np.log(threshold) - np.log1p(-threshold), color="0.5", linestyle=":")
+            known = split if len(logits) else f"{split}: no images"
+            ax.step(logits, share, where="post", linestyle=line, color=COLOURS[name], label=known)
+        ax.axvline(threshold_logit(threshold), color="0.5", linestyle=":")
         ax.set(xlabel="synthetic-image logit (dotted: threshold)", title=name)
         ax.legend(frameon=False)
     axes[0].set_ylabel("share of images at or below")
@@ -100,11 +103,16 @@ def score_histogram(predictions: pd.DataFrame, threshold: float) -> Figure:
         bins=40,
         ax=axes,
     )
-    axes.axvline(np.log(threshold) - np.log1p(-threshold), color="black", linestyle="--")
+    axes.axvline(threshold_logit(threshold), color="black", linestyle="--")
     axes.set(xlabel="synthetic-image logit (dashed: threshold)", ylabel="images")
     if legend := axes.get_legend():
         legend.set_title("")
     return finish(figure)
+
+
+def say(axes: Axes, text: str) -> None:
+    """Write into the middle of a panel why nothing is drawn there."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.4")
 
 
 def as_jpeg(figure: Figure) -> "DisplayObject":

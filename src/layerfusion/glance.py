@@ -8,13 +8,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from layerfusion import paper
 from layerfusion.claims import RUNS, Metric
 from layerfusion.comparison import Comparison
-from layerfusion.mirror import lay_out, not_to_be_compared, of_profile
+from layerfusion.mirror import bounds, lay_out, not_to_be_compared, of_profile
 from layerfusion.uncertainty import LEVEL, Interval, image_interval
 
 
@@ -55,7 +56,8 @@ def glance(comparison: Comparison, profile: str) -> pd.DataFrame:
     DataFrame
         A row a claim: ``claim``, ``place`` (in the paper); ``paper_constrained``, ``paper_open``,
         ``constrained``, ``open``; ``difference`` (open minus constrained) with ``low`` and ``high``
-        over other images; ``verdict``. NaN and "not measured" where there is nothing.
+        over other images; ``verdict``. NaN and "not measured" where there is nothing, "not defined"
+        where these images do not define the number; a difference without bounds is "undecided".
     """
     rows = [_gain(gain, comparison, profile == "paper") for gain in GAINS]
     thresholds = {run: comparison.runs[run].record.threshold for run in RUNS}
@@ -99,6 +101,8 @@ def _gain(gain: Gain, comparison: Comparison, comparable: bool) -> dict[str, obj
     except LookupError:
         return row | {"verdict": "not measured"}
     interval = image_interval(values["open"] - values["constrained"])
+    if np.isnan(interval.estimate):
+        return row | {"verdict": "not defined"}
     verdict = _direction(interval)
     if comparable:
         near = [abs(values[run][0] - (printed[run] or 0)) <= paper.TOLERANCE for run in RUNS]
@@ -122,7 +126,7 @@ def _direction(interval: Interval) -> str:
 def _numbers(row: dict[Hashable, Any], prefix: str = "") -> str:
     constrained, opened = (row[prefix + run] for run in RUNS)
     if pd.isna(constrained):
-        return "not measured"
+        return "not defined" if row["verdict"] == "not defined" else "not measured"
     kind = ".2g" if max(constrained, opened) < 0.01 else ".4f"
     return f"{constrained:{kind}} → {opened:{kind}}"
 
@@ -130,5 +134,5 @@ def _numbers(row: dict[Hashable, Any], prefix: str = "") -> str:
 def _difference(row: dict[Hashable, Any]) -> str:
     if pd.isna(row["difference"]):
         return ""
-    interval = f"{row['difference']:+.4f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+    interval = f"{row['difference']:+.4f} {bounds(row, '+.3f')}"
     return f'<br><span class="difference">{interval}</span>'

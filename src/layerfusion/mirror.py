@@ -1,9 +1,10 @@
 """The paper's tables with a run beside every number: same rows, same columns, same order."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -68,6 +69,9 @@ ERROR_COLUMNS = [
     "paper", "of", "paper share", "this run", "of these", "share", "low", "high", "difference",
 ]  # fmt: skip
 
+# What a row holds of a number that there is not.
+NOTHING = dict.fromkeys(("run", "low", "high", "difference"), float("nan"))
+
 
 def mirror(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFrame:
     """Return a row for each number of a table of the paper, with the same number of a run.
@@ -85,7 +89,8 @@ def mirror(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFram
     DataFrame
         Columns ``row``, ``column``, ``paper``, ``run``, ``low``, ``high`` (the interval over other
         images), ``difference`` (run minus paper) and ``verdict``. What was not measured is NaN, its
-        verdict ``not measured``.
+        verdict ``not measured``; what these images do not define (ROC AUC of one class) is NaN and
+        ``not defined``. Bounds alone are NaN where an interval is not defined.
     """
     return pd.DataFrame([_mirrored(cell, measure, profile == "paper") for cell in cells])
 
@@ -101,7 +106,8 @@ def official_errors(comparison: Comparison) -> pd.DataFrame:
         Index: ``run`` and ``errors`` (false negatives, false positives). Columns: ``paper`` (the
         count), ``of`` (images of that class) and ``paper share``; ``this run``, ``of these`` and
         ``share`` with ``low`` and ``high`` (Wilson's interval); ``difference`` of the shares.
-        Without labelled test images the run's columns are missing values.
+        Without labelled test images the run's columns are missing values, and without any of a
+        class the share is.
     """
     rows = {}
     for run, errors in paper.OFFICIAL_ERRORS.items():
@@ -173,6 +179,16 @@ def lay_out(table: pd.DataFrame, name: str, caption: str) -> Styler:
     )
 
 
+def bounds(row: Mapping[Hashable, Any], kind: str) -> str:
+    """Return the ends of a row's interval, ``low`` and ``high``, in a format; or that it has none.
+
+    An interval over other images is not defined where a class has one image alone.
+    """
+    if pd.isna(row["low"]):
+        return "[no interval]"
+    return f"[{row['low']:{kind}}, {row['high']:{kind}}]"
+
+
 def _mirrored(cell: Cell, measure: Measure, comparable: bool) -> dict[str, object]:
     printed = paper.reported(cell.metric, cell.run, cell.on)
     assert printed is not None, cell
@@ -180,8 +196,9 @@ def _mirrored(cell: Cell, measure: Measure, comparable: bool) -> dict[str, objec
     try:
         interval = image_interval(measure(cell.metric, cell.run, on=cell.on))
     except LookupError:
-        nothing = dict.fromkeys(("run", "low", "high", "difference"), float("nan"))
-        return row | nothing | {"verdict": "not measured"}
+        return row | NOTHING | {"verdict": "not measured"}
+    if np.isnan(interval.estimate):
+        return row | NOTHING | {"verdict": "not defined"}
     difference = interval.estimate - printed
     verdict = "agrees" if abs(difference) <= paper.TOLERANCE else "differs"
     return row | {
@@ -195,9 +212,9 @@ def _mirrored(cell: Cell, measure: Measure, comparable: bool) -> dict[str, objec
 
 def _text(row: dict[Hashable, Any]) -> str:
     printed = f'<span class="paper">paper {row["paper"]:.4f}</span>'
-    if row["verdict"] == "not measured":
-        return f"{printed}<br>not measured"
-    run = f"<b>{row['run']:.4f}</b><br>[{row['low']:.3f}, {row['high']:.3f}]"
+    if row["verdict"] in ("not measured", "not defined"):
+        return f"{printed}<br>{row['verdict']}"
+    run = f"<b>{row['run']:.4f}</b><br>{bounds(row, '.3f')}"
     verdict = "" if row["verdict"] == "not comparable" else f" {row['verdict']}"
     return (
         f'{printed}<br>{run}<br><span class="difference">{row["difference"]:+.4f}{verdict}</span>'

@@ -43,6 +43,8 @@ def recall_at(
         Shape (rows,), float64; NaN in rows that lack one of the classes.
     """
     labels, scores = np.asarray(label), np.asarray(score, dtype=np.float64)
+    if not len(scores):
+        return np.full(len(counts), np.nan)
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)[: len(scores)])
     real = labels[order] == 0

@@ -19,6 +19,7 @@ from layerfusion.uncertainty import (
     image_interval,
     resampled_rates,
     resampled_roc_auc,
+    with_known_spread,
 )
 
 SHOWN = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
@@ -84,7 +85,8 @@ def size_table(comparison: Comparison) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``run``, ``shorter side``, ``images``, then ``f1``, ``recall``, ``roc_auc``, each
-        with ``low`` and ``high``; NaN where a bucket lacks a class.
+        with ``low`` and ``high``; NaN where a bucket lacks a class, bounds also where it has one
+        image of a class.
     """
     rows = []
     for name, run in comparison.runs.items():
@@ -131,6 +133,7 @@ def draw_curve(measured: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> 
 
 def _metrics(table: pd.DataFrame, threshold: float, counts: NDArray[np.int32]) -> dict[str, Values]:
     labels = table["label"].to_numpy(dtype=np.int64)
+    counts = with_known_spread(labels, counts)
     called = table["probability"].to_numpy() >= threshold
     rates = resampled_rates(labels, called, counts)
     auc = resampled_roc_auc(labels, table["logit"].to_numpy(), counts)

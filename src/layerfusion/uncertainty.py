@@ -78,6 +78,27 @@ def resample_images(
     return counts
 
 
+def with_known_spread(label: ArrayLike, counts: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return resamples of some images, emptied where a class has one image alone.
+
+    One image, drawn again, is always itself: an interval of no width, as if nothing were surer.
+    Without a drawn image replicates are NaN, and so are the ends of the interval.
+
+    Parameters
+    ----------
+    label
+        0 or 1, shape (n,).
+    counts
+        As `resample_images` returns them, or some of their columns; shape (rows, n).
+    """
+    _, images = np.unique(np.asarray(label), return_counts=True)
+    if not (images == 1).any():
+        return counts
+    emptied = np.zeros_like(counts)
+    emptied[0] = counts[0]
+    return emptied
+
+
 def resampled_rates(
     label: ArrayLike, called: ArrayLike, counts: NDArray[np.int32]
 ) -> dict[str, NDArray[np.float64]]:
@@ -94,7 +115,7 @@ def resampled_rates(
     -------
     dict
         Of arrays of shape (rows,). As in `layerfusion.metrics`, a rate whose denominator is zero
-        is 0; of rows without any synthetic image it is NaN.
+        is 0; of rows without any synthetic image it is NaN, the accuracy of rows without any image.
     """
     labels, calls = np.asarray(label) == 1, np.asarray(called, dtype=bool)
     groups = np.stack([labels & calls, ~labels & calls, labels], axis=1)
@@ -102,7 +123,7 @@ def resampled_rates(
     defined = np.where(positives > 0, 1.0, np.nan)
     images = counts.sum(axis=1, dtype=np.float64)
     return {
-        "accuracy": _ratio(images - fp - (positives - tp), images) * defined,
+        "accuracy": np.where(images > 0, _ratio(images - fp - (positives - tp), images), np.nan),
         "precision": _ratio(tp, tp + fp) * defined,
         "recall": _ratio(tp, positives) * defined,
         "f1": _ratio(2 * tp, tp + fp + positives) * defined,
@@ -205,7 +226,9 @@ def image_interval(values: NDArray[np.float64]) -> Interval:
 
 
 def share_interval(part: int, whole: int) -> Interval:
-    """Return the share part / whole of images, whole >= 1, with Wilson's interval."""
+    """Return the share part / whole of images with Wilson's interval; NaN of no images."""
+    if whole == 0:
+        return Interval(np.nan, np.nan, np.nan)
     found = stats.binomtest(part, whole).proportion_ci(LEVEL, method="wilson")
     return Interval(part / whole, float(found.low), float(found.high))
 
