@@ -4,7 +4,6 @@ import ast
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from layerfusion import chapters
 from layerfusion.chapter_source import read_chapter
 from layerfusion.errors import UserError
-from layerfusion.experiment import Experiment
 from layerfusion.paths import PACKAGE
 from layerfusion.settings import load_profile
 

@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -155,6 +155,12 @@ def processor() -> dict[str, Any]:
         "model": _number(said.get("model")),
         "flags": [name for name in INSTRUCTION_SETS if name in flags],
     }
+
+
+def processor_name(made: Mapping[str, Any]) -> str:
+    """Return the processor's name of a record's provenance; earlier records have it alone."""
+    told = made["processor"]
+    return str(told if isinstance(told, str) else told["name"])
 
 
 def _cpuinfo() -> dict[str, str]:

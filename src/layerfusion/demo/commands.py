@@ -82,7 +82,7 @@ def processors(
     Every variant trains both runs in a process of its own. Stopped, it goes on where it was when
     called again. The committed table is what chapters take their tolerances from.
     """
-    from layerfusion.demo.processors import TABLE, measure_here, obtain_processors
+    from layerfusion.demo.processors import measure_here, obtain_processors
     from layerfusion.progress import Reporter
 
     if here is not None:
@@ -94,9 +94,10 @@ def processors(
         # These need what the book needs.
         from layerfusion.chapters import reference_folder
         from layerfusion.execution import write_checksums
+        from layerfusion.recorded import SPREAD
 
         folder = reference_folder("demo")
-        table.to_csv(folder / TABLE, index=False)
+        table.to_csv(folder / SPREAD, index=False)
         write_checksums(folder)
     return None
 

@@ -26,8 +26,7 @@ from layerfusion.experiment import Experiment
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions, processor
-
-TABLE = "processors.csv"
+from layerfusion.recorded import SPREAD
 
 # The next float32 after 1: the norm that gradients are clipped to, moved by its last bit.
 LAST_BIT = 1 + 2.0**-23
@@ -179,6 +178,22 @@ def measure_here(name: str, path: Path, reporter: Reporter) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def read_processors(folder: Path) -> pd.DataFrame:
+    """Read the table that is recorded in a reference folder."""
+    return pd.read_csv(folder / SPREAD)
+
+
+def shown_processors(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what a page shows of the table: a row a variant and run, local numbers alone."""
+    columns = {
+        "about": "computed with", "run": "run", "pictures": "pictures",
+        "first_training_loss": "loss, epoch 1", "local roc_auc": "ROC AUC",
+        "local average_precision": "AP", "f1": "F1", "threshold": "threshold",
+    }  # fmt: skip
+    shown = table[[*columns]].rename(columns=columns).round(4)
+    return shown.set_index(["computed with", "run"])
 
 
 def _measure_apart(name: str, path: Path) -> None:
