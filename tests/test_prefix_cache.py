@@ -151,8 +151,12 @@ def run_of(photos, settings):
     return experiment, run, predictions
 
 
-def test_a_whole_run_gives_the_same_numbers(photos, tiny_settings, tmp_path, monkeypatch):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_whole_run_gives_the_same_numbers(
+    photos, tiny_settings, tmp_path, monkeypatch, precision
+):
     settings = tiny_settings | {
+        "training.precision": precision,
         "encoder.prefix_precision": "float16",
         "encoder.last_block": "class_token",
     }
@@ -252,8 +256,10 @@ def test_an_entry_of_another_shape_is_replaced(make, make_cache):
     assert torch.equal(one(images), expected)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is read-only for root")
-def test_a_read_only_folder_is_read(make, make_cache):
+def test_a_read_only_folder_is_read(make, make_cache, tmp_path):
+    (tmp_path / "probe").mkdir(mode=0o500)
+    if os.access(tmp_path / "probe", os.W_OK):
+        pytest.skip("nothing is read-only for this user")
     detector, images, said = make(), images_of(3), []
     detector.prefix_cache = make_cache()
     detector(images[:1])
@@ -360,6 +366,7 @@ def test_what_is_left_by_others_counts(make, make_cache):
     for seed in range(10):
         one(images_of(2, seed=seed))
         other(images_of(2, seed=100 + seed))
+        # A process may be two entries ahead of what the other one has noticed.
         assert sum(path.stat().st_size for path in entries(one.prefix_cache)) <= 12 * size
 
 
@@ -423,10 +430,9 @@ print(detector.prefix_cache.found)
 """
 
 
-@pytest.mark.parametrize("share", [1.0, 0.4])
-def test_two_processes_use_one_folder_at_once(tmp_path, tiny_settings, make, make_cache, share):
-    """With room for all images, and with so little that each removes what the other one wrote."""
-    limit = int(24 * entry_size(make, make_cache) * share)
+def test_two_processes_use_one_folder_at_once(tmp_path, tiny_settings, make, make_cache):
+    """With room for so few images that each removes what the other one wrote, or reads."""
+    limit = 10 * entry_size(make, make_cache)
     command = [sys.executable, "-c", PROGRAM, tmp_path / "two", tiny_settings["encoder.model"]]
     processes = [
         subprocess.Popen(
