@@ -228,7 +228,9 @@ def _pixels_sha256(image: Tensor) -> str:
 
 def _batch(entries: list[FrozenTokens], device: torch.device) -> FrozenTokens:
     """Stack the tokens of single images, in order, on a device."""
-    return FrozenTokens(*(torch.stack(parts).to(device) for parts in zip(*entries, strict=True)))
+    with torch.autocast("cpu", enabled=False):  # bf16 autocast refuses to stack float16
+        batch = FrozenTokens(*(torch.stack(parts) for parts in zip(*entries, strict=True)))
+    return FrozenTokens(*(part.to(device) for part in batch))
 
 
 def _packed(entry: FrozenTokens) -> bytes:
