@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from layerfusion.cli import main
-from layerfusion.paths import runs_root
+from layerfusion.paths import cache_root, runs_root
 
 FAST = ["--set", "training.epochs=1", "--set", "loader.workers=0"]
 FOLDER = ["--set", "data.sources=[{kind: folder}]"]
@@ -56,6 +56,17 @@ def test_score_without_a_detector_warns_on_screen_and_in_the_table(run, photos, 
     assert pd.isna(table.loc["0.jpg", "error"]) and not pd.isna(table.loc["broken.jpg", "error"])
     assert "mean nothing" in table.loc["0.jpg", "warning"] and "mean nothing" in err
     assert "not scored: broken.jpg" in err and "1 of 2 images scored" in err
+
+
+def test_scoring_again_finds_what_was_kept(run, photos, monkeypatch):
+    once = run("score", photos / "test", "--prefix-cache")
+    entries = [path for path in (cache_root() / "prefix").rglob("*") if path.is_file()]
+    assert once[0] == 0 and len(entries) == 6
+    assert run("score", photos / "test", "--prefix-cache")[:2] == once[:2]
+    assert run("score", photos / "test")[:2] == once[:2]
+    monkeypatch.setenv("LAYERFUSION_CACHE_GB", "20 GB")
+    status, out, err = run("score", photos / "test", "--prefix-cache")
+    assert (status, out) == (2, "") and "LAYERFUSION_CACHE_GB is '20 GB'" in err
 
 
 @pytest.mark.parametrize(

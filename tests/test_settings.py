@@ -96,7 +96,9 @@ def test_numerics_are_the_settings_that_numbers_depend_on():
 
     base = key({})
     assert key({"loader.workers": 3}) == key({"training.checkpoint_minutes": 1}) == base
-    assert key({"about": "other words"}) == base
+    assert key({"about": "other words"}) == key({"loader.prefix_cache": True}) == base
+    assert key({"encoder.prefix_precision": "float16"}) != base
+    assert key({"encoder.last_block": "class_token"}) != base
     assert (
         len({base, key({}, "constrained"), key({"training.epochs": 1}), key({"images.crop": 32})})
         == 4

@@ -9,6 +9,7 @@ import pandas as pd
 from layerfusion.data.manifest import Manifest, Split
 from layerfusion.evaluation import predict, write_predictions
 from layerfusion.experiment import Experiment
+from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel import join_processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, library_versions
@@ -115,9 +116,11 @@ def _score(
     title = f"{condition.split}, {condition.degradation or 'as it is'}"
     processes = join_processes()
     fabric = open_fabric(profile.training.precision)
+    detector = run.detector()
+    detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
     with deterministic(), reporter.bar(title, len(images.rows)) as bar:
         predictions = predict(
-            fabric.setup_module(run.detector()),
+            fabric.setup_module(detector),
             images,
             profile.images,
             profile.loader,

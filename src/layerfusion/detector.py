@@ -12,9 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from layerfusion.encoder import ClassTokenEncoder
+from layerfusion.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.errors import UserError
 from layerfusion.fusion import LayerFusion
+from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 from layerfusion.weights import build_tower, tensors_sha256
 
@@ -50,6 +51,9 @@ class Detector(nn.Module):
         far from 0.5. None before calibration.
     notice : str or None
         What a reader of its scores must know (the embedded demo detector carries one).
+    prefix_cache : PrefixCache or None
+        Where what the frozen blocks give is kept, for whoever opens a detector to set. None, as
+        built and loaded: nothing is kept, and everything is computed.
     """
 
     mean: Tensor
@@ -72,7 +76,9 @@ class Detector(nn.Module):
         self.image_settings = image_settings
         self.threshold: float | None = None
         self.notice: str | None = None
+        self.prefix_cache: PrefixCache | None = None
         self._frozen_sha256: str | None = None
+        self._prefix_identity: dict[str, Any] | None = None
         shape = (1, 3, 1, 1)
         self.register_buffer(
             "mean", torch.tensor(OPENAI_DATASET_MEAN).view(shape), persistent=False
@@ -91,7 +97,12 @@ class Detector(nn.Module):
             If the tower cannot be had, or does not take crops of the size that the images have.
         """
         tower, activation = build_tower(encoder)
-        class_tokens = ClassTokenEncoder(tower, trained_blocks=encoder.trained_blocks)
+        class_tokens = ClassTokenEncoder(
+            tower,
+            trained_blocks=encoder.trained_blocks,
+            prefix_precision=encoder.prefix_precision,
+            last_block=encoder.last_block,
+        )
         if class_tokens.image_size != images.crop:
             raise UserError(
                 f"images.crop is {images.crop} px, but {encoder.model} takes images of "
@@ -132,8 +143,31 @@ class Detector(nn.Module):
 
     def class_tokens(self, images: Tensor) -> Tensor:
         """Return h_l(x) of every block, (batch, blocks, width), of uint8 images as in `forward`."""
-        h: Tensor = self.encoder((images.float() / 255 - self.mean) / self.std)
-        return h
+        return self.encoder.suffix(self.frozen_tokens(images))
+
+    def frozen_tokens(self, images: Tensor) -> FrozenTokens:
+        """Return what the frozen blocks make of images as in `forward`: from the cache, if any."""
+        if self.prefix_cache is None:
+            return self._computed_prefix(images)
+        return self.prefix_cache.frozen_tokens(
+            images,
+            identity=self.prefix_identity(),
+            compute=self._computed_prefix,
+            fits=self.encoder.fits,
+        )
+
+    def _computed_prefix(self, images: Tensor) -> FrozenTokens:
+        return self.encoder.prefix((images.float() / 255 - self.mean) / self.std)
+
+    def prefix_identity(self) -> dict[str, Any]:
+        """Return what `frozen_tokens` depends on beside pixels and machine, as plain JSON values.
+
+        Frozen, so it is made once: weights that are changed by hand afterwards go unnoticed.
+        """
+        if self._prefix_identity is None:
+            statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
+            self._prefix_identity = self.encoder.prefix_identity() | statistics
+        return self._prefix_identity
 
     def block_weights(self) -> list[float]:
         """Return alpha of the blocks that the head reads, first to last: positive, of sum 1."""

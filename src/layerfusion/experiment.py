@@ -21,6 +21,7 @@ from layerfusion.disk import check_disk, disk_needed
 from layerfusion.errors import UserError
 from layerfusion.evaluation import report_predictions
 from layerfusion.metrics import best_f1_threshold
+from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel import join_processes
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
@@ -185,6 +186,7 @@ class Experiment:
     def _train(self, directory: Path, reporter: Reporter) -> None:
         profile, processes = self.profile, join_processes()
         detector = Detector.build(profile.encoder, profile.head, profile.images, seed=self.seed)
+        detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         needed = disk_needed(detector, len(self.used.rows))
         processes.only_first(lambda: check_disk(directory, needed, reporter))
         reporter.say(f"training in {shown(directory)}")

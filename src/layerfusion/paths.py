@@ -18,6 +18,16 @@ def runs_root() -> Path:
     return Path(chosen) if chosen else project_root() / "runs"
 
 
+def cache_root() -> Path:
+    """Return the user's cache: ``$LAYERFUSION_CACHE``, or ``layerfusion`` in ``~/.cache``.
+
+    ``$XDG_CACHE_HOME`` stands for ``~/.cache`` where it is set.
+    """
+    chosen = os.environ.get("LAYERFUSION_CACHE")
+    parent = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(chosen or Path(parent) / "layerfusion").expanduser()
+
+
 def shown(path: Path) -> str:
     """Return a path as a page may print it: relative to the project, or its last part alone."""
     try:

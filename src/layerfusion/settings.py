@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from layerfusion.errors import UserError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+PrefixPrecision = Literal["float32", "float16"]
+LastBlock = Literal["full", "class_token"]
 
 
 class _Settings(BaseModel):
@@ -33,6 +35,15 @@ class EncoderSettings(_Settings):
     trained_blocks: int = Field(default=2, ge=0, description="last blocks that are fine-tuned")
     random_seed: int = Field(
         default=0, ge=0, description="draws the weights when they are 'random'"
+    )
+    prefix_precision: PrefixPrecision = Field(
+        default="float32",
+        description="float16: round what the frozen blocks give, so that keeping it takes half "
+        "the room and numbers are the same with and without",
+    )
+    last_block: LastBlock = Field(
+        default="full",
+        description="class_token: compute nothing else of the last block, if it is trained",
     )
 
 
@@ -114,6 +125,10 @@ class LoaderSettings(_Settings):
 
     workers: int | None = Field(default=None, ge=0, description="None: one a core, 8 at most")
     evaluation_batch_size: int = Field(default=64, ge=1)
+    prefix_cache: bool = Field(
+        default=False,
+        description="keep what the frozen blocks give for every image in the user's cache",
+    )
 
 
 class ComputeSettings(_Settings):
@@ -325,8 +340,9 @@ class Profile(_Settings):
     def numerics(self, run: str) -> dict[str, Any]:
         """Return, as plain JSON values, the settings that a run's numbers depend on.
 
-        Left out: the number of workers, how often to save, prose, where the data lie and how the
-        training images were selected (a run's key has the hash of the images it uses).
+        Left out: the number of workers, what is kept in caches, how often to save, prose, where the
+        data lie and how the training images were selected (a run's key has the hash of the images
+        it uses).
         """
         chosen = self.model_dump(mode="json", include={"encoder", "head", "images", "training"})
         chosen["training"].pop("checkpoint_minutes")

@@ -53,6 +53,7 @@ def submit(
     Example: `layerfusion submit --run open --profile folder --data-root photos --images
     photos/test --team ours --out .`
     """
+    from layerfusion.model.prefix_cache import open_prefix_cache
     from layerfusion.progress import Reporter
     from layerfusion.submission import (
         find_test_images,
@@ -72,6 +73,7 @@ def submit(
         loaded, precision, loader = _given(run, detector)
     if loaded.notice:
         reporter.say(f"warning: {loaded.notice}; do not submit them")
+    loaded.prefix_cache = open_prefix_cache(loader, reporter.say)
     with reporter.bar("scoring", len(found)) as bar:
         scored = score_test_images(loaded, found, precision=precision, loader=loader, progress=bar)
     table = submission_table(with_every_image(scored, unreadable_as), scored["threshold"].iloc[0])

@@ -1,0 +1,1 @@
+"""The detector and what it is made of."""
