@@ -36,8 +36,9 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def own_runs_folder(tmp_path, monkeypatch):
-    """Keep every test out of the checkout's runs."""
+    """Keep every test out of the checkout's runs and the user's cache."""
     monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from layerfusion.errors import UserError
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.settings import EncoderSettings
 from layerfusion.weights import (
     build_tower,
     encoder_identity,
     resolve_activation,
-    tensors_sha256,
+    resolved,
     weights_source,
 )
 
@@ -213,4 +214,4 @@ def test_an_encoder_is_known_by_its_files_contents(clip, tmp_path):
     model.write_text(json.dumps(config | {"quick_gelu": False}))
     assert encoder_identity(EncoderSettings(model=str(model), weights=path)) != found[0]
     tag = EncoderSettings(model="ViT-L-14", weights="openai")
-    assert encoder_identity(tag) == tag.model_dump(mode="json")
+    assert encoder_identity(tag) == resolved(tag).model_dump(mode="json")

@@ -18,6 +18,18 @@ def runs_root() -> Path:
     return Path(chosen) if chosen else project_root() / "runs"
 
 
+def cache_root() -> Path:
+    """Return the user's cache: a folder of what can be fetched or computed again.
+
+    It is ``$LAYERFUSION_CACHE`` if set, else ``layerfusion`` in ``$XDG_CACHE_HOME``, else in
+    ``~/.cache``.
+    """
+    chosen = os.environ.get("LAYERFUSION_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "layerfusion"
+
+
 def shown(path: Path) -> str:
     """Return a path as a page may print it: relative to the project, or its last part alone."""
     try:

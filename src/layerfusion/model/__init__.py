@@ -1,0 +1,1 @@
+"""The detector's parts, and the weights that they are filled with."""
