@@ -53,7 +53,7 @@ def list_weights() -> None:
         console.width = WIDTH
     console.print(table)
     for known in KNOWN.values():
-        print(f"{known.name}: {known.about}; fits {known.model}, {known.activation}")
+        print(f"{known.name} fits {known.model}: {known.about}")
     print("To get what is not here: layerfusion weights get NAME")
 
 

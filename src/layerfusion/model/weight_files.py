@@ -18,6 +18,9 @@ from layerfusion.model.huggingface import (
 )
 from layerfusion.settings import Activation
 
+# The name that a matrix gets whose node in an ONNX graph names no module.
+_UNNAMED = ".weight"
+
 # What else people have in such files, by what a name in it begins with or holds.
 _OTHERS = {
     "visual.trunk.": "an OpenCLIP model whose tower is one of timm's",
@@ -46,6 +49,11 @@ def read_visual_weights(path: Path) -> dict[str, Tensor]:
         If the file cannot be read as any of these, or holds another kind of model.
     """
     named = _named_tensors(path)
+    if _UNNAMED in named and not any(name.endswith("fc1.weight") for name in named):
+        raise UserError(
+            f"{path} is an ONNX export that does not say which layers its matrices belong to; give "
+            "the model's .safetensors or .bin file, or export it with torch's dynamo=False"
+        )
     prefix = tower_prefix(named)
     if prefix is not None:
         try:
