@@ -195,6 +195,15 @@ def test_a_file_that_is_cut_off_is_refused(suffix, named, tmp_path):
     refused(path, "cannot be read as CLIP weights")
 
 
+def test_an_archive_whose_list_of_names_is_damaged_is_refused(named, tmp_path):
+    path = tmp_path / "m.bin"
+    torch.save(named, path)
+    content = path.read_bytes()
+    entry = content.index(b"PK\x01\x02") + 46
+    path.write_bytes(content[:entry] + b"\xac" + content[entry + 1 :])
+    refused(path, "cannot be read as CLIP weights")
+
+
 class Trap:
     def __reduce__(self):
         return print, ("executed",)

