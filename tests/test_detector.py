@@ -196,3 +196,44 @@ def test_a_detector_saved_before_the_ablation_reads_all_blocks(detector, tmp_pat
     (tmp_path / "detector.json").write_text(json.dumps(description))
     images = images_of(detector)
     assert torch.equal(Detector.load(tmp_path)(images), detector(images))
+
+
+# --- normalisation -------------------------------------------------------------------------------
+
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+def test_chosen_statistics_are_used_and_saved(tiny_profile, detector, tmp_path):
+    encoder = tiny_profile.encoder.model_copy(update=HALF)
+    built = Detector.build(encoder, tiny_profile.head, tiny_profile.images, seed=1).eval()
+    images = images_of(built)
+    expected = detector.head(detector.encoder(images / 127.5 - 1))
+    torch.testing.assert_close(built(images), expected, rtol=1e-5, atol=1e-5)
+    built.save(tmp_path)
+    saved = json.loads((tmp_path / "detector.json").read_text())["encoder"]
+    assert saved["mean"] == saved["std"] == [0.5, 0.5, 0.5]
+    assert torch.equal(Detector.load(tmp_path)(images), built(images))
+
+
+def test_a_detector_saved_before_statistics_were_stored_sees_openais(
+    detector, tmp_path, monkeypatch
+):
+    detector.save(tmp_path)
+    description = json.loads((tmp_path / "detector.json").read_text())
+    del description["encoder"]["mean"], description["encoder"]["std"]
+    (tmp_path / "detector.json").write_text(json.dumps(description))
+    # Even where the weights' own are others, for that is what it was trained with.
+    half = (HALF["mean"], HALF["std"])
+    monkeypatch.setattr(
+        "layerfusion.detector.normalisation",
+        lambda settings, source: (settings.mean or half[0], settings.std or half[1]),
+    )
+    images = images_of(detector)
+    assert torch.equal(Detector.load(tmp_path)(images), detector(images))
+
+
+@pytest.mark.parametrize("wrong", [{"std": (1, 0, 1)}, {"mean": (0.5, 0.5)}, {"mean": "half"}])
+def test_statistics_that_make_no_sense_are_refused(tiny_settings, wrong):
+    overrides = tiny_settings | {f"encoder.{name}": value for name, value in wrong.items()}
+    with pytest.raises(UserError, match="setting 'encoder"):
+        load_profile("demo", overrides)

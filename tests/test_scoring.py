@@ -9,6 +9,7 @@ from conftest import draw_image
 from layerfusion.errors import UserError
 from layerfusion.scoring import demo_detector, find_images, score_images, write_scores
 from layerfusion.settings import LoaderSettings, load_profile
+from layerfusion.weights import resolved
 
 ALONE = LoaderSettings(workers=0)
 
@@ -73,9 +74,7 @@ def test_the_demo_detector_says_what_it_is_worth(odd_files, detector):
 
 def test_the_demo_detector_is_of_the_current_demo_profile(detector):
     profile = load_profile("demo")
-    assert detector.encoder_settings.model_dump(exclude={"activation"}) == (
-        profile.encoder.model_dump(exclude={"activation"})
-    )
+    assert detector.encoder_settings == resolved(profile.encoder)
     assert (detector.head_settings, detector.image_settings) == (profile.head, profile.images)
     assert detector.notice == profile.notice
 

@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import save_file
 
 from layerfusion.errors import UserError
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.settings import EncoderSettings
 from layerfusion.weights import (
     build_tower,
     encoder_identity,
     resolve_activation,
-    tensors_sha256,
+    resolved,
     weights_source,
 )
 
@@ -101,6 +102,19 @@ def test_auto_follows_the_weights(model, weights, expected):
     assert resolve_activation(settings, config, weights_source(settings)) == expected
 
 
+@pytest.mark.parametrize(
+    ("tag", "mean"),
+    [("openai", 0.48145466), ("laion2b_s32b_b82k", 0.5), ("datacomp_xl_s13b_b90k", 0.48145466)],
+)
+def test_statistics_follow_the_tag_unless_they_are_chosen(tag, mean):
+    settings = EncoderSettings(model="ViT-L-14", weights=tag)
+    assert resolved(settings).mean[0] == mean
+    chosen = settings.model_copy(update={"mean": (0.1, 0.2, 0.3)})
+    assert resolved(chosen).mean == (0.1, 0.2, 0.3)
+    assert resolved(chosen).std == resolved(settings).std
+    assert encoder_identity(chosen) != encoder_identity(settings)
+
+
 @pytest.mark.parametrize("choice", ["gelu", "quick_gelu"])
 def test_a_chosen_activation_is_what_the_tower_computes_with(choice):
     settings = EncoderSettings(model="demo-tiny", weights="random", activation=choice)
@@ -151,6 +165,14 @@ def test_weights_of_another_model_are_refused(clip, tmp_path):
     settings = EncoderSettings(model="demo-tiny", weights=str(tmp_path / "other.pt"))
     with pytest.raises(UserError, match=r"conv1.weight should have shape \(96, 3, 4, 4\)"):
         build_tower(settings)
+
+
+def test_a_deeper_tower_than_the_model_is_refused(clip, tmp_path):
+    tensors = dict(clip.visual.state_dict())
+    tensors["transformer.resblocks.12.ln_1.weight"] = torch.zeros(96)
+    torch.save(tensors, tmp_path / "deeper.pt")
+    with pytest.raises(UserError, match="fewer blocks"):
+        build_tower(EncoderSettings(model="demo-tiny", weights=str(tmp_path / "deeper.pt")))
 
 
 def test_a_damaged_or_dangerous_file_is_refused(tmp_path):
@@ -213,4 +235,4 @@ def test_an_encoder_is_known_by_its_files_contents(clip, tmp_path):
     model.write_text(json.dumps(config | {"quick_gelu": False}))
     assert encoder_identity(EncoderSettings(model=str(model), weights=path)) != found[0]
     tag = EncoderSettings(model="ViT-L-14", weights="openai")
-    assert encoder_identity(tag) == tag.model_dump(mode="json")
+    assert encoder_identity(tag) == resolved(tag).model_dump(mode="json")

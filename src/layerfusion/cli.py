@@ -12,6 +12,7 @@ from layerfusion.data.commands import data_app
 from layerfusion.demo.commands import demo_app
 from layerfusion.errors import SaidElsewhereError, UserError
 from layerfusion.launcher import launched
+from layerfusion.model_commands import weights_app
 from layerfusion.options import DataRootOption, ProfileOption, RunName, SeedOption, SetOption
 from layerfusion.settings import LoaderSettings, parse_override
 from layerfusion.submission_commands import submission_app, submit
@@ -28,6 +29,7 @@ app.add_typer(chapters_app, name="chapters")
 app.add_typer(data_app, name="data")
 app.add_typer(demo_app, name="demo")
 app.add_typer(submission_app, name="submission")
+app.add_typer(weights_app, name="weights")
 
 
 # What several processes, as torchrun and srun start them, do together.

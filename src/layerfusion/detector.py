@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,8 +15,9 @@ from layerfusion.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.errors import UserError
 from layerfusion.fusion import LayerFusion
 from layerfusion.model.prefix_cache import PrefixCache
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
-from layerfusion.weights import build_tower, tensors_sha256
+from layerfusion.weights import OPENAI, build_tower, normalisation, weights_source
 
 DESCRIPTION = "detector.json"
 TRAINED = "trained.safetensors"
@@ -41,8 +41,8 @@ class Detector(nn.Module):
     """The paper's detector: class tokens of every block, fused and classified.
 
     Build one with `Detector.build`, read one with `Detector.load`. Images go in as uint8 and are
-    normalised with CLIP's statistics here, on the device, so that loaders move a quarter of the
-    bytes.
+    normalised here, with the statistics that the encoder's weights were trained with, on the
+    device, so that loaders move a quarter of the bytes.
 
     Attributes
     ----------
@@ -79,11 +79,9 @@ class Detector(nn.Module):
         self.prefix_cache: PrefixCache | None = None
         self._frozen_sha256: str | None = None
         self._prefix_identity: dict[str, Any] | None = None
-        shape = (1, 3, 1, 1)
-        self.register_buffer(
-            "mean", torch.tensor(OPENAI_DATASET_MEAN).view(shape), persistent=False
-        )
-        self.register_buffer("std", torch.tensor(OPENAI_DATASET_STD).view(shape), persistent=False)
+        mean, std = encoder_settings.mean or OPENAI[0], encoder_settings.std or OPENAI[1]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     @classmethod
     def build(
@@ -97,6 +95,7 @@ class Detector(nn.Module):
             If the tower cannot be had, or does not take crops of the size that the images have.
         """
         tower, activation = build_tower(encoder)
+        mean, std = normalisation(encoder, weights_source(encoder))
         class_tokens = ClassTokenEncoder(
             tower,
             trained_blocks=encoder.trained_blocks,
@@ -118,7 +117,9 @@ class Detector(nn.Module):
         return cls(
             class_tokens,
             fusion,
-            encoder_settings=encoder.model_copy(update={"activation": activation}),
+            encoder_settings=encoder.model_copy(
+                update={"activation": activation, "mean": mean, "std": std}
+            ),
             head_settings=head,
             image_settings=images,
         )
@@ -235,8 +236,11 @@ class Detector(nn.Module):
         directory = Path(directory)
         description = _read_description(directory)
         encoder = description.encoder
-        if weights is not None:
-            encoder = encoder.model_copy(update={"weights": weights})
+        # Detectors saved before the two were stored saw OpenAI's, whatever their weights.
+        mean, std = encoder.mean or OPENAI[0], encoder.std or OPENAI[1]
+        encoder = encoder.model_copy(
+            update={"weights": weights or encoder.weights, "mean": mean, "std": std}
+        )
         detector = cls.build(encoder, description.head, description.images)
         if detector.frozen_sha256() != description.frozen_sha256:
             raise UserError(

@@ -104,7 +104,7 @@ class ClassTokenEncoder(nn.Module):
         Parameters
         ----------
         images
-            Shape (batch, 3, image_size, image_size), float, normalised with CLIP's statistics.
+            Shape (batch, 3, image_size, image_size), float, normalised as the weights were trained.
         """
         return self.suffix(self.prefix(images))
 

@@ -19,13 +19,15 @@ def runs_root() -> Path:
 
 
 def cache_root() -> Path:
-    """Return the user's cache: ``$LAYERFUSION_CACHE``, or ``layerfusion`` in ``~/.cache``.
+    """Return the user's cache: a folder of what can be fetched or computed again.
 
-    ``$XDG_CACHE_HOME`` stands for ``~/.cache`` where it is set.
+    It is ``$LAYERFUSION_CACHE`` if set, else ``layerfusion`` in ``$XDG_CACHE_HOME``, else in
+    ``~/.cache``.
     """
     chosen = os.environ.get("LAYERFUSION_CACHE")
-    parent = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(chosen or Path(parent) / "layerfusion").expanduser()
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "layerfusion"
 
 
 def shown(path: Path) -> str:

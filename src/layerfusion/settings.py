@@ -15,6 +15,11 @@ from layerfusion.errors import UserError
 Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16"]
 LastBlock = Literal["full", "class_token"]
+Activation = Literal["quick_gelu", "gelu"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Channels = tuple[float, float, float]  # red, green, blue
+Normalisation = tuple[Channels, Channels]  # mean and standard deviation of pixels in 0..1
 
 
 class _Settings(BaseModel):
@@ -26,11 +31,19 @@ class EncoderSettings(_Settings):
 
     model: str = Field(description="OpenCLIP model name, or the path of a model-config JSON")
     weights: str = Field(
-        description="an OpenCLIP pretrained tag such as 'openai', a local weights file, 'embedded' "
-        "(those that come with this package), or 'random'"
+        description="an OpenCLIP pretrained tag such as 'openai', a name that `layerfusion weights "
+        "list` shows, a local weights file, 'embedded' (those that come with this package), or "
+        "'random'"
     )
     activation: Literal["auto", "quick_gelu", "gelu"] = Field(
         default="auto", description="auto follows the weights: OpenAI's were trained with QuickGELU"
+    )
+    mean: tuple[Finite, Finite, Finite] | None = Field(
+        default=None,
+        description="subtracted from pixels in 0..1: red, green, blue; None follows the weights",
+    )
+    std: tuple[Deviation, Deviation, Deviation] | None = Field(
+        default=None, description="what they are then divided by; None follows the weights"
     )
     trained_blocks: int = Field(default=2, ge=0, description="last blocks that are fine-tuned")
     random_seed: int = Field(

@@ -1,10 +1,8 @@
-"""Building OpenCLIP visual towers, and finding, reading and trusting their weights."""
+"""Building OpenCLIP visual towers, and what their weights want of whoever uses them."""
 
 import hashlib
 import json
 import math
-import pickle
-import zipfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -12,16 +10,19 @@ from typing import Any, Literal, cast
 
 import open_clip
 import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transformer import QuickGELU, VisionTransformer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
-from layerfusion.settings import EncoderSettings
+from layerfusion.model.huggingface import config_normalisation
+from layerfusion.model.known_weights import KNOWN, read_known
+from layerfusion.model.weight_files import file_activation, read_visual_weights
+from layerfusion.settings import Activation, EncoderSettings, Normalisation
 
-Activation = Literal["quick_gelu", "gelu"]
-Source = Literal["random", "embedded", "tag", "file"]
+Source = Literal["random", "embedded", "known", "tag", "file"]
+
+OPENAI: Normalisation = (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
 
 # OpenCLIP's own way of learning new model names: the towers of this package become known to it.
 TOWERS = Path(str(files("layerfusion") / "towers"))
@@ -84,6 +85,8 @@ def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activatio
             _fill(tower, read_visual_weights(Path(settings.weights)), settings)
         elif source == "embedded":
             _fill(tower, read_visual_weights(embedded_weights(settings.model)), settings)
+        elif source == "known":
+            _fill(tower, read_known(KNOWN[settings.weights]), settings)
         else:
             _draw_weights(tower, settings.random_seed)
     set_activation(tower, activation)
@@ -102,7 +105,7 @@ def weights_source(settings: EncoderSettings) -> Source:
     ------
     UserError
         If it is neither ``random``, nor ``embedded`` with a model that this package has weights
-        of, nor a pretrained tag of the model, nor an existing file.
+        of, nor a name of `KNOWN`, nor a pretrained tag of the model, nor an existing file.
     """
     if settings.weights == "random":
         return "random"
@@ -110,6 +113,8 @@ def weights_source(settings: EncoderSettings) -> Source:
         if not embedded_weights(settings.model).is_file():
             raise UserError(f"this package comes with no weights of '{settings.model}'")
         return "embedded"
+    if settings.weights in KNOWN:
+        return "known"
     tags = open_clip.list_pretrained_tags_by_model(settings.model)
     if settings.weights in tags:
         return "tag"
@@ -117,8 +122,8 @@ def weights_source(settings: EncoderSettings) -> Source:
         return "file"
     known = f"a pretrained tag of {settings.model} ({', '.join(tags)})" if tags else "a tag"
     raise UserError(
-        f"encoder.weights '{settings.weights}' is neither {known}, nor an existing file, nor "
-        "'random'"
+        f"encoder.weights '{settings.weights}' is neither {known}, nor {' nor '.join(KNOWN)}, nor "
+        "an existing file, nor 'random'"
     )
 
 
@@ -139,17 +144,50 @@ def encoder_identity(settings: EncoderSettings) -> dict[str, Any]:
     """Return what an encoder's numbers depend on, wherever its files lie, as plain JSON values.
 
     These are the settings, with a model-config JSON's contents and a weights file's sha256 in place
-    of the paths, so that a run is the same run on another machine.
+    of the paths, so that a run is the same run on another machine, and with the activation and the
+    normalisation that "auto" and None come to. Weights that are known by name or tag need not be
+    there.
 
     Raises
     ------
     UserError
-        If the model or its weights cannot be found.
+        If the model or its weights file cannot be found, or the activation cannot be told.
     """
-    identity = settings.model_dump(mode="json")
+    config = model_config(settings.model)
+    identity = resolved(settings).model_dump(mode="json")
     if settings.model.endswith(".json"):
-        identity["model"] = model_config(settings.model)
+        identity["model"] = config
     return identity | {"weights": weights_sha256(settings) or settings.weights}
+
+
+def resolved(settings: EncoderSettings) -> EncoderSettings:
+    """Return settings whose activation, mean and std are those that the weights want.
+
+    Raises
+    ------
+    UserError
+        If the model or its weights file cannot be found, or the activation cannot be told.
+    """
+    source = weights_source(settings)
+    mean, std = normalisation(settings, source)
+    activation = resolve_activation(settings, model_config(settings.model), source)
+    return settings.model_copy(update={"activation": activation, "mean": mean, "std": std})
+
+
+def normalisation(settings: EncoderSettings, source: Source) -> Normalisation:
+    """Return mean and standard deviation of the pixels (0..1) that the encoder is to see.
+
+    Where the settings leave one open it is that of OpenCLIP's configuration for a pretrained tag
+    (some were trained with .5), of the ``preprocessor_config.json`` beside a weights file of
+    transformers, and OpenAI's otherwise.
+    """
+    follows = OPENAI
+    if source == "tag":
+        tag = open_clip.get_pretrained_cfg(settings.model, settings.weights)
+        follows = tag.get("mean") or OPENAI[0], tag.get("std") or OPENAI[1]
+    elif source == "file":
+        follows = config_normalisation(Path(settings.weights)) or OPENAI
+    return settings.mean or follows[0], settings.std or follows[1]
 
 
 def resolve_activation(
@@ -171,8 +209,10 @@ def resolve_activation(
     if source == "tag":
         tag = open_clip.get_pretrained_cfg(settings.model, settings.weights)
         quick = bool(tag.get("quick_gelu", False))
-    elif source == "file" and is_torchscript(Path(settings.weights)):
-        quick = True  # of all who publish CLIP weights only OpenAI ships TorchScript archives
+    elif source == "known":
+        return KNOWN[settings.weights].activation
+    elif source == "file" and (told := file_activation(Path(settings.weights))):
+        return told
     elif source in ("random", "embedded") or "quick_gelu" in config:
         quick = bool(config.get("quick_gelu", False))
     else:
@@ -187,56 +227,6 @@ def set_activation(tower: VisionTransformer, activation: Activation) -> None:
     """Make every block of the tower compute with the given activation."""
     for block in tower.transformer.resblocks:
         block.mlp.gelu = QuickGELU() if activation == "quick_gelu" else nn.GELU()
-
-
-def read_visual_weights(path: Path) -> dict[str, Tensor]:
-    """Read the visual tower's tensors from a local weights file; nothing in it is executed.
-
-    Understood are OpenAI's TorchScript archive (.pt), an OpenCLIP checkpoint (.pt, .bin: read by
-    torch's restricted loader, which builds tensors only) and safetensors. The file may hold the
-    whole model (names that start with ``visual.``) or the visual tower alone.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read as any of these.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            tensors: Any = load_file(path)
-        elif is_torchscript(path):
-            archive = torch.jit.load(path, map_location="cpu")
-            tensors = archive.state_dict()
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, SafetensorError, EOFError, pickle.UnpicklingError):
-        raise UserError(
-            f"{path} cannot be read as CLIP weights; expected OpenAI's .pt archive, an OpenCLIP "
-            "checkpoint or a .safetensors file"
-        ) from None
-    if isinstance(tensors, dict) and isinstance(tensors.get("state_dict"), dict):
-        tensors = tensors["state_dict"]
-    named = {str(name).removeprefix("module."): value for name, value in tensors.items()}
-    visual = {n.removeprefix("visual."): t for n, t in named.items() if n.startswith("visual.")}
-    return visual or named
-
-
-def is_torchscript(path: Path) -> bool:
-    """Say whether a file is a TorchScript archive: a zip that holds code and its constants."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of named tensors (names, dtypes, shapes, values), as 64 hex digits."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -308,5 +298,10 @@ def _fill(
             raise UserError(
                 f"the weights {settings.weights} do not fit {settings.model}: {name} should have "
                 f"shape {shape} and is {found}"
+            )
+    for name in tensors.keys() - expected.keys():
+        if name.startswith("transformer.resblocks."):
+            raise UserError(
+                f"the weights {settings.weights} do not fit {settings.model}: it has fewer blocks"
             )
     tower.load_state_dict({name: tensors[name] for name in expected})

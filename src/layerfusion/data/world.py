@@ -32,9 +32,9 @@ from layerfusion.demo.platforms import PLATFORMS, jpeg, share
 from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import Scene, draw_scene
 from layerfusion.errors import UserError
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.paths import PACKAGE
 from layerfusion.settings import DataSettings, WorldSource, digest
-from layerfusion.weights import tensors_sha256
 
 Progress = Callable[[int, int], None]
 

