@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from layerfusion.errors import UserError
 from layerfusion.model.last_block import class_token_after
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.settings import LastBlock, PrefixPrecision
-from layerfusion.weights import tensors_sha256
 
 
 class FrozenTokens(NamedTuple):
