@@ -34,7 +34,7 @@ lint: $(STAMP)  ## Check style and types.
 	$(RUN) mypy
 
 screenshots: $(STAMP)  ## Keep a picture of every page, light, dark and small, in _build/pages.
-	$(RUN) LAYERFUSION_BROWSER=required LAYERFUSION_SCREENSHOTS=_build/pages pytest tests/test_site.py
+	$(RUN) LAYERFUSION_BROWSER=required LAYERFUSION_SCREENSHOTS=_build/pages pytest tests/book/test_site.py
 
 # Pins stay where they still fit; `make lock UPGRADE=--upgrade` moves all of them.
 lock: $(STAMP)  ## Write requirements.lock anew from pyproject.toml.
@@ -44,8 +44,8 @@ lock: $(STAMP)  ## Write requirements.lock anew from pyproject.toml.
 # The record's path is the last word that `layerfusion train` prints; the detector lies beside it.
 demo-detector: $(STAMP)  ## Train the detector that comes with the package anew.
 	$(RUN); export PATH; record=$$(layerfusion train --profile demo --run open | awk 'END {print $$2}') && \
-	  rm -rf src/layerfusion/demo_detector && \
-	  cp -R "$${record%/record.json}/detector" src/layerfusion/demo_detector
+	  rm -rf src/layerfusion/scoring/demo_detector && \
+	  cp -R "$${record%/record.json}/detector" src/layerfusion/scoring/demo_detector
 
 # Runs and the environment stay: they are too dear to lose by a slip.
 clean:  ## Remove built sites and caches.

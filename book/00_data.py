@@ -27,9 +27,10 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion import data_figures, data_tables, figures
-from layerfusion.chapter_tables import ChapterTables
-from layerfusion.chapters import open_chapter
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import data as data_figures
+from layerfusion.figures import data_tables, style
 
 experiment = open_chapter("open", globals())
 manifest = experiment.manifest
@@ -80,7 +81,7 @@ tables.keep("counts", data_tables.mirrored_counts(experiment))
 # it tells nothing of sizes and proportions. These come further down.
 
 # %% tags=["nbval-ignore-output"]
-figures.as_jpeg(data_figures.sample_sheet(manifest, seed=experiment.seed))
+style.as_jpeg(data_figures.sample_sheet(manifest, seed=experiment.seed))
 
 # %% [markdown]
 # ## What files give away

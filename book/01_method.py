@@ -28,13 +28,15 @@ settings = {}
 import numpy as np
 from IPython.display import Markdown, display
 
-from layerfusion import architecture, figures, method_figures
-from layerfusion.chapter_tables import ChapterTables
-from layerfusion.chapters import open_chapter
-from layerfusion.detector import Detector
-from layerfusion.images import read_image
+from layerfusion.analysis import architecture
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import method as method_figures
+from layerfusion.figures import style
+from layerfusion.images.reading import read_image
+from layerfusion.images.transforms import EvaluationTransform
+from layerfusion.model.detector import Detector
 from layerfusion.settings import load_profile
-from layerfusion.transforms import EvaluationTransform
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("01_method", experiment)
@@ -173,7 +175,7 @@ gap.round(4)
 # throughout.
 
 # %% tags=["nbval-ignore-output"]
-figures.as_jpeg(method_figures.augmentation_sheet(photograph, profile.images, seed=seed))
+style.as_jpeg(method_figures.augmentation_sheet(photograph, profile.images, seed=seed))
 # %% [markdown]
 # Validation and test images get none of this: they are enlarged if they are small, and their centre
 # is cut out.

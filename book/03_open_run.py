@@ -33,10 +33,10 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion import figures, mirror, tables
-from layerfusion.chapter_tables import ChapterTables
-from layerfusion.chapters import open_chapter
-from layerfusion.comparison import measure_alone
+from layerfusion.analysis.comparison import measure_alone
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import mirror, style, tables
 from layerfusion.paths import shown
 
 experiment = open_chapter("open", globals())
@@ -96,7 +96,7 @@ for part, count in run.record.parameters.items():
 # ROC AUC is kept, with average precision to break a tie.
 
 # %% tags=["nbval-ignore-output"]
-figures.training_curves(run.record)
+style.training_curves(run.record)
 # %% [markdown]
 # ## Which blocks count
 #
@@ -104,7 +104,7 @@ figures.training_curves(run.record)
 # $z(x) = \sum_l \alpha_l (W_p h_l(x) + b_p)$, all of them $1/L$ at the start.
 
 # %% tags=["nbval-ignore-output"]
-figures.block_weights(run.record)
+style.block_weights(run.record)
 # %% [markdown]
 # ## Scores and threshold
 #
@@ -112,12 +112,12 @@ figures.block_weights(run.record)
 # the checkpoint, so the numbers below are optimistic, as the paper's local ones are.
 
 # %% tags=["nbval-ignore-output"]
-figures.score_histogram(run.predictions(), run.record.threshold)
+style.score_histogram(run.predictions(), run.record.threshold)
 # %% tags=["nbval-ignore-output"]
 kept.keep("thresholds", tables.threshold_table(run.record)).round(4)
 
 # %% tags=["nbval-ignore-output"]
-figures.confusion(run.record)
+style.confusion(run.record)
 # %% [markdown]
 # ## The row of Table 1
 #

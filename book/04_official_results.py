@@ -28,11 +28,13 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion import figures, mirror, paper, paper_audit
-from layerfusion.chapter_tables import ChapterTables
-from layerfusion.chapters import open_chapter
-from layerfusion.comparison import Comparison
-from layerfusion.submission_check import keep_submissions
+from layerfusion.analysis.comparison import Comparison
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import mirror, style
+from layerfusion.paper import audit
+from layerfusion.paper import numbers as paper
+from layerfusion.task.check import keep_submissions
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("04_official_results", experiment)
@@ -71,7 +73,7 @@ mirror.styled(tables.keep("table_1", table_1), experiment.profile.name)
 opened = runs.tables["open"]
 if "official" in opened:
     threshold = runs.runs["open"].record.threshold
-    display(figures.shift(opened["local"], opened["official"], threshold))
+    display(style.shift(opened["local"], opened["official"], threshold))
 else:
     print("These test images have no labels here: nothing can be drawn.")
 
@@ -107,15 +109,15 @@ tables.keep("submissions", keep_submissions(runs, team="layerfusion"))
 # printed row; the column *matrices* says how many there are.
 
 # %%
-rebuilt = tables.keep("rebuilt", paper_audit.rebuilt(), fixed=True)
-rebuilt.rename(columns=paper_audit.SHORT_NAMES)
+rebuilt = tables.keep("rebuilt", audit.rebuilt(), fixed=True)
+rebuilt.rename(columns=audit.SHORT_NAMES)
 
 # %% [markdown]
 # Section 3 does not say how many official images are synthetic. The errors that section 5 counts
 # leave one answer:
 
 # %%
-for real, synthetic in paper_audit.divisions(sum(paper.IMAGES["official"])):
+for real, synthetic in audit.divisions(sum(paper.IMAGES["official"])):
     print(f"{real:,} photographs and {synthetic:,} synthetic images")
 
 # %% [markdown]
@@ -124,7 +126,7 @@ for real, synthetic in paper_audit.divisions(sum(paper.IMAGES["official"])):
 # Recomputed from the matrices above and from Tables 1 and 2. The last column is what matters.
 
 # %%
-tables.keep("statements", paper_audit.statements(), fixed=True)
+tables.keep("statements", audit.statements(), fixed=True)
 
 # %% [markdown]
 # ## How sure are the official results?
@@ -136,14 +138,14 @@ tables.keep("statements", paper_audit.statements(), fixed=True)
 # images had been others. That makes its interval too wide rather than too narrow.
 
 # %% tags=["nbval-ignore-output"]
-official = tables.keep("official_intervals", paper_audit.official_intervals(), fixed=True)
+official = tables.keep("official_intervals", audit.official_intervals(), fixed=True)
 official.round(4)
 
 # %% [markdown]
 # An F1 is to be held against that of calling every image synthetic:
 
 # %%
-print(f"{paper_audit.all_synthetic_f1(*paper.IMAGES['official']):.4f}")
+print(f"{audit.all_synthetic_f1(*paper.IMAGES['official']):.4f}")
 
 # %% [markdown]
 # So the gain in recall is no accident of these images, and the gain in F1 hardly can be; the gains
@@ -153,7 +155,7 @@ print(f"{paper_audit.all_synthetic_f1(*paper.IMAGES['official']):.4f}")
 # their training images are likely to correlate, but how much cannot be known from the paper.
 
 # %% tags=["nbval-ignore-output"]
-needed = {name: paper_audit.correlation_needed(name) for name in official.index}
+needed = {name: audit.correlation_needed(name) for name in official.index}
 print("\n".join(f"{name:<12}{value:>8.3f}" for name, value in needed.items()))
 
 # %% [markdown]

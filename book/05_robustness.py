@@ -28,10 +28,11 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion import mirror, robustness
-from layerfusion.chapter_tables import ChapterTables
-from layerfusion.chapters import open_chapter
-from layerfusion.comparison import Comparison
+from layerfusion.analysis import robustness
+from layerfusion.analysis.comparison import Comparison
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import mirror
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("05_robustness", experiment)

@@ -29,11 +29,13 @@ settings = {}
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from layerfusion import calibration, error_figures, figures, glance, operating_points
-from layerfusion.chapter_tables import ChapterTables
-from layerfusion.chapters import open_chapter
-from layerfusion.comparison import Comparison
-from layerfusion.slices import error_slices, held_out_errors
+from layerfusion.analysis import calibration, operating_points
+from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.slices import error_slices, held_out_errors
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import errors as error_figures
+from layerfusion.figures import glance, style
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("06_analysis", experiment)
@@ -138,7 +140,7 @@ error_figures.slices(errors)
 threshold = runs.runs["open"].record.threshold
 scores = runs.tables["open"]["local"]
 gallery = error_figures.error_gallery(experiment.manifest, scores, threshold)
-figures.as_jpeg(gallery)
+style.as_jpeg(gallery)
 
 # %% [markdown]
 # ## Images of no run

@@ -29,21 +29,21 @@ settings = {}
 from IPython.display import display
 from myst_nb import glue
 
-from layerfusion import figures, probe_figures
-from layerfusion.chapter_tables import ChapterTables
-from layerfusion.chapters import open_chapter, reference_folder
-from layerfusion.data.world import contents
-from layerfusion.demo import sheets
+from layerfusion.analysis.probes import class_tokens, probe_blocks
+from layerfusion.analysis.shortcuts import audit, radial_spectra, report_shortcut
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter, reference_folder
+from layerfusion.chapters.recorded import tolerances
+from layerfusion.data.sources.world import contents
 from layerfusion.demo.clip_evaluation import evaluate_clip, load_clip
-from layerfusion.demo.processors import read_processors, shown_processors
-from layerfusion.demo.processors_figure import draw_processors
-from layerfusion.demo.study_figure import draw_claims
-from layerfusion.demo.study_record import claims_table, read_study
-from layerfusion.detector import Detector
-from layerfusion.probes import class_tokens, probe_blocks
+from layerfusion.figures import probes as probe_figures
+from layerfusion.figures import sheets, style
+from layerfusion.figures.processors import draw_processors
+from layerfusion.figures.study import draw_claims
+from layerfusion.model.detector import Detector
 from layerfusion.provenance import processor_name
-from layerfusion.recorded import tolerances
-from layerfusion.shortcuts import audit, radial_spectra, report_shortcut
+from layerfusion.studies.processors import read_processors, shown_processors
+from layerfusion.studies.record import claims_table, read_study
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("07_demo_world", experiment)
@@ -58,7 +58,7 @@ profile = experiment.profile
 # scenes, a row a camera:
 
 # %% tags=["nbval-ignore-output"]
-figures.as_jpeg(sheets.camera_sheet())
+style.as_jpeg(sheets.camera_sheet())
 # %% [markdown]
 # ## Synthetic pictures
 #
@@ -68,7 +68,7 @@ figures.as_jpeg(sheets.camera_sheet())
 # on. `vq-bilinear` appears in the hidden test set only.
 
 # %% tags=["nbval-ignore-output"]
-figures.as_jpeg(sheets.generator_sheet())
+style.as_jpeg(sheets.generator_sheet())
 # %% [markdown]
 # ## Platforms
 #
@@ -76,7 +76,7 @@ figures.as_jpeg(sheets.generator_sheet())
 # hidden test set only.
 
 # %% tags=["nbval-ignore-output"]
-figures.as_jpeg(sheets.platform_sheet())
+style.as_jpeg(sheets.platform_sheet())
 # %% [markdown]
 # ## The shape of the task
 #

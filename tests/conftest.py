@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from layerfusion.claims import RunMeasures
-from layerfusion.comparison import Comparison
+from layerfusion.analysis.claims import RunMeasures
+from layerfusion.analysis.comparison import Comparison
 from layerfusion.data.manifest import Manifest
-from layerfusion.metrics import best_f1_threshold, probability
+from layerfusion.metrics.rates import best_f1_threshold, probability
+from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.settings import load_profile
-from layerfusion.uncertainty import resample_images
 
 # A tower smaller than the demo's, known to OpenCLIP as `demo-tiny`; used with random weights.
 TOWERS = Path(__file__).parent / "towers"

@@ -9,12 +9,12 @@ import signal
 import sys
 from pathlib import Path
 
-from layerfusion import training
-from layerfusion.conditions import Condition, obtain_predictions
 from layerfusion.errors import UserError
-from layerfusion.evaluation import predict
-from layerfusion.experiment import Experiment
-from layerfusion.parallel import Processes, join_processes
+from layerfusion.parallel.processes import Processes, join_processes
+from layerfusion.runs.conditions import Condition, obtain_predictions
+from layerfusion.runs.experiment import Experiment
+from layerfusion.scoring.predictions import predict
+from layerfusion.training import loop
 
 photos, broken, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 processes = join_processes()
@@ -58,7 +58,7 @@ def read_an_image_that_is_damaged():
 
 
 def be_asked_to_stop_in_one_process():
-    batches = training.training_batches
+    batches = loop.training_batches
 
     def batches_and_a_signal(*arguments, **named):
         for number, batch in enumerate(batches(*arguments, **named)):
@@ -66,11 +66,11 @@ def be_asked_to_stop_in_one_process():
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    training.training_batches = batches_and_a_signal
+    loop.training_batches = batches_and_a_signal
     try:
         return failure(open_experiment(seed=7).obtain)
     finally:
-        training.training_batches = batches
+        loop.training_batches = batches
 
 
 def disagree():
@@ -78,7 +78,7 @@ def disagree():
 
 
 def lose_a_process():
-    batches = training.training_batches
+    batches = loop.training_batches
 
     def batches_and_an_end(*arguments, **named):
         for number, batch in enumerate(batches(*arguments, **named)):
@@ -86,7 +86,7 @@ def lose_a_process():
                 os.kill(os.getpid(), signal.SIGKILL)
             yield batch
 
-    training.training_batches = batches_and_an_end
+    loop.training_batches = batches_and_an_end
     return failure(open_experiment(seed=8).obtain)
 
 

@@ -14,7 +14,7 @@ from layerfusion.settings import ComputeSettings, load_profile
 
 FRESH = """
 import json, os
-from layerfusion.experiment import Experiment
+from layerfusion.runs.experiment import Experiment
 from layerfusion.arithmetic import arithmetic, use_arithmetic
 from layerfusion.settings import load_profile
 use_arithmetic(load_profile("demo").compute)

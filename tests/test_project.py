@@ -134,7 +134,7 @@ def test_readme_names_existing_targets() -> None:
 
 def test_readme_names_existing_options() -> None:
     typer = pytest.importorskip("typer")
-    from layerfusion.cli import app
+    from layerfusion.cli.main import app
 
     commands = readme_commands("layerfusion")
     assert commands

@@ -3,9 +3,9 @@
 import pytest
 
 from layerfusion import provenance
-from layerfusion.conditions import MODULES
-from layerfusion.demo.study import STUDY_MODULES
 from layerfusion.paths import PACKAGE
+from layerfusion.runs.conditions import MODULES
+from layerfusion.studies.study import STUDY_MODULES
 
 
 @pytest.fixture
@@ -29,13 +29,15 @@ def changed(copy, module, also=()):
     return provenance.code_sha256(also) != before
 
 
-@pytest.mark.parametrize("module", ["training.py", "fusion.py", "data/loading.py", "metrics.py"])
+@pytest.mark.parametrize(
+    "module", ["training/loop.py", "model/fusion.py", "data/loading.py", "metrics/rates.py"]
+)
 def test_what_trains_and_evaluates_is_in_a_runs_hash(copy, module):
     assert changed(copy, module) and changed(copy, module, also=STUDY_MODULES)
 
 
 @pytest.mark.parametrize(
-    "module", [*STUDY_MODULES, "demo/commands.py", "tables.py", "data/coco.py"]
+    "module", [*STUDY_MODULES, "cli/demo.py", "figures/tables.py", "data/sources/coco.py"]
 )
 def test_what_comes_before_or_after_a_run_is_not(copy, module):
     assert not changed(copy, module)

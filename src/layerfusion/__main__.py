@@ -3,6 +3,6 @@
 Without the two dashes torchrun takes `--run` for an option of its own.
 """
 
-from layerfusion.cli import main
+from layerfusion.cli.main import main
 
 main()

@@ -12,7 +12,7 @@ class UserError(Exception):
     status
         Exit status of the command line.
     agreed
-        Whether all processes of the run know of it (see `layerfusion.parallel`).
+        Whether all processes of the run know of it (see `layerfusion.parallel.processes`).
     """
 
     status = 2

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from layerfusion.launcher import launched
+from layerfusion.parallel.launcher import launched
 
 
 class _Rate(TextColumn):

@@ -31,18 +31,15 @@ INSTRUCTION_SETS = (
 # below demo/ comes before a run, which knows it by the hash of its images and weights; so does what
 # finds the images of a published set, for its rows are in the hash of the images.
 PRESENTATION = {
-    "__main__.py", "architecture.py", "calibration.py", "chapter_source.py", "chapter_tables.py",
-    "chapters.py", "claims.py", "cli.py", "comparison.py", "conditions.py", "crops.py",
-    "data/check.py", "data/check_screen.py", "data/coco.py", "data/commands.py", "data/corvi.py",
-    "data/integrity.py", "data/itw_sm.py", "data/labels.py", "data/mediaeval_test.py",
-    "data/published.py", "data/sources.py", "data/synthbuster.py", "data/tree.py",
-    "data/truefake.py", "data/wang.py", "data/world.py", "data_figures.py", "data_tables.py",
-    "degradations.py", "demo/", "disk.py", "error_figures.py", "execution.py", "figures.py",
-    "glance.py", "method_figures.py", "mirror.py", "model/fetching.py", "model/openclip_tags.py",
-    "model_commands.py", "operating_points.py", "options.py", "paper.py",
-    "paper_audit.py", "paths.py", "probe_figures.py", "probes.py", "progress.py", "provenance.py",
-    "robustness.py", "scoring.py", "shortcuts.py", "slices.py", "stopping.py", "submission.py",
-    "submission_check.py", "submission_commands.py", "tables.py", "uncertainty.py",
+    "__main__.py", "analysis/", "chapters/execution.py", "chapters/kept_tables.py",
+    "chapters/parameters.py", "chapters/source.py", "cli/", "data/check.py", "data/integrity.py",
+    "data/labels.py", "data/sources/coco.py", "data/sources/corvi.py", "data/sources/itw_sm.py",
+    "data/sources/mediaeval_test.py", "data/sources/published.py", "data/sources/registry.py",
+    "data/sources/synthbuster.py", "data/sources/tree.py", "data/sources/truefake.py",
+    "data/sources/wang.py", "data/sources/world.py", "demo/", "figures/", "images/degradations.py",
+    "metrics/uncertainty.py", "model/fetching.py", "model/openclip_tags.py", "paper/",
+    "parallel/stopping.py", "paths.py", "progress.py", "provenance.py", "runs/conditions.py",
+    "scoring/files.py", "studies/", "task/", "training/disk.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 
@@ -59,7 +56,7 @@ def code_sha256(also: Collection[str] = ()) -> str:
     ----------
     also
         Modules to take in besides, for numbers that are made of finished runs: paths below the
-        package, such as ``demo/study.py``.
+        package, such as ``studies/study.py``.
 
     Raises
     ------

@@ -72,7 +72,7 @@ class HeadSettings(_Settings):
 
 
 class AugmentationSettings(_Settings):
-    """Training images: the steps of `layerfusion.transforms.TrainingTransform`, in their order."""
+    """Training images: the steps of `images.transforms.TrainingTransform`, in their order."""
 
     flip_probability: Probability = 0.5
     jitter_probability: Probability = 0.3
@@ -155,14 +155,14 @@ class ComputeSettings(_Settings):
 
 
 class FolderSource(_Settings):
-    """A tree of real and synthetic folders below the data root (`layerfusion.data.folder`)."""
+    """A tree of real and synthetic folders below the data root (`data.sources.folder`)."""
 
     kind: Literal["folder"]
     layout: str | None = Field(default=None, description="YAML file that says which folder is what")
 
 
 class WorldSource(_Settings):
-    """Pictures that the program makes itself (`layerfusion.data.world`): a world, not photos."""
+    """Pictures that the program makes itself (`data.sources.world`): a world, not photos."""
 
     kind: Literal["world"]
     seed: int = Field(default=0, ge=0)
@@ -195,49 +195,49 @@ class PublishedSource(_Settings):
 
 
 class CocoSource(PublishedSource):
-    """COCO train2017 (`layerfusion.data.coco`)."""
+    """COCO train2017 (`layerfusion.data.sources.coco`)."""
 
     kind: Literal["coco"]
     folder: str = "train2017"
 
 
 class CorviSource(PublishedSource):
-    """Latent diffusion by Corvi et al. (`layerfusion.data.corvi`)."""
+    """Latent diffusion by Corvi et al. (`layerfusion.data.sources.corvi`)."""
 
     kind: Literal["corvi"]
     folder: str = "latent_diffusion_trainingset"
 
 
 class WangSource(PublishedSource):
-    """ProGAN by Wang et al. (`layerfusion.data.wang`), in progan_train and progan_val."""
+    """ProGAN by Wang et al. (`layerfusion.data.sources.wang`), in progan_train and progan_val."""
 
     kind: Literal["wang"]
     folder: str = "."
 
 
 class TrueFakeSource(PublishedSource):
-    """TrueFake (`layerfusion.data.truefake`)."""
+    """TrueFake (`layerfusion.data.sources.truefake`)."""
 
     kind: Literal["truefake"]
     folder: str = "TrueFake"
 
 
 class ItwSmSource(PublishedSource):
-    """The task's validation images (`layerfusion.data.itw_sm`)."""
+    """The task's validation images (`layerfusion.data.sources.itw_sm`)."""
 
     kind: Literal["itw_sm"]
     folder: str = "ITW-SM"
 
 
 class MediaEvalTestSource(PublishedSource):
-    """The task's test images (`layerfusion.data.mediaeval_test`)."""
+    """The task's test images (`layerfusion.data.sources.mediaeval_test`)."""
 
     kind: Literal["mediaeval_test"]
     folder: str = "taska_test"
 
 
 class SynthbusterSource(PublishedSource):
-    """Synthbuster, held out (`layerfusion.data.synthbuster`)."""
+    """Synthbuster, held out (`layerfusion.data.sources.synthbuster`)."""
 
     kind: Literal["synthbuster"]
     folder: str = "synthbuster"

@@ -9,10 +9,10 @@ import pandas as pd
 from layerfusion.data.integrity import Depth, look_at_files, number_contents
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS
-from layerfusion.data.published import PublicDataSet
 from layerfusion.data.selection import select_training
-from layerfusion.data.sources import PUBLISHED, find_files
-from layerfusion.data.tree import Found, existing_folder
+from layerfusion.data.sources.published import PublicDataSet
+from layerfusion.data.sources.registry import PUBLISHED, find_files
+from layerfusion.data.sources.tree import Found, existing_folder
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
 from layerfusion.settings import Profile, PublishedSource, WorldSource

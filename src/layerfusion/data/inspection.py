@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import imagehash
 
-from layerfusion.images import ImageError, probe_image, read_image
+from layerfusion.images.reading import ImageError, probe_image, read_image
 from layerfusion.paths import PACKAGE
 from layerfusion.settings import digest
 
@@ -18,7 +18,7 @@ _PADDING = b"\0\r\n "
 _TAIL = 64  # bytes in which the ending is looked for
 
 # What an inspection depends on besides the file: another Pillow may find other files corrupt.
-_CODE = ("images.py", "data/inspection.py")
+_CODE = ("images/reading.py", "data/inspection.py")
 _LIBRARIES = ("pillow", "imagehash")
 
 

@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from layerfusion.data.manifest import usable_cores
 from layerfusion.data.sampling import Draw, share_batch
-from layerfusion.degradations import degradation as degradation_of
 from layerfusion.errors import UserError
-from layerfusion.images import ImageError, read_image
-from layerfusion.launcher import launched
-from layerfusion.parallel import Processes
+from layerfusion.images.degradations import degradation as degradation_of
+from layerfusion.images.reading import ImageError, read_image
+from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng
+from layerfusion.parallel.launcher import launched
+from layerfusion.parallel.processes import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
-from layerfusion.transforms import EvaluationTransform, TrainingTransform, image_rng
 
 # A file that cannot be read travels through the loader as its error: raised in a worker it would
 # reach the user as that worker's stack trace.
@@ -49,8 +49,8 @@ class TrainingImages(Dataset[tuple[Item, int]]):
 class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
     """Centre crops of image files, each with its index and its original (width, height).
 
-    With a degradation, by the name that `layerfusion.degradations` knows it by, every image is
-    degraded at full size before anything else happens to it.
+    With a degradation, by the name that `layerfusion.images.degradations` knows it by, every image
+    is degraded at full size before anything else happens to it.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from layerfusion.demo.clip_training import CROP, MODEL, build_clip, normalise
 from layerfusion.demo.pairs import Pair, draw_pairs
 from layerfusion.demo.scenes import BACKDROPS, COLOURS, GROUNDS, LIGHTS, MATERIALS, SHAPES
 from layerfusion.demo.tokenizer import tokenize
-from layerfusion.weights import embedded_weights
+from layerfusion.model.weights import embedded_weights
 
 # Every draw of a held-out pair differs from the training's ([seed, 1]) by its second number.
 HELD_OUT = (0, 2)

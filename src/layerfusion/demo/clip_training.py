@@ -21,8 +21,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from layerfusion.demo.pairs import Pair, draw_pairs
 from layerfusion.demo.tokenizer import tokenize
+from layerfusion.model.weights import model_config
 from layerfusion.progress import Reporter
-from layerfusion.weights import model_config
 
 MODEL = "clip-nano"
 CROP = 64

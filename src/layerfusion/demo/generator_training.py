@@ -38,7 +38,7 @@ from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import draw_scene
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
-from layerfusion.training import deterministic
+from layerfusion.training.loop import deterministic
 
 PHOTOGRAPHS = 3000
 SIDE = 128  # px

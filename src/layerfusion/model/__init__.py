@@ -1,1 +1,1 @@
-"""The detector and what it is made of."""
+"""The detector: encoder, fusion and weights. It knows nothing of files of images."""

@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from layerfusion.encoder import FrozenTokens
 from layerfusion.errors import UserError
+from layerfusion.model.encoder import FrozenTokens
 from layerfusion.paths import cache_root
 from layerfusion.settings import LoaderSettings, digest
 

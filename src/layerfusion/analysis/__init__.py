@@ -1,0 +1,1 @@
+"""What finished runs say: claims, comparisons, calibration, errors, probes, short cuts."""

@@ -1,0 +1,120 @@
+"""The paper's two runs side by side, on the same images and the same resamples of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from layerfusion.analysis.claims import (
+    RUNS,
+    Blocks,
+    Measure,
+    Metric,
+    RunMeasures,
+    Values,
+    resamples,
+)
+from layerfusion.metrics.uncertainty import Interval, image_interval
+from layerfusion.progress import Reporter
+from layerfusion.runs.conditions import CONDITIONS, obtain_predictions
+from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import Run
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The constrained and the open run of a profile and a seed, and how they fare.
+
+    It is a `layerfusion.analysis.claims.Measure`: a metric of a run under a condition, with
+    replicates, so that differences between runs are paired. What cannot be known is a LookupError
+    that says why: test images without labels, a last-block ablation that nobody asked for.
+    """
+
+    experiments: Mapping[str, Experiment]
+    runs: Mapping[str, Run]
+    measures: Mapping[str, RunMeasures]
+    tables: Mapping[str, Mapping[str, pd.DataFrame]]  # by run, then condition
+
+    @classmethod
+    def obtain(
+        cls,
+        experiment: Experiment,
+        conditions: Iterable[str] = CONDITIONS,
+        *,
+        fresh: bool = False,
+        reporter: Reporter | None = None,
+    ) -> "Comparison":
+        """Find or train both runs of an experiment and score the images of every condition.
+
+        Parameters
+        ----------
+        experiment
+            Either run's; the other differs in nothing but its training images.
+        conditions
+            Names in `layerfusion.runs.conditions.CONDITIONS`. A condition whose split has no
+            labelled images is left out.
+        fresh
+            Train anew even where a finished run lies on this machine.
+
+        Raises
+        ------
+        UserError
+            If a run cannot be trained, or its images not be read.
+        """
+        experiments, runs, measures, tables = {}, {}, {}, {}
+        counts = resamples(experiment)
+        known = [on for on in conditions if CONDITIONS[on].split in counts]
+        for name in RUNS:
+            experiments[name] = replace(experiment, run=name)
+            experiments[name].check()
+            runs[name] = experiments[name].obtain(fresh=fresh, reporter=reporter)
+            tables[name] = {
+                on: obtain_predictions(experiments[name], runs[name], CONDITIONS[on], reporter)
+                for on in known
+            }
+            measures[name] = RunMeasures(
+                tables[name],
+                runs[name].record.threshold,
+                counts,
+                experiment.profile.training.small_side,
+            )
+        return cls(experiments, runs, measures, tables)
+
+    def __call__(
+        self, metric: Metric, run: str, *, on: str = "local", blocks: Blocks = "all"
+    ) -> Values:
+        """Return a metric of a run under a condition, shape (1 + resamples,), estimate first.
+
+        Raises
+        ------
+        LookupError
+            If it was not, or cannot be, measured.
+        """
+        if blocks != "all":
+            raise LookupError("the ablation is part of `layerfusion demo study` only")
+        return self.measures[run](metric, on)
+
+    def interval(self, metric: Metric, run: str, *, on: str = "local") -> Interval:
+        """Return a metric with the interval over other images; LookupError as above."""
+        return image_interval(self(metric, run, on=on))
+
+
+def measure_alone(experiment: Experiment, run: Run) -> Measure:
+    """Return the clean local metrics of one run, where there is nothing to compare it with yet.
+
+    Its own experiment's resamples are those of a `Comparison`, so that both give one interval.
+    """
+    local = obtain_predictions(experiment, run, CONDITIONS["local"])
+    measures = RunMeasures(
+        {"local": local},
+        run.record.threshold,
+        resamples(experiment),
+        experiment.profile.training.small_side,
+    )
+
+    def measure(metric: Metric, run: str, *, on: str = "local", blocks: Blocks = "all") -> Values:
+        if run != experiment.run or blocks != "all":
+            raise LookupError(f"this is the {experiment.run} run alone")
+        return measures(metric, on)
+
+    return measure

@@ -1,0 +1,195 @@
+"""Linear probes: what a logistic regression reads off the class token after each block.
+
+The paper's premise is that intermediate blocks keep traces that the last one attenuates (section
+1, after Koutlis and Papadopoulos 2024). A probe a block shows where content and traces are legible.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from layerfusion.analysis.crops import measure_crops
+from layerfusion.data.manifest import Manifest, Progress
+from layerfusion.errors import UserError
+from layerfusion.metrics.uncertainty import image_interval, resample_images, resampled_roc_auc
+from layerfusion.model.detector import Detector
+from layerfusion.settings import ImageSettings, LoaderSettings
+
+# Variance of an image's logit before anything is learned: see `linear_probe`.
+PRIOR_LOGIT_VARIANCE = 10.0
+
+
+def class_tokens(
+    detector: Detector,
+    manifest: Manifest,
+    images: ImageSettings,
+    loader: LoaderSettings,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return the class token after every block, for the evaluation crop of every image.
+
+    Parameters
+    ----------
+    detector
+        On `device`; put into evaluation mode here. Its encoder alone is used: untrained
+        (`Detector.build`) it is the pretrained one, trained it has its fine-tuned last blocks.
+    manifest
+        The images. Those of ViT-L/14 take 98 kB each in memory, so large sets should be sampled.
+
+    Returns
+    -------
+    ndarray
+        h, shape (images, blocks, width), float32, block 1 first, in the manifest's order.
+
+    Raises
+    ------
+    UserError
+        If there are no images.
+    ImageError
+        If a file cannot be read.
+    """
+    detector.eval()
+
+    def tokens(crops: Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return detector.class_tokens(crops.to(device, non_blocking=True)).cpu().numpy()
+
+    files = [manifest.root / path for path in manifest.rows["path"]]
+    return measure_crops(tokens, files, images, loader, progress=progress)
+
+
+def linear_probe(width: int) -> Pipeline:
+    """Return an unfitted probe: logistic regression on standardised features.
+
+    Parameters
+    ----------
+    width
+        Number of features d. The weights' prior variance, scikit-learn's C, is 10 / d: with
+        standardised features a logit then has a standard deviation of about 3 a priori, so that
+        most probabilities are possible, whatever d is. Thus one block and all of them concatenated
+        are held back alike, and nothing is tuned on the images that are scored.
+    """
+    # lbfgs needs some hundred steps; the limit is there to end what cannot converge.
+    return make_pipeline(
+        StandardScaler(), LogisticRegression(C=PRIOR_LOGIT_VARIANCE / width, max_iter=10_000)
+    )
+
+
+def probe_blocks(
+    train_tokens: NDArray[np.floating[Any]],
+    train_target: ArrayLike,
+    test_tokens: NDArray[np.floating[Any]],
+    test_target: ArrayLike,
+) -> pd.DataFrame:
+    """Fit a probe on each block's class tokens, and one on all blocks', and score them.
+
+    Parameters
+    ----------
+    train_tokens, test_tokens
+        Shape (images, blocks, width), as `class_tokens` returns them.
+    train_target, test_target
+        Shape (images,): what to read off. If it has two values in all (real and synthetic: 0 and
+        1), the measure is ROC AUC, the greater value being positive. If more (kinds of scenes), it
+        is the accuracy of the most probable value; one that training lacks counts as missed.
+
+    Returns
+    -------
+    DataFrame
+        A row a block, then one for all:
+
+        - ``tokens`` (``block 1``, ..., ``all blocks``) and ``block`` (Int64: 1, ..., L, <NA>);
+        - ``measure`` (``ROC AUC`` or ``accuracy``) and ``chance``: 0.5, or the share of the
+          commonest value among the test images;
+        - ``score`` and its 95 % interval ``low`` and ``high``;
+        - ``gain``, how much the score is above that of the last block, with ``gain_low`` and
+          ``gain_high``: a paired interval, narrower than those of the two scores suggest.
+
+        Intervals are over test images, stratified by target (`layerfusion.metrics.uncertainty`);
+        how the probes would vary with the training images is not in them.
+
+    Raises
+    ------
+    UserError
+        If tokens and targets do not fit each other, a target is missing, or training, or testing
+        of two values, has one value only.
+    """
+    trained, tested = np.asarray(train_target), np.asarray(test_target)
+    _check(train_tokens, trained, "training")
+    _check(test_tokens, tested, "test")
+    if train_tokens.shape[1:] != test_tokens.shape[1:]:
+        raise UserError(
+            f"training tokens {train_tokens.shape} and test tokens {test_tokens.shape} must be of "
+            "the same blocks and width"
+        )
+    two = len(np.unique(np.concatenate([trained, tested]))) == 2
+    if len(np.unique(trained)) < 2 or (two and len(np.unique(tested)) < 2):
+        raise UserError("a probe needs at least two values to tell apart, and found one")
+    counts = resample_images(tested)
+    score = _resampled_roc_auc if two else _resampled_accuracy
+    scores = []
+    for block in [*range(train_tokens.shape[1]), slice(None)]:
+        train, test = (h[:, block].reshape(len(h), -1) for h in (train_tokens, test_tokens))
+        probe = linear_probe(train.shape[1]).fit(train, trained)
+        scores.append(score(probe, test, tested, counts))
+    table = _table(scores)
+    commonest = np.unique(tested, return_counts=True)[1].max() / len(tested)
+    table.insert(2, "measure", "ROC AUC" if two else "accuracy")
+    table.insert(3, "chance", 0.5 if two else commonest)
+    return table
+
+
+def _resampled_roc_auc(
+    probe: Pipeline, test: NDArray[Any], target: NDArray[Any], counts: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    positive = target == probe.classes_[1]
+    return resampled_roc_auc(positive, probe.decision_function(test), counts)
+
+
+def _resampled_accuracy(
+    probe: Pipeline, test: NDArray[Any], target: NDArray[Any], counts: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    right = np.asarray(probe.predict(test) == target, dtype=np.int32)
+    return (counts @ right) / len(target)
+
+
+def _table(scores: list[NDArray[np.float64]]) -> pd.DataFrame:
+    """Return scores and gains of every block and of all, from their estimates and replicates."""
+    *blocks, _ = scores
+    rows = []
+    for values in scores:
+        own, gain = image_interval(values), image_interval(values - blocks[-1])
+        rows.append(
+            {
+                "score": own.estimate,
+                "low": own.low,
+                "high": own.high,
+                "gain": gain.estimate,
+                "gain_low": gain.low,
+                "gain_high": gain.high,
+            }
+        )
+    table = pd.DataFrame(rows)
+    numbers = list(range(1, len(blocks) + 1))
+    names = [*(f"block {number}" for number in numbers), "all blocks"]
+    table.insert(0, "tokens", pd.Series(names, dtype="str"))
+    table.insert(1, "block", pd.Series([*numbers, pd.NA], dtype="Int64"))
+    return table
+
+
+def _check(tokens: NDArray[Any], target: NDArray[Any], what: str) -> None:
+    if tokens.ndim != 3 or target.shape != tokens.shape[:1] or len(target) == 0:
+        raise UserError(
+            f"{what} tokens {tokens.shape} must have shape (images, blocks, width), not empty, and "
+            f"{what} targets {target.shape} one value an image"
+        )
+    if pd.isna(target).any():
+        raise UserError(f"{int(pd.isna(target).sum())} {what} images have no value to be probed")

@@ -1,0 +1,1 @@
+"""A chapter's parameters, its kept tables and its execution."""

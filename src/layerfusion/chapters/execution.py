@@ -1,0 +1,296 @@
+"""Executing chapters through papermill, keeping what came to its end, building the book of it."""
+
+import datetime
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from layerfusion.chapters.parameters import PUBLISHING, chapter_paths, reference_folder
+from layerfusion.chapters.source import with_stable_ids
+from layerfusion.data.opening import open_data
+from layerfusion.errors import UserError
+from layerfusion.model.weights import weights_sha256
+from layerfusion.paths import project_root, runs_root
+from layerfusion.progress import Reporter
+from layerfusion.provenance import library_versions, package_sha256, unchanged_commit
+from layerfusion.settings import WorldSource, digest, load_profile
+
+# About the demo itself: with any other profile the book shows the committed one.
+DEMO_CHAPTERS = {"07_demo_world"}
+
+CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
+
+ORIGIN = "layerfusion"  # in a notebook's metadata: when, of what, from which script
+
+
+@dataclass
+class Executed:
+    """What became of chapters: notebooks that came to their end, and why others did not."""
+
+    notebooks: list[Path] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)  # by chapter, in their order
+
+    def check(self) -> None:
+        """Raise a UserError that names every chapter that failed; what was there before it is left.
+
+        Raises
+        ------
+        UserError
+            If there is one.
+        """
+        if self.failures:
+            raise UserError("; ".join(f"chapter {n} failed: {r}" for n, r in self.failures.items()))
+
+
+def run_chapters(
+    names: list[str],
+    *,
+    profile: str = "demo",
+    parameters: Mapping[str, Any],
+    publish: bool = False,
+    again: bool = False,
+) -> Executed:
+    """Execute chapters through papermill and keep each one that came to its end.
+
+    One whose script, parameters, images, code and libraries are those of its last execution is kept
+    as it is.
+
+    Parameters
+    ----------
+    names
+        Chapters by name, number or file name; if empty, all that the profile can be run on.
+    profile
+        The profile to run them on.
+    parameters
+        Further parameters, such as seed and data_root.
+    publish
+        Execute all of them and, if none fails, replace the committed notebooks, tables and records
+        in ``runs/reference``.
+    again
+        Execute also what has not changed.
+
+    Returns
+    -------
+    Executed
+        Of notebooks in ``runs/<profile>/chapters``. One that fails replaces nothing; the chapters
+        after it are executed nevertheless.
+
+    Raises
+    ------
+    UserError
+        If a name is unknown, or the profile or its images cannot be read.
+    """
+    folder = runs_root() / Path(profile).stem / "chapters"
+    staged = folder / "staged"
+    chosen = _resolve(names) or _chapters_of(profile)
+    common = _common_key(profile, parameters) if chosen else {}
+    commit = unchanged_commit()  # now: files may be edited while chapters run
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    done = Executed()
+    for name in chosen:
+        kept, origin = folder / f"{name}.ipynb", _origin(name, profile, common, commit)
+        if not (publish or again) and _is_current(kept, origin):
+            Reporter().say(f"{name}: nothing has changed since it was executed")
+        elif failure := _execute(name, staged, {"profile": profile, **parameters}, origin, publish):
+            done.failures[name] = failure
+            continue
+        else:
+            (staged / kept.name).replace(kept)
+        done.notebooks.append(kept)
+    if done.failures:
+        return done  # `staged` holds the failed notebooks, for whoever looks for why
+    if publish:
+        _publish(done.notebooks, staged, reference_folder(Path(profile).stem))
+    shutil.rmtree(staged)
+    return done
+
+
+def build_book(profile: str, executed: Executed) -> Path:
+    """Build the site from executed chapters; return its front page.
+
+    Where a chapter failed, its last good notebook is shown, which says when it was executed. The
+    committed book is not touched: its sources are copied beside the profile's runs.
+
+    Raises
+    ------
+    UserError
+        If a chapter failed that never came to its end before, or jupyter-book fails; its own
+        messages have been shown by then.
+    """
+    stage = runs_root() / Path(profile).stem / "book"
+    ignore = shutil.ignore_patterns("_build", "*.ipynb", ".ipynb_checkpoints")
+    shutil.copytree(project_root() / "book", stage, ignore=ignore, dirs_exist_ok=True)
+    pages = {notebook.name: notebook for notebook in executed.notebooks}
+    for name in executed.failures:
+        pages[f"{name}.ipynb"] = _last_good(name, profile)
+    for name in DEMO_CHAPTERS & chapter_paths().keys():
+        pages.setdefault(f"{name}.ipynb", reference_folder("demo") / f"{name}.ipynb")
+    tables = stage / "tables"
+    shutil.rmtree(tables, ignore_errors=True)
+    tables.mkdir()
+    for name, notebook in pages.items():
+        shutil.copyfile(notebook, stage / name)
+        for table in notebook.parent.glob(f"tables/{notebook.stem}-*.csv"):
+            shutil.copyfile(table, tables / table.name)
+    program = Path(sys.executable).with_name("jupyter-book")
+    if subprocess.run([program, "build", stage], check=False).returncode:
+        raise UserError(f"jupyter-book could not build {stage}; its messages are above")
+    return stage / "_build" / "html" / "index.html"
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the sha256 of every file below a folder as ``sha256sum --check`` reads it.
+
+    Tests hold the committed chapters, records and tables against it: a changed digit is found
+    wherever it is, also where a re-execution would compare within a tolerance.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+    ]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _publish(notebooks: list[Path], staged: Path, reference: Path) -> None:
+    reference.mkdir(parents=True, exist_ok=True)
+    for path in [*notebooks, *staged.glob("*.json")]:
+        shutil.copyfile(path, reference / path.name)
+    tables = reference / "tables"
+    tables.mkdir(exist_ok=True)
+    for chapter in (path.stem for path in notebooks):
+        for former in tables.glob(f"{chapter}-*.csv"):
+            former.unlink()
+        for table in (staged / "tables").glob(f"{chapter}-*.csv"):
+            shutil.copyfile(table, tables / table.name)
+    write_checksums(reference)
+
+
+def _last_good(name: str, profile: str) -> Path:
+    """Return the notebook of a chapter's last execution that came to its end."""
+    file = f"{name}.ipynb"
+    places = [runs_root() / Path(profile).stem / "chapters" / file]
+    if profile == "demo":
+        places.append(reference_folder(profile) / file)
+    for path in places:
+        if path.is_file():
+            return path
+    raise UserError(f"chapter {name} failed and never came to its end before: no book can be built")
+
+
+def _common_key(profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the outputs of all chapters depend on, but for their own scripts."""
+    settings = load_profile(profile, parameters.get("settings"))
+    images = None  # a world is made by the code
+    if not all(isinstance(source, WorldSource) for source in settings.data.sources):
+        root = parameters.get("data_root")
+        with Reporter().bar("reading images", 0) as bar:
+            images = open_data(
+                settings.data,
+                data_root=Path(root) if root else None,
+                cache=runs_root() / settings.name,
+                progress=bar,
+            ).digest()
+    committed = reference_folder(settings.name) / CHECKSUMS
+    return {
+        "profile": settings.model_dump(mode="json"),
+        "parameters": dict(parameters),
+        "images": images,
+        "weights": weights_sha256(settings.encoder),
+        "code": package_sha256(),
+        "libraries": library_versions(),
+        "committed": _sha256(committed) if committed.is_file() else None,
+    }
+
+
+def _origin(
+    name: str, profile: str, common: Mapping[str, Any], commit: str | None
+) -> dict[str, str | None]:
+    """Return what a notebook is to say of its origin."""
+    source = _sha256(chapter_paths()[name])
+    return {
+        "recorded": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": commit,
+        "profile": Path(profile).stem,
+        "source_sha256": source,
+        "key": digest({**common, "script": source}),
+    }
+
+
+def _is_current(notebook: Path, origin: Mapping[str, str | None]) -> bool:
+    if not notebook.is_file():
+        return False
+    recorded = nbformat.read(notebook, as_version=4).metadata.get(ORIGIN, {})
+    return bool(recorded.get("key") == origin["key"])
+
+
+def _execute(
+    name: str,
+    folder: Path,
+    parameters: Mapping[str, Any],
+    origin: Mapping[str, str | None],
+    publish: bool,
+) -> str | None:
+    """Execute a chapter into a folder; return why it failed, None if it came to its end."""
+    import papermill  # here, for it is slow to import and most commands do not need it
+    from papermill.exceptions import PapermillExecutionError
+
+    source, output = chapter_paths()[name], folder / f"{name}.ipynb"
+    defaults = parameters == {"profile": "demo"}  # then the page shows no injected cell
+    os.environ.pop(PUBLISHING, None)
+    if publish:
+        os.environ[PUBLISHING] = str(folder)
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(output),
+            parameters={} if defaults else dict(parameters),
+            progress_bar=sys.stderr.isatty(),
+        )
+    except PapermillExecutionError as error:
+        return f"{error.evalue or error.ename} (the failed notebook is {output})"
+    finally:
+        os.environ.pop(PUBLISHING, None)
+    notebook = _clean(nbformat.read(output, as_version=4), name)
+    notebook.metadata[ORIGIN] = dict(origin)
+    nbformat.write(notebook, output)
+    return None
+
+
+def _clean(notebook: NotebookNode, name: str) -> NotebookNode:
+    """Leave out what differs between two executions of the same chapter: times, paths, ids."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+    return with_stable_ids(notebook, name)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _resolve(names: list[str]) -> list[str]:
+    chapters = chapter_paths()
+    resolved = []
+    for name in names:
+        stem = Path(name).stem
+        matches = [chapter for chapter in chapters if chapter == stem or chapter[:2] == stem]
+        if not matches:
+            raise UserError(f"there is no chapter '{name}'; the book has {', '.join(chapters)}")
+        resolved += matches
+    return resolved
+
+
+def _chapters_of(profile: str) -> list[str]:
+    return [name for name in chapter_paths() if profile == "demo" or name not in DEMO_CHAPTERS]

@@ -1,0 +1,97 @@
+"""The tables of a chapter: written down as CSV, and held against the recorded ones."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from layerfusion.chapters.parameters import (
+    PUBLISHING,
+    record_name,
+    reference_folder,
+    reference_record,
+)
+from layerfusion.chapters.recorded import (
+    FIXED,
+    Comparison,
+    Difference,
+    Rule,
+    compare_runs,
+    compare_tables,
+    same_kind,
+    tolerances,
+)
+from layerfusion.paths import runs_root
+from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import RECORD, Run
+
+
+class ChapterTables:
+    """What a chapter shows in numbers, at full precision.
+
+    Pages show rounded numbers, so notebooks are compared by their text only where this is exact;
+    the tables themselves are what `compare` holds against the recorded ones.
+    """
+
+    def __init__(self, chapter: str, experiment: Experiment) -> None:
+        pd.set_option("display.max_colwidth", None)  # a page has room for a sentence
+        self._chapter, self._experiment = chapter, experiment
+        self._fixed: dict[str, bool] = {}
+        profile = experiment.profile.name
+        published = os.environ.get(PUBLISHING)
+        self._folder = Path(published or runs_root() / profile / "chapters")
+        self._recorded = reference_folder(profile)
+
+    def keep(self, name: str, table: pd.DataFrame, *, fixed: bool = False) -> pd.DataFrame:
+        """Write a table as CSV, ``<chapter>-<name>.csv``, and return it, to be shown.
+
+        A chapter that is being published writes to where the publication is laid together, any
+        other below ``runs/<profile>/chapters``.
+
+        Parameters
+        ----------
+        name
+            Of the table, within the chapter.
+        table
+            What is shown.
+        fixed
+            Whether neither a run nor an image is in it: then it is the same on every machine.
+        """
+        path = self._path(self._folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path)
+        self._fixed[name] = fixed
+        return table
+
+    def compare(self, *runs: Run) -> Comparison:
+        """Hold the tables, and runs, against what is recorded of their profile, seed and settings.
+
+        Returns
+        -------
+        Comparison
+            For the page. A chapter that is being published becomes the record: it is compared with
+            nothing, and says what a comparison will say.
+        """
+        if PUBLISHING in os.environ:
+            for run in runs:
+                name = record_name(run.record.run, run.record.seed)
+                shutil.copyfile(run.directory / RECORD, self._folder / name)
+            return Comparison(against="itself")
+        recorded = reference_record(self._experiment)
+        if recorded is None:
+            return Comparison(against="nothing")
+        rule = Rule(same_kind(recorded), tolerances(self._recorded))
+        found = [d for run in runs for d in compare_runs(recorded, run.record, rule)]
+        for name, fixed in self._fixed.items():
+            found += self._compare(name, FIXED if fixed else rule)
+        return Comparison(found)
+
+    def _compare(self, name: str, rule: Rule) -> list[Difference]:
+        here, there = self._path(self._folder, name), self._path(self._recorded, name)
+        if not there.is_file():
+            return [Difference(f"{name}, file", "none", here.name, 0.0, "differs")]
+        return compare_tables(name, pd.read_csv(there), pd.read_csv(here), rule)
+
+    def _path(self, folder: Path, name: str) -> Path:
+        return folder / "tables" / f"{self._chapter}-{name}.csv"

@@ -1,0 +1,88 @@
+"""A chapter's parameters, and the committed record that its run is compared with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from layerfusion.errors import UserError
+from layerfusion.paths import project_root
+from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import RunRecord, read_record
+
+PARAMETERS = {
+    "profile": (str,),
+    "seed": (int,),
+    "data_root": (str, type(None)),
+    "fresh": (bool,),
+    "settings": (dict,),
+}
+
+# Set while chapters are executed for publication: where their run records are to be laid.
+PUBLISHING = "LAYERFUSION_PUBLISHING"
+
+
+def chapter_paths() -> dict[str, Path]:
+    """Return the chapters' scripts by name (``02_constrained_run``), in the book's order."""
+    folder = project_root() / "book"
+    return {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
+
+
+def reference_folder(profile: str) -> Path:
+    """Return where a profile's committed chapters and records lie."""
+    return project_root() / "runs" / "reference" / profile
+
+
+def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
+    """Open the experiment that a chapter's parameters describe.
+
+    Parameters
+    ----------
+    run
+        The run that the chapter is about.
+    namespace
+        The chapter's ``globals()``, before it defines anything but its parameters: papermill lets
+        an unknown parameter pass with a warning, and a misspelt seed must not train for a day.
+
+    Raises
+    ------
+    UserError
+        If a parameter is unknown or of the wrong type, or `Experiment.open` objects.
+    """
+    plain = (str, int, float, bool, list, dict, tuple, type(None))
+    given: dict[str, Any] = {
+        name: value
+        for name, value in namespace.items()
+        if isinstance(value, plain) and not name.startswith("_") and name not in ("In", "Out")
+    }
+    unknown = given.keys() - PARAMETERS.keys()
+    if unknown:
+        raise UserError(
+            f"there is no parameter '{min(unknown)}'; this chapter knows {', '.join(PARAMETERS)}"
+        )
+    for name, types in PARAMETERS.items():
+        if type(given.get(name)) not in types:
+            wanted = " or ".join("None" if t is type(None) else t.__name__ for t in types)
+            raise UserError(
+                f"parameter '{name}' is {given.get(name)!r}; it must be of type {wanted}"
+            )
+    return Experiment.open(
+        run,
+        profile=given["profile"],
+        seed=given["seed"],
+        data_root=given["data_root"],
+        overrides=given["settings"],
+    )
+
+
+def reference_record(experiment: Experiment) -> RunRecord | None:
+    """Return the committed record of an experiment's profile, run, seed and settings, if any."""
+    profile = experiment.profile
+    path = reference_folder(profile.name) / record_name(experiment.run, experiment.seed)
+    record = read_record(path) if path.is_file() else None
+    same = record is not None and record.settings == profile.model_dump(mode="json")
+    return record if same else None
+
+
+def record_name(run: str, seed: int) -> str:
+    """Return the file name of a run's record in a reference folder."""
+    return f"{run}-seed{seed}.json"

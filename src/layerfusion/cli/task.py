@@ -1,0 +1,202 @@
+"""The command line's `layerfusion submit` and `layerfusion submission`."""
+
+import hashlib
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerfusion.cli.options import DataRootOption, ProfileOption, RunName, SeedOption, SetOption
+from layerfusion.errors import UserError
+from layerfusion.settings import LoaderSettings, parse_override
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from layerfusion.model.detector import Detector
+    from layerfusion.progress import Reporter
+
+submission_app = typer.Typer(no_args_is_help=True, help="The files that the task wants.")
+
+ImagesOption = Annotated[
+    Path, typer.Option("--images", help="Folder of the test images, all of them.")
+]
+
+
+def submit(
+    run: Annotated[RunName, typer.Option(help="Which of the task's runs.")],
+    images: ImagesOption,
+    team: Annotated[str, typer.Option(help="The team's name: letters, digits, - and _.")],
+    out: Annotated[Path, typer.Option(help="Folder to write TEAM_RUN.csv into.")],
+    profile: ProfileOption = "demo",
+    data_root: DataRootOption = None,
+    seed: SeedOption = 1337,
+    settings: SetOption = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="Folder 'detector' of a run, instead of the settings that lead to it."),
+    ] = None,
+    unreadable_as: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Probability of images that cannot be read."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Score the task's test images with a finished run and write the file to submit.
+
+    The run is found by its settings, as `layerfusion train` finds it again; nothing is trained. The
+    file has a row for every image of the folder: `image_id,prob,label,threshold`. It is held
+    against the task's rules, and against the other run's file if that lies beside it.
+
+    Example: `layerfusion submit --run open --profile folder --data-root photos --images
+    photos/test --team ours --out .`
+    """
+    from layerfusion.model.prefix_cache import open_prefix_cache
+    from layerfusion.progress import Reporter
+    from layerfusion.task.submission import (
+        find_test_images,
+        score_test_images,
+        submission_table,
+        with_every_image,
+        write_submission,
+    )
+
+    if detector and (profile != "demo" or data_root or seed != 1337 or settings):
+        raise UserError("--detector names a detector and settings lead to one: give one of them")
+    path, reporter = _place(out, team, run, force), Reporter()
+    found, passed_over = find_test_images(images)
+    if detector is None:
+        loaded, precision, loader = _finished(run, profile, data_root, seed, settings, reporter)
+    else:
+        loaded, precision, loader = _given(run, detector)
+    if loaded.notice:
+        reporter.say(f"warning: {loaded.notice}; do not submit them")
+    loaded.prefix_cache = open_prefix_cache(loader, reporter.say)
+    with reporter.bar("scoring", len(found)) as bar:
+        scored = score_test_images(loaded, found, precision=precision, loader=loader, progress=bar)
+    table = submission_table(with_every_image(scored, unreadable_as), scored["threshold"].iloc[0])
+    for image_id, reason in scored.loc[scored["error"].notna(), ["image_id", "error"]].values:
+        reporter.say(f"not scored: {image_id}: {reason}; its prob is {unreadable_as}")
+    if passed_over:
+        reporter.say(f"note: {passed_over} other files in {images} passed over")
+    write_submission(table, path)
+    _print_file(path, table)
+    _check(path, found, None)
+
+
+@submission_app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The file to submit.")],
+    images: ImagesOption,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="The other run's file. [default: the team's, if it lies beside FILE]"),
+    ] = None,
+) -> None:
+    """Hold a file, whoever made it, against the task's rules; all mistakes at once.
+
+    Exit status 0 if there is none, 1 if there are some, 2 if it cannot be checked.
+
+    Example: `layerfusion submission check ours_open.csv --images test`
+    """
+    from layerfusion.task.submission import find_test_images
+
+    found, _ = find_test_images(images)
+    _check(file, found, against)
+
+
+def _place(out: Path, team: str, run: RunName, force: bool) -> Path:
+    """Return where the file will lie, before anything is scored for it."""
+    from layerfusion.task.submission import submission_name
+
+    path = out / submission_name(team, run.value)
+    if not out.is_dir():
+        raise UserError(f"the folder of --out {out} does not exist; make it first")
+    if path.exists() and not force:
+        raise UserError(f"{path} is there already; replace it with --force or name another --out")
+    return path
+
+
+def _finished(
+    run: RunName,
+    profile: str,
+    data_root: Path | None,
+    seed: int,
+    settings: list[str] | None,
+    reporter: "Reporter",
+) -> tuple["Detector", str, LoaderSettings]:
+    """Return the detector of the finished run of these settings, its precision and its loader."""
+    from layerfusion.runs.experiment import Experiment
+
+    experiment = Experiment.open(
+        run.value,
+        profile=profile,
+        seed=seed,
+        data_root=data_root,
+        overrides=dict(parse_override(text) for text in settings or []),
+        reporter=reporter,
+    )
+    finished = experiment.place.read()
+    if finished is None:
+        words = ["layerfusion", "train", "--run", run.value, "--profile", profile]
+        words += [] if data_root is None else ["--data-root", str(data_root)]
+        words += ["--seed", str(seed)]
+        words += [word for text in settings or [] for word in ("--set", text)]
+        raise UserError(
+            "there is no finished run of these settings, images and code on this machine; make it "
+            f"with: {shlex.join(words)}"
+        )
+    chosen = experiment.profile
+    return finished.detector(), chosen.training.precision, chosen.loader
+
+
+def _given(run: RunName, folder: Path) -> tuple["Detector", str, LoaderSettings]:
+    """Return the detector of a folder, with precision and loader of its run.
+
+    Elsewhere than in its run's folder nothing tells these, and it scores as `layerfusion score`.
+    """
+    from layerfusion.model.detector import Detector
+    from layerfusion.task.submission import record_beside
+
+    record = record_beside(folder)
+    if record is None:
+        return Detector.load(folder), "fp32", LoaderSettings()
+    if record.run != run.value:
+        raise UserError(
+            f"the detector in {folder} is of the run '{record.run}'; give --run {record.run}"
+        )
+    loader = LoaderSettings.model_validate(record.settings["loader"])
+    return Detector.load(folder), record.settings["training"]["precision"], loader
+
+
+def _print_file(path: Path, table: "pd.DataFrame") -> None:
+    lines = {
+        "file": path,
+        "images": f"{len(table):,}",
+        "synthetic": f"{table['label'].sum():,} (label 1)",
+        "threshold": repr(float(table["threshold"].iloc[0])),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    for name, value in lines.items():
+        print(f"{name:<10}{value}")
+
+
+def _check(path: Path, image_ids: Collection[str], against: Path | None) -> None:
+    """Print what is wrong with a file, or that nothing is; leave with status 1 if something is."""
+    from layerfusion.paper import numbers as paper
+    from layerfusion.task.check import check_submission
+    from layerfusion.task.submission import other_run
+
+    other = against or other_run(path)
+    problems = check_submission(path, image_ids, other)
+    for problem in problems:
+        print(f"problem   {problem}")
+    if problems:
+        raise typer.Exit(1)
+    compared = f"; its probabilities are not those of {other.name}" if other else ""
+    print(f"checked   no mistake: one row for each of {len(image_ids):,} test images{compared}")
+    official = sum(paper.IMAGES["official"])
+    if len(image_ids) != official:
+        print(f"note      the task's test set has {official:,} images; is this folder all of it?")

@@ -1,0 +1,235 @@
+"""Source kind `folder`: a tree whose folder names, or a layout file, say what its images are."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from layerfusion.data.manifest import Split, file_table
+from layerfusion.data.sources.tree import PLATFORMS, Place, list_images
+from layerfusion.errors import UserError
+from layerfusion.images.reading import IMAGE_SUFFIXES
+
+LAYOUT = "layerfusion.yaml"
+DESCRIPTIONS = ("manifest.csv", "metadata.csv")
+DEFAULT_SOURCE = "folder"
+
+# What a folder's name means, in lower case.
+LABELS = dict.fromkeys(("real", "0_real", "nature", "photo", "photos", "authentic"), 0) | (
+    dict.fromkeys(("synthetic", "1_fake", "fake", "ai", "generated"), 1)
+)
+SPLIT_NAMES: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+    "heldout": "heldout",
+}
+
+
+def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
+    """Find the images below a folder, and what they are.
+
+    Without a layout the names of an image's folders say it (in any case): one of `LABELS`, one of
+    `SPLIT_NAMES`, perhaps one of `PLATFORMS`. The folders between split and label name the source,
+    those below the label the generator of synthetic images; where none names a source, it is
+    ``folder``. Images without a label may only be test images.
+
+    A layout, given or `layerfusion.yaml` in the root, says it instead::
+
+        folders:
+          - {path: "Facebook/Fake/**", label: synthetic, split: train, source: truefake,
+             platform: Facebook, generator: SDXL}
+
+    A path takes in what it matches (``*``, ``?``, and ``**`` for any folders) and everything below
+    it; the first that matches counts, and images that none matches are left out.
+
+    In both cases the columns ``generator`` and ``platform`` of a `manifest.csv` or `metadata.csv`
+    in the root, whose ``path`` or ``file_name`` is relative to it, fill in what is still unknown.
+    Labels, splits and sources are never taken from there. Hidden files, what macOS and Windows
+    leave behind and files without an image's suffix are passed over.
+
+    Returns
+    -------
+    DataFrame
+        As `layerfusion.data.manifest.file_table` makes it: columns path, label, split, source,
+        generator and platform, sorted by path.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, no image in it, or it is unclear what an image is.
+    """
+    paths = list_images(root)
+    if not paths:
+        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise UserError(f"there are no images in {root}; looked for {suffixes}")
+    if layout is None and (root / LAYOUT).is_file():
+        layout = root / LAYOUT
+    place = _by_names(root) if layout is None else _by_layout(layout, root, paths)
+    places = ((path, place(path)) for path in paths)
+    table = file_table((path, *found) for path, found in places if found)
+    return _fill_in(table, root)
+
+
+def _by_names(root: Path) -> Callable[[str], Place]:
+    """Return the function that reads a place from the names of an image's folders."""
+
+    @cache
+    def place(folder: PurePosixPath) -> Place:
+        where = root / folder
+        names = [name.lower() for name in folder.parts]
+        label = _only(LABELS, names, where, "label")
+        split = _only(SPLIT_NAMES, names, where, "split")
+        if split is None:
+            raise UserError(
+                f"nothing says what the images in {where} are for; sort them into folders named "
+                f"train, val and test, or give a layout ({LAYOUT})"
+            )
+        if label is None and split != "test":
+            raise UserError(
+                f"nothing says whether the images in {where} are real or synthetic; sort them into "
+                f"folders named so, or give a layout ({LAYOUT})"
+            )
+        platform = _only(PLATFORMS, names, where, "platform")
+        labelled = next((i for i, name in enumerate(names) if name in LABELS), len(names))
+        above, below = _unnamed(folder.parts[:labelled]), _unnamed(folder.parts[labelled:])
+        generator = below if label == 1 else None
+        return Place(label, split, above or DEFAULT_SOURCE, generator, platform)
+
+    return lambda path: place(PurePosixPath(path).parent)
+
+
+def _only(meanings: dict[str, Any], names: list[str], where: Path, what: str) -> Any:
+    """Return what the names mean, None if nothing, or raise a UserError if two contradict."""
+    found = {meanings[name]: name for name in names if name in meanings}
+    if len(found) > 1:
+        both = " and ".join(f"'{name}'" for name in found.values())
+        raise UserError(f"{where} names its {what} twice, {both}; rename one or give a layout")
+    return next(iter(found), None)
+
+
+def _unnamed(names: tuple[str, ...]) -> str | None:
+    """Join the names that mean neither label nor split nor platform."""
+    known = LABELS.keys() | SPLIT_NAMES.keys() | PLATFORMS.keys()
+    return "/".join(name for name in names if name.lower() not in known) or None
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    label: Literal["real", "synthetic"] | None
+    split: Split
+    source: str = Field(default=DEFAULT_SOURCE, min_length=1)
+    platform: str | None = None
+    generator: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_below_the_root(cls, path: str) -> str:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise ValueError("must be relative to the data root and stay below it")
+        return path
+
+    @model_validator(mode="after")
+    def _labelled_unless_test(self) -> "_Entry":
+        if self.label is None and self.split != "test":
+            raise ValueError(f"images for {self.split} need a label, real or synthetic")
+        return self
+
+    @property
+    def place(self) -> Place:
+        label = None if self.label is None else int(self.label == "synthetic")
+        return Place(label, self.split, self.source, self.generator, self.platform)
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Match the beginning of a path that ends in a slash."""
+        steps = []
+        for part in PurePosixPath(self.path).parts:
+            name = re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+            steps.append("(?:[^/]+/)*" if part == "**" else name + "/")
+        return re.compile("".join(steps))
+
+
+class _Layout(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folders: list[_Entry] = Field(min_length=1)
+
+
+def _by_layout(file: Path, root: Path, paths: list[str]) -> Callable[[str], Place | None]:
+    """Return the function that looks a place up in the layout; None where no entry matches."""
+    entries = _read_layout(file).folders
+    patterns = [entry.pattern for entry in entries]
+    for entry, pattern in zip(entries, patterns, strict=True):
+        if not any(pattern.match(path + "/") for path in paths):
+            raise UserError(f"{file}: '{entry.path}' matches no image in {root}")
+    places = [(entry.pattern, entry.place) for entry in entries]
+
+    def place(path: str) -> Place | None:
+        return next((place for pattern, place in places if pattern.match(path + "/")), None)
+
+    return place
+
+
+def _read_layout(file: Path) -> _Layout:
+    try:
+        return _Layout.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"there is no layout {file}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(str(part) for part in first["loc"]) or "folders"
+        reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            reason = "there is no such setting"
+        raise UserError(f"layout {file}, '{setting}': {reason}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"layout {file} cannot be read: {reason}") from None
+
+
+def _fill_in(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Take generator (never of real images) and platform from the root's CSV where missing."""
+    for name in DESCRIPTIONS:
+        described = _read_description(root / name)
+        if described is None:
+            continue
+        for column in described:
+            values = table["path"].map(described[column])
+            fillable = table[column].isna() & values.notna()
+            if column == "generator":
+                fillable &= (table["label"] != 0).fillna(True)
+            table[column] = table[column].where(~fillable, values).astype("str")
+    return table
+
+
+def _read_description(file: Path) -> pd.DataFrame | None:
+    """Return the columns generator and platform that a CSV has, by path; None if it is none."""
+    if not file.is_file():
+        return None
+    try:
+        rows = pd.read_csv(file, dtype="str")
+    except (OSError, ValueError) as error:  # pandas' and Unicode's errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read as CSV: {reason}") from None
+    key = next((column for column in ("path", "file_name") if column in rows), None)
+    if key is None:
+        return None
+    paths = rows[key].str.replace("\\", "/").str.removeprefix("./")
+    rows = rows[[column for column in ("generator", "platform") if column in rows]]
+    rows = rows.set_axis(paths, axis=0)[~paths.duplicated().to_numpy() & paths.notna().to_numpy()]
+    if "platform" in rows:
+        canonical = rows["platform"].str.lower().map(PLATFORMS)
+        rows = rows.assign(platform=canonical.fillna(rows["platform"]))
+    return rows

@@ -1,0 +1,1 @@
+"""Pictures and tables of a page, drawn from tables and records; no model runs here."""

@@ -1,0 +1,221 @@
+"""The paper's tables with a run beside every number: same rows, same columns, same order."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from layerfusion.analysis.claims import RUNS, Measure, Metric
+from layerfusion.analysis.comparison import Comparison
+from layerfusion.metrics.rates import threshold_metrics
+from layerfusion.metrics.uncertainty import LEVEL, image_interval, share_interval
+from layerfusion.paper import numbers as paper
+
+# Columns of Table 1, in the paper's order and words.
+TABLE_1_COLUMNS: dict[Metric, str] = {
+    "accuracy": "Acc.",
+    "precision": "Prec.",
+    "recall": "Rec.",
+    "f1": "F1",
+    "roc_auc": "AUC",
+    "average_precision": "AP",
+}
+
+RUN_NAMES = {"constrained": "Constr.", "open": "Open"}  # the paper's
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the paper: where its table has it, and what it is."""
+
+    row: str
+    column: str
+    metric: Metric
+    run: str
+    on: str
+
+
+TABLE_1 = tuple(
+    Cell(f"{split.capitalize()}, {RUN_NAMES[run]}", column, metric, run, split)
+    for split in ("local", "official")
+    for run in RUNS
+    for metric, column in TABLE_1_COLUMNS.items()
+)
+
+
+def local_row(run: str) -> tuple[Cell, ...]:
+    """Return the cells of a run's local row of Table 1."""
+    return tuple(cell for cell in TABLE_1 if (cell.run, cell.on) == (run, "local"))
+
+
+TABLE_2_COLUMNS: dict[str, tuple[Metric, str]] = {
+    "JPEG F1": ("f1", "jpeg"),
+    "JPEG AUC": ("roc_auc", "jpeg"),
+    "Launder F1": ("f1", "launder"),
+    "Launder AUC": ("roc_auc", "launder"),
+    "Small F1": ("f1", "small"),
+}
+
+TABLE_2 = tuple(
+    Cell(RUN_NAMES[run], column, metric, run, on)
+    for run in RUNS
+    for column, (metric, on) in TABLE_2_COLUMNS.items()
+)
+
+ERROR_COLUMNS = [
+    "paper", "of", "paper share", "this run", "of these", "share", "low", "high", "difference",
+]  # fmt: skip
+
+# What a row holds of a number that there is not.
+NOTHING = dict.fromkeys(("run", "low", "high", "difference"), float("nan"))
+
+
+def mirror(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFrame:
+    """Return a row for each number of a table of the paper, with the same number of a run.
+
+    Parameters
+    ----------
+    measure
+        The runs' own metrics, such as a `layerfusion.analysis.comparison.Comparison`.
+    profile
+        Of the runs. Only for ``paper`` there is a verdict: ``agrees`` where they differ by no more
+        than `layerfusion.paper.numbers.TOLERANCE`, else ``differs``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``row``, ``column``, ``paper``, ``run``, ``low``, ``high`` (the interval over other
+        images), ``difference`` (run minus paper) and ``verdict``. What was not measured is NaN, its
+        verdict ``not measured``; what these images do not define (ROC AUC of one class) is NaN and
+        ``not defined``. Bounds alone are NaN where an interval is not defined.
+    """
+    return pd.DataFrame([_mirrored(cell, measure, profile == "paper") for cell in cells])
+
+
+def official_errors(comparison: Comparison) -> pd.DataFrame:
+    """Return the errors on official images that section 5 counts, the paper's and a run's.
+
+    Counts of two benchmarks of different size cannot be compared, shares of a class can.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``run`` and ``errors`` (false negatives, false positives). Columns: ``paper`` (the
+        count), ``of`` (images of that class) and ``paper share``; ``this run``, ``of these`` and
+        ``share`` with ``low`` and ``high`` (Wilson's interval); ``difference`` of the shares.
+        Without labelled test images the run's columns are missing values, and without any of a
+        class the share is.
+    """
+    rows = {}
+    for run, errors in paper.OFFICIAL_ERRORS.items():
+        official = comparison.tables[run].get("official")
+        for kind, label in (("false_negatives", 1), ("false_positives", 0)):
+            printed, images = getattr(errors, kind), paper.IMAGES["official"][label]
+            row = {"paper": printed, "of": images, "paper share": printed / images}
+            if official is not None:
+                threshold = comparison.runs[run].record.threshold
+                found = threshold_metrics(official["label"], official["probability"], threshold)
+                wrong, own = getattr(found, kind), int((official["label"] == label).sum())
+                share = share_interval(wrong, own)
+                row |= {"this run": wrong, "of these": own, "share": share.estimate}
+                row |= {"low": share.low, "high": share.high}
+                row["difference"] = share.estimate - printed / images
+            rows[run, kind.replace("_", " ")] = row
+    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=ERROR_COLUMNS)
+    counts = dict.fromkeys(["this run", "of these"], "Int64")
+    return table.astype(counts).rename_axis(["run", "errors"])
+
+
+def styled(table: pd.DataFrame, profile: str) -> Styler:
+    """Lay a mirrored table out as the paper does; a cell's lines: paper, run, interval, difference.
+
+    The caption says whose numbers are whose, and whether they can be compared: a picture of the
+    table alone must not deceive.
+    """
+    wide = table.assign(text=[_text(row) for row in table.to_dict("records")]).pivot(
+        index="row", columns="column", values="text"
+    )
+    # pivot sorts; the paper does not.
+    wide = wide.loc[table["row"].unique(), table["column"].unique()]
+    wide.index.name = wide.columns.name = None
+    caption = (
+        f"In each cell: the paper; {of_profile(profile)} with its {LEVEL:.0%} interval over other "
+        f"images; the difference. {not_to_be_compared(profile)}"
+    )
+    return lay_out(wide, "mirror", caption)
+
+
+def of_profile(profile: str) -> str:
+    """Return what a table calls the runs that stand beside the paper's."""
+    return "this run" if profile == "paper" else f"the {profile} profile"
+
+
+def not_to_be_compared(profile: str) -> str:
+    """Return the sentence that keeps a table of another world from being taken for the paper's."""
+    if profile == "paper":
+        return ""
+    return f"The {profile} profile is another world: the two cannot be compared."
+
+
+def lay_out(table: pd.DataFrame, name: str, caption: str) -> Styler:
+    """Return a table of HTML cells with its caption above, readable on a phone and in the dark.
+
+    Parameters
+    ----------
+    name
+        Tells the tables of a page apart.
+    """
+    style = table.style.set_uuid(name).set_caption(caption.strip())
+    return style.set_table_styles(
+        [
+            {"selector": "", "props": "font-size: 85%"},
+            {"selector": "td", "props": "text-align: right; white-space: nowrap"},
+            {"selector": ".paper, .difference", "props": "opacity: 0.65; font-style: italic"},
+            {"selector": "caption", "props": "caption-side: top; text-align: left"},
+        ]
+    )
+
+
+def bounds(row: Mapping[Hashable, Any], kind: str) -> str:
+    """Return the ends of a row's interval, ``low`` and ``high``, in a format; or that it has none.
+
+    An interval over other images is not defined where a class has one image alone.
+    """
+    if pd.isna(row["low"]):
+        return "[no interval]"
+    return f"[{row['low']:{kind}}, {row['high']:{kind}}]"
+
+
+def _mirrored(cell: Cell, measure: Measure, comparable: bool) -> dict[str, object]:
+    printed = paper.reported(cell.metric, cell.run, cell.on)
+    assert printed is not None, cell
+    row = {"row": cell.row, "column": cell.column, "paper": printed}
+    try:
+        interval = image_interval(measure(cell.metric, cell.run, on=cell.on))
+    except LookupError:
+        return row | NOTHING | {"verdict": "not measured"}
+    if np.isnan(interval.estimate):
+        return row | NOTHING | {"verdict": "not defined"}
+    difference = interval.estimate - printed
+    verdict = "agrees" if abs(difference) <= paper.TOLERANCE else "differs"
+    return row | {
+        "run": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "difference": difference,
+        "verdict": verdict if comparable else "not comparable",
+    }
+
+
+def _text(row: dict[Hashable, Any]) -> str:
+    printed = f'<span class="paper">paper {row["paper"]:.4f}</span>'
+    if row["verdict"] in ("not measured", "not defined"):
+        return f"{printed}<br>{row['verdict']}"
+    run = f"<b>{row['run']:.4f}</b><br>{bounds(row, '.3f')}"
+    verdict = "" if row["verdict"] == "not comparable" else f" {row['verdict']}"
+    return (
+        f'{printed}<br>{run}<br><span class="difference">{row["difference"]:+.4f}{verdict}</span>'
+    )

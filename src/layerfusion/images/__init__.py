@@ -1,0 +1,1 @@
+"""One image: how it is read, degraded, cropped and augmented."""

@@ -1,0 +1,1 @@
+"""Numbers of labels and scores, each with its interval; they know nothing of models."""

@@ -1,0 +1,303 @@
+"""Encoder and fusion head together: uint8 images in, synthetic-image logits out; save and load."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from layerfusion.errors import UserError
+from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
+from layerfusion.model.fusion import LayerFusion
+from layerfusion.model.prefix_cache import PrefixCache
+from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.weights import OPENAI, build_tower, normalisation, weights_source
+from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
+
+DESCRIPTION = "detector.json"
+TRAINED = "trained.safetensors"
+
+
+class DetectorDescription(BaseModel):
+    """What `detector.json` says: all that is needed, beside the trained tensors, to rebuild it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = 1
+    encoder: EncoderSettings
+    head: HeadSettings
+    images: ImageSettings
+    frozen_sha256: str
+    threshold: float | None = None
+    notice: str | None = None
+
+
+class Detector(nn.Module):
+    """The paper's detector: class tokens of every block, fused and classified.
+
+    Build one with `Detector.build`, read one with `Detector.load`. Images go in as uint8 and are
+    normalised here, with the statistics that the encoder's weights were trained with, on the
+    device, so that loaders move a quarter of the bytes.
+
+    Attributes
+    ----------
+    threshold : float or None
+        Probability from which an image is called synthetic: chosen on validation images, usually
+        far from 0.5. None before calibration.
+    notice : str or None
+        What a reader of its scores must know (the embedded demo detector carries one).
+    prefix_cache : PrefixCache or None
+        Where what the frozen blocks give is kept, for whoever opens a detector to set. None, as
+        built and loaded: nothing is kept, and everything is computed.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        encoder: ClassTokenEncoder,
+        head: LayerFusion,
+        *,
+        encoder_settings: EncoderSettings,
+        head_settings: HeadSettings,
+        image_settings: ImageSettings,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.encoder_settings = encoder_settings
+        self.head_settings = head_settings
+        self.image_settings = image_settings
+        self.threshold: float | None = None
+        self.notice: str | None = None
+        self.prefix_cache: PrefixCache | None = None
+        self._frozen_sha256: str | None = None
+        self._prefix_identity: dict[str, Any] | None = None
+        mean, std = encoder_settings.mean or OPENAI[0], encoder_settings.std or OPENAI[1]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @classmethod
+    def build(
+        cls, encoder: EncoderSettings, head: HeadSettings, images: ImageSettings, *, seed: int = 0
+    ) -> "Detector":
+        """Build an untrained detector: the encoder's own weights, a head drawn from `seed`.
+
+        Raises
+        ------
+        UserError
+            If the tower cannot be had, or does not take crops of the size that the images have.
+        """
+        tower, activation = build_tower(encoder)
+        mean, std = normalisation(encoder, weights_source(encoder))
+        class_tokens = ClassTokenEncoder(
+            tower,
+            trained_blocks=encoder.trained_blocks,
+            prefix_precision=encoder.prefix_precision,
+            last_block=encoder.last_block,
+        )
+        if class_tokens.image_size != images.crop:
+            raise UserError(
+                f"images.crop is {images.crop} px, but {encoder.model} takes images of "
+                f"{class_tokens.image_size} px; set images.crop={class_tokens.image_size}"
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fusion = LayerFusion(
+                blocks=class_tokens.depth if head.blocks == "all" else 1,
+                width=class_tokens.width,
+                **head.model_dump(exclude={"blocks"}),
+            )
+        return cls(
+            class_tokens,
+            fusion,
+            encoder_settings=encoder.model_copy(
+                update={"activation": activation, "mean": mean, "std": std}
+            ),
+            head_settings=head,
+            image_settings=images,
+        )
+
+    @property
+    def activation(self) -> str:
+        """The activation that the encoder computes with: ``quick_gelu`` or ``gelu``."""
+        return self.encoder_settings.activation
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return synthetic-image logits, shape (batch,), float32, of uint8 images (batch, 3, s, s).
+
+        The head runs in float32 even under autocast: logits rounded to 16 bits would tie, and both
+        ranking and threshold live on the order of logits.
+        """
+        h = self.class_tokens(images)
+        if self.head_settings.blocks == "last":
+            h = h[:, -1:]
+        with torch.autocast(images.device.type, enabled=False):
+            logits: Tensor = self.head(h)
+        return logits
+
+    def class_tokens(self, images: Tensor) -> Tensor:
+        """Return h_l(x) of every block, (batch, blocks, width), of uint8 images as in `forward`."""
+        return self.encoder.suffix(self.frozen_tokens(images))
+
+    def frozen_tokens(self, images: Tensor) -> FrozenTokens:
+        """Return what the frozen blocks make of images as in `forward`: from the cache, if any."""
+        if self.prefix_cache is None:
+            return self._computed_prefix(images)
+        return self.prefix_cache.frozen_tokens(
+            images,
+            identity=self.prefix_identity(),
+            compute=self._computed_prefix,
+            fits=self.encoder.fits,
+        )
+
+    def _computed_prefix(self, images: Tensor) -> FrozenTokens:
+        return self.encoder.prefix((images.float() / 255 - self.mean) / self.std)
+
+    def prefix_identity(self) -> dict[str, Any]:
+        """Return what `frozen_tokens` depends on beside pixels and machine, as plain JSON values.
+
+        Frozen, so it is made once: weights that are changed by hand afterwards go unnoticed.
+        """
+        if self._prefix_identity is None:
+            statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
+            self._prefix_identity = self.encoder.prefix_identity() | statistics
+        return self._prefix_identity
+
+    def block_weights(self) -> list[float]:
+        """Return alpha of the blocks that the head reads, first to last: positive, of sum 1."""
+        return [float(alpha) for alpha in self.head.block_weights().detach().cpu()]
+
+    def trained_parameters(self) -> dict[str, nn.Parameter]:
+        """Return what training changes, by name: the head and the encoder's last blocks."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Return the number of scalars in the frozen encoder, its trained blocks and the head."""
+        counts = {"frozen": 0, "trained_blocks": 0, "head": 0}
+        for name, parameter in self.named_parameters():
+            part = "head" if name.startswith("head.") else "trained_blocks"
+            counts[part if parameter.requires_grad else "frozen"] += parameter.numel()
+        return counts
+
+    def frozen_sha256(self) -> str:
+        """Return the sha256 of the frozen tensors: which pretrained weights these really are."""
+        if self._frozen_sha256 is None:  # frozen, so once is enough: ViT-L/14 takes a second
+            self._frozen_sha256 = tensors_sha256(
+                {n: p for n, p in self.named_parameters() if not p.requires_grad}
+            )
+        return self._frozen_sha256
+
+    def save(self, directory: Path) -> None:
+        """Write the trained tensors (safetensors) and the description (JSON) into `directory`.
+
+        The frozen weights are not written: they are named, with their sha256, and read again from
+        where they came.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        description = DetectorDescription(
+            encoder=self.encoder_settings,
+            head=self.head_settings,
+            images=self.image_settings,
+            frozen_sha256=self.frozen_sha256(),
+            threshold=self.threshold,
+            notice=self.notice,
+        )
+        tensors = {n: p.detach().cpu().contiguous() for n, p in self.trained_parameters().items()}
+        # The tensors go last and by rename, so that a half-written detector has none.
+        (directory / DESCRIPTION).write_text(description.model_dump_json(indent=2) + "\n")
+        partial = directory / f"{TRAINED}.partial"
+        save_file(tensors, partial)
+        partial.replace(directory / TRAINED)
+
+    @classmethod
+    def load(cls, directory: str | Path, *, weights: str | None = None) -> "Detector":
+        """Read a detector that `save` wrote; it comes back in evaluation mode.
+
+        Parameters
+        ----------
+        directory
+            A folder that holds ``detector.json`` and ``trained.safetensors``.
+        weights
+            Where the frozen weights lie now, if not where the description says.
+
+        Raises
+        ------
+        UserError
+            If a file is missing or damaged, or the frozen weights are not those that the head and
+            the last blocks were trained on.
+        """
+        directory = Path(directory)
+        description = _read_description(directory)
+        encoder = description.encoder
+        # Detectors saved before the two were stored saw OpenAI's, whatever their weights.
+        mean, std = encoder.mean or OPENAI[0], encoder.std or OPENAI[1]
+        encoder = encoder.model_copy(
+            update={"weights": weights or encoder.weights, "mean": mean, "std": std}
+        )
+        detector = cls.build(encoder, description.head, description.images)
+        if detector.frozen_sha256() != description.frozen_sha256:
+            raise UserError(
+                f"the frozen weights '{encoder.weights}' of {encoder.model} are not those that the "
+                f"detector in {directory} was trained on (sha256 {description.frozen_sha256[:12]} "
+                "expected); give the right weights file"
+            )
+        detector.restore(read_trained_tensors(directory))
+        detector.threshold, detector.notice = description.threshold, description.notice
+        return detector.eval()
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the trained tensors, all of them, by those given.
+
+        Raises
+        ------
+        UserError
+            If a name is missing, unknown or of another shape.
+        """
+        own = self.trained_parameters()
+        wrong = own.keys() ^ tensors.keys() or {
+            name for name in own if own[name].shape != tensors[name].shape
+        }
+        if wrong:
+            raise UserError(
+                f"the trained tensors do not fit this detector: {min(wrong)} is missing, unknown "
+                "or of another shape; was the file made with other settings?"
+            )
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(tensors[name])
+
+
+def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
+    """Return the trained tensors of a saved detector, by name, on the CPU.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged.
+    """
+    path = directory / TRAINED
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as trained tensors: {error}") from None
+
+
+def _read_description(directory: Path) -> DetectorDescription:
+    path = directory / DESCRIPTION
+    try:
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        return DetectorDescription.model_validate(values)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{directory} holds no {DESCRIPTION}; give the folder 'detector' of a finished run"
+        ) from None
+    except (ValueError, ValidationError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is not a detector's description: {reason}") from None

@@ -1,0 +1,193 @@
+"""The visual encoder: the class token h_l(x) after every block of an OpenCLIP ViT (section 2)."""
+
+from typing import Any, NamedTuple
+
+import torch
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+
+from layerfusion.errors import UserError
+from layerfusion.model.last_block import class_token_after
+from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.settings import LastBlock, PrefixPrecision
+
+
+class FrozenTokens(NamedTuple):
+    """What the frozen blocks make of a batch of images: all that the trained ones need.
+
+    Attributes
+    ----------
+    class_tokens
+        Shape (batch, frozen blocks, width): the class token after each frozen block.
+    tokens
+        Shape (batch, tokens, width): the residual stream after the last of them, class token
+        first; (batch, 0, width) where no block is trained and nothing reads it.
+    """
+
+    class_tokens: Tensor
+    tokens: Tensor
+
+
+class ClassTokenEncoder(nn.Module):
+    """Read the class token after every residual block of an OpenCLIP visual tower.
+
+    The last `trained_blocks` blocks are fine-tuned; everything before them is frozen, kept in
+    evaluation mode and run without a graph. The token is the residual stream itself, before
+    ``ln_post``: that layer and the output projection stay frozen, for no gradient reaches them.
+
+    What is frozen gives the same tokens for the same pixels at any time: `prefix` computes them,
+    `suffix` goes on from them, and calling the encoder does both.
+
+    Parameters
+    ----------
+    visual
+        An OpenCLIP ``VisionTransformer`` (see `layerfusion.model.weights.build_tower`).
+    trained_blocks
+        How many of the last blocks receive gradients.
+    prefix_precision
+        ``float16`` rounds what `prefix` returns, so that numbers are the same whether it was
+        computed just now or kept in half the room; ``float32`` leaves it as it was computed.
+    last_block
+        ``class_token`` computes nothing of the last block, if it is trained, but its class token
+        (see `layerfusion.model.last_block`).
+
+    Raises
+    ------
+    UserError
+        If the tower is not a vision transformer or has fewer blocks than `trained_blocks`.
+    """
+
+    def __init__(
+        self,
+        visual: nn.Module,
+        *,
+        trained_blocks: int = 2,
+        prefix_precision: PrefixPrecision = "float32",
+        last_block: LastBlock = "full",
+    ) -> None:
+        super().__init__()
+        if not isinstance(visual, VisionTransformer):
+            raise UserError(
+                f"the visual tower is a {type(visual).__name__}, but class tokens of every block "
+                "can be read from an OpenCLIP VisionTransformer only; choose a ViT such as ViT-L-14"
+            )
+        self.visual = visual
+        self.depth = len(visual.transformer.resblocks)
+        self.width = int(visual.transformer.width)
+        self.image_size = int(visual.image_size[0])
+        if trained_blocks > self.depth:
+            raise UserError(
+                f"encoder.trained_blocks is {trained_blocks}, but the tower has {self.depth} blocks"
+            )
+        self.trained_blocks = trained_blocks
+        self.prefix_precision = prefix_precision
+        self.last_block = last_block
+        self.requires_grad_(False)
+        for block in self._split()[1]:
+            block.requires_grad_(True)
+
+    def _split(self) -> tuple[nn.ModuleList, nn.ModuleList]:
+        blocks = self.visual.transformer.resblocks
+        first_trained = self.depth - self.trained_blocks
+        return blocks[:first_trained], blocks[first_trained:]
+
+    def train(self, mode: bool = True) -> "ClassTokenEncoder":
+        """Switch the trained blocks; the frozen part never leaves evaluation mode."""
+        super().train(mode)
+        self.visual.eval()
+        self._split()[1].train(mode)
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return h, shape (batch, blocks, width), float32, block 1 first.
+
+        Parameters
+        ----------
+        images
+            Shape (batch, 3, image_size, image_size), float, normalised as the weights were trained.
+        """
+        return self.suffix(self.prefix(images))
+
+    @torch.no_grad()
+    def prefix(self, images: Tensor) -> FrozenTokens:
+        """Return what the frozen blocks make of images, given as in `forward`.
+
+        It is float16 where that is the `prefix_precision`; otherwise class tokens are float32 and
+        tokens have the dtype of the residual stream: float32, or less under autocast.
+
+        Raises
+        ------
+        UserError
+            If the values do not fit into float16.
+        """
+        stream: Tensor = self.visual._embeds(images)
+        class_tokens = [stream.new_empty(len(images), 0, self.width, dtype=torch.float32)]
+        for block in self._split()[0]:
+            stream = block(stream)
+            class_tokens.append(stream[:, :1].float())
+        tokens = stream if self.trained_blocks else stream[:, :0]
+        frozen = FrozenTokens(torch.cat(class_tokens, dim=1), tokens)
+        return _rounded(frozen) if self.prefix_precision == "float16" else frozen
+
+    def suffix(self, frozen: FrozenTokens) -> Tensor:
+        """Return h, as `forward` does, of what `prefix` returned."""
+        class_tokens, tokens = frozen
+        if self.prefix_precision == "float16":
+            tokens = tokens.float()
+        blocks = list(self._split()[1])
+        spared = blocks.pop() if blocks and self.last_block == "class_token" else None
+        trained = []
+        for block in blocks:
+            tokens = block(tokens)
+            trained.append(tokens[:, 0].float())
+        if spared is not None:
+            trained.append(class_token_after(spared, tokens).float())
+        h = class_tokens.float()
+        return torch.cat([h, torch.stack(trained, dim=1)], dim=1) if trained else h
+
+    def fits(self, frozen: FrozenTokens) -> bool:
+        """Say whether these can be the frozen tokens of one image: shapes without a batch, dtypes.
+
+        Under autocast the stream's dtype is not known beforehand; any floating point will do.
+        """
+        tokens = len(self.visual.positional_embedding) if self.trained_blocks else 0
+        half = self.prefix_precision == "float16"
+        return (
+            frozen.class_tokens.shape == (self.depth - self.trained_blocks, self.width)
+            and frozen.tokens.shape == (tokens, self.width)
+            and frozen.class_tokens.dtype == (torch.float16 if half else torch.float32)
+            and (
+                frozen.tokens.dtype == torch.float16 if half else frozen.tokens.is_floating_point()
+            )
+        )
+
+    def prefix_identity(self) -> dict[str, Any]:
+        """Return all that the numbers of `prefix` depend on beside images and machine, as JSON.
+
+        Every frozen tensor on the way is hashed: that takes about a second for ViT-L/14.
+        """
+        frozen = self._split()[0]
+        parts = nn.ModuleDict(
+            {"conv1": self.visual.conv1, "ln_pre": self.visual.ln_pre, "blocks": frozen}
+        )
+        embeddings = ("class_embedding", "positional_embedding")
+        tensors = parts.state_dict() | {name: getattr(self.visual, name) for name in embeddings}
+        return {
+            "tensors": tensors_sha256(tensors),
+            "structure": repr(parts),  # activations, epsilons, scales, kinds of block
+            "heads": [getattr(block.attn, "num_heads", None) for block in frozen],
+            "frozen_blocks": len(frozen),
+            "trained_blocks": self.trained_blocks,
+            "precision": self.prefix_precision,
+        }
+
+
+def _rounded(frozen: FrozenTokens) -> FrozenTokens:
+    """Round to float16, and say so where that cannot be."""
+    rounded = FrozenTokens(*(part.half() for part in frozen))
+    if not all(torch.isfinite(part).all() for part in rounded):
+        raise UserError(
+            "the frozen blocks of this encoder give values that float16 cannot hold; set "
+            "encoder.prefix_precision=float32"
+        )
+    return rounded

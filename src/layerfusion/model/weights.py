@@ -1,0 +1,307 @@
+"""Building OpenCLIP visual towers, and what their weights want of whoever uses them."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import open_clip
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.transformer import QuickGELU, VisionTransformer
+from torch import Tensor, nn
+
+from layerfusion.errors import UserError
+from layerfusion.model.huggingface import config_normalisation
+from layerfusion.model.known_weights import KNOWN, read_known
+from layerfusion.model.weight_files import file_activation, read_visual_weights
+from layerfusion.settings import Activation, EncoderSettings, Normalisation
+
+Source = Literal["random", "embedded", "known", "tag", "file"]
+
+OPENAI: Normalisation = (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+
+# OpenCLIP's own way of learning new model names: the towers of this package become known to it.
+TOWERS = Path(str(files("layerfusion.model") / "towers"))
+open_clip.add_model_config(TOWERS)
+
+# OpenCLIP builds both towers of a model; the text tower is never used, so it is kept this small.
+_NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
+
+
+def model_config(model: str) -> dict[str, Any]:
+    """Return the OpenCLIP configuration of a model, by name or from a model-config JSON.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, the file is no model configuration, or its visual tower is not
+        one of OpenCLIP's own vision transformers.
+    """
+    if model.endswith(".json"):
+        config = _read_config(Path(model))
+    else:
+        config = open_clip.get_model_config(model)
+        if config is None:
+            raise UserError(
+                f"OpenCLIP knows no model '{model}'; give a name such as ViT-L-14 or the path of "
+                "a model-config JSON"
+            )
+    vision = config["vision_cfg"]
+    if vision.get("timm_model_name") or not isinstance(vision.get("layers"), int):
+        raise UserError(
+            f"the visual tower of '{model}' is not an OpenCLIP vision transformer; choose a ViT "
+            "such as ViT-L-14"
+        )
+    return config
+
+
+def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activation]:
+    """Build the visual tower that the settings describe, with its weights, in float32.
+
+    Returns
+    -------
+    tower
+        The visual tower alone.
+    activation
+        What "auto" came to: the activation that the tower computes with.
+
+    Raises
+    ------
+    UserError
+        If the model or its weights cannot be had, or do not fit each other.
+    """
+    config = model_config(settings.model)
+    source = weights_source(settings)
+    activation = resolve_activation(settings, config, source)
+    if source == "tag":
+        tower = _download(settings, activation)
+    else:
+        tower = _empty_tower(config, settings.model)
+        if source == "file":
+            _fill(tower, read_visual_weights(Path(settings.weights)), settings)
+        elif source == "embedded":
+            _fill(tower, read_visual_weights(embedded_weights(settings.model)), settings)
+        elif source == "known":
+            _fill(tower, read_known(KNOWN[settings.weights]), settings)
+        else:
+            _draw_weights(tower, settings.random_seed)
+    set_activation(tower, activation)
+    return tower.float(), activation
+
+
+def embedded_weights(model: str) -> Path:
+    """Return where the weights of a model lie if they come with this package."""
+    return TOWERS / f"{model}.safetensors"
+
+
+def weights_source(settings: EncoderSettings) -> Source:
+    """Say what `settings.weights` names.
+
+    Raises
+    ------
+    UserError
+        If it is neither ``random``, nor ``embedded`` with a model that this package has weights
+        of, nor a name of `KNOWN`, nor a pretrained tag of the model, nor an existing file.
+    """
+    if settings.weights == "random":
+        return "random"
+    if settings.weights == "embedded":
+        if not embedded_weights(settings.model).is_file():
+            raise UserError(f"this package comes with no weights of '{settings.model}'")
+        return "embedded"
+    if settings.weights in KNOWN:
+        return "known"
+    tags = open_clip.list_pretrained_tags_by_model(settings.model)
+    if settings.weights in tags:
+        return "tag"
+    if Path(settings.weights).is_file():
+        return "file"
+    known = f"a pretrained tag of {settings.model} ({', '.join(tags)})" if tags else "a tag"
+    raise UserError(
+        f"encoder.weights '{settings.weights}' is neither {known}, nor {' nor '.join(KNOWN)}, nor "
+        "an existing file, nor 'random'"
+    )
+
+
+def weights_sha256(settings: EncoderSettings) -> str | None:
+    """Return the sha256 of the weights file, as 64 hex digits; None where a name stands for it."""
+    source = weights_source(settings)
+    if source == "file":
+        path = Path(settings.weights)
+    elif source == "embedded":
+        path = embedded_weights(settings.model)
+    else:
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encoder_identity(settings: EncoderSettings) -> dict[str, Any]:
+    """Return what an encoder's numbers depend on, wherever its files lie, as plain JSON values.
+
+    These are the settings, with a model-config JSON's contents and a weights file's sha256 in place
+    of the paths, so that a run is the same run on another machine, and with the activation and the
+    normalisation that "auto" and None come to. Weights that are known by name or tag need not be
+    there.
+
+    Raises
+    ------
+    UserError
+        If the model or its weights file cannot be found, or the activation cannot be told.
+    """
+    config = model_config(settings.model)
+    identity = resolved(settings).model_dump(mode="json")
+    if settings.model.endswith(".json"):
+        identity["model"] = config
+    return identity | {"weights": weights_sha256(settings) or settings.weights}
+
+
+def resolved(settings: EncoderSettings) -> EncoderSettings:
+    """Return settings whose activation, mean and std are those that the weights want.
+
+    Raises
+    ------
+    UserError
+        If the model or its weights file cannot be found, or the activation cannot be told.
+    """
+    source = weights_source(settings)
+    mean, std = normalisation(settings, source)
+    activation = resolve_activation(settings, model_config(settings.model), source)
+    return settings.model_copy(update={"activation": activation, "mean": mean, "std": std})
+
+
+def normalisation(settings: EncoderSettings, source: Source) -> Normalisation:
+    """Return mean and standard deviation of the pixels (0..1) that the encoder is to see.
+
+    Where the settings leave one open it is that of OpenCLIP's configuration for a pretrained tag
+    (some were trained with .5), of the ``preprocessor_config.json`` beside a weights file of
+    transformers, and OpenAI's otherwise.
+    """
+    follows = OPENAI
+    if source == "tag":
+        tag = open_clip.get_pretrained_cfg(settings.model, settings.weights)
+        follows = tag.get("mean") or OPENAI[0], tag.get("std") or OPENAI[1]
+    elif source == "file":
+        follows = config_normalisation(Path(settings.weights)) or OPENAI
+    return settings.mean or follows[0], settings.std or follows[1]
+
+
+def resolve_activation(
+    settings: EncoderSettings, config: Mapping[str, Any], source: Source
+) -> Activation:
+    """Return the activation to compute with; "auto" is the one that the weights were trained with.
+
+    OpenAI's weights were trained with QuickGELU, x * sigmoid(1.702 x). OpenCLIP builds ViT-L-14
+    with plain GELU and only warns when OpenAI's weights are loaded into it; the features are then
+    not OpenAI's. The published numbers were most likely made that way, so both can be chosen.
+
+    Raises
+    ------
+    UserError
+        If it is "auto" and neither the weights file nor the model configuration can tell.
+    """
+    if settings.activation != "auto":
+        return settings.activation
+    if source == "tag":
+        tag = open_clip.get_pretrained_cfg(settings.model, settings.weights)
+        quick = bool(tag.get("quick_gelu", False))
+    elif source == "known":
+        return KNOWN[settings.weights].activation
+    elif source == "file" and (told := file_activation(Path(settings.weights))):
+        return told
+    elif source in ("random", "embedded") or "quick_gelu" in config:
+        quick = bool(config.get("quick_gelu", False))
+    else:
+        raise UserError(
+            f"the weights file {settings.weights} does not say which activation it was trained "
+            "with; set encoder.activation to quick_gelu (OpenAI's weights) or gelu (most others)"
+        )
+    return "quick_gelu" if quick else "gelu"
+
+
+def set_activation(tower: VisionTransformer, activation: Activation) -> None:
+    """Make every block of the tower compute with the given activation."""
+    for block in tower.transformer.resblocks:
+        block.mlp.gelu = QuickGELU() if activation == "quick_gelu" else nn.GELU()
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no model-config JSON at {path}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a model-config JSON: {error}") from None
+    config = config.get("model_cfg", config) if isinstance(config, dict) else {}
+    if not {"embed_dim", "vision_cfg"} <= config.keys():
+        raise UserError(
+            f"{path} is no OpenCLIP model configuration: it lacks embed_dim, vision_cfg"
+        )
+    return cast(dict[str, Any], config)
+
+
+def _draw_weights(tower: VisionTransformer, seed: int) -> None:
+    """Draw weights of variance 1 / fan-in and zero the biases.
+
+    From integers, which torch's generator gives alike on every platform; its normal numbers differ
+    in the last bit between processors, and a detector knows its frozen weights by their sha256.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in tower.named_parameters():
+        if parameter.ndim > 1 or name == "class_embedding":
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else parameter.numel()
+            steps = torch.randint(-(2**20), 2**20 + 1, parameter.shape, generator=generator)
+            parameter.data.copy_(steps * (math.sqrt(3 / fan_in) / 2**20))
+        elif name.endswith("bias"):
+            parameter.data.zero_()
+
+
+def _empty_tower(config: Mapping[str, Any], model: str) -> VisionTransformer:
+    try:
+        with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced
+            clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _NO_TEXT)
+    except (TypeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"OpenCLIP cannot build '{model}' from its configuration: {error}"
+        ) from None
+    return cast(VisionTransformer, clip.visual)
+
+
+def _download(settings: EncoderSettings, activation: Activation) -> VisionTransformer:
+    try:
+        clip = open_clip.create_model(
+            settings.model,
+            pretrained=settings.weights,
+            require_pretrained=True,
+            force_quick_gelu=activation == "quick_gelu",
+        )
+    except Exception as error:  # the hub's clients raise whatever their transport raises
+        raise UserError(
+            f"OpenCLIP could not load the weights '{settings.weights}' of {settings.model} "
+            f"({type(error).__name__}); go online, or download them elsewhere and give the file's "
+            "path as encoder.weights"
+        ) from error
+    return cast(VisionTransformer, clip.visual)
+
+
+def _fill(
+    tower: VisionTransformer, tensors: Mapping[str, Tensor], settings: EncoderSettings
+) -> None:
+    expected = {name: tuple(value.shape) for name, value in tower.state_dict().items()}
+    for name, shape in expected.items():
+        found = tuple(tensors[name].shape) if name in tensors else "missing"
+        if found != shape:
+            raise UserError(
+                f"the weights {settings.weights} do not fit {settings.model}: {name} should have "
+                f"shape {shape} and is {found}"
+            )
+    for name in tensors.keys() - expected.keys():
+        if name.startswith("transformer.resblocks."):
+            raise UserError(
+                f"the weights {settings.weights} do not fit {settings.model}: it has fewer blocks"
+            )
+    tower.load_state_dict({name: tensors[name] for name in expected})

@@ -1,0 +1,1 @@
+"""The paper's own numbers, and whether they agree with each other."""

@@ -1,0 +1,263 @@
+"""The paper's numbers held against each other: nothing here needs an image or a model.
+
+A confusion matrix follows from four rounded rates and the number of images; every other number can
+then be computed from it, and the chance in it estimated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from layerfusion.metrics.uncertainty import LEVEL, image_interval
+from layerfusion.paper import numbers as paper
+
+OFFICIAL_RUNS = tuple(paper.OFFICIAL_ERRORS)
+RATES = ("accuracy", "precision", "recall", "f1")
+DRAWS = 20_000  # of every confusion matrix, for intervals: their ends are sure to about .0002
+_HALF_DIGIT = 0.5e-4 + 1e-9  # Table 1 is printed with four decimals
+
+# How a narrow table calls the counts of a `Confusion`.
+SHORT_NAMES = {
+    "true_negatives": "TN",
+    "false_positives": "FP",
+    "false_negatives": "FN",
+    "true_positives": "TP",
+}
+
+
+class Confusion(NamedTuple):
+    """Counts of a confusion matrix, or arrays of them."""
+
+    true_negatives: int
+    false_positives: int
+    false_negatives: int
+    true_positives: int
+
+
+def rates(matrix: Confusion) -> dict[str, NDArray[np.float64]]:
+    """Return accuracy, precision, recall and F1 of a confusion matrix, or of arrays of them.
+
+    A rate whose denominator is zero is NaN.
+    """
+    tn, fp, fn, tp = (np.asarray(count, dtype=np.float64) for count in matrix)
+    with np.errstate(invalid="ignore"):
+        return {
+            "accuracy": (tp + tn) / (tn + fp + fn + tp),
+            "precision": tp / (tp + fp),
+            "recall": tp / (tp + fn),
+            "f1": 2 * tp / (2 * tp + fp + fn),
+        }
+
+
+def matrices(row: paper.PaperRow, real: int, synthetic: int) -> list[Confusion]:
+    """Return every confusion matrix of so many images whose rates round to those of the row."""
+    tp, fp = np.meshgrid(np.arange(synthetic + 1), np.arange(real + 1), indexing="ij")
+    recall = np.abs(tp[:, 0] / synthetic - row.recall) <= _HALF_DIGIT
+    tp, fp = tp[recall], fp[recall]
+    found = rates(Confusion(real - fp, fp, synthetic - tp, tp))  # type: ignore[arg-type]
+    fits = np.all([np.abs(found[name] - getattr(row, name)) <= _HALF_DIGIT for name in RATES], 0)
+    return [
+        Confusion(real - int(b), int(b), synthetic - int(a), int(a))
+        for a, b in zip(tp[fits], fp[fits], strict=True)
+    ]
+
+
+def divisions(images: int) -> list[tuple[int, int]]:
+    """Return every number of real and synthetic official images that Tables and section 5 allow.
+
+    The misses of section 5 and the recall of Table 1 bound the synthetic ones; of what is left,
+    those remain with which both runs' errors give the four rates of both rows.
+    """
+    errors, rows = paper.OFFICIAL_ERRORS, {r: paper.table_1("official", r) for r in OFFICIAL_RUNS}
+    return [
+        (images - synthetic, synthetic)
+        for synthetic in range(1, images)
+        if all(_fits(rows[run], errors[run], images - synthetic, synthetic) for run in rows)
+    ]
+
+
+def rebuilt() -> pd.DataFrame:
+    """Return the confusion matrix behind each row of Table 1.
+
+    Returns
+    -------
+    DataFrame
+        Index: split and run. Columns: the four counts and ``matrices``, how many fit the printed
+        rates; the counts are those of the first.
+    """
+    rows = {}
+    for row in paper.TABLE_1:
+        found = matrices(row, *paper.IMAGES[row.split])
+        rows[row.split, row.run] = found[0]._asdict() | {"matrices": len(found)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["split", "run"])
+
+
+def statements() -> pd.DataFrame:
+    """Check every sentence of the paper that states a number or compares two.
+
+    Returns
+    -------
+    DataFrame
+        A row a statement: ``place``, ``statement`` (in our words), ``stated``, ``recomputed``
+        (from Tables 1 and 2 and the confusion matrices behind them) and ``agrees``.
+    """
+    rows = [*_stated_values(), *_stated_gains(), *_stated_counts(), *_stated_directions()]
+    columns = ["place", "statement", "stated", "recomputed"]
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    return table.assign(agrees=table["stated"] == table["recomputed"])
+
+
+def official_intervals() -> pd.DataFrame:
+    """Put intervals of confidence on the official results, and on open minus constrained.
+
+    Thresholded rates: counts are drawn anew from the confusion matrix (binomial in each class, what
+    a stratified bootstrap of the images would do). ROC AUC: normal, with Hanley and McNeil's
+    standard error. For AP no interval can be had without the scores.
+
+    Returns
+    -------
+    DataFrame
+        Index: metric. Columns ``constrained``, ``open`` and ``difference``, each with ``estimate``,
+        ``low`` and ``high``. Both runs saw the same images, but their scores were not published:
+        the difference is computed as if the images had been others. Images that are hard for both
+        make the true interval narrower.
+    """
+    draws = {run: _draws(run, number) for number, run in enumerate(OFFICIAL_RUNS)}
+    rows = {}
+    for metric in (*RATES, "roc_auc"):
+        values = {run: draws[run][metric] for run in draws}
+        values["difference"] = values["open"] - values["constrained"]
+        rows[metric] = {
+            (name, bound): value
+            for name, drawn in values.items()
+            for bound, value in asdict(image_interval(drawn)).items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+def correlation_needed(metric: str) -> float:
+    r"""Return how alike the runs' errors must be for their official difference not to be chance.
+
+    .. math:: \rho^* = 1 - \frac{(d / z_{0.975})^2}{2 s_c s_o}
+              + \frac{(s_c - s_o)^2}{2 s_c s_o}
+
+    for a difference d of two estimates with standard errors s: with a correlation above it, the
+    95 % interval of d leaves out 0. At most 0: any will do.
+    """
+    s, d = [], {}
+    for number, run in enumerate(OFFICIAL_RUNS):
+        drawn = _draws(run, number)[metric]
+        s.append(float(drawn[1:].std()))
+        d[run] = drawn[0]
+    largest = (d["open"] - d["constrained"]) / stats.norm.ppf((1 + LEVEL) / 2)
+    return float((s[0] ** 2 + s[1] ** 2 - largest**2) / (2 * s[0] * s[1]))
+
+
+def auc_standard_error(auc: float, real: int, synthetic: int) -> float:
+    """Return the standard error of an ROC AUC in [0, 1] (Hanley and McNeil, 1982)."""
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (synthetic - 1) * (q1 - auc**2) + (real - 1) * (q2 - auc**2)
+    return float(np.sqrt(variance / (real * synthetic)))
+
+
+def all_synthetic_f1(real: int, synthetic: int) -> float:
+    """Return the F1 of calling every image synthetic: what an F1 must be held against."""
+    return 2 * synthetic / (2 * synthetic + real)
+
+
+def _fits(row: paper.PaperRow, errors: paper.OfficialErrors, real: int, synthetic: int) -> bool:
+    tp, tn = synthetic - errors.false_negatives, real - errors.false_positives
+    if tp <= 0 or tn < 0:
+        return False
+    matrix = Confusion(tn, errors.false_positives, errors.false_negatives, tp)
+    found = rates(matrix)
+    return all(abs(float(found[name]) - getattr(row, name)) <= _HALF_DIGIT for name in RATES)
+
+
+def _draws(run: str, number: int) -> dict[str, NDArray[np.float64]]:
+    """Return estimate and replicates of an official row's metrics, independent between runs."""
+    row, images = paper.table_1("official", run), paper.IMAGES["official"]
+    drawn = _draw_rates(matrices(row, *images)[0], seed=number)
+    rng = np.random.default_rng([number, 1])
+    error = auc_standard_error(row.roc_auc, *images)
+    drawn["roc_auc"] = np.append(row.roc_auc, rng.normal(row.roc_auc, error, DRAWS))
+    return drawn
+
+
+def _draw_rates(matrix: Confusion, *, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Return rates, shape (1 + draws,): the matrix's own, then those of other images' counts."""
+    rng = np.random.default_rng(seed)
+    tn, fp, fn, tp = matrix
+    drawn_tp = np.append(tp, rng.binomial(tp + fn, tp / (tp + fn), DRAWS))
+    drawn_fp = np.append(fp, rng.binomial(tn + fp, fp / (tn + fp), DRAWS))
+    return rates(
+        Confusion(tn + fp - drawn_fp, drawn_fp, tp + fn - drawn_tp, drawn_tp)  # type: ignore[arg-type]
+    )
+
+
+Statement = tuple[str, str, float | bool, float | bool]
+
+
+def _stated_values() -> Iterator[Statement]:
+    """Yield rates that are printed in Table 1, from the confusion matrices behind it."""
+    for row in paper.TABLE_1:
+        found = rates(matrices(row, *paper.IMAGES[row.split])[0])
+        for name in RATES:
+            text = f"{row.split} {name.replace('f1', 'F1')} of the {row.run} run"
+            yield "Table 1", text, getattr(row, name), round(float(found[name]), 4)
+
+
+def _stated_gains() -> Iterator[Statement]:
+    constrained, opened = (paper.table_1("official", run) for run in OFFICIAL_RUNS)
+    gain = {name: round(getattr(opened, name) - getattr(constrained, name), 4) for name in _METRICS}
+    yield "section 4", "official gain in F1", 0.0137, gain["f1"]
+    yield "section 4", "official gain in ROC AUC", 0.0097, gain["roc_auc"]
+
+
+def _stated_counts() -> Iterator[Statement]:
+    for run, errors in paper.OFFICIAL_ERRORS.items():
+        found = matrices(paper.table_1("official", run), *paper.IMAGES["official"])[0]._asdict()
+        for name, count in asdict(errors).items():
+            what = f"official {name.replace('_', ' ')} of the {run} run"
+            yield "section 5", what, count, found[name]
+
+
+_METRICS = (*RATES, "roc_auc", "average_precision")
+
+
+def _stated_directions() -> Iterator[Statement]:
+    local = [asdict(paper.table_1("local", run)) for run in OFFICIAL_RUNS]
+    official = [asdict(paper.table_1("official", run)) for run in OFFICIAL_RUNS]
+    gains = {name: local[1][name] - local[0][name] for name in _METRICS}
+    official_gains = {name: official[1][name] - official[0][name] for name in _METRICS}
+    everywhere = all(gain > 0 for gain in gains.values())
+    yield "section 4", "the open run is better in every local metric", True, everywhere
+    largest = max(RATES, key=lambda name: gains[name])
+    yield "section 4", "recall has the largest local gain of a rate", True, largest == "recall"
+    lower = all(official[i][name] < local[i][name] for i in (0, 1) for name in _METRICS)
+    yield "section 4", "official scores are lower than local ones", True, lower
+    best = official_gains["f1"] > 0 and official_gains["roc_auc"] > 0
+    yield "section 4", "the open run is best by official F1 and ROC AUC", True, best
+    driven = official_gains["recall"] > official_gains["precision"]
+    yield "section 4", "the official gain, too, is recall more than precision", True, driven
+    ap = official_gains["average_precision"] < 0
+    yield "section 4", "official AP is lower for the open run", True, ap
+    yield from _stated_robustness(local)
+
+
+def _stated_robustness(local: list[dict[str, float]]) -> Iterator[Statement]:
+    tables = [asdict(paper.table_2(run)) for run in OFFICIAL_RUNS]
+    names = [name for name in tables[0] if name != "run"]
+    gains = {name: tables[1][name] - tables[0][name] for name in names}
+    better = all(gain > 0 for gain in gains.values())
+    yield "section 4", "the open run is better in every column of Table 2", True, better
+    most = max(gains, key=lambda name: gains[name]) == "small_f1"
+    yield "section 4", "small images gain most", True, most
+    metric = {name: name.split("_", 1)[1] for name in names}
+    below = all(tables[i][name] < local[i][metric[name]] for i in (0, 1) for name in names)
+    yield "section 4", "every slice and degradation lies below the clean images", True, below

@@ -1,0 +1,1 @@
+"""Several processes as one run: how they were started, share work and stop."""

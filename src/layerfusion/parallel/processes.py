@@ -1,0 +1,271 @@
+"""Several processes of one run, one device each: what they agree on, and what only one does.
+
+All processes execute the same program and meet in the methods of `Processes`; each of them has to
+get there, or the others wait. A process on its own passes through all of them as if they were not
+there.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from inspect import signature
+from typing import Any, NoReturn, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor, distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from layerfusion.errors import SaidElsewhereError, UserError
+from layerfusion.parallel.launcher import Launch, launched
+
+T = TypeVar("T")
+
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+# How long processes wait for each other before they give the others up for lost: from step to step,
+# and while one alone reads all images or another is still scoring its share of them.
+STEP_LIMIT = timedelta(minutes=10)
+PATIENT_LIMIT = timedelta(hours=12)
+
+# How Gloo, NCCL and their sockets say that the other end is gone.
+_LOST = re.compile(r"gloo|nccl|connection (?:closed|reset)|timed out", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run, seen from one of them.
+
+    Attributes
+    ----------
+    rank
+        The number of this one, from 0.
+    size
+        How many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+    _quick: Any = None  # process groups on the CPU, whatever the device: objects and small numbers
+    _patient: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and speaks."""
+        return self.rank == 0
+
+    def highest(self, value: int, *, patient: bool = False) -> int:
+        """Return the highest of all processes' values."""
+        if self.size == 1:
+            return value
+        values = torch.tensor(value)
+        group = self._patient if patient else self._quick
+        with self.reaching_others():
+            distributed.all_reduce(values, distributed.ReduceOp.MAX, group)
+        return int(values)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean over the processes of tensors of one shape, on the CPU."""
+        if self.size == 1:
+            return values
+        total = values.cpu().double()
+        with self.reaching_others():
+            distributed.all_reduce(total, distributed.ReduceOp.SUM, self._quick)
+        return total / self.size
+
+    def gather(self, value: T) -> list[T]:
+        """Return every process's value, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        with self.reaching_others():
+            distributed.all_gather_object(values, value, self._patient)
+        return values
+
+    @contextmanager
+    def together(self, *, patient: bool = False) -> Iterator[None]:
+        """Let all processes fail if the block fails in one, so that none waits for it for ever.
+
+        Raises
+        ------
+        UserError
+            The one that was raised in the block, in the process that says it (the first of those
+            that failed); a `SaidElsewhereError` in all others.
+        """
+        failure: UserError | None = None
+        try:
+            yield
+        except UserError as error:
+            if self.size == 1 or error.agreed:
+                raise
+            failure = error
+        lowest = self.size - self.highest(
+            0 if failure is None else self.size - self.rank, patient=patient
+        )
+        if lowest < self.size:
+            self._fail(failure, lowest)
+
+    def only_first(self, work: Callable[[], T]) -> T:
+        """Have the first process do something that the others wait for; return its result in all.
+
+        Raises
+        ------
+        UserError
+            If the work does, in all processes, as in `together`.
+        """
+        if self.size == 1:
+            return work()
+        results: list[Any] = [None]
+        with self.together(patient=True):
+            if self.first:
+                results = [work()]
+        with self.reaching_others():
+            distributed.broadcast_object_list(results, src=0, group=self._patient)
+        result: T = results[0]
+        return result
+
+    def in_step(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, of which each process has as many, once all processes have the next one."""
+        iterator = iter(items)
+        while True:
+            with self.together():
+                item = next(iterator, None)
+            if item is None:
+                return
+            yield item
+
+    def check_same(self, value: object, what: str) -> None:
+        """Raise a UserError, in all processes, if a value is not the same in all of them."""
+        values = self.gather(value)
+        different = [rank for rank, other in enumerate(values) if other != values[0]]
+        if different:
+            with self.together():
+                raise UserError(
+                    f"process {different[0]} has {what} other than process 0; all must see the "
+                    "same data, settings, code and runs folder"
+                )
+
+    @contextmanager
+    def reaching_others(self) -> Iterator[None]:
+        """Raise a UserError if the block finds another process gone, or silent for too long."""
+        try:
+            yield
+        except RuntimeError as error:  # torch has no class of its own for Gloo's
+            if self.size == 1 or not _LOST.search(str(error)):
+                raise
+            lost = UserError(
+                f"process {self.rank} cannot reach another process any more, which may say above "
+                "why it ended; give the same command, with --resume, to go on from what is saved"
+            )
+            lost.agreed = True  # there may be nobody left to agree with
+            raise lost from error
+
+    def _fail(self, failure: UserError | None, speaker: int) -> NoReturn:
+        """Raise the failure here if this process is the speaker, and nothing to be said if not."""
+        if failure is not None:
+            failure.agreed = True
+            if self.rank == speaker:
+                raise failure
+        raise SaidElsewhereError(speaker, UserError.status if failure is None else failure.status)
+
+
+def join_processes() -> Processes:
+    """Return the processes of the run that this one was started for; connect them the first time.
+
+    Raises
+    ------
+    UserError
+        If there are more processes than GPUs on this machine, or srun was not told how many tasks
+        a machine gets.
+    """
+    return _join(launched())
+
+
+@lru_cache
+def _join(launch: Launch) -> Processes:
+    if launch.size == 1:
+        return Processes()
+    open_fabric("fp32")
+    groups = [
+        distributed.new_group(backend="gloo", timeout=limit)
+        for limit in (STEP_LIMIT, PATIENT_LIMIT)
+    ]
+    return Processes(launch.rank, launch.size, *groups)
+
+
+def open_fabric(precision: str) -> Fabric:
+    """Return a Fabric for one device: the NVIDIA GPU if there is one, else the CPU.
+
+    Of several processes each has a device of its own, and gradients are averaged over them
+    (``DistributedDataParallel``: NCCL between GPUs, Gloo between CPUs).
+
+    Raises
+    ------
+    UserError
+        If the precision is fp16 and there is no GPU (Fabric would silently use bf16 instead), or
+        as `join_processes`.
+    """
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise UserError(
+            "training.precision fp16 needs a GPU and none is visible; set it to bf16 or fp32"
+        )
+    for name in ("lightning_fabric", "lightning_utilities"):  # they would write into notebooks
+        logging.getLogger(name).setLevel(logging.WARNING)
+    launch = launched()
+    _check_gpus(launch)
+    fabric = Fabric(
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        devices=launch.local_size,
+        num_nodes=launch.size // launch.local_size,
+        precision=PRECISIONS[precision],
+        plugins=[_environment(launch)],
+        strategy="auto" if launch.size == 1 else _ddp(),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _ddp() -> DDPStrategy:
+    """Return the strategy that averages gradients; all trained parameters get one at every step.
+
+    No buffer of the detector ever changes. Sending them at every call would let a process that
+    scores one batch more than the others wait for ever.
+    """
+    known = signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
+    return DDPStrategy(timeout=STEP_LIMIT, **options)
+
+
+def _check_gpus(launch: Launch) -> None:
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < launch.local_size:
+        raise UserError(
+            f"{launch.by} started {launch.local_size} processes on a machine where {gpus} GPUs are "
+            "visible to each; start one process a GPU, and let every process see all of them"
+        )
+
+
+def _environment(launch: Launch) -> ClusterEnvironment:
+    """Return what tells Fabric where the processes meet."""
+    if launch.by == "torchrun":
+        return TorchElasticEnvironment()
+    if launch.by == "srun":
+        try:
+            return SLURMEnvironment(auto_requeue=False)
+        except RuntimeError:
+            raise UserError(
+                "SLURM does not say how many processes a machine gets; give --ntasks-per-node "
+                "instead of --ntasks"
+            ) from None
+    # Named, so that a lone process in a cluster's job is not taken for one of many.
+    return LightningEnvironment()

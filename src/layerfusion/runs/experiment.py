@@ -1,0 +1,268 @@
+"""One run from its profile to its record: find it or train it, then calibrate and report it."""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerfusion.arithmetic import use_arithmetic
+from layerfusion.data.duplicates import find_duplicates
+from layerfusion.data.manifest import Manifest
+from layerfusion.data.opening import open_data
+from layerfusion.data.selection import SELECTION, Selection, select_training
+from layerfusion.data.sources.registry import advice
+from layerfusion.errors import UserError
+from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.model.detector import Detector, read_trained_tensors
+from layerfusion.model.prefix_cache import open_prefix_cache
+from layerfusion.parallel.processes import join_processes
+from layerfusion.paths import runs_root, shown
+from layerfusion.progress import Reporter
+from layerfusion.provenance import peak_memory_mib, provenance
+from layerfusion.runs.record import MANIFEST, RECORD, Run, RunPlace, RunRecord, run_key
+from layerfusion.scoring.predictions import report_predictions
+from layerfusion.settings import Profile, load_profile
+from layerfusion.training.disk import check_disk, disk_needed
+from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, Progress, train
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A profile's run with a seed, and the images it is about: all that its numbers depend on."""
+
+    profile: Profile
+    run: str
+    seed: int
+    manifest: Manifest
+
+    @classmethod
+    def open(
+        cls,
+        run: str,
+        *,
+        profile: str = "demo",
+        seed: int = 1337,
+        data_root: str | Path | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        reporter: Reporter | None = None,
+    ) -> "Experiment":
+        """Load the profile and look at every image file below the data root.
+
+        From here on this process computes as the profile says (`layerfusion.arithmetic`). Of
+        several processes the first alone looks, and tells the others what it found.
+
+        Raises
+        ------
+        UserError
+            If profile, run, setting, seed or data root are not as they should be, or the run's
+            images are missing.
+        """
+        reporter = reporter or Reporter()
+        settings = load_profile(profile, overrides)
+        settings.run(run)
+        if seed < 0:
+            raise UserError(f"seed {seed} is negative; give a whole number from 0")
+        use_arithmetic(settings.compute)
+        with reporter.bar("reading images", 0) as bar:
+            manifest = join_processes().only_first(
+                lambda: open_data(
+                    settings.data,
+                    data_root=Path(data_root).expanduser() if data_root else None,
+                    cache=runs_root() / settings.name,
+                    progress=bar,
+                )
+            )
+        experiment = cls(settings, run, seed, manifest)
+        experiment.check()
+        return experiment
+
+    @property
+    def place(self) -> RunPlace:
+        """Where the run lies or will lie on this machine."""
+        key = run_key(self.profile, self.run, self.seed, self.used.digest())
+        return RunPlace(runs_root(), self.profile.name, self.run, self.seed, key)
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The choice of the run's training images; `layerfusion.data.selection` says how."""
+        sources = self.profile.run(self.run).train_sources
+        rows = self.manifest.select(split="train", sources=sources).rows
+        return select_training(rows, self.profile.data.selection, self.run)
+
+    @property
+    def training(self) -> Manifest:
+        """The images that the run trains on."""
+        return Manifest(self.manifest.root, self.selection.rows, self.manifest.skipped)
+
+    @property
+    def validation(self) -> Manifest:
+        """The images that choose checkpoint and threshold, and give the local numbers."""
+        return self.manifest.select(split="val")
+
+    @property
+    def used(self) -> Manifest:
+        """Training and validation images together: those that the run's numbers depend on."""
+        rows = pd.concat([self.training.rows, self.validation.rows], ignore_index=True)
+        return Manifest(self.manifest.root, rows, self.manifest.skipped)
+
+    def check(self) -> None:
+        """Raise a UserError if the run cannot train, or not be validated, on these images."""
+        train_rows = self.manifest.select(split="train").rows
+        for source in self.profile.run(self.run).train_sources:
+            if not (train_rows["source"] == source).any():
+                found = ", ".join(sorted(train_rows["source"].unique())) or "none"
+                raise UserError(
+                    f"the {self.run} run of profile '{self.profile.name}' trains on source "
+                    f"'{source}', which {self.manifest.root} lacks (it has {found}); "
+                    f"{self._remedy(source)}"
+                )
+        for what, rows in {
+            "training": self.training.rows,
+            "validation": self.validation.rows,
+        }.items():
+            if rows["label"].nunique() < 2:
+                wild = advice(self.profile.data, "itw_sm", self.manifest.root)
+                raise UserError(
+                    f"{self.manifest.root} lacks real or synthetic {what} images; both are needed"
+                    + (f": {wild}" if wild and what == "validation" else "")
+                )
+
+    def _remedy(self, source: str) -> str:
+        """Say what to do about a source of training images that is not there."""
+        published = advice(self.profile.data, source, self.manifest.root)
+        return published or (
+            f"set runs.{self.run}.train_sources to what is there, or arrange it as "
+            f"train/{source}/real and train/{source}/synthetic"
+        )
+
+    def warnings(self) -> list[str]:
+        """Return what should be known of the run's images and encoder before its numbers are."""
+        found = [f"{short}; all of them are used" for short in self.selection.shortfalls]
+        found += self.used.warnings()
+        if self.profile.encoder.weights == "random":
+            found.append("the encoder's weights are random: the run says nothing of the method")
+        pairs = self.duplicates()
+        if len(pairs):
+            found.append(
+                f"{len(pairs)} pairs of equal or nearly equal images lie in different splits, such "
+                f"as {pairs['path_a'].iloc[0]} and {pairs['path_b'].iloc[0]}"
+            )
+        return found
+
+    def duplicates(self) -> pd.DataFrame:
+        """Return pairs of equal or nearly equal images across the splits."""
+        return find_duplicates(self.manifest.rows)
+
+    def obtain(
+        self, *, fresh: bool = False, resume: bool = True, reporter: Reporter | None = None
+    ) -> Run:
+        """Return the finished run of these settings, data and code; train it if there is none.
+
+        Several processes train it together; all of them return it.
+
+        Parameters
+        ----------
+        fresh
+            Train anew even where a finished or interrupted run lies on this machine.
+        resume
+            Go on with an interrupted run; otherwise one is an error, so that none is lost.
+        """
+        reporter, place, processes = reporter or Reporter(), self.place, join_processes()
+        processes.check_same(place.key, "a run")
+        finished = processes.only_first(lambda: None if fresh else place.read())
+        if finished is not None:
+            reporter.say(f"found finished in {shown(place.finished)}; nothing is trained")
+            return finished
+        with ExitStack() as lock:
+            processes.only_first(lambda: _claim(place, lock, fresh=fresh, resume=resume))
+            self._train(place.unfinished, reporter)
+            return processes.only_first(lambda: _finish(place))
+
+    def _train(self, directory: Path, reporter: Reporter) -> None:
+        profile, processes = self.profile, join_processes()
+        detector = Detector.build(profile.encoder, profile.head, profile.images, seed=self.seed)
+        detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
+        needed = disk_needed(detector, len(self.used.rows))
+        processes.only_first(lambda: check_disk(directory, needed, reporter))
+        reporter.say(f"training in {shown(directory)}")
+        progress = train(
+            detector,
+            self.training,
+            self.validation,
+            profile,
+            seed=self.seed,
+            directory=directory,
+            reporter=reporter,
+        )
+        processes.only_first(lambda: self._write_down(detector, directory, progress))
+
+    def _write_down(self, detector: Detector, directory: Path, progress: Progress) -> None:
+        record = self._calibrate(detector.cpu(), directory, progress)
+        self.manifest.save(directory / MANIFEST)
+        self.selection.save(directory / SELECTION)
+        (directory / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
+        """Choose the threshold on the best epoch's predictions, write it down, report."""
+        predictions = pd.read_parquet(directory / "predictions.parquet")
+        threshold = best_f1_threshold(predictions["label"], predictions["probability"])
+        best.restore(read_trained_tensors(directory / BEST_DETECTOR))
+        best.threshold, best.notice = threshold, self.profile.notice
+        best.save(directory / BEST_DETECTOR)
+        return RunRecord(
+            profile=self.profile.name,
+            run=self.run,
+            seed=self.seed,
+            key=self.place.key,
+            settings=self.profile.model_dump(mode="json"),
+            activation=best.activation,
+            parameters=best.parameter_counts(),
+            data={
+                "manifest_sha256": self.used.digest(),
+                "training_images": len(self.training.rows),
+                "validation_images": len(self.validation.rows),
+                "selection": self.selection.name,
+                "selection_sha256": self.selection.sha256(),
+                "skipped_files": len(self.manifest.skipped),
+            },
+            threshold=threshold,
+            metrics=report_predictions(predictions, threshold).as_dict(),
+            history=progress.history,
+            best_epoch=progress.best_epoch,
+            block_weights=best.block_weights(),
+            provenance=provenance()
+            | {
+                "frozen_weights_sha256": best.frozen_sha256(),
+                "training_seconds": round(progress.seconds, 1),
+                "training_sessions": progress.sessions,
+                "peak_memory_mib": peak_memory_mib(),
+            },
+        )
+
+
+def _claim(place: RunPlace, lock: ExitStack, *, fresh: bool, resume: bool) -> None:
+    """Lock the run's place, until `lock` is closed, and make its folder ready to train in."""
+    lock.enter_context(place.lock())
+    unfinished = place.unfinished
+    if fresh:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    elif (unfinished / CHECKPOINT).exists() and not resume:
+        raise UserError(
+            f"an interrupted run of the same settings, data and code lies in {unfinished}; "
+            "go on with --resume or begin anew with --fresh"
+        )
+    unfinished.mkdir(parents=True, exist_ok=True)
+
+
+def _finish(place: RunPlace) -> Run:
+    """Turn what was trained into a finished run."""
+    place.finish()
+    (place.finished / CHECKPOINT).unlink()
+    run = place.read()
+    assert run is not None
+    return run

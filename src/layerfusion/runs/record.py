@@ -1,0 +1,165 @@
+"""What a run leaves behind: one folder, complete or visibly unfinished."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from layerfusion.data.manifest import Manifest
+from layerfusion.errors import UserError
+from layerfusion.model.detector import Detector
+from layerfusion.model.weights import encoder_identity
+from layerfusion.provenance import code_sha256, library_versions
+from layerfusion.settings import Profile, digest
+
+RECORD = "record.json"
+MANIFEST = "manifest.parquet"
+
+
+class RunRecord(BaseModel):
+    """Everything that is reported of one run; `record.json` in its folder.
+
+    `metrics` is `layerfusion.metrics.rates.Report` of the validation images as nested plain values;
+    `history` has an entry a finished epoch; `provenance` says what computed it all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str
+    run: str
+    seed: int
+    key: str
+    settings: dict[str, Any]
+    activation: str
+    parameters: dict[str, int]
+    data: dict[str, Any]
+    threshold: float
+    metrics: dict[str, Any]
+    history: list[dict[str, Any]]
+    best_epoch: int
+    block_weights: list[float]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and its record."""
+
+    directory: Path
+    record: RunRecord
+
+    def predictions(self) -> pd.DataFrame:
+        """Return the predictions of the validation images, a row an image."""
+        return pd.read_parquet(self.directory / "predictions.parquet")
+
+    def manifest(self, root: Path) -> Manifest:
+        """Return the manifest that the run was made from, its files looked for below `root`."""
+        return Manifest.load(self.directory / MANIFEST, root)
+
+    def detector(self) -> Detector:
+        """Return the calibrated detector, in evaluation mode."""
+        return Detector.load(self.directory / "detector")
+
+
+def run_key(profile: Profile, run: str, seed: int, manifest_digest: str) -> str:
+    """Return one sha256 of all that numbers depend on: settings, seed, data, code, libraries.
+
+    No path is part of it: a run folder that is copied to another machine is found there again.
+
+    Raises
+    ------
+    UserError
+        If the encoder's weights cannot be found.
+    """
+    return digest(
+        {
+            "settings": profile.numerics(run) | {"encoder": encoder_identity(profile.encoder)},
+            "seed": seed,
+            "data": manifest_digest,
+            "code": code_sha256(),
+            "libraries": library_versions(),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """Where a run of a given key lies, or will lie: `<profile>/<run>-seed<seed>-<key>`.
+
+    While it trains, its folder ends in ``.unfinished``; the rename at the end is what finishes it.
+    """
+
+    root: Path
+    profile: str
+    run: str
+    seed: int
+    key: str
+
+    @property
+    def finished(self) -> Path:
+        """The folder of the finished run."""
+        return self.root / self.profile / f"{self.run}-seed{self.seed}-{self.key[:10]}"
+
+    @property
+    def unfinished(self) -> Path:
+        """The folder of the run while it trains, or after it was interrupted."""
+        return self.finished.with_name(self.finished.name + ".unfinished")
+
+    def read(self) -> Run | None:
+        """Return the finished run with its detector, or None if there is none on this machine."""
+        record = self.finished / RECORD
+        detector = self.finished / "detector" / "trained.safetensors"
+        if not (record.is_file() and detector.is_file()):
+            return None
+        return Run(self.finished, read_record(record))
+
+    def finish(self) -> None:
+        """Turn the unfinished folder into the finished run, replacing one that was there."""
+        former = self.finished.with_name(self.finished.name + ".former")
+        shutil.rmtree(former, ignore_errors=True)
+        if self.finished.exists():
+            self.finished.replace(former)
+        self.unfinished.replace(self.finished)
+        shutil.rmtree(former, ignore_errors=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training the same run while the block runs.
+
+        Raises
+        ------
+        UserError
+            If another process is training it.
+        """
+        self.finished.parent.mkdir(parents=True, exist_ok=True)
+        path = self.finished.with_name(f".{self.finished.name}.lock")
+        try:
+            with FileLock(path, timeout=0):
+                yield
+        except Timeout:
+            raise UserError(
+                f"another process is training {self.finished.name}; wait for it, or train with "
+                "another seed"
+            ) from None
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read a run's record.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not a record of this version.
+    """
+    try:
+        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no run record at {path}") from None
+    except (ValidationError, ValueError, OSError) as error:
+        raise UserError(f"{path} is not a run record: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,1 @@
+"""From images and a detector to one table of predictions."""

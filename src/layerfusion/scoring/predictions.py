@@ -1,0 +1,211 @@
+"""From images to the one table of predictions that every reported number is computed from."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from layerfusion.data.loading import EvaluationImages, scoring_batches
+from layerfusion.data.manifest import Manifest
+from layerfusion.errors import UserError
+from layerfusion.images.reading import ImageError
+from layerfusion.metrics.rates import Report, probability, report
+from layerfusion.parallel.processes import Processes
+from layerfusion.settings import ImageSettings, LoaderSettings
+
+Progress = Callable[[int, int], None]
+
+# What a prediction keeps of the manifest, for slices by size, source and platform.
+CARRIED = ["label", "split", "source", "generator", "platform", "width", "height", "format"]
+
+
+def score_files(
+    model: nn.Module,
+    files: Sequence[Path],
+    images: ImageSettings,
+    loader: LoaderSettings,
+    *,
+    device: torch.device | str = "cpu",
+    degradation: str | None = None,
+    progress: Progress | None = None,
+    processes: Processes | None = None,
+) -> pd.DataFrame:
+    """Score image files.
+
+    Several processes score whole batches in turn, so that every image is in the same batch, and
+    gets the same bits, however many there are. All of them return the whole table.
+
+    Parameters
+    ----------
+    model
+        Maps uint8 images (batch, 3, crop, crop) on `device` to logits (batch,); put into
+        evaluation mode here and left in it.
+    degradation
+        What befalls every image before it is scored, by its name in
+        `layerfusion.images.degradations`.
+    processes
+        The processes that share the work; None for this one alone.
+
+    Returns
+    -------
+    DataFrame
+        A row a file, in order: ``logit`` (float64, NaN where unreadable), ``probability``
+        (float64), ``width`` and ``height`` (px, upright), ``error`` (reason, or None).
+
+    Raises
+    ------
+    UserError
+        If the processes were given different files, or `progress` raises one.
+    """
+    processes = processes or Processes()
+    share = _share(len(files), loader.evaluation_batch_size, processes)
+
+    with processes.together(patient=True):
+        mine = [files[index] for index in share]
+        dataset = EvaluationImages(mine, images, degradation=degradation)
+        shown = _of_all(progress, len(files), processes.size)
+        scored = _score(model, dataset, loader, device, shown)
+    ids = [f"{file} (image {number})" for number, file in enumerate(files, start=1)]
+    scored.index = pd.Index([ids[index] for index in share], dtype="str")
+    return merge_shares(processes.gather(scored), ids)
+
+
+def _of_all(progress: Progress | None, total: int, processes: int) -> Progress:
+    """Return what shows one process's progress as that of all of them."""
+
+    def show(done: int, _: int) -> None:
+        if progress:
+            progress(min(done * processes, total), total)
+
+    return show
+
+
+def _share(count: int, batch_size: int, processes: Processes) -> list[int]:
+    """Return which of `count` images this process scores: every n-th batch of them."""
+    return [i for i in range(count) if i // batch_size % processes.size == processes.rank]
+
+
+def merge_shares(shares: Sequence[pd.DataFrame], ids: Sequence[str]) -> pd.DataFrame:
+    """Put what several processes scored, indexed by image, into one table in the order of `ids`.
+
+    Raises
+    ------
+    UserError
+        If an image is missing, there twice, or unknown.
+    """
+    scored = pd.concat(shares)
+    counts = scored.index.value_counts().reindex(pd.Index(ids).union(scored.index), fill_value=0)
+    wrong = counts[(counts != 1) | ~counts.index.isin(ids)]
+    if len(wrong):
+        raise UserError(
+            f"the processes scored {wrong.index[0]} {wrong.iloc[0]} times where every image is due "
+            "once; all of them must be given the same images"
+        )
+    return scored.loc[list(ids)].reset_index(drop=True)
+
+
+def _score(
+    model: nn.Module,
+    dataset: EvaluationImages,
+    loader: LoaderSettings,
+    device: torch.device | str,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Score the files of a dataset in this process, as `score_files` does."""
+    model.eval()
+    files = dataset.files
+    logits = np.full(len(files), np.nan)
+    sizes = np.zeros((len(files), 2), dtype=np.int32)
+    errors: list[str | None] = [None] * len(files)
+    done = 0
+    for batch in scoring_batches(dataset, loader):
+        sizes[batch.indices] = batch.sizes
+        for index, error in batch.errors.items():
+            errors[index] = error.reason
+        if batch.images is not None:
+            with torch.inference_mode():
+                scores = model(batch.images.to(device, non_blocking=True))
+            logits[batch.readable] = scores.cpu().double().numpy()
+        done += len(batch.indices)
+        progress(done, len(files))
+    return pd.DataFrame(
+        {
+            "logit": logits,
+            "probability": probability(logits),
+            "width": sizes[:, 0],
+            "height": sizes[:, 1],
+            "error": pd.Series(errors, dtype="str"),
+        }
+    )
+
+
+def predict(
+    model: nn.Module,
+    manifest: Manifest,
+    images: ImageSettings,
+    loader: LoaderSettings,
+    *,
+    device: torch.device | str = "cpu",
+    degradation: str | None = None,
+    progress: Progress | None = None,
+    processes: Processes | None = None,
+) -> pd.DataFrame:
+    """Score a manifest's images: a row an image, in the manifest's order.
+
+    `model`, `degradation` and `processes` are as in `score_files`.
+
+    Returns
+    -------
+    DataFrame
+        ``image_id`` (path below the root), ``logit`` and ``probability`` (float64), then what
+        slices need: label, split, source, generator, platform, width, height, format.
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be read: metrics over what is left would be those of another data set.
+    """
+    files = [manifest.root / path for path in manifest.rows["path"]]
+    processes = processes or Processes()
+    scored = score_files(
+        model,
+        files,
+        images,
+        loader,
+        device=device,
+        degradation=degradation,
+        progress=progress,
+        processes=processes,
+    )
+    with processes.together():
+        for file, error in zip(files, scored["error"], strict=True):
+            if not pd.isna(error):
+                raise ImageError(file, error)
+    carried = manifest.rows[CARRIED].reset_index(drop=True)
+    ids = manifest.rows["path"].reset_index(drop=True).rename("image_id")
+    return pd.concat([ids, scored[["logit", "probability"]], carried], axis=1)
+
+
+def report_predictions(predictions: pd.DataFrame, threshold: float) -> Report:
+    """Return every reported number of a table of predictions, at a threshold on the probability.
+
+    Raises
+    ------
+    UserError
+        If the table is empty, unlabelled or holds one class only.
+    """
+    return report(
+        predictions["label"].to_numpy(dtype=float, na_value=np.nan),
+        predictions["logit"].to_numpy(),
+        threshold,
+    )
+
+
+def write_predictions(predictions: pd.DataFrame, path: Path) -> None:
+    """Write a table of predictions as Parquet; `path` is complete or what it was before."""
+    partial = path.with_suffix(".partial")
+    predictions.to_parquet(partial, index=False)
+    partial.replace(path)

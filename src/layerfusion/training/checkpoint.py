@@ -1,0 +1,76 @@
+"""An interrupted training's state in one safetensors file: no pickle, replaced atomically."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from layerfusion.errors import UserError
+from layerfusion.model.detector import Detector
+
+
+def save_checkpoint(
+    path: Path, detector: Detector, optimizer: Optimizer, progress: dict[str, Any]
+) -> None:
+    """Write trained tensors, optimiser state and `progress` (JSON values).
+
+    The file is complete or it is the former one: it is written beside `path`, then renamed.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written; the former one is still there.
+    """
+    tensors = {f"model.{n}": p for n, p in detector.trained_parameters().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+    partial = path.with_suffix(".partial")
+    try:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            partial,
+            metadata={"progress": json.dumps(progress)},
+        )
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"the checkpoint {path} cannot be written ({error}); make room, then resume"
+        ) from None
+
+
+def load_checkpoint(path: Path, detector: Detector, optimizer: Optimizer) -> dict[str, Any]:
+    """Put a checkpoint's tensors into detector and optimiser; return its `progress`.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged or belongs to a detector of other settings.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            progress: dict[str, Any] = json.loads(file.metadata()["progress"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint {path} cannot be read ({error}); delete its folder to begin anew"
+        ) from None
+    detector.restore(
+        {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+    )
+    _restore_optimizer(optimizer, tensors)
+    return progress
+
+
+def _restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimizer":
+            index, _, key = rest.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,205 @@
+"""Claims: the paper's own effects from its tables, and verdicts on predictions of known effects."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerfusion.analysis.claims import CLAIMS, RUNS, RunMeasures, verdict
+from layerfusion.images.degradations import degradation
+from layerfusion.metrics.rates import probability, ranking_metrics, threshold_metrics
+from layerfusion.metrics.uncertainty import Interval, resample_images, seed_interval
+from layerfusion.paper import numbers as paper
+from layerfusion.runs.conditions import CONDITIONS
+
+CLAIM = {claim.name: claim for claim in CLAIMS}
+N = 300
+LABEL = np.repeat([0, 1], N)
+SIZES = np.tile([60, 100], N)
+COUNTS = {
+    "val": resample_images(LABEL, resamples=200, seed=1),
+    "test": resample_images(LABEL, resamples=200, seed=2),
+}
+
+
+def predictions(separation, seed):
+    """Fabricate scores: synthetic images lie `separation` higher, in units of their spread."""
+    logit = np.random.default_rng(seed).normal((LABEL - 0.5) * separation, 1)
+    return pd.DataFrame(
+        {
+            "label": pd.array(LABEL, dtype="Int8"),
+            "logit": logit,
+            "probability": probability(logit),
+            "width": pd.array(SIZES, dtype="Int32"),
+            "height": pd.array(np.full(2 * N, 90), dtype="Int32"),
+        }
+    )
+
+
+def fabricated(separations, seed):
+    """A seed's measures from how far apart the classes lie: by (run, blocks), then by condition."""
+    measures = {}
+    for number, (setup, by_condition) in enumerate(separations.items()):
+        tables = {
+            on: predictions(separation, [seed, number, place])
+            for place, (on, separation) in enumerate(by_condition.items())
+        }
+        measures[setup] = RunMeasures(tables, 0.5, COUNTS, 80)
+    return lambda metric, run, *, on="local", blocks="all": measures[run, blocks](metric, on)
+
+
+def judge(name, separations, seeds=5):
+    values = [CLAIM[name].effect(fabricated(separations, seed)) for seed in range(seeds)]
+    found = seed_interval(np.stack(values))
+    return verdict(found), found
+
+
+# --- the list -------------------------------------------------------------------------------------
+
+
+def test_claims_have_names_and_words_of_their_own():
+    assert len({claim.name for claim in CLAIMS}) == len({claim.text for claim in CLAIMS}) == 22
+    for claim in CLAIMS:
+        assert claim.name.replace("-", "").replace("_", "").isalnum() and claim.name.islower()
+
+
+@pytest.mark.parametrize(
+    ("name", "effect"),
+    [
+        ("open-above-constrained-local-roc_auc", 0.8643 - 0.8114),
+        ("open-above-constrained-local-f1", 0.7916 - 0.7555),
+        ("gain-mostly-recall", (0.8964 - 0.8288) - (0.7087 - 0.6941)),
+        ("open-above-constrained-official-f1", 0.0137),  # the paper says so itself, section 4
+        ("open-above-constrained-official-roc_auc", 0.0097),
+        ("official-lower-roc_auc-open", 0.8643 - 0.7686),
+        ("official-lower-f1-constrained", 0.7555 - 0.7013),
+        ("jpeg-lower-f1-constrained", 0.7555 - 0.7247),
+        ("launder-lower-roc_auc-open", 0.8643 - 0.8212),
+        ("small-lower-f1-constrained", 0.7555 - 0.5833),
+        ("small-gain-most", (0.7156 - 0.5833) - (0.7916 - 0.7555)),
+    ],
+)
+def test_the_papers_effects_come_from_its_tables(name, effect):
+    assert CLAIM[name].paper_effect() == pytest.approx(effect)
+
+
+def test_by_its_own_numbers_every_claim_of_the_paper_holds_but_those_it_has_none_for():
+    effects = {name: claim.paper_effect() for name, claim in CLAIM.items()}
+    missing = {f"fusion-above-last-{run}" for run in RUNS}
+    assert {name for name, effect in effects.items() if effect is None} == missing
+    assert all(effect > 0 for effect in effects.values() if effect is not None)
+
+
+def test_what_the_paper_reports():
+    assert paper.reported("average_precision", "open", "official") == 0.7607
+    assert paper.reported("roc_auc", "constrained", "launder") == 0.7826
+    assert paper.reported("f1", "open", "small") == paper.table_2("open").small_f1 == 0.7156
+    for nothing in (
+        ("roc_auc", "open", "small"),
+        ("recall", "open", "jpeg"),
+        ("f1", "closed", "local"),
+        ("f1", "open", "elsewhere"),
+    ):
+        assert paper.reported(*nothing) is None
+
+
+def test_conditions_are_those_of_the_tables():
+    assert list(CONDITIONS) == ["local", "official", "jpeg", "launder", "small"]
+    for condition in CONDITIONS.values():
+        if condition.degradation:
+            degradation(condition.degradation)
+
+
+# --- measures -------------------------------------------------------------------------------------
+
+
+def test_measures_are_the_metrics_of_their_tables():
+    tables = {"local": predictions(1.0, 0), "official": predictions(0.5, 1)}
+    measures = RunMeasures(tables, 0.4, COUNTS, 80)
+    for on, table in tables.items():
+        reported = threshold_metrics(table["label"], table["probability"], 0.4)
+        for metric in ("f1", "precision", "recall"):
+            assert measures(metric, on)[0] == pytest.approx(getattr(reported, metric))
+        ranking = ranking_metrics(table["label"], table["logit"])
+        assert measures("roc_auc", on)[0] == pytest.approx(ranking.roc_auc)
+        assert measures("roc_auc", on).shape == (201,)
+
+
+def test_small_images_are_those_whose_shorter_side_is_below_the_limit():
+    table = predictions(1.0, 0)
+    small = table[SIZES == 60]
+    expected = threshold_metrics(small["label"], small["probability"], 0.5).f1
+    assert RunMeasures({"local": table}, 0.5, COUNTS, 80)("f1", "small")[0] == pytest.approx(
+        expected
+    )
+    at_the_limit = RunMeasures({"local": table}, 0.5, COUNTS, 60)
+    assert np.isnan(at_the_limit("f1", "small")).all()
+
+
+# --- verdicts -------------------------------------------------------------------------------------
+
+GAIN = "open-above-constrained-local-roc_auc"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.01, 0.02, "holds"),
+        (-0.02, -0.01, "does not hold"),
+        (-0.01, 0.02, "undecided"),
+        (0.0, 0.02, "undecided"),
+        (-0.02, 0.0, "undecided"),
+        (np.nan, np.nan, "undecided"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, expected):
+    assert verdict(Interval(0.0, low, high)) == expected
+
+
+@pytest.mark.parametrize(
+    ("constrained", "opened", "expected"),
+    [(0.5, 2.0, "holds"), (2.0, 0.5, "does not hold"), (1.0, 1.0, "undecided")],
+)
+def test_the_gain_of_open_data_is_judged_as_it_was_fabricated(constrained, opened, expected):
+    separations = {
+        ("constrained", "all"): {"local": constrained},
+        ("open", "all"): {"local": opened},
+    }
+    assert judge(GAIN, separations)[0] == expected
+
+
+def test_a_small_effect_that_one_image_set_cannot_tell_is_undecided():
+    separations = {("constrained", "all"): {"local": 1.0}, ("open", "all"): {"local": 1.03}}
+    assert judge(GAIN, separations)[0] == "undecided"
+
+
+@pytest.mark.parametrize("on", ["official", "jpeg", "launder"])
+@pytest.mark.parametrize(
+    ("under", "expected"), [(0.6, "holds"), (2.6, "does not hold"), (1.6, "undecided")]
+)
+def test_what_a_condition_costs_is_judged_as_it_was_fabricated(on, under, expected):
+    separations = {("open", "all"): {"local": 1.6, on: under}}
+    for metric in ("roc_auc", "f1"):
+        assert judge(f"{on}-lower-{metric}-open", separations)[0] == expected
+
+
+def test_fusion_is_compared_with_the_last_block_of_the_same_run():
+    separations = {("open", "all"): {"local": 2.0}, ("open", "last"): {"local": 1.0}}
+    assert judge("fusion-above-last-open", separations)[0] == "holds"
+
+
+def test_a_claim_about_small_images_is_undecided_where_there_are_none():
+    def measure(metric, run, *, on="local", blocks="all"):
+        return RunMeasures({"local": predictions(1.0, 0)}, 0.5, COUNTS, 10)(metric, on)
+
+    found = seed_interval(np.stack([CLAIM["small-gain-most"].effect(measure)] * 2))
+    assert verdict(found) == "undecided" and np.isnan(found.estimate)
+
+
+def test_recall_is_what_rises_when_scores_shift_up():
+    """More images called synthetic: recall rises, precision falls."""
+
+    def measure(metric, run, *, on="local", blocks="all"):
+        threshold = 0.5 if run == "constrained" else 0.3
+        return RunMeasures({"local": predictions(1.0, 0)}, threshold, COUNTS, 80)(metric, on)
+
+    assert CLAIM["gain-mostly-recall"].effect(measure)[0] > 0.1

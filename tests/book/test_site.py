@@ -1,0 +1,467 @@
+"""The built site: complete, no link broken, no request elsewhere, readable dark and small."""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+import yaml
+
+from layerfusion.chapters.source import read_chapter
+from layerfusion.paper import numbers as paper
+
+bs4 = pytest.importorskip("bs4")
+pytest.importorskip("jupyter_book")
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.py"))
+PAGES = sorted(
+    ["index", *(c["file"] for c in yaml.safe_load((ROOT / "_toc.yml").read_text())["chapters"])]
+)
+
+# Python imports this module at its start, and then reaches no other machine.
+NO_NETWORK = """
+import socket
+
+def closed(*arguments, **options):
+    with open({attempts!r}, "a") as file:
+        print(arguments, file=file)
+    raise OSError("the network is closed")
+
+open({attempts!r}, "a").close()
+socket.getaddrinfo = socket.gethostbyname = socket.socket.connect = closed
+"""
+
+
+def jupyter_book(book: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Build a book as the README says: `jupyter-book build book`, beside it."""
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", book.name, *options]
+    return subprocess.run(
+        command,
+        cwd=book.parent,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def built(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A copy of what the site is made of, built without a network; what the build said."""
+    root = tmp_path_factory.mktemp("checkout")
+    attempts = root / "attempts"
+    (root / "sitecustomize.py").write_text(NO_NETWORK.format(attempts=str(attempts)))
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, root)
+    ignore = shutil.ignore_patterns("_build", "__pycache__", ".ipynb_checkpoints")
+    for name in ("book", "runs/reference"):  # links between the two stay links
+        shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=ignore)
+    paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    done = jupyter_book(root / "book", PYTHONPATH=paths)
+    assert attempts.read_text() == ""
+    return root / "book" / "_build" / "html", done
+
+
+@pytest.fixture(scope="session")
+def site(built: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
+    """The folder of the built site."""
+    html, done = built
+    if done.returncode:
+        pytest.fail("no site was built: see the test of the build", pytrace=False)
+    return html
+
+
+@pytest.fixture(scope="session")
+def pages(site: Path) -> dict[str, Any]:
+    """Every page of the site by its file's name, parsed."""
+    return {
+        path.name: bs4.BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in site.glob("*.html")
+    }
+
+
+def recorded_outputs(chapter: str) -> list[dict[str, str]]:
+    """What a chapter's committed notebook displays: texts by their MIME type."""
+    path = ROOT / "book" / f"{chapter}.ipynb"
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return [output.data for output in outputs if "data" in output]
+
+
+def test_the_build_has_no_warning(built: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    _, done = built
+    words = ("WARNING", "ERROR", "Error: ", "cannot be shown")
+    assert [line for line in done.stdout.splitlines() if any(word in line for word in words)] == []
+    assert done.returncode == 0, done.stdout[-1000:]
+
+
+def test_pages_are_named_as_their_chapters(site: Path) -> None:
+    made = {path.stem for path in site.glob("*.html")} - {"genindex", "search"}
+    assert sorted(made) == PAGES
+    assert set(CHAPTERS) < made
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_shows_every_recorded_figure_and_table(
+    chapter: str, pages: dict[str, Any]
+) -> None:
+    shown = pages[f"{chapter}.html"].select(".cell_output")
+    outputs = recorded_outputs(chapter)
+    figures = [data for data in outputs if any(kind.startswith("image/") for kind in data)]
+    tables = [data for data in outputs if "<table" in data.get("text/html", "")]
+    assert figures or tables
+    assert len([image for output in shown for image in output.select("img")]) == len(figures)
+    assert len([table for output in shown for table in output.select("table")]) == len(tables)
+
+
+def links(page: Any) -> list[str]:
+    """Everything that a page links to or shows, as it is written."""
+    attributes = ("href", "src", "poster", "data-src")
+    return [str(tag[name]) for name in attributes for tag in page.select(f"[{name}]")]
+
+
+def test_every_internal_link_leads_somewhere(site: Path, pages: dict[str, Any]) -> None:
+    anchors = {
+        name: {tag.get("id") or tag.get("name") for tag in page.select("[id], a[name]")}
+        for name, page in pages.items()
+    }
+    broken, seen = [], 0
+    for name, page in pages.items():
+        for link in links(page):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc or link == "#":
+                continue
+            seen += 1
+            target = unquote(parts.path) or name
+            if not (site / target).is_file():
+                broken.append(f"{name}: {link}")
+            elif parts.fragment and target in anchors:
+                fragment = unquote(parts.fragment)
+                broken += [f"{name}: {link}"] if fragment not in anchors[target] else []
+    assert not broken
+    assert seen > 100
+
+
+def test_no_page_asks_another_host_for_anything(site: Path, pages: dict[str, Any]) -> None:
+    loading = (
+        "script[src], img[src], iframe[src], source[src], video[src], object[data], link[href]"
+    )
+    found = []
+    for name, page in pages.items():
+        for tag in page.select(loading):
+            address = tag.get("src") or tag.get("data") or tag["href"]
+            if urlsplit(address).netloc and "canonical" not in tag.get("rel", []):
+                found.append(f"{name}: {tag}")
+    for style in site.rglob("*.css"):
+        text = style.read_text(encoding="utf-8").replace("'", "").replace('"', "")
+        found += [str(style) for start in ("http", "//") if f"url({start}" in text]
+    assert not found
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_can_be_downloaded_with_its_tables(
+    chapter: str, site: Path, pages: dict[str, Any]
+) -> None:
+    page = pages[f"{chapter}.html"]
+    offered = {Path(a["href"]).name: a["href"] for a in page.select(".chapter-foot a[download]")}
+    tables = sorted((ROOT / "runs" / "reference" / "demo" / "tables").glob(f"{chapter}-*.csv"))
+    sources = [ROOT / "book" / f"{chapter}{suffix}" for suffix in (".py", ".ipynb")]
+    assert list(offered) == [path.name for path in [*sources, *tables]]
+    for path in [*sources, *tables]:
+        assert (site / offered[path.name]).read_bytes() == path.read_bytes()
+    buttons = [a["href"] for a in page.select(".dropdown-download-buttons a")]
+    assert buttons == [f"_sources/{chapter}.ipynb", f"_sources/{chapter}.py"]
+    for path, button in zip(sources, reversed(buttons), strict=True):
+        assert (site / button).read_bytes() == path.read_bytes()
+
+
+# As the working notes print them.
+MIRRORS = {
+    "04_official_results": (
+        ["Local, Constr.", "Local, Open", "Official, Constr.", "Official, Open"],
+        ["Acc.", "Prec.", "Rec.", "F1", "AUC", "AP"],
+        paper.TABLE_1,
+    ),
+    "05_robustness": (
+        ["Constr.", "Open"],
+        ["JPEG F1", "JPEG AUC", "Launder F1", "Launder AUC", "Small F1"],
+        paper.TABLE_2,
+    ),
+}
+
+
+@pytest.mark.parametrize("chapter", MIRRORS)
+def test_a_mirrored_table_has_the_papers_rows_columns_and_numbers(
+    chapter: str, pages: dict[str, Any]
+) -> None:
+    rows, columns, printed = MIRRORS[chapter]
+    (table,) = pages[f"{chapter}.html"].select("table[id^=T_mirror]")
+    head, *body = [
+        [cell.get_text(" ", strip=True) for cell in row.select("th, td")]
+        for row in table.select("tr")
+    ]
+    assert head[1:] == columns
+    assert [row[0] for row in body] == rows
+    for row, published in zip(body, printed, strict=True):
+        numbers = [value for value in vars(published).values() if isinstance(value, float)]
+        assert [cell.split()[:2] for cell in row[1:]] == [["paper", f"{n:.4f}"] for n in numbers]
+    assert "demo profile" in table.caption.get_text()
+
+
+@pytest.fixture
+def small_book(tmp_path: Path) -> Path:
+    """A book of two pages, one of them a recorded notebook, configured as the project's."""
+    book = tmp_path / "book"
+    shutil.copytree(ROOT / "book" / "_ext", book / "_ext")
+    shutil.copy(ROOT / "book" / "references.bib", book)
+    shutil.copy(ROOT / "_config.yml", book)
+    (book / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters: [{file: second}]\n")
+    (book / "index.md").write_text("# Book\n")
+    (book / "second.py").write_text("# %% [markdown]\n# # Second\n\n# %%\n1\n")
+    notebook = read_chapter(book / "second.py")
+    notebook.cells[1].execution_count = 1
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    nbformat.write(notebook, book / "second.ipynb")
+    return book
+
+
+def test_a_build_with_a_warning_fails_each_time(small_book: Path) -> None:
+    (small_book / "index.md").write_text("# Book\n\n[gone](nowhere)\n")
+    for _ in range(2):
+        done = jupyter_book(small_book)
+        assert done.returncode == 1 and "'nowhere'" in done.stdout, done.stdout
+
+
+def test_a_published_page_leads_to_its_source_and_can_be_launched(small_book: Path) -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text())["jobs"]
+    (step,) = [step for step in jobs["build"]["steps"] if "CONFIG" in step.get("env", {})]
+    config = small_book.parent / "elsewhere.yml"
+    addresses = {
+        "BASE_URL": "https://ada.example",
+        "REPOSITORY_URL": "https://github.com/ada/fork",
+        "BINDERHUB_URL": "https://binder.example",
+        "BRANCH": "dev",
+        "CONFIG": str(config),
+    }
+    assert addresses.keys() == step["env"].keys()
+    code = step["run"].partition("<<'PY'\n")[2].rpartition("PY")[0]
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | addresses, check=True)
+    done = jupyter_book(small_book, "--config", str(config))
+    assert done.returncode == 0, done.stdout
+    page = (small_book / "_build" / "html" / "second.html").read_text()
+    for link in (
+        "https://ada.example/second.html",
+        "https://github.com/ada/fork/blob/dev/book/second.py?plain=1",
+        "https://github.com/ada/fork/edit/dev/book/second.py",
+        "https://binder.example/v2/gh/ada/fork/dev?urlpath=lab/tree/book/second.ipynb",
+    ):
+        assert f'"{link}"' in page
+
+
+# From here on: the site as a browser shows it.
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--hide-scrollbars",
+]
+DESKTOP, PHONE = 1280, 390  # px
+VIEWS = [(width, mode) for width in (DESKTOP, PHONE) for mode in ("light", "dark")]
+
+# What is asked of each page. Contrast is that of WCAG 2, of each text against the nearest ground
+# behind it, opacity included.
+FACTS = """
+const rgba = text => {
+  const [r, g, b, a = 1] = text.match(/-?[\\d.]+(?:e-?\\d+)?/g).map(Number);
+  return text.startsWith("color(") ? [255 * r, 255 * g, 255 * b, a] : [r, g, b, a];
+};
+const over = (top, below, a) => top.slice(0, 3).map((v, i) => a * v + (1 - a) * below[i]);
+const ground = element => {
+  if (!element) return [255, 255, 255];
+  const color = rgba(getComputedStyle(element).backgroundColor);
+  return color[3] === 1 ? color : over(color, ground(element.parentElement), color[3]);
+};
+const opacity = element =>
+  element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1;
+const luminance = color => {
+  const [r, g, b] = color.map(v => v / 255).map(
+    v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const contrast = element => {
+  const behind = ground(element), front = rgba(getComputedStyle(element).color);
+  const shown = over(front, behind, front[3] * opacity(element));
+  const [low, high] = [luminance(shown), luminance(behind)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+};
+const says = element => [...element.childNodes].some(
+  node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+const texts = [...document.querySelectorAll("main article *")].filter(
+  element => says(element) && element.checkVisibility() && !element.matches(".headerlink"));
+return {
+  theme: document.documentElement.dataset.theme,
+  width: document.documentElement.scrollWidth,
+  faint: texts.filter(element => contrast(element) < LEAST)
+    .map(element => `${contrast(element).toFixed(2)}: ${element.textContent.trim().slice(0, 60)}`),
+  texts: texts.length,
+  missing: [...document.images].filter(image => !(image.complete && image.naturalWidth))
+    .map(image => image.src),
+  cut: texts.map(element => element.closest("caption, table, pre, math") || element)
+    .filter(element => {
+    for (let box = element; box && !element.matches("caption"); box = box.parentElement)
+      if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return false;
+    return element.getBoundingClientRect().right > innerWidth + 1;
+  }).map(element => element.textContent.trim().slice(0, 60)),
+};
+""".replace("LEAST", "4.5")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and does not tell the terminal of each."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served while a browser looks at it."""
+    handler = functools.partial(Quiet, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def absent(what: str) -> None:
+    """Leave the browser out, or fail where LAYERFUSION_BROWSER says that there must be one."""
+    if os.environ.get("LAYERFUSION_BROWSER") == "required":
+        pytest.fail(f"{what}, and LAYERFUSION_BROWSER=required")
+    pytest.skip(f"{what}: no page was looked at in a browser")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium without a window, with a profile of its own."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        absent("chromium or chromedriver is not installed")
+    if find_spec("selenium") is None:
+        absent("the package selenium is not installed")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chromium.get("about:blank")
+    chromium.get_log("performance")  # of the page that Chromium opens by itself
+    yield chromium
+    chromium.quit()
+
+
+@pytest.fixture(scope="module", params=VIEWS, ids=lambda view: f"{view[0]}px-{view[1]}")
+def view(
+    request: pytest.FixtureRequest, browser: Any, address: str
+) -> tuple[int, str, dict[str, dict[str, Any]]]:
+    """A width and a colour scheme, and what was found on each page in it."""
+    width, mode = request.param
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": mode}]},
+    )
+    found = {}
+    for page in [*PAGES, "search"]:
+        browser.get(f"{address}{page}.html")
+        found[page] = browser.execute_script(FACTS) | failures(browser, address)
+        if "LAYERFUSION_SCREENSHOTS" in os.environ:
+            keep_picture(browser, width, f"{page}-{width}-{mode}.png")
+    return width, mode, found
+
+
+def keep_picture(browser: Any, width: int, name: str) -> None:
+    """Keep a picture of the whole page for a person, in the folder that the environment names."""
+    screen = {"width": width, "deviceScaleFactor": 1, "mobile": False}
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"height": height})
+    folder = Path(os.environ["LAYERFUSION_SCREENSHOTS"])
+    folder.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(folder / name))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"height": 900})
+
+
+def failures(browser: Any, address: str) -> dict[str, list[str]]:
+    """What went wrong since the last page: in the console, in requests, in requests elsewhere."""
+    complaints = [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ]
+    failed, foreign = [], []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        kind, details = message["method"], message["params"]
+        if kind == "Network.loadingFailed":
+            failed.append(details["errorText"])
+        elif kind == "Network.responseReceived" and details["response"]["status"] >= 400:
+            failed.append(details["response"]["url"])
+        elif kind == "Network.requestWillBeSent":
+            url = details["request"]["url"]
+            foreign += [] if url.startswith((address, "data:")) else [url]
+    return {"complaints": complaints, "failed": failed, "foreign": foreign}
+
+
+def of_all(view: tuple[int, str, dict[str, dict[str, Any]]], fact: str) -> dict[str, Any]:
+    """One fact of those pages on which it is not empty."""
+    return {page: facts[fact] for page, facts in view[2].items() if facts[fact]}
+
+
+@pytest.mark.parametrize("fact", ["complaints", "failed", "foreign", "missing"])
+def test_a_page_loads_without_a_fault(
+    fact: str, view: tuple[int, str, dict[str, dict[str, Any]]]
+) -> None:
+    assert of_all(view, fact) == {}
+
+
+def test_no_page_is_wider_than_the_screen(
+    view: tuple[int, str, dict[str, dict[str, Any]]],
+) -> None:
+    width, _, found = view
+    assert {page: facts["width"] for page, facts in found.items() if facts["width"] > width} == {}
+    assert of_all(view, "cut") == {}
+
+
+def test_every_text_stands_out_from_its_ground(
+    view: tuple[int, str, dict[str, dict[str, Any]]],
+) -> None:
+    _, mode, found = view
+    assert {facts["theme"] for facts in found.values()} == {mode}
+    assert all(found[page]["texts"] > 20 for page in PAGES)
+    assert of_all(view, "faint") == {}

@@ -1,0 +1,83 @@
+"""`layerfusion data`: what a person sees of a tree before anything trains."""
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from layerfusion.cli.main import app
+from layerfusion.data.manifest import Manifest
+from layerfusion.errors import UserError
+from layerfusion.paths import runs_root
+
+
+def manifest_of(root, *arguments):
+    command = ["data", "manifest", "--profile", "folder", "--data-root", str(root), *arguments]
+    return CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_manifest_lists_counts_runs_and_where_it_lies(photos, tmp_path):
+    result = manifest_of(photos, "--out", str(tmp_path / "new" / "photos.parquet"))
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.output.splitlines()]
+    assert ["train", "constrained", "synthetic", "16"] in lines
+    assert ["test", "folder", "unlabelled", "6"] in lines
+    assert "86 images, 0 files skipped" in result.output
+    assert "open run: 28 real and 28 synthetic training images" in result.output
+    assert result.output.splitlines()[-1] == f"manifest {tmp_path / 'new' / 'photos.parquet'}"
+    loaded = Manifest.load(tmp_path / "new" / "photos.parquet", photos)
+    assert len(loaded.rows) == 86 and loaded.rows["sha256"].notna().all()
+
+
+def test_manifest_without_hash_and_decoding_lies_with_the_profile_s_runs(photos):
+    result = manifest_of(photos, "--no-hash", "--no-decode")
+    assert result.exit_code == 0
+    rows = Manifest.load(runs_root() / "folder" / "manifest.parquet", photos).rows
+    assert rows["sha256"].isna().all() and rows["phash"].isna().all()
+
+
+def test_manifest_names_twenty_skipped_files_and_counts_the_others(photos, tmp_path):
+    for split in ("train/own", "val"):
+        for label in ("real", "synthetic"):
+            (tmp_path / split / label).mkdir(parents=True)
+            picture = sorted((photos / "val" / label).iterdir())[0]
+            (tmp_path / split / label / "a.png").write_bytes(picture.read_bytes())
+    for number in range(23):
+        (tmp_path / "val" / "real" / f"{number:02d}.jpg").touch()
+    result = manifest_of(tmp_path)
+    named = [line for line in result.output.splitlines() if line.startswith("skipped ")]
+    assert named[0] == "skipped val/real/00.jpg: empty file"
+    assert len(named) == 21 and named[-1] == "skipped 3 more"
+    assert "4 images, 23 files skipped" in result.output
+
+
+def test_manifest_applies_quotas_that_are_given_as_settings(photos, capfd):
+    quotas = (
+        "[{source: constrained, label: real, images: 5}, {source: social, label: real, images: 90}]"
+    )
+    result = manifest_of(
+        photos, "--set", "data.selection.name=shared", "--set", f"data.selection.quotas={quotas}"
+    )
+    assert "constrained run: 5 real and 0 synthetic training images" in result.output
+    shown = result.output + "".join(capfd.readouterr())
+    assert "source 'social' has 12 of the 90 real images" in shown
+
+
+def test_manifest_says_what_a_run_lacks(photos, capfd):
+    result = manifest_of(photos, "--set", "runs.open.train_sources=[social, truefake]")
+    shown = result.output + "".join(capfd.readouterr())
+    assert "there are no training images of source 'truefake'" in shown
+
+
+def test_manifest_into_a_folder_or_below_a_file_is_refused(photos, tmp_path):
+    with pytest.raises(UserError, match="is a folder; name the file in it"):
+        manifest_of(photos, "--out", str(tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        manifest_of(photos, "--out", str(tmp_path / "file" / "manifest.parquet"))
+
+
+def test_manifest_is_the_same_when_called_again(photos, tmp_path):
+    for name in ("one", "two"):
+        manifest_of(photos, "--out", str(tmp_path / f"{name}.parquet"))
+    one, two = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two)

@@ -1,0 +1,254 @@
+"""`layerfusion data check`, as somebody reads it who has just downloaded half of the data."""
+
+import shutil
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from layerfusion.cli.main import main
+from layerfusion.data.check import check_data
+from layerfusion.data.integrity import look_at_files
+from layerfusion.data.sources.registry import PUBLISHED
+from layerfusion.settings import load_profile
+from trees import plant
+
+# How many images `plant` puts into each part at images=1, in the order of the parts.
+PLANTED = {
+    "coco": (4,),
+    "corvi": (7, 7),
+    "truefake": (8, 2) * 3,
+    "itw_sm": (4, 5),
+    "mediaeval_test": (4,),
+    "synthbuster": (1,) * 9,
+}
+
+# The paper's quotas, as many as `plant` can fill at images=1.
+QUOTAS = (
+    "data.selection.quotas=[{source: coco, label: real, images: 3}, "
+    "{source: corvi, label: synthetic, images: 7}, {source: truefake, label: synthetic, images: 1, "
+    "each: [platform, generator], platforms: [Facebook, Telegram, Twitter]}]"
+)
+
+
+@pytest.fixture(autouse=True)
+def publishers_count_what_is_planted(monkeypatch):
+    for kind, counts in PLANTED.items():
+        source = PUBLISHED[kind]
+        parts = [
+            replace(part, images=count)
+            for part, count in zip(source.data_set.parts, counts, strict=True)
+        ]
+        data_set = replace(source.data_set, parts=tuple(parts))
+        monkeypatch.setitem(PUBLISHED, kind, replace(source, data_set=data_set))
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    root = tmp_path_factory.mktemp("complete")
+    plant(root, images=1)
+    return root
+
+
+@pytest.fixture
+def check(monkeypatch, capsys):
+    """Run the command; returns (exit status, output with single spaces, errors)."""
+
+    def check(*arguments):
+        if "--profile" not in arguments:
+            arguments = (*arguments, "--set", QUOTAS)
+        monkeypatch.setattr(sys, "argv", ["layerfusion", "data", "check", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        assert max(map(len, out.splitlines()), default=0) <= 100
+        return stopped.value.code or 0, " ".join(out.split()), err
+
+    return check
+
+
+def line(text, begin, end):
+    """The piece of a text from one phrase up to another."""
+    return text[text.index(begin) :].partition(end)[0]
+
+
+def test_a_complete_root_can_run(check, complete):
+    status, out, _ = check("--data-root", complete)
+    assert status == 0
+    assert out.endswith("constrained: can run open: can run")
+    assert "is missing (" not in out and "Incomplete" not in out and "cannot be read" not in out
+    found = line(out, "TrueFake", "not stated")
+    assert found.split()[:4] == ["TrueFake", "30", "30", "0"]
+    assert "12 names in 4 files real_*.txt" in out
+    assert "10 images of PreSocial" in out
+    assert "images: Flickr's terms; annotations: CC BY 4.0" in out
+
+
+def test_an_empty_root_says_of_all_sets_what_they_are_and_where(check, tmp_path):
+    status, out, _ = check("--data-root", tmp_path)
+    assert status == 1
+    for source in PUBLISHED.values():
+        facts = source.data_set
+        told = line(out, f"{facts.name} is missing", "layout ")
+        for words in (facts.images.text, facts.size.text, facts.published.text, str(tmp_path)):
+            assert words in told
+    assert "TrueFake is missing (needed by: open)" in out
+    assert "Synthbuster is missing (no run" in out
+    assert "constrained: cannot run: COCO train2017 is missing; Corvi et al." in out
+
+
+def test_one_missing_set_keeps_one_run_from_running(check, complete, tmp_path):
+    for folder in complete.iterdir():
+        if folder.name != "TrueFake":
+            (tmp_path / folder.name).symlink_to(folder)
+    status, out, _ = check("--data-root", tmp_path, "--quick")
+    assert status == 1
+    assert out.endswith("constrained: can run open: cannot run: TrueFake is missing")
+    assert out.count("is missing (") == 1
+    fewer = ["--set", "runs.open.train_sources=[coco, corvi]"]
+    assert check("--data-root", tmp_path, "--quick", *fewer)[0] == 0
+
+
+def test_half_extracted_sets_are_named_with_their_parts(check, tmp_path):
+    plant(tmp_path, images=1, half_extracted=("corvi", "truefake"))
+    status, out, _ = check("--data-root", tmp_path)
+    told = line(out, "Incomplete, perhaps half extracted:", "Notes:")
+    # The first half of Corvi's files are those of train; PreSocial comes before Telegram.
+    assert "Corvi et al., latent diffusion: valid 0 of 7" in told and "train 7" not in told
+    assert "TrueFake: Telegram/Fake 0 of 8; Telegram/Real 0 of 2; Twitter/Fake 0 of 8" in told
+    assert "COCO" not in told
+    assert "constrained: can run, but on less than is published: Corvi et al., latent" in out
+    assert "open: cannot run: source 'truefake' has 8 of the 24 synthetic images that the" in out
+    assert status == 1
+
+
+def test_what_is_damaged_is_listed_and_counted(check, tmp_path):
+    plant(tmp_path, images=1, corrupt=True, empty=True, duplicates=2)
+    status, out, _ = check("--data-root", tmp_path, "--out", tmp_path / "bad.csv")
+    assert status == 0
+    assert "2 files cannot be read and are left out:" in out
+    assert "ITW-SM/1_fake/x_618.jpg: truncated file" in out
+    assert "0_real has 6 images, more than the 4 published" in out
+    table = pd.read_csv(tmp_path / "bad.csv")
+    assert list(table.columns) == ["source", "path", "reason"]
+    assert dict(zip(table["source"], table["reason"], strict=True)) == {
+        "coco": "empty file",
+        "itw_sm": "truncated file",
+    }
+    found = {one.name: one for one in check_data(load_profile("paper"), tmp_path).sources}
+    assert found["COCO train2017"].corrupt == 1
+    wild = found["MediaEval validation (ITW-SM)"]
+    assert (wild.found, wild.corrupt, wild.duplicates) == (11, 1, 2)
+    assert [one.duplicates for one in found.values()].count(0) == 6
+
+
+def test_a_quick_look_finds_empty_files_and_reads_none(tmp_path):
+    plant(tmp_path, kinds=("coco", "itw_sm"), images=1, corrupt=True, empty=True, duplicates=1)
+    quick = check_data(load_profile("paper"), tmp_path, depth="names")
+    assert quick.unreadable["reason"].tolist() == ["empty file"]
+    assert {one.duplicates for one in quick.sources} == {None}
+
+
+def test_only_the_first_unreadable_files_are_on_the_screen(check, tmp_path):
+    (tmp_path / "train2017").mkdir()
+    for number in range(25):
+        (tmp_path / f"train2017/{number:02d}.jpg").touch()
+    status, out, _ = check("--data-root", tmp_path, "--quick", "--out", tmp_path / "bad.csv")
+    assert status == 1
+    assert "25 files cannot be read and are left out, the first 20" in out
+    assert "19.jpg: empty file" in out and "20.jpg" not in out
+    assert len(pd.read_csv(tmp_path / "bad.csv")) == 25
+    # Nothing can be read, so nothing can be trained on.
+    assert "COCO train2017 is missing" in line(out, "constrained:", "open:")
+
+
+def test_images_that_lie_otherwise_than_published_are_noted(check, complete, tmp_path):
+    shutil.copytree(complete / "synthbuster", tmp_path / "synthbuster")
+    (tmp_path / "synthbuster" / "glide").rename(tmp_path / "synthbuster" / "glide2")
+    _, out, _ = check("--data-root", tmp_path, "--quick")
+    assert "Synthbuster: images in its folder that do not lie as its layout says" in out
+    assert "passed over: 1, the first of them synthbuster/glide2/" in out
+    assert "Synthbuster: glide 0 of 1" in out
+
+
+def test_equal_files_of_different_splits_are_noted(tmp_path):
+    plant(tmp_path, kinds=("coco", "itw_sm"), images=1)
+    shutil.copy(next(tmp_path.glob("train2017/*.jpg")), tmp_path / "ITW-SM/0_real/x_real_1.jpg")
+    (note,) = check_data(load_profile("paper"), tmp_path).notes
+    assert note.startswith("2 files have an equal in another split") and "x_real_1.jpg" in note
+
+
+def test_labels_of_test_images_are_checked(check, complete, tmp_path):
+    names = sorted(path.name for path in (complete / "taska_test").iterdir())
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["image_id,label", *(f"{name},1" for name in names)]))
+    given = ["--data-root", complete, "--quick", "--set", f"data.test_labels={labels}"]
+    status, out, _ = check(*given)
+    assert status == 0 and "labels all 4 test images" in out
+    labels.write_text(labels.read_text() + "\nno.jpg,1")
+    status, _, err = check(*given)
+    assert status == 2 and "images that are not there: 1" in err
+
+
+def test_a_folder_of_ones_own_is_checked_too(check, photos):
+    status, out, _ = check("--profile", "folder", "--data-root", photos)
+    assert status == 0
+    assert "train: social 24 - -" in out and "val: folder 24 - -" in out
+    assert out.endswith("constrained: can run open: can run")
+    other = ["--set", "runs.open.train_sources=[constrained, wild]"]
+    status, out, _ = check("--profile", "folder", "--data-root", photos, *other)
+    assert status == 1 and out.endswith("open: cannot run: source 'wild' is missing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--profile", "demo"], "makes its own images: there is nothing to check"),
+        ([], "--data-root"),
+        (["--data-root", "no/such/folder"], "there is no folder no/such/folder"),
+        (["--data-root", ".", "--quick", "--decode"], "give one of them"),
+        (["--data-root", ".", "--out", "no/such/folder/bad.csv"], "does not exist"),
+    ],
+)
+def test_a_mistake_is_one_sentence(check, arguments, words):
+    status, out, err = check(*arguments)
+    assert (status, out) == (2, "") and words in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def save(path, **options):
+    pixels = np.random.default_rng(3).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "bmp", "tif"])
+def test_whole_files_pass_and_short_ones_do_not(tmp_path, suffix):
+    save(tmp_path / f"whole.{suffix}")
+    data = (tmp_path / f"whole.{suffix}").read_bytes()
+    (tmp_path / f"short.{suffix}").write_bytes(data[: len(data) // 2])
+    (tmp_path / f"padded.{suffix}").write_bytes(data + bytes(5000))
+    names = [f"{name}.{suffix}" for name in ("whole", "padded", "short")]
+    reasons = look_at_files(tmp_path, names, "ends")["reason"]
+    assert reasons.isna().tolist() == [True, True, False]
+
+
+def test_damage_in_the_middle_is_found_by_decoding_alone(tmp_path):
+    save(tmp_path / "a.png")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[len(data) // 2] ^= 255
+    (tmp_path / "a.png").write_bytes(data)
+    by_depth = {
+        depth: look_at_files(tmp_path, ["a.png"], depth)["reason"].notna().item()
+        for depth in ("names", "ends", "pixels")
+    }
+    assert by_depth == {"names": False, "ends": False, "pixels": True}
+
+
+def test_files_that_vanish_or_never_were_images_have_a_reason(tmp_path):
+    (tmp_path / "text.jpg").write_text("sorry, quota exceeded")
+    looks = look_at_files(tmp_path, ["text.jpg", "gone.jpg"], "ends")
+    assert looks["reason"].tolist()[0].startswith("not an image")
+    assert looks["reason"].tolist()[1] == "no such file or directory"

@@ -1,0 +1,112 @@
+"""One file looked at: what its header, its end and its pixels say."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from layerfusion.data import inspection
+from layerfusion.data.inspection import inspect_file, inspector_digest
+from layerfusion.images.reading import ImageError, read_image
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def encoded(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+WHOLE = {kind: encoded(kind) for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")}
+
+
+def can_be_read(path: Path) -> bool:
+    try:
+        read_image(path)
+    except ImageError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_whole_file_of_every_format(tmp_path: Path, kind: str, asked: bool) -> None:
+    (tmp_path / "image").write_bytes(WHOLE[kind])
+    found = inspect_file(tmp_path / "image", hash_file=asked, decode_file=asked)
+    state = (tmp_path / "image").stat()
+    assert (found.bytes, found.mtime_ns) == (state.st_size, state.st_mtime_ns)
+    assert (found.width, found.height, found.format) == (30, 20, kind)
+    assert found.reason is None and found.damage is None
+    assert (found.sha256 is not None, found.phash is not None) == (asked, asked)
+
+
+@hypothesis_settings(deadline=None, max_examples=60)
+@given(
+    kind=st.sampled_from(["JPEG", "PNG"]),
+    kept=st.floats(0, 1),
+    behind=st.binary(max_size=80),
+    decode=st.booleans(),
+)
+def test_no_readable_file_is_refused_and_no_truncated_one_is_overlooked(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, kept: float, behind: bytes, decode: bool
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "image"
+    content = WHOLE[kind][: round(kept * len(WHOLE[kind]))]
+    path.write_bytes(content + behind)
+    found = inspect_file(path, hash_file=False, decode_file=decode)
+    readable = can_be_read(path)
+    if readable:
+        assert found.reason is None and found.damage is None
+    elif decode or not behind:
+        assert found.reason is not None or found.damage is not None
+        assert found.reason is not None or behind
+
+
+def test_damage_inside_is_found_by_decoding_alone(tmp_path: Path) -> None:
+    content = bytearray(WHOLE["PNG"])
+    content[200:300] = bytes(100)
+    (tmp_path / "image").write_bytes(content)
+    quick = inspect_file(tmp_path / "image", hash_file=True, decode_file=False)
+    assert quick.reason is None and quick.sha256 is not None
+    found = inspect_file(tmp_path / "image", hash_file=True, decode_file=True)
+    assert found.damage is not None and found._replace(damage=None) == quick
+
+
+def test_of_a_file_that_is_not_there_nothing_is_remembered(tmp_path: Path) -> None:
+    found = inspect_file(tmp_path / "gone.jpg", hash_file=True, decode_file=True)
+    assert found == inspection.Inspection(reason="file not found")
+
+
+def test_a_bad_file_is_remembered_with_its_state(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    found = inspect_file(tmp_path / "empty.jpg", hash_file=True, decode_file=True)
+    assert (found.bytes, found.reason) == (0, "empty file")
+    assert found.mtime_ns == (tmp_path / "empty.jpg").stat().st_mtime_ns
+
+
+def test_too_little_memory_says_nothing_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "image").write_bytes(WHOLE["PNG"])
+
+    def exhausted(path: Path) -> Image.Image:
+        raise ImageError(path, "not enough memory to decode it") from MemoryError()
+
+    monkeypatch.setattr(inspection, "read_image", exhausted)
+    found = inspect_file(tmp_path / "image", hash_file=False, decode_file=True)
+    assert found.damage == "not enough memory to decode it" and found.mtime_ns is None
+
+
+def test_inspections_are_known_by_the_libraries_that_made_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = inspector_digest()
+    assert len(before) == 64 and inspector_digest() == before
+    monkeypatch.setattr(inspection, "version", lambda name: "0")
+    assert inspector_digest() != before

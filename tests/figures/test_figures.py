@@ -1,0 +1,67 @@
+"""Figures and tables say what the record says."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerfusion.chapters.parameters import reference_folder
+from layerfusion.figures import style, tables
+from layerfusion.metrics.rates import probability
+from layerfusion.runs.record import read_record
+
+
+@pytest.fixture(scope="module")
+def record():
+    return read_record(reference_folder("demo") / "open-seed1337.json")
+
+
+@pytest.fixture
+def predictions():
+    logit = np.linspace(-3, 3, 41)
+    return pd.DataFrame({"logit": logit, "label": (logit > 0.5).astype(int)})
+
+
+def test_training_curves_draw_every_epoch(record):
+    loss, ranking = style.training_curves(record).axes
+    values = [entry["training_loss"] for entry in record.history]
+    np.testing.assert_allclose(loss.lines[0].get_ydata(), values)
+    np.testing.assert_allclose(
+        ranking.lines[0].get_ydata(), [entry["roc_auc"] for entry in record.history]
+    )
+
+
+def test_block_weights_have_a_bar_each(record):
+    (axes,) = style.block_weights(record).axes
+    assert [bar.get_height() for bar in axes.patches] == record.block_weights
+
+
+def test_confusion_counts_are_the_records(record):
+    (axes,) = style.confusion(record).axes
+    calibrated = record.metrics["calibrated"]
+    names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+    assert [int(text.get_text()) for text in axes.texts] == [calibrated[name] for name in names]
+
+
+def test_the_threshold_is_drawn_where_the_scores_are(predictions):
+    (axes,) = style.score_histogram(predictions, float(probability(1.25))).axes
+    assert axes.lines[-1].get_xdata() == pytest.approx([1.25, 1.25])
+    assert {text.get_text() for text in axes.get_legend().texts} == {"real", "synthetic"}
+
+
+def test_no_figure_stays_open(record, predictions):
+    before = plt.get_fignums()
+    style.block_weights(record)
+    style.score_histogram(predictions, 0.5)
+    assert plt.get_fignums() == before
+
+
+def test_thresholds_and_headline_are_the_records(record):
+    table = tables.threshold_table(record)
+    assert list(table["threshold"])[:2] == [record.threshold, 0.5]
+    assert tables.headline(record) == {
+        "F1": record.metrics["calibrated"]["f1"],
+        "AUC": record.metrics["ranking"]["roc_auc"],
+        "AP": record.metrics["ranking"]["average_precision"],
+        "threshold": record.threshold,
+    }

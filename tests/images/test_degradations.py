@@ -1,0 +1,173 @@
+"""Degradations against the same steps written out in Pillow, at every size, and on the way in."""
+
+import io
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from layerfusion.data.loading import EvaluationImages, scoring_batches
+from layerfusion.errors import UserError
+from layerfusion.images.degradations import (
+    DEGRADATIONS,
+    LARGEST_JPEG_SIDE,
+    Jpeg,
+    Launder,
+    degradation,
+)
+from layerfusion.images.reading import ImageError
+from layerfusion.images.transforms import EvaluationTransform
+from layerfusion.scoring.predictions import score_files
+from layerfusion.settings import ImageSettings, LoaderSettings
+
+launder = Launder()
+SMALL = ImageSettings(crop=48, min_side=64)
+ALONE = LoaderSettings(workers=0)
+
+
+def photo(width, height, seed=0):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    ramp = np.stack([x * 255 / width, y * 255 / height, (x + y) * 127 / (width + height)], axis=-1)
+    return Image.fromarray(np.clip(ramp + rng.normal(0, 20, ramp.shape), 0, 255).astype(np.uint8))
+
+
+def equal(one, other):
+    return one.size == other.size and np.array_equal(np.asarray(one), np.asarray(other))
+
+
+@pytest.mark.parametrize("quality", [95, 85, 75, 1, 100])
+def test_jpeg_is_one_round_trip_at_full_size(quality):
+    image, file = photo(123, 77), io.BytesIO()
+    image.save(file, format="JPEG", quality=quality)
+    file.seek(0)
+    assert equal(degradation(f"jpeg-{quality}")(image), Image.open(file).convert("RGB"))
+
+
+def test_laundering_is_down_up_crop_up():
+    image = photo(202, 151)
+    step = image.resize((101, 75), resample=Image.BICUBIC).resize((202, 151), Image.BICUBIC)
+    # 90 % of 202 x 151 are 181 x 135, after 10 px on the left and 8 px above.
+    step = step.crop((10, 8, 191, 143)).resize((202, 151), Image.BICUBIC)
+    assert equal(launder(image), step)
+
+
+def test_laundering_halves_no_side_below_32_px():
+    image = photo(100, 40)
+    step = image.resize((50, 32), Image.BICUBIC).resize((100, 40), Image.BICUBIC)
+    step = step.crop((5, 2, 95, 38)).resize((100, 40), Image.BICUBIC)
+    assert equal(launder(image), step)
+
+
+def test_laundering_magnifies_the_centre_and_removes_fine_detail():
+    checkers = np.indices((200, 200)).sum(axis=0) % 2 * 255
+    image = Image.fromarray(np.repeat(checkers[..., None], 3, axis=2).astype(np.uint8))
+    assert np.asarray(launder(image)).std() < 5 < np.asarray(image).std()
+    framed = Image.new("RGB", (100, 100), "white")
+    framed.paste(Image.new("RGB", (96, 96), "black"), (2, 2))
+    assert np.asarray(launder(framed)).max() < 5  # the frame lies in the edges that are cut off
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(sorted(DEGRADATIONS)),
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+)
+@example(name="launder", width=1, height=1)
+@example(name="jpeg-85", width=1, height=1)
+@example(name="launder", width=1, height=9)
+def test_every_image_keeps_its_size_and_stays_rgb(name, width, height):
+    image = photo(width, height)
+    before = np.array(image)
+    degraded = degradation(name)(image)
+    assert (degraded.size, degraded.mode) == ((width, height), "RGB")
+    assert np.array_equal(np.asarray(image), before)
+    assert equal(degradation(name)(image), degraded)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    colour=st.tuples(*[st.integers(0, 255)] * 3),
+    width=st.integers(1, 90),
+    height=st.integers(1, 90),
+)
+def test_laundering_leaves_a_flat_image_alone(colour, width, height):
+    flat = Image.new("RGB", (width, height), colour)
+    assert equal(launder(flat), flat)
+
+
+@pytest.mark.parametrize("name", [*DEGRADATIONS, "jpeg-1", "jpeg-100"])
+def test_degradations_can_be_handed_to_a_worker(name):
+    image = photo(50, 40)
+    handed = pickle.loads(pickle.dumps(degradation(name)))  # noqa: S301
+    assert equal(handed(image), degradation(name)(image))
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg-0", "jpeg-101", "jpeg-085", "blur", ""])
+def test_an_unknown_degradation_is_one_sentence(name):
+    with pytest.raises(UserError, match="there is no degradation") as caught:
+        EvaluationImages([], SMALL, degradation=name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_named_jpegs_are_of_their_quality():
+    assert {
+        name: jpeg.quality for name, jpeg in DEGRADATIONS.items() if isinstance(jpeg, Jpeg)
+    } == {
+        "jpeg-95": 95,
+        "jpeg-85": 85,
+        "jpeg-75": 75,
+    }
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [tmp_path / f"{index}.png" for index in range(3)]
+    for index, path in enumerate(paths):
+        photo(70 + 30 * index, 90, index).save(path)
+    return paths
+
+
+@pytest.mark.parametrize("name", ["jpeg-85", "launder"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_are_degraded_before_they_are_enlarged_and_cropped(files, name, workers):
+    images = EvaluationImages(files, SMALL, degradation=name)
+    (batch,) = scoring_batches(images, LoaderSettings(workers=workers))
+    assert batch.sizes == [(70, 90), (100, 90), (130, 90)]
+    transform = EvaluationTransform(SMALL)
+    for pixels, file in zip(batch.images, files, strict=True):
+        assert np.array_equal(pixels, transform(degradation(name)(Image.open(file))))
+
+
+def test_without_a_degradation_nothing_changes(files):
+    (batch,) = scoring_batches(EvaluationImages(files, SMALL), ALONE)
+    transform = EvaluationTransform(SMALL)
+    for pixels, file in zip(batch.images, files, strict=True):
+        assert np.array_equal(pixels, transform(Image.open(file)))
+
+
+def test_an_image_too_long_for_jpeg_is_named(tmp_path):
+    path = tmp_path / "line.png"
+    Image.new("RGB", (LARGEST_JPEG_SIDE + 1, 1)).save(path)
+    with pytest.raises(UserError, match="does not fit into a JPEG"):
+        Jpeg(85)(Image.open(path))
+    _, error, size = EvaluationImages([path], SMALL, degradation="jpeg-85")[0]
+    assert isinstance(error, ImageError) and "line.png" in str(error)
+    assert size == (LARGEST_JPEG_SIDE + 1, 1)
+    Jpeg(85)(Image.new("RGB", (LARGEST_JPEG_SIDE, 1)))
+
+
+def test_scores_are_of_degraded_images_and_sizes_of_files(files):
+    class Contrast(torch.nn.Module):
+        def forward(self, images):
+            return images.float().std(dim=(1, 2, 3))
+
+    clean = score_files(Contrast(), files, SMALL, ALONE)
+    laundered = score_files(Contrast(), files, SMALL, ALONE, degradation="launder")
+    assert (laundered["logit"] < clean["logit"]).all()
+    assert laundered["width"].tolist() == clean["width"].tolist() == [70, 100, 130]

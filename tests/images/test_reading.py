@@ -1,0 +1,460 @@
+"""Every kind of image file is read as a web page shows it, or refused with a reason."""
+
+import pickle
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageOps
+
+from layerfusion.errors import UserError
+from layerfusion.images.reading import (
+    IMAGE_SUFFIXES,
+    ImageError,
+    ImageInfo,
+    probe_image,
+    read_image,
+)
+
+WIDTH, HEIGHT = 24, 16
+LOSSLESS = ["png", "bmp", "tif", "webp"]
+
+
+def colours(seed: int = 0) -> np.ndarray:
+    """Random pixels, uint8 (HEIGHT, WIDTH, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def saved(image: Image.Image, path: Path, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    """What `read_image` gives, after the promises that hold for every file."""
+    image = read_image(path)
+    assert image.mode == "RGB"
+    assert image.info == {}
+    assert probe_image(path) == ImageInfo(*image.size, probe_image(path).format)
+    return np.asarray(image)
+
+
+def stored(path: Path, attribute: str) -> object:
+    """What Pillow says of the file: the kind of file that a test means to have made."""
+    with Image.open(path) as image:
+        return getattr(image, attribute)
+
+
+def pillows_own(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    weight = alpha[..., None] / 255
+    return rgb * weight + 255 * (1 - weight)
+
+
+def reason(path: Path | str) -> str:
+    with pytest.raises(ImageError) as caught:
+        read_image(path)
+    assert caught.value.path == Path(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return caught.value.reason
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
+def test_lossless_rgb_is_read_as_it_was_written(tmp_path: Path, suffix: str) -> None:
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = saved(Image.fromarray(colours()), tmp_path / f"image.{suffix}", **options)
+    assert np.array_equal(pixels(path), colours())
+
+
+def test_jpeg_equals_pillows_own_decoding(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path / "image.jpg", quality=80)
+    assert np.array_equal(pixels(path), pillows_own(path))
+    assert read_image(str(path)).size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"])
+def test_every_suffix_we_name_is_read_with_its_size_and_format(tmp_path: Path, suffix: str) -> None:
+    assert f".{suffix}" in IMAGE_SUFFIXES
+    path = saved(Image.fromarray(colours()), tmp_path / f"image.{suffix}")
+    assert read_image(path).size == (WIDTH, HEIGHT)
+    expected = {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
+    assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, expected)
+
+
+def test_the_content_counts_and_not_the_suffix(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path / "image.jpg", format="PNG")
+    assert np.array_equal(pixels(path), colours())
+    assert probe_image(path).format == "PNG"
+
+
+def test_the_image_outlives_its_file(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path / "image.png")
+    image = read_image(path)
+    path.unlink()
+    assert np.array_equal(np.asarray(image.crop((0, 0, 5, 5))), colours()[:5, :5])
+    assert np.array_equal(np.asarray(pickle.loads(pickle.dumps(image))), colours())  # noqa: S301
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files through /proc")
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    good = saved(Image.fromarray(colours()), tmp_path / "good.jpg")
+    frames = [Image.fromarray(colours(seed)) for seed in range(3)]
+    animated = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"\x89PNG nothing")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    kept = [read_image(good), read_image(animated), probe_image(good)]
+    for _ in range(3):
+        reason(bad)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(kept) == 3
+
+
+# The stored pixels that appear as `colours()` once the EXIF orientation is applied.
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: a.transpose(1, 0, 2)[::-1],
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: a.transpose(1, 0, 2)[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_exif_orientation_is_applied_once(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == "webp" else {}
+    turned = Image.fromarray(np.ascontiguousarray(STORED[orientation](colours())))
+    path = saved(turned, tmp_path / f"turned.{suffix}", exif=exif, **options)
+    assert np.array_equal(pixels(path), colours())
+    assert (probe_image(path).width, probe_image(path).height) == (WIDTH, HEIGHT)
+    assert np.array_equal(np.asarray(ImageOps.exif_transpose(read_image(path))), colours())
+
+
+@pytest.mark.parametrize("orientation", [0, 6, 9])
+def test_orientation_of_a_jpeg(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(Image.fromarray(colours()), tmp_path / "turned.jpg", exif=exif)
+    plain = pillows_own(path)
+    assert np.array_equal(pixels(path), np.rot90(plain, -1) if orientation == 6 else plain)
+
+
+def test_a_damaged_exif_block_does_not_cost_the_image(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path / "odd.webp", exif=b"Exif\0\0nonsense")
+    assert read_image(path).size == (WIDTH, HEIGHT)
+    assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, "WEBP")
+
+
+def test_palette_without_transparency(tmp_path: Path) -> None:
+    image = Image.fromarray(colours()).quantize(16)
+    path = saved(image, tmp_path / "palette.png")
+    assert stored(path, "mode") == "P"
+    assert np.array_equal(pixels(path), np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_palette_with_one_transparent_entry_is_white_there(tmp_path: Path, suffix: str) -> None:
+    index = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 4
+    image = Image.fromarray(index).convert("P")
+    image.putpalette([9, 8, 7, 50, 60, 70, 200, 100, 0, 1, 2, 3])
+    path = saved(image, tmp_path / f"palette.{suffix}", transparency=2)
+    palette = np.array([[9, 8, 7], [50, 60, 70], [255, 255, 255], [1, 2, 3]])
+    assert np.array_equal(pixels(path), palette[index])
+
+
+def test_palette_with_an_alpha_for_every_entry(tmp_path: Path) -> None:
+    index = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 2
+    image = Image.fromarray(index).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    path = saved(image, tmp_path / "palette.png", transparency=b"\xff\x80")
+    expected = over_white(
+        np.array([[10, 20, 30], [40, 50, 60]])[index], np.array([255, 128])[index]
+    )
+    assert np.abs(pixels(path) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_alpha_is_laid_over_white(tmp_path: Path, suffix: str) -> None:
+    alpha = colours(1)[..., 0]
+    alpha[0], alpha[1] = 0, 255
+    image = Image.fromarray(np.dstack([colours(), alpha]))
+    options = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    path = saved(image, tmp_path / f"alpha.{suffix}", **options)
+    assert stored(path, "mode") == "RGBA"
+    found = pixels(path)
+    assert (found[0] == 255).all()
+    assert np.array_equal(found[1], colours()[1])
+    assert np.abs(found - over_white(colours(), alpha)).max() <= 1
+
+
+def test_grey_with_alpha(tmp_path: Path) -> None:
+    grey, alpha = colours()[..., 0], colours(1)[..., 0]
+    image = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
+    path = saved(image, tmp_path / "grey.png")
+    assert stored(path, "mode") == "LA"
+    expected = over_white(np.dstack([grey] * 3), alpha)
+    assert np.abs(pixels(path) - expected).max() <= 1
+
+
+def test_palette_with_alpha_channel(tmp_path: Path) -> None:
+    alpha = colours(1)[..., 0]
+    image = Image.fromarray(np.dstack([colours(), alpha])).convert("PA")
+    path = saved(image, tmp_path / "pa.tif")
+    assert stored(path, "mode") == "PA"
+    expected = over_white(np.asarray(image.convert("RGBA"))[..., :3], alpha)
+    assert np.abs(pixels(path) - expected).max() <= 1
+
+
+def test_rgb_with_a_transparent_colour(tmp_path: Path) -> None:
+    key = tuple(int(value) for value in colours()[3, 4])
+    path = saved(Image.fromarray(colours()), tmp_path / "key.png", transparency=key)
+    expected = colours()
+    expected[3, 4] = 255
+    assert np.array_equal(pixels(path), expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("I;16", "png"), ("I;16", "tif"), ("I;16B", "tif"), ("I", "tif")]
+)
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path, mode: str, suffix: str) -> None:
+    wide = np.linspace(0, 65535, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
+    kind = {"I;16": "<u2", "I;16B": ">u2", "I": "=i4"}[mode]
+    image = Image.frombytes(mode, (WIDTH, HEIGHT), wide.astype(kind).tobytes())
+    path = saved(image, tmp_path / f"wide.{suffix}")
+    assert stored(path, "mode") == mode
+    expected = np.rint(wide / 257.0)
+    assert np.array_equal(pixels(path), np.dstack([expected] * 3))
+
+
+def test_sixteen_bit_grey_with_a_transparent_value(tmp_path: Path) -> None:
+    wide = np.full((HEIGHT, WIDTH), 257 * 7, dtype=np.uint16)
+    wide[2, 3] = 1000
+    path = saved(Image.fromarray(wide), tmp_path / "wide.png", transparency=1000)
+    expected = np.full((HEIGHT, WIDTH, 3), 7)
+    expected[2, 3] = 255
+    assert np.array_equal(pixels(path), expected)
+
+
+def test_one_bit_and_eight_bit_grey(tmp_path: Path) -> None:
+    grey = colours()[..., 0]
+    path = saved(Image.fromarray(grey), tmp_path / "grey.png")
+    assert np.array_equal(pixels(path), np.dstack([grey] * 3))
+    path = saved(Image.fromarray(grey > 100), tmp_path / "bits.png")
+    assert stored(path, "mode") == "1"
+    assert np.array_equal(pixels(path), np.dstack([(grey > 100) * 255] * 3))
+
+
+def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
+    flat = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8) + np.array([200, 60, 20], dtype=np.uint8)
+    path = saved(Image.fromarray(flat).convert("CMYK"), tmp_path / "print.jpg", quality=100)
+    assert stored(path, "mode") == "CMYK"
+    assert np.abs(pixels(path).astype(int) - flat).max() <= 3
+
+
+def test_ycck_jpeg(tmp_path: Path) -> None:
+    # Pillow writes inks inverted, as Adobe does, so 55 is stored as 200. Declared as YCCK the bytes
+    # mean luma 200, neutral chroma and no black. YCCK becomes ink as 255 - RGB and the inversion is
+    # undone: 200 of each of the three inks, hence grey 55.
+    luma, neutral, black = (np.full((HEIGHT, WIDTH), value, np.uint8) for value in (55, 127, 0))
+    inks = [Image.fromarray(ink) for ink in (luma, neutral, neutral, black)]
+    written = saved(Image.merge("CMYK", inks), tmp_path / "cmyk.jpg", quality=100).read_bytes()
+    transform = written.index(b"Adobe") + 11
+    path = tmp_path / "ycck.jpg"
+    path.write_bytes(written[:transform] + b"\x02" + written[transform + 1 :])
+    assert stored(path, "mode") == "CMYK"
+    assert np.abs(pixels(path).astype(int) - 55).max() <= 2
+
+
+def test_lab_tiff(tmp_path: Path) -> None:
+    flat = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8) + np.array([180, 90, 40], dtype=np.uint8)
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    image = ImageCms.profileToProfile(Image.fromarray(flat), srgb, lab, outputMode="LAB")
+    path = saved(image, tmp_path / "lab.tif")
+    assert stored(path, "mode") == "LAB"
+    assert np.abs(pixels(path).astype(int) - flat).max() <= 4
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "lime", "blue")]
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = tmp_path / f"moving.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=50, **options)
+    assert stored(path, "n_frames") == 3
+    assert (pixels(path) == (255, 0, 0)).all()
+
+
+def test_a_phone_picture_with_a_second_one_behind_it_is_a_jpeg(tmp_path: Path) -> None:
+    first, second = Image.fromarray(colours(0)), Image.fromarray(colours(1))
+    path = tmp_path / "phone.jpg"
+    first.save(path, "MPO", save_all=True, append_images=[second])
+    assert stored(path, "format") == "MPO"
+    assert probe_image(path).format == "JPEG"
+    assert np.array_equal(pixels(path), pillows_own(path))
+
+
+def test_float_pixels_are_refused(tmp_path: Path) -> None:
+    path = saved(Image.fromarray(colours()[..., 0].astype(np.float32)), tmp_path / "depth.tif")
+    assert reason(path) == "pixel type F is not supported"
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_integers_beyond_sixteen_bits_are_refused(tmp_path: Path, value: int) -> None:
+    path = saved(Image.fromarray(np.full((4, 4), value, np.int32)), tmp_path / "wide.tif")
+    assert reason(path) == "pixel values beyond 16 bits are not supported"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif"])
+def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path / f"whole.{suffix}")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    assert reason(path) == "truncated file"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a TIFF without its directory
+@pytest.mark.parametrize("suffix", ["webp", "gif", "jpg", "png", "bmp", "tif"])
+def test_no_beginning_of_a_file_is_taken_for_the_image(tmp_path: Path, suffix: str) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path / f"whole.{suffix}")
+    whole = path.read_bytes()
+    for length in range(1, len(whole) - 20, 29):
+        path.write_bytes(whole[:length])
+        assert reason(path)
+
+
+def test_what_is_no_image_is_refused_with_a_reason(tmp_path: Path) -> None:
+    empty, text = tmp_path / "empty.jpg", tmp_path / "text.jpg"
+    empty.touch()
+    text.write_text("a picture is worth a thousand words")
+    assert reason(empty) == "empty file"
+    assert reason(text).startswith("not an image")
+    assert reason(tmp_path / "none.png") == "file not found"
+    assert reason(tmp_path) == "it is a folder"
+    assert reason("nul\0byte.png").startswith("damaged file")
+
+
+def test_permission_and_memory_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Image, "open", fail)
+    error: Exception = PermissionError(13, "Permission denied")
+    assert reason(tmp_path / "a.png") == "no permission to read it"
+    error = MemoryError()
+    assert reason(tmp_path / "a.png") == "not enough memory to decode it"
+    error = OSError(5, "Input/output error")
+    assert reason(tmp_path / "a.png") == "input/output error"
+    error = struct.error("unpack requires\na buffer")
+    assert reason(tmp_path / "a.png") == "damaged file (unpack requires a buffer)"
+
+
+def test_formats_that_we_do_not_name_are_left_to_others(tmp_path: Path) -> None:
+    for kind in ("PPM", "EPS", "ICO"):
+        path = saved(Image.fromarray(colours()), tmp_path / "image.png", format=kind)
+        assert reason(path).startswith("not an image")
+
+
+@pytest.mark.parametrize("side", [10_000, 20_000])
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int, action: str) -> None:
+    # Pillow warns up to twice its limit (first side) and raises above it (second).
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(b"\0" * 99)))
+    with warnings.catch_warnings():
+        warnings.simplefilter(action, Image.DecompressionBombWarning)
+        assert reason(path) == "too many pixels (possible decompression bomb)"
+        with pytest.raises(ImageError, match="too many pixels"):
+            probe_image(path)
+
+
+def test_the_callers_own_pixel_limit_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path / "image.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT)
+    assert read_image(path).size == (WIDTH, HEIGHT)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT - 1)
+    with pytest.warns(Image.DecompressionBombWarning):
+        assert reason(path) == "too many pixels (possible decompression bomb)"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert read_image(path).size == (WIDTH, HEIGHT)
+
+
+def test_probing_refuses_like_reading_but_looks_at_the_header_alone(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="file not found"):
+        probe_image(tmp_path / "none.png")
+    path = saved(Image.fromarray(colours()), tmp_path / "whole.png")
+    path.write_bytes(path.read_bytes()[:200])
+    assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, "PNG")
+
+
+def test_the_error_survives_a_worker_process(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        read_image(tmp_path / "none.png")
+    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert type(copy) is ImageError
+    assert isinstance(copy, UserError)
+    assert (copy.path, copy.reason) == (tmp_path / "none.png", "file not found")
+    assert str(copy) == str(caught.value)
+
+
+def test_threads_read_the_same_pixels(tmp_path: Path) -> None:
+    paths = [saved(Image.fromarray(colours(i)), tmp_path / f"{i}.png") for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(read_image, paths * 5))
+    for i, image in enumerate(images):
+        assert np.array_equal(np.asarray(image), colours(i % 8))
+
+
+@pytest.fixture(scope="module")
+def victims(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("victims")
+    files = [saved(Image.fromarray(colours()), folder / f"a.{s}") for s in [*LOSSLESS, "jpg"]]
+    files.append(saved(Image.fromarray(colours()).quantize(16), folder / "b.gif"))
+    return files
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    which=st.integers(0, 5),
+    changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8),
+)
+def test_hostile_bytes_give_pixels_or_an_image_error(
+    victims: list[Path], which: int, changes: list[tuple[int, int]]
+) -> None:
+    victim = victims[which]
+    data = bytearray(victim.read_bytes())
+    for place, value in changes:
+        data[place % min(len(data), 300)] = value
+    path = victim.with_name("changed" + victim.suffix)
+    path.write_bytes(data)
+    for function in (read_image, probe_image):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                function(path)
+            except ImageError as error:
+                assert error.reason

@@ -1,0 +1,108 @@
+"""Metrics against scikit-learn and thresholds against an exhaustive search."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from layerfusion.errors import UserError
+from layerfusion.metrics.rates import (
+    best_f1_threshold,
+    probability,
+    ranking_metrics,
+    report,
+    threshold_metrics,
+)
+
+# Few distinct scores, so that ties are common.
+labelled_scores = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(-6, 6).map(lambda n: n / 2)), min_size=2, max_size=40
+).filter(lambda rows: 0 < sum(label for label, _ in rows) < len(rows))
+
+
+def columns(rows):
+    label, score = zip(*rows, strict=True)
+    return np.array(label), np.array(score, dtype=float)
+
+
+@settings(max_examples=200, deadline=None)
+@given(labelled_scores)
+def test_threshold_is_the_lowest_of_those_with_the_largest_f1(rows):
+    label, score = columns(rows)
+    f1 = {t: reference.f1_score(label, score >= t, zero_division=0) for t in np.unique(score)}
+    largest = max(f1.values())
+    lowest = min(t for t, value in f1.items() if value >= largest - 1e-12)
+    assert best_f1_threshold(label, score) == lowest
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled_scores, st.floats(-3, 3))
+def test_threshold_metrics_are_scikit_learns(rows, threshold):
+    label, score = columns(rows)
+    ours, called = threshold_metrics(label, score, threshold), score >= threshold
+    assert ours.accuracy == pytest.approx(reference.accuracy_score(label, called))
+    assert ours.precision == pytest.approx(
+        reference.precision_score(label, called, zero_division=0)
+    )
+    assert ours.recall == pytest.approx(reference.recall_score(label, called))
+    assert ours.f1 == pytest.approx(reference.f1_score(label, called))
+    counts = (ours.true_negatives, ours.false_positives, ours.false_negatives, ours.true_positives)
+    assert counts == tuple(reference.confusion_matrix(label, called, labels=[0, 1]).ravel())
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled_scores)
+def test_equal_error_rate_does_not_care_which_class_is_called_positive(rows):
+    label, score = columns(rows)
+    eer = ranking_metrics(label, score).equal_error_rate
+    assert eer == pytest.approx(ranking_metrics(1 - label, -score).equal_error_rate)
+    assert eer + ranking_metrics(label, -score).equal_error_rate == pytest.approx(1)
+
+
+def test_equal_error_rate_of_known_cases():
+    assert ranking_metrics([0, 0, 1, 1], [1, 2, 3, 4]).equal_error_rate == 0
+    assert ranking_metrics([1, 1, 0, 0], [1, 2, 3, 4]).equal_error_rate == 1
+    assert ranking_metrics([0, 1, 0, 1], [1, 1, 1, 1]).equal_error_rate == pytest.approx(0.5)
+    assert ranking_metrics([0, 0, 0, 1, 0, 1, 1, 1], range(8)).equal_error_rate == pytest.approx(
+        0.25
+    )
+
+
+def test_images_are_ranked_by_logit_where_probabilities_saturate():
+    logit = np.array([40.0, 50.0, 60.0, 70.0])
+    assert len(np.unique(probability(logit))) == 1
+    assert report([0, 0, 1, 1], logit, 0.5).ranking.roc_auc == 1
+
+
+def test_report_tells_calibrated_half_and_oracle_thresholds_apart():
+    label, logit = np.array([0, 0, 0, 1, 1, 1]), np.array([-9.0, -8.0, -4.0, -6.0, -3.0, -2.0])
+    numbers = report(label, logit, threshold=0.1)
+    assert numbers.calibrated.threshold == 0.1 and numbers.calibrated.recall == pytest.approx(1 / 3)
+    assert numbers.half.threshold == 0.5 and numbers.half.recall == 0
+    assert (
+        numbers.oracle.threshold == pytest.approx(probability(-6.0)) and numbers.oracle.recall == 1
+    )
+    assert (numbers.images, numbers.synthetic_images) == (6, 3)
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "words"),
+    [
+        ([0, 1], [0.5], "equal length"),
+        ([], [], "not empty"),
+        ([0, 2], [0.1, 0.2], "must be 0"),
+        ([0, np.nan], [0.1, 0.2], "must be 0"),
+        ([0, 1], [0.1, np.nan], "not numbers"),
+        ([1, 1], [0.1, 0.2], "both real and synthetic"),
+    ],
+)
+def test_bad_input_is_one_sentence(label, score, words):
+    with pytest.raises(UserError, match=words) as caught:
+        ranking_metrics(label, score)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_synthetic_image_no_threshold():
+    with pytest.raises(UserError, match="no synthetic"):
+        best_f1_threshold([0, 0], [0.1, 0.2])

@@ -1,0 +1,214 @@
+"""Intervals: resampled metrics against scikit-learn's, and intervals against known truths."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics as reference
+
+from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
+from layerfusion.metrics.uncertainty import (
+    image_interval,
+    resample_images,
+    resampled_average_precision,
+    resampled_rates,
+    resampled_roc_auc,
+    seed_interval,
+)
+
+# Few distinct scores, so that ties are common; both classes.
+labelled_scores = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(-4, 4).map(lambda n: n / 2)), min_size=2, max_size=30
+).filter(lambda rows: 0 < sum(label for label, _ in rows) < len(rows))
+
+
+def columns(rows):
+    label, score = zip(*rows, strict=True)
+    return np.array(label), np.array(score, dtype=float)
+
+
+def detector_scores(n, separation, rng):
+    label = np.repeat([0, 1], n)
+    return label, rng.normal(separation * label, 1)
+
+
+# --- resamples ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(labelled_scores, st.integers(0, 50))
+def test_a_resample_has_as_many_of_each_class_as_there_are(rows, seed):
+    label, _ = columns(rows)
+    counts = resample_images(label, resamples=20, seed=seed)
+    assert counts.shape == (21, len(label)) and (counts >= 0).all()
+    assert (counts[0] == 1).all()
+    assert (counts[:, label == 1].sum(axis=1) == label.sum()).all()
+    assert (counts[:, label == 0].sum(axis=1) == (1 - label).sum()).all()
+
+
+def test_resamples_are_drawn_from_the_seed_alone():
+    label = np.repeat([0, 1], 30)
+    same = [resample_images(label, resamples=5, seed=[7, 1]) for _ in range(2)]
+    assert np.array_equal(*same)
+    assert not np.array_equal(same[0], resample_images(label, resamples=5, seed=[7, 2]))
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(labelled_scores, st.floats(-2, 2))
+def test_of_the_images_themselves_the_metrics_are_the_reported_ones(rows, threshold):
+    label, score = columns(rows)
+    counts = resample_images(label, resamples=0)
+    ours = {
+        name: values[0]
+        for name, values in resampled_rates(label, score >= threshold, counts).items()
+    }
+    reported = threshold_metrics(label, score, threshold)
+    assert ours == {
+        "accuracy": pytest.approx(reported.accuracy),
+        "precision": pytest.approx(reported.precision),
+        "recall": pytest.approx(reported.recall),
+        "f1": pytest.approx(reported.f1),
+    }
+    (auc,) = resampled_roc_auc(label, score, counts)
+    assert auc == pytest.approx(ranking_metrics(label, score).roc_auc)
+    (ap,) = resampled_average_precision(label, score, counts)
+    assert ap == pytest.approx(ranking_metrics(label, score).average_precision)
+
+
+@settings(max_examples=60, deadline=None)
+@given(labelled_scores, st.integers(0, 99))
+def test_of_a_resample_the_metrics_are_scikit_learns_with_its_counts_as_weights(rows, seed):
+    label, score = columns(rows)
+    counts = resample_images(label, resamples=70, seed=seed)  # more rows than one step takes
+    auc, rates = resampled_roc_auc(label, score, counts), resampled_rates(label, score > 0, counts)
+    ap = resampled_average_precision(label, score, counts)
+    for row in (1, 63, 64, 70):
+        weight = counts[row]
+        assert auc[row] == pytest.approx(
+            reference.roc_auc_score(label, score, sample_weight=weight)
+        )
+        assert ap[row] == pytest.approx(
+            reference.average_precision_score(label, score, sample_weight=weight)
+        )
+        right = reference.accuracy_score(label, score > 0, sample_weight=weight)
+        assert rates["accuracy"][row] == pytest.approx(right)
+        for name in ("precision", "recall", "f1"):
+            metric = getattr(reference, f"{name}_score")
+            expected = metric(label, score > 0, sample_weight=weight, zero_division=0)
+            assert rates[name][row] == pytest.approx(expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(labelled_scores)
+def test_auc_depends_on_order_alone_and_turns_over_with_the_scores(rows):
+    label, score = columns(rows)
+    counts = resample_images(label, resamples=5)
+    auc = resampled_roc_auc(label, score, counts)
+    np.testing.assert_allclose(auc, resampled_roc_auc(label, np.exp(score) + 3, counts))
+    np.testing.assert_allclose(auc, 1 - resampled_roc_auc(label, -score, counts))
+
+
+def test_what_is_not_defined_is_nan():
+    none = np.zeros((3, 0), dtype=np.int32)
+    assert np.isnan(resampled_roc_auc([], [], none)).all()
+    assert np.isnan(resampled_average_precision([], [], none)).all()
+    assert np.isnan(resampled_rates([], [], none)["f1"]).all()
+    counts = np.array([[1, 1, 1], [2, 1, 0]], dtype=np.int32)  # the second lacks the synthetic one
+    assert np.isnan(resampled_roc_auc([0, 0, 1], [1, 2, 3], counts)).tolist() == [False, True]
+    rates = resampled_rates([0, 0, 1], [False, False, False], counts)
+    assert rates["f1"][0] == rates["precision"][0] == 0 and np.isnan(rates["f1"][1])
+
+
+def test_a_thousand_resamples_of_ten_thousand_images_take_seconds():
+    label, score = detector_scores(5000, 1.0, np.random.default_rng(0))
+    begun = time.perf_counter()
+    counts = resample_images(label, resamples=1000)
+    resampled_roc_auc(label, score, counts)
+    resampled_rates(label, score > 0.5, counts)
+    assert time.perf_counter() - begun < 20  # about 1.5 s on an idle core
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+
+def test_the_image_interval_is_of_percentiles():
+    found = image_interval(np.array([7.0, *range(1001)]))
+    assert (found.estimate, found.low, found.high) == pytest.approx((7.0, 25.0, 975.0))
+    assert np.isnan(image_interval(np.array([0.5])).low)
+    assert image_interval(np.array([1.0, np.nan, 2.0, 2.0])).low == 2
+
+
+def test_the_image_interval_covers_the_true_auc():
+    rng, covered = np.random.default_rng(11), 0
+    truth = stats.norm.cdf(1 / np.sqrt(2))
+    for trial in range(200):
+        label, score = detector_scores(80, 1.0, rng)
+        counts = resample_images(label, resamples=200, seed=trial)
+        found = image_interval(resampled_roc_auc(label, score, counts))
+        covered += found.low <= truth <= found.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_a_paired_difference_is_surer_than_two_detectors_of_other_images():
+    rng = np.random.default_rng(3)
+    label, score = detector_scores(300, 1.0, rng)
+    better = score + 0.2 * label
+    counts, others = (resample_images(label, resamples=300, seed=seed) for seed in (0, 1))
+
+    def width(values):
+        found = image_interval(values)
+        return found.high - found.low
+
+    base = resampled_roc_auc(label, score, counts)
+    paired = resampled_roc_auc(label, better, counts) - base
+    unpaired = resampled_roc_auc(label, better, others) - base
+    assert width(paired) < width(unpaired) / 3
+    assert image_interval(paired).low > 0 > image_interval(unpaired).low
+
+
+def test_the_seed_interval_is_its_formula():
+    values = np.array([[0.1, 0.0, 0.2, 0.1], [0.3, 0.3, 0.3, 0.5], [0.2, 0.1, 0.1, 0.4]])
+    found = seed_interval(values)
+    s, image = np.std([0.1, 0.3, 0.2], ddof=1), np.std(values[:, 1:].mean(axis=0), ddof=1)
+    reach = 4.302652729911275 * np.sqrt(s**2 / 3 + image**2)  # Student's t, 2 degrees of freedom
+    assert (found.estimate, found.seeds) == (pytest.approx(0.2), 3)
+    assert (found.seed_sd, found.image_se) == (pytest.approx(s), pytest.approx(image))
+    assert (found.low, found.high) == (pytest.approx(0.2 - reach), pytest.approx(0.2 + reach))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 6), st.floats(-1, 1), st.integers(0, 99))
+def test_the_seed_interval_moves_with_the_effect_and_knows_no_order_of_seeds(n, shift, seed):
+    values = np.random.default_rng(seed).normal(size=(n, 30))
+    found, moved = seed_interval(values), seed_interval(values[::-1] + shift)
+    assert moved.estimate == pytest.approx(found.estimate + shift)
+    assert moved.high - moved.low == pytest.approx(found.high - found.low)
+    turned = seed_interval(-values)
+    assert (turned.low, turned.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
+
+
+def test_the_seed_interval_covers_the_truth_where_seeds_and_images_both_vary():
+    rng, covered = np.random.default_rng(5), 0
+    for _ in range(400):
+        by_image = rng.normal(0.1, 0.02)  # what these images make of the effect
+        estimates = by_image + rng.normal(0, 0.03, size=5)
+        replicates = estimates[:, None] + rng.normal(0, 0.02, size=(1, 200))
+        found = seed_interval(np.column_stack([estimates, replicates]))
+        covered += found.low <= 0.1 <= found.high
+    assert covered / 400 >= 0.94
+
+
+def test_one_seed_says_nothing_of_others():
+    with pytest.raises(ValueError, match="two"):
+        seed_interval(np.zeros((1, 10)))
+
+
+def test_an_undefined_effect_has_an_undefined_interval():
+    found = seed_interval(np.full((3, 5), np.nan))
+    assert np.isnan([found.estimate, found.low, found.high]).all()

@@ -1,0 +1,239 @@
+"""The detector as a whole: counts, what training may change, saving and loading."""
+
+import json
+
+import pytest
+import torch
+
+from layerfusion.errors import UserError
+from layerfusion.model.detector import Detector
+from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
+
+
+@pytest.fixture
+def detector(tiny_profile):
+    return Detector.build(
+        tiny_profile.encoder, tiny_profile.head, tiny_profile.images, seed=1
+    ).eval()
+
+
+def images_of(detector, count=3):
+    side = detector.image_settings.crop
+    return torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def full_size():
+    profile = load_profile("paper", {"encoder.weights": "random"})
+    return Detector.build(profile.encoder, profile.head, profile.images)
+
+
+def test_parameter_counts_at_full_size(full_size):
+    block = 12 * 1024**2 + 13 * 1024
+    embedding = 3 * 14 * 14 * 1024 + 1024 + 257 * 1024 + 2 * 1024
+    after = 2 * 1024 + 1024 * 768
+    assert full_size.parameter_counts() == {
+        "frozen": embedding + 22 * block + after,
+        "trained_blocks": 2 * block,
+        "head": 328_985,
+    }
+
+
+def test_a_training_step_at_full_size_changes_the_last_two_blocks_and_the_head(full_size):
+    before = {name: p.detach().clone() for name, p in full_size.named_parameters()}
+    parameters = list(full_size.trained_parameters().values())
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3)
+    full_size.train()
+    logits = full_size(images_of(full_size, 2))
+    torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.tensor([0.0, 1.0])
+    ).backward()
+    optimizer.step()
+    changed = {n for n, p in full_size.named_parameters() if not torch.equal(p, before[n])}
+    expected = {
+        name
+        for name in before
+        if name.startswith("head.") or ".resblocks.22." in name or ".resblocks.23." in name
+    }
+    assert changed == expected
+
+
+def test_images_are_normalised_with_clips_statistics(detector):
+    images = images_of(detector)
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
+    expected = detector.head(detector.encoder((images / 255 - mean) / std))
+    torch.testing.assert_close(detector(images), expected)
+
+
+def test_logits_are_float32_under_autocast(detector):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert detector(images_of(detector)).dtype == torch.float32
+
+
+def test_the_head_is_drawn_from_the_seed(tiny_profile):
+    def head(seed):
+        built = Detector.build(
+            tiny_profile.encoder, tiny_profile.head, tiny_profile.images, seed=seed
+        )
+        return built.head.projection.weight
+
+    assert torch.equal(head(4), head(4)) and not torch.equal(head(4), head(5))
+
+
+def test_save_and_load_give_the_same_scores(detector, tmp_path):
+    with torch.no_grad():
+        for parameter in detector.trained_parameters().values():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    detector.threshold, detector.notice = 0.0123, "for tests"
+    detector.save(tmp_path)
+    loaded, images = Detector.load(tmp_path), images_of(detector)
+    assert torch.equal(loaded(images), detector(images))
+    assert (loaded.threshold, loaded.notice) == (0.0123, "for tests")
+    assert loaded.activation == "quick_gelu" and not loaded.training
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "detector.json",
+        "trained.safetensors",
+    ]
+
+
+def test_only_what_was_trained_is_saved(detector, tmp_path):
+    detector.save(tmp_path)
+    counts = detector.parameter_counts()
+    scalars = counts["head"] + counts["trained_blocks"]
+    assert (tmp_path / "trained.safetensors").stat().st_size < 4 * scalars + 10_000
+
+
+def test_other_frozen_weights_are_refused(detector, tmp_path):
+    detector.save(tmp_path)
+    description = json.loads((tmp_path / "detector.json").read_text())
+    description["encoder"]["random_seed"] = 99
+    (tmp_path / "detector.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match="are not those that the detector"):
+        Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("detector.json", None, "holds no detector.json"),
+        ("detector.json", "{", "not a detector's description"),
+        ("detector.json", '{"format": 1}', "not a detector's description"),
+        ("trained.safetensors", None, "cannot be read as trained tensors"),
+        ("trained.safetensors", "damaged", "cannot be read as trained tensors"),
+    ],
+)
+def test_missing_and_damaged_files_are_named(detector, tmp_path, file, content, words):
+    detector.save(tmp_path)
+    (tmp_path / file).unlink() if content is None else (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=words) as caught:
+        Detector.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_tensors_of_other_settings_are_refused(detector):
+    tensors = dict(detector.trained_parameters())
+    with pytest.raises(UserError, match="missing, unknown or of another shape"):
+        detector.restore({n: t for n, t in tensors.items() if n != "head.block_logits"})
+    with pytest.raises(UserError, match="block_logits"):
+        detector.restore({**tensors, "head.block_logits": torch.zeros(5)})
+
+
+def test_crop_must_fit_the_tower():
+    encoder = EncoderSettings(model="demo-tiny", weights="random")
+    with pytest.raises(UserError, match="crop=48"):
+        Detector.build(encoder, HeadSettings(), ImageSettings())
+
+
+# --- the ablation: the last block alone -----------------------------------------------------------
+
+
+@pytest.fixture
+def last_block(tiny_profile):
+    head = tiny_profile.head.model_copy(update={"blocks": "last"})
+    return Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
+
+
+def test_the_ablation_reads_the_last_class_token_alone(detector, last_block):
+    images = images_of(detector)
+    pixels = (images.float() / 255 - last_block.mean) / last_block.std
+    h = last_block.encoder(pixels)[:, -1]
+    logits = last_block.head.classifier(last_block.head.projection(h)).squeeze(-1)
+    torch.testing.assert_close(last_block(images), logits)
+    assert last_block.block_weights() == [1.0]
+    assert not torch.equal(last_block(images), detector(images))
+
+
+def test_the_ablation_differs_in_the_number_of_blocks_alone(detector, last_block):
+    ours, paper = dict(last_block.named_parameters()), dict(detector.named_parameters())
+    assert ours.keys() == paper.keys()
+    assert {name for name in ours if not torch.equal(ours[name], paper[name])} == {
+        "head.block_logits"
+    }
+    assert {n for n, p in ours.items() if p.requires_grad} == set(detector.trained_parameters())
+
+
+def test_the_one_block_weighs_1_however_long_it_is_trained(last_block):
+    parameters = list(last_block.trained_parameters().values())
+    optimizer = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=1e-2)
+    for _ in range(3):
+        last_block(images_of(last_block)).sum().backward()
+        optimizer.step()
+    assert last_block.block_weights() == [1.0]
+
+
+def test_the_ablation_is_saved_and_loaded(last_block, tmp_path):
+    last_block.save(tmp_path)
+    loaded, images = Detector.load(tmp_path), images_of(last_block)
+    assert loaded.head_settings.blocks == "last"
+    assert torch.equal(loaded(images), last_block(images))
+
+
+def test_a_detector_saved_before_the_ablation_reads_all_blocks(detector, tmp_path):
+    detector.save(tmp_path)
+    description = json.loads((tmp_path / "detector.json").read_text())
+    assert description["head"].pop("blocks") == "all"
+    (tmp_path / "detector.json").write_text(json.dumps(description))
+    images = images_of(detector)
+    assert torch.equal(Detector.load(tmp_path)(images), detector(images))
+
+
+# --- normalisation -------------------------------------------------------------------------------
+
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+
+def test_chosen_statistics_are_used_and_saved(tiny_profile, detector, tmp_path):
+    encoder = tiny_profile.encoder.model_copy(update=HALF)
+    built = Detector.build(encoder, tiny_profile.head, tiny_profile.images, seed=1).eval()
+    images = images_of(built)
+    expected = detector.head(detector.encoder(images / 127.5 - 1))
+    torch.testing.assert_close(built(images), expected, rtol=1e-5, atol=1e-5)
+    built.save(tmp_path)
+    saved = json.loads((tmp_path / "detector.json").read_text())["encoder"]
+    assert saved["mean"] == saved["std"] == [0.5, 0.5, 0.5]
+    assert torch.equal(Detector.load(tmp_path)(images), built(images))
+
+
+def test_a_detector_saved_before_statistics_were_stored_sees_openais(
+    detector, tmp_path, monkeypatch
+):
+    detector.save(tmp_path)
+    description = json.loads((tmp_path / "detector.json").read_text())
+    del description["encoder"]["mean"], description["encoder"]["std"]
+    (tmp_path / "detector.json").write_text(json.dumps(description))
+    # Even where the weights' own are others, for that is what it was trained with.
+    half = (HALF["mean"], HALF["std"])
+    monkeypatch.setattr(
+        "layerfusion.model.detector.normalisation",
+        lambda settings, source: (settings.mean or half[0], settings.std or half[1]),
+    )
+    images = images_of(detector)
+    assert torch.equal(Detector.load(tmp_path)(images), detector(images))
+
+
+@pytest.mark.parametrize("wrong", [{"std": (1, 0, 1)}, {"mean": (0.5, 0.5)}, {"mean": "half"}])
+def test_statistics_that_make_no_sense_are_refused(tiny_settings, wrong):
+    overrides = tiny_settings | {f"encoder.{name}": value for name, value in wrong.items()}
+    with pytest.raises(UserError, match="setting 'encoder"):
+        load_profile("demo", overrides)

@@ -1,0 +1,78 @@
+"""Class tokens against OpenCLIP's own, at toy and at full size."""
+
+import open_clip
+import pytest
+import torch
+
+from layerfusion.errors import UserError
+from layerfusion.model.encoder import ClassTokenEncoder
+from layerfusion.model.weights import build_tower
+from layerfusion.settings import EncoderSettings
+
+
+def tower_of(model, **settings):
+    return build_tower(EncoderSettings(model=model, weights="random", **settings))[0]
+
+
+def reference_class_tokens(tower, images):
+    with torch.no_grad():
+        tokens = tower.eval().forward_intermediates(images, output_extra_tokens=True)
+    return torch.stack([block[:, 0] for block in tokens["image_intermediates_prefix"]], dim=1)
+
+
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+@pytest.mark.parametrize("trained_blocks", [0, 2, 12])
+def test_class_tokens_equal_open_clips(activation, trained_blocks):
+    tower = tower_of("demo-tiny", activation=activation)
+    images = torch.randn(3, 3, 48, 48)
+    h = ClassTokenEncoder(tower, trained_blocks=trained_blocks).eval()(images)
+    assert h.shape == (3, 12, 96) and h.dtype == torch.float32
+    torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
+
+
+def test_class_tokens_equal_open_clips_at_full_size():
+    tower = tower_of("ViT-L-14", activation="quick_gelu")
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        h = ClassTokenEncoder(tower).eval()(images)
+    assert h.shape == (1, 24, 1024)
+    torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
+
+
+def test_activations_differ():
+    images = torch.randn(1, 3, 48, 48)
+    quick, plain = (
+        ClassTokenEncoder(tower_of("demo-tiny", activation=name))(images)
+        for name in ("quick_gelu", "gelu")
+    )
+    assert (quick - plain).abs().max() > 1e-4
+
+
+def test_gradients_reach_the_trained_blocks_alone():
+    encoder = ClassTokenEncoder(tower_of("demo-tiny"), trained_blocks=2)
+    encoder(torch.randn(2, 3, 48, 48)).sum().backward()
+    with_gradient = {name for name, p in encoder.named_parameters() if p.grad is not None}
+    blocks = {name.split(".")[3] for name in with_gradient}
+    assert blocks == {"10", "11"}
+    assert all(name.startswith("visual.transformer.resblocks.") for name in with_gradient)
+
+
+def test_frozen_part_stays_in_evaluation_mode():
+    encoder = ClassTokenEncoder(tower_of("demo-tiny"), trained_blocks=2).train()
+    modes = [block.training for block in encoder.visual.transformer.resblocks]
+    assert modes == [False] * 10 + [True] * 2
+    assert not encoder.eval().visual.transformer.resblocks[-1].training
+
+
+def test_other_towers_are_refused():
+    with pytest.raises(UserError, match="VisionTransformer"):
+        ClassTokenEncoder(torch.nn.Linear(2, 2))
+    with pytest.raises(UserError, match="not an OpenCLIP vision transformer"):
+        tower_of("RN50")
+    with pytest.raises(UserError, match="has 12 blocks"):
+        ClassTokenEncoder(tower_of("demo-tiny"), trained_blocks=13)
+
+
+def test_towers_of_the_package_are_open_clip_models():
+    model = open_clip.create_model("demo-tiny", load_weights=False)
+    assert len(model.visual.transformer.resblocks) == 12

@@ -1,0 +1,62 @@
+"""The fusion head against the paper's equation, written out."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from layerfusion.model.fusion import LayerFusion
+
+
+def test_parameter_count_of_the_paper():
+    head = LayerFusion(blocks=24, width=1024)
+    assert sum(p.numel() for p in head.parameters()) == 328_985
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.tuples(*[st.integers(1, 7)] * 3), seed=st.integers(0, 99))
+def test_fuse_is_the_weighted_sum_of_projected_tokens(sizes, seed):
+    batch, blocks, width = sizes
+    torch.manual_seed(seed)
+    head = LayerFusion(blocks=blocks, width=width, projection_width=5).double()
+    torch.nn.init.normal_(head.block_logits)
+    h = torch.randn(batch, blocks, width, dtype=torch.float64)
+
+    weight, bias = head.projection.weight, head.projection.bias
+    exponentials = head.block_logits.exp()
+    z = sum(
+        exponentials[block] / exponentials.sum() * (h[:, block] @ weight.T + bias)
+        for block in range(blocks)
+    )
+    torch.testing.assert_close(head.fuse(h), z)
+
+
+def test_every_block_weighs_the_same_before_training():
+    alpha = LayerFusion(blocks=12, width=8).block_weights()
+    torch.testing.assert_close(alpha, torch.full((12,), 1 / 12))
+
+
+def test_block_weights_follow_their_logits():
+    head = LayerFusion(blocks=3, width=4)
+    head.block_logits.data = torch.tensor([0.0, 2.0, -1.0])
+    alpha = head.block_weights()
+    assert alpha.sum().item() == pytest.approx(1)
+    assert alpha[1] > alpha[0] > alpha[2] > 0
+
+
+def test_logits_have_one_value_an_image_and_dropout_acts_in_training_only():
+    torch.manual_seed(0)
+    head, h = LayerFusion(blocks=3, width=4, dropout=0.5), torch.randn(6, 3, 4)
+    head.eval()
+    assert head(h).shape == (6,)
+    torch.testing.assert_close(head(h), head(h))
+    head.train()
+    assert not torch.equal(head(h), head(h))
+
+
+def test_fusing_one_block_is_projecting_it():
+    torch.manual_seed(0)
+    head, h = LayerFusion(blocks=1, width=4), torch.randn(6, 1, 4)
+    torch.nn.init.normal_(head.block_logits)
+    assert head.block_weights().tolist() == [1.0]
+    torch.testing.assert_close(head.fuse(h), head.projection(h[:, 0]))

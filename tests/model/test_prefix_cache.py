@@ -1,0 +1,449 @@
+"""What frozen blocks give, kept on the disk: the same numbers, found again, never mixed up."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from layerfusion.errors import UserError
+from layerfusion.model.detector import Detector
+from layerfusion.model.prefix_cache import PrefixCache, open_prefix_cache, size_limit
+from layerfusion.paths import cache_root
+from layerfusion.progress import Reporter
+from layerfusion.runs.conditions import Condition, obtain_predictions
+from layerfusion.runs.experiment import Experiment
+from layerfusion.settings import LoaderSettings, load_profile
+
+# A batch of another size is multiplied in another order: that moves float32's last bits, and now
+# and then one of float16's, at the seam, by 2^-11 of its value.
+TOLERANCE = {"float32": 1e-5, "float16": 2e-3}
+
+
+def fail(words):
+    raise AssertionError(words)
+
+
+@pytest.fixture
+def make(tiny_settings):
+    """Detectors of the tiny tower, in evaluation mode."""
+
+    def build(**settings):
+        overrides = {f"encoder.{name}": value for name, value in settings.items()}
+        overrides.setdefault("encoder.prefix_precision", "float16")
+        profile = load_profile("demo", tiny_settings | overrides)
+        return Detector.build(profile.encoder, profile.head, profile.images, seed=1).eval()
+
+    return build
+
+
+@pytest.fixture
+def make_cache(tmp_path):
+    def build(limit=10**9, warn=fail):
+        return PrefixCache(tmp_path / "prefix", limit=limit, warn=warn)
+
+    return build
+
+
+def images_of(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, 48, 48), dtype=torch.uint8, generator=generator)
+
+
+def counts(cache):
+    return cache.found, cache.computed, cache.stored
+
+
+def entries(cache):
+    return [path for path in cache.folder.rglob("*") if path.is_file()]
+
+
+def logits_and_gradients(detector, images):
+    detector.zero_grad()
+    logits = detector(images)
+    logits.sum().backward()
+    return [logits.detach(), *(p.grad.clone() for p in detector.trained_parameters().values())]
+
+
+# --- the two halves -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trained_blocks", [0, 2, 12])
+def test_the_encoder_is_its_two_halves(make, trained_blocks):
+    encoder = make(trained_blocks=trained_blocks, prefix_precision="float32").encoder
+    images = torch.randn(3, 3, 48, 48)
+    frozen = encoder.prefix(images)
+    assert frozen.class_tokens.shape == (3, 12 - trained_blocks, 96)
+    assert frozen.tokens.shape == (3, 145 if trained_blocks else 0, 96)
+    assert not frozen.class_tokens.requires_grad and not frozen.tokens.requires_grad
+    assert torch.equal(encoder.suffix(frozen), encoder(images))
+
+
+def test_rounding_happens_at_the_seam_alone(make):
+    images = images_of(4)
+    exact, rounded = make(prefix_precision="float32"), make()
+    frozen = exact.frozen_tokens(images)
+    halves = rounded.frozen_tokens(images)
+    assert torch.equal(frozen.class_tokens.half(), halves.class_tokens)
+    assert torch.equal(frozen.tokens.half(), halves.tokens)
+    difference = (exact(images) - rounded(images)).abs().max()
+    assert 0 < difference < TOLERANCE["float16"]
+
+
+def test_values_beyond_float16_are_named(make):
+    detector = make()
+    with torch.no_grad():
+        detector.encoder.visual.ln_pre.bias.fill_(1e6)
+    with pytest.raises(UserError, match="prefix_precision=float32"):
+        detector(images_of(1))
+
+
+# --- the same numbers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trained_blocks", [0, 2])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_equal_batches_give_equal_bits(make, make_cache, precision, trained_blocks):
+    detector, images = make(prefix_precision=precision, trained_blocks=trained_blocks), images_of(5)
+    uncached = logits_and_gradients(detector, images)
+    detector.prefix_cache = make_cache()
+    for _ in ("computed", "found"):
+        cached = logits_and_gradients(detector, images)
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(cached, uncached, strict=True))
+    assert counts(detector.prefix_cache) == (5, 5, 5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_found_and_computed_images_come_back_in_order(make, make_cache, precision):
+    detector, images = make(prefix_precision=precision), images_of(7)
+    uncached = detector(images)
+    detector.prefix_cache = make_cache()
+    detector(images[[4, 1]])
+    torch.testing.assert_close(detector(images), uncached, atol=TOLERANCE[precision], rtol=0)
+    assert counts(detector.prefix_cache) == (2, 7, 7)
+
+
+def test_an_image_that_is_there_twice_is_computed_once(make, make_cache):
+    detector, images = make(), images_of(3)[[0, 1, 0, 2, 1]]
+    detector.prefix_cache = make_cache()
+    torch.testing.assert_close(detector(images), detector(images), atol=0, rtol=0)
+    assert detector.prefix_cache.computed == 3 and len(entries(detector.prefix_cache)) == 3
+
+
+def test_autocast_has_entries_of_its_own(make, make_cache):
+    detector, images = make(prefix_precision="float32"), images_of(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        uncached = detector(images)
+    detector.prefix_cache = make_cache()
+    detector(images)
+    for _ in range(2):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(detector(images), uncached)
+    assert counts(detector.prefix_cache) == (3, 6, 6)
+
+
+def run_of(photos, settings):
+    experiment = Experiment.open("open", data_root=photos, overrides=settings)
+    run = experiment.obtain(fresh=True)
+    predictions = obtain_predictions(experiment, run, Condition(degradation="jpeg-85"))
+    return experiment, run, predictions
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_whole_run_gives_the_same_numbers(
+    photos, tiny_settings, tmp_path, monkeypatch, precision
+):
+    settings = tiny_settings | {
+        "training.precision": precision,
+        "encoder.prefix_precision": "float16",
+        "encoder.last_block": "class_token",
+    }
+    plain, uncached, degraded = run_of(photos, settings)
+    assert not cache_root().exists()
+    for tokens in ("computed", "found"):
+        # Elsewhere, or the conditions' predictions would be found rather than scored anew.
+        monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / f"runs-{tokens}"))
+        kept, cached, again = run_of(photos, settings | {"loader.prefix_cache": True})
+        assert kept.place.key == plain.place.key
+        assert cached.record.history == uncached.record.history
+        assert cached.predictions().equals(uncached.predictions())
+        assert again["logit"].equals(degraded["logit"])
+    # 56 training images, augmented anew in each of 2 epochs; 24 for validation, as they are, in
+    # both epochs, and degraded.
+    files = [path for path in (cache_root() / "prefix").rglob("*") if path.is_file()]
+    assert len(files) == 2 * 56 + 24 + 24
+
+
+# --- never the wrong entry ------------------------------------------------------------------------
+
+
+def test_nothing_else_shares_an_entry(make, make_cache):
+    cache, images = make_cache(), images_of(2)
+    others = [
+        {},
+        {"random_seed": 1},
+        {"activation": "gelu"},
+        {"trained_blocks": 1},
+        {"trained_blocks": 0},
+        {"prefix_precision": "float32"},
+    ]
+    for number, settings in enumerate(others, start=1):
+        detector = make(**settings)
+        uncached = detector(images)
+        detector.prefix_cache = cache
+        assert torch.equal(detector(images), uncached)
+        assert counts(cache) == (0, 2 * number, 2 * number)
+
+
+def test_other_statistics_and_pixels_share_no_entry(make, make_cache):
+    cache, images = make_cache(), images_of(2)
+    one, other = make(), make()
+    other.mean.fill_(0.5)
+    for detector in (one, other):
+        detector.prefix_cache = cache
+        detector(images)
+    images[0, 2, 47, 47] ^= 1
+    one(images)
+    assert counts(cache) == (1, 5, 5)
+
+
+def test_what_comes_after_the_seam_shares_all_entries(make, make_cache):
+    cache, images = make_cache(), images_of(2)
+    for settings in ({}, {"last_block": "class_token"}):
+        detector = make(**settings)
+        detector.prefix_cache = cache
+        with torch.no_grad():
+            for parameter in detector.trained_parameters().values():
+                parameter.mul_(1.1)
+        detector(images)
+    assert counts(cache) == (2, 2, 2)
+
+
+# --- what happens to folders ----------------------------------------------------------------------
+
+
+def half(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [half, flipped, lambda data: b"", lambda data: bytes(4)])
+def test_a_damaged_entry_is_replaced(make, make_cache, damage):
+    detector, images = make(), images_of(1)
+    cache = detector.prefix_cache = make_cache()
+    expected = detector(images)
+    (entry,) = entries(cache)
+    whole = entry.read_bytes()
+    entry.write_bytes(damage(whole))
+    assert torch.equal(detector(images), expected)
+    assert cache.computed == 2 and entry.read_bytes() == whole
+
+
+def test_an_entry_of_another_shape_is_replaced(make, make_cache):
+    one, other, images = make(), make(trained_blocks=0), images_of(1)
+    cache = one.prefix_cache = other.prefix_cache = make_cache()
+    expected = one(images)
+    (entry,) = entries(cache)
+    other(images)
+    (foreign,) = set(entries(cache)) - {entry}
+    entry.write_bytes(foreign.read_bytes())
+    assert torch.equal(one(images), expected)
+
+
+def test_a_read_only_folder_is_read(make, make_cache, tmp_path):
+    (tmp_path / "probe").mkdir(mode=0o500)
+    if os.access(tmp_path / "probe", os.W_OK):
+        pytest.skip("nothing is read-only for this user")
+    detector, images, said = make(), images_of(3), []
+    detector.prefix_cache = make_cache()
+    detector(images[:1])
+    folders = [path for path in detector.prefix_cache.folder.rglob("*") if path.is_dir()]
+    folders.append(detector.prefix_cache.folder)
+    for folder in folders:
+        folder.chmod(0o500)
+    cache = detector.prefix_cache = make_cache(warn=said.append)
+    detector(images)
+    for folder in folders:
+        folder.chmod(0o700)
+    assert counts(cache) == (1, 2, 0) and len(said) == 1
+
+
+def test_where_nothing_can_be_written_all_goes_on(make, make_cache):
+    detector, images, said = make(), images_of(3), []
+    cache = detector.prefix_cache = make_cache(warn=said.append)
+    cache.folder.write_text("a file where the folder should be")
+    expected = detector(images)
+    assert torch.equal(detector(images), expected)
+    assert counts(cache) == (0, 6, 0)
+    assert len(said) == 1 and said[0].startswith(f"nothing more is kept in {cache.folder}: ")
+
+
+def test_a_full_disk_is_said_once_and_what_is_there_is_found(make, make_cache, monkeypatch):
+    detector, images, said = make(), images_of(3), []
+    cache = detector.prefix_cache = make_cache(warn=said.append)
+    detector(images[:1])
+
+    def full(path, data):
+        with path.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    detector(images)
+    detector(images)
+    assert counts(cache) == (2, 5, 1) and len(entries(cache)) == 1
+    assert said == [
+        f"nothing more is kept in {cache.folder}: No space left on device; what the frozen blocks "
+        "give will be computed again"
+    ]
+
+
+def test_a_folder_that_vanishes_is_made_anew(make, make_cache):
+    detector, images = make(), images_of(2)
+    cache = detector.prefix_cache = make_cache()
+    detector(images)
+    for entry in entries(cache):
+        entry.unlink()
+    for folder in sorted((path for path in cache.folder.rglob("*")), reverse=True):
+        folder.rmdir()
+    detector(images)
+    assert counts(cache) == (0, 4, 4)
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+def entry_size(make, make_cache):
+    detector = make()
+    detector.prefix_cache = make_cache()
+    detector(images_of(1, seed=99))
+    (entry,) = entries(detector.prefix_cache)
+    size = entry.stat().st_size
+    entry.unlink()
+    return size
+
+
+def test_the_bound_is_kept_and_the_most_recently_used_stay(make, make_cache):
+    size = entry_size(make, make_cache)
+    detector, images = make(), images_of(30)
+    cache = detector.prefix_cache = make_cache(limit=10 * size)
+    for step in range(1, 30):
+        detector(images[[0, step]])  # the first is used at every step
+        assert sum(path.stat().st_size for path in entries(cache)) <= 10 * size
+    assert cache.computed == 30
+    detector(images[[0, 29, 28, 27, 26]])
+    assert cache.computed == 30
+    detector(images[[1]])
+    assert cache.computed == 31
+
+
+def test_a_batch_larger_than_the_bound_is_computed_and_partly_kept(make, make_cache):
+    size = entry_size(make, make_cache)
+    detector, images = make(), images_of(12)
+    expected = detector(images)
+    cache = detector.prefix_cache = make_cache(limit=5 * size)
+    assert torch.equal(detector(images), expected)
+    assert 0 < len(entries(cache)) <= 5
+
+
+def test_a_bound_below_one_image_keeps_nothing(make, make_cache):
+    detector, said = make(), []
+    cache = detector.prefix_cache = make_cache(limit=1000, warn=said.append)
+    detector(images_of(2))
+    assert not entries(cache) and len(said) == 1 and "LAYERFUSION_CACHE_GB" in said[0]
+
+
+def test_what_is_left_by_others_counts(make, make_cache):
+    size = entry_size(make, make_cache)
+    one, other = make(), make()
+    one.prefix_cache, other.prefix_cache = (make_cache(limit=10 * size) for _ in range(2))
+    for seed in range(10):
+        one(images_of(2, seed=seed))
+        other(images_of(2, seed=100 + seed))
+        # A process may be two entries ahead of what the other one has noticed.
+        assert sum(path.stat().st_size for path in entries(one.prefix_cache)) <= 12 * size
+
+
+@pytest.mark.parametrize("text", ["much", "0", "-3", "inf", "nan", "1e-12"])
+def test_a_wrong_size_is_named(monkeypatch, text):
+    monkeypatch.setenv("LAYERFUSION_CACHE_GB", text)
+    with pytest.raises(UserError, match=f"LAYERFUSION_CACHE_GB is '{text}'; .* GB") as caught:
+        open_prefix_cache(LoaderSettings(prefix_cache=True), fail)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_size_is_in_gb(monkeypatch):
+    monkeypatch.delenv("LAYERFUSION_CACHE_GB", raising=False)
+    assert size_limit() == 20 * 10**9
+    monkeypatch.setenv("LAYERFUSION_CACHE_GB", "0.5")
+    assert size_limit() == 5 * 10**8
+
+
+def test_it_is_off_unless_asked_for(tmp_path, monkeypatch):
+    assert open_prefix_cache(LoaderSettings(), fail) is None
+    monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "mine"))
+    opened = open_prefix_cache(LoaderSettings(prefix_cache=True), Reporter().say)
+    assert opened.folder == tmp_path / "mine" / "prefix"
+
+
+def test_the_cache_lies_where_the_system_says(monkeypatch):
+    monkeypatch.delenv("LAYERFUSION_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert cache_root() == Path("/somewhere/layerfusion")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_root() == Path.home() / ".cache" / "layerfusion"
+    monkeypatch.setenv("LAYERFUSION_CACHE", "~/mine")
+    assert cache_root() == Path.home() / "mine"
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import torch
+from layerfusion.model.detector import Detector
+from layerfusion.model.prefix_cache import PrefixCache
+from layerfusion.settings import HeadSettings, EncoderSettings, ImageSettings
+
+folder, model = Path(sys.argv[1]), sys.argv[2]
+limit, seed = int(sys.argv[3]), int(sys.argv[4])
+encoder = EncoderSettings(model=model, weights="random", prefix_precision="float16")
+detector = Detector.build(encoder, HeadSettings(), ImageSettings(crop=48, min_side=64)).eval()
+generator = torch.Generator().manual_seed(5)
+images = torch.randint(0, 256, (24, 3, 48, 48), dtype=torch.uint8, generator=generator)
+with torch.inference_mode():
+    expected = detector(images)
+    detector.prefix_cache = PrefixCache(folder, limit=limit, warn=sys.exit)
+    for step in range(40):
+        generator.manual_seed(1000 * seed + step)
+        chosen = torch.randperm(24, generator=generator)[:4]
+        difference = (detector(images[chosen]) - expected[chosen]).abs().max()
+        assert difference < 2e-3, difference
+print(detector.prefix_cache.found)
+"""
+
+
+def test_two_processes_use_one_folder_at_once(tmp_path, tiny_settings, make, make_cache):
+    """With room for so few images that each removes what the other one wrote, or reads."""
+    limit = 10 * entry_size(make, make_cache)
+    command = [sys.executable, "-c", PROGRAM, tmp_path / "two", tiny_settings["encoder.model"]]
+    processes = [
+        subprocess.Popen(
+            [*command, str(limit), str(seed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for seed in (1, 2)
+    ]
+    for process in processes:
+        found, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors.decode()
+        assert int(found) > 0
+    left = [path for path in (tmp_path / "two").rglob("*") if path.is_file()]
+    assert left and not [path for path in left if path.name.endswith(".partial")]
+    assert sum(path.stat().st_size for path in left) <= 1.2 * limit

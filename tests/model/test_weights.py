@@ -1,0 +1,238 @@
+"""Every place that encoder weights can come from, and what is said when they cannot."""
+
+import json
+import warnings
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from layerfusion.errors import UserError
+from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.weights import (
+    build_tower,
+    encoder_identity,
+    resolve_activation,
+    resolved,
+    weights_source,
+)
+from layerfusion.settings import EncoderSettings
+
+
+class Archive(torch.nn.Module):
+    """As OpenAI publishes CLIP: the visual tower's tensors in half precision, traced."""
+
+    def __init__(self, visual):
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, images):
+        return self.visual(images)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    torch.manual_seed(7)
+    return open_clip.create_model("demo-tiny", load_weights=False).eval()
+
+
+def write_archive(clip, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(Archive(clip.visual), torch.zeros(1, 3, 48, 48))
+        traced.save(path)
+
+
+def write(kind, clip, folder):
+    tensors = {name: t.contiguous() for name, t in clip.state_dict().items()}
+    path = folder / {"archive": "openai.pt", "safetensors": "a.safetensors"}.get(kind, "b.pt")
+    if kind == "archive":
+        write_archive(clip, path)
+    elif kind == "safetensors":
+        save_file(tensors, path)
+    elif kind == "checkpoint":
+        named = {f"module.{name}": tensor for name, tensor in tensors.items()}
+        torch.save({"epoch": 3, "state_dict": named}, path)
+    elif kind == "tower alone":
+        torch.save(clip.visual.state_dict(), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["archive", "safetensors", "checkpoint", "tower alone"])
+def test_local_files_of_every_kind_fill_the_tower(kind, clip, tmp_path):
+    path = write(kind, clip, tmp_path)
+    tower, _ = build_tower(EncoderSettings(model="demo-tiny", weights=path))
+    for name, tensor in clip.visual.state_dict().items():
+        torch.testing.assert_close(tower.state_dict()[name], tensor)
+    images = torch.randn(2, 3, 48, 48)
+    torch.testing.assert_close(tower.eval()(images), clip.visual(images))
+
+
+def test_random_weights_depend_on_their_seed_alone():
+    def drawn(seed):
+        torch.rand(seed + 1)  # whatever was drawn before
+        settings = EncoderSettings(model="demo-tiny", weights="random", random_seed=seed)
+        return tensors_sha256(build_tower(settings)[0].state_dict())
+
+    assert drawn(0) == drawn(0) != drawn(1)
+
+
+def test_building_a_random_tower_leaves_the_callers_stream_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    build_tower(EncoderSettings(model="demo-tiny", weights="random"))
+    assert torch.rand(1) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "expected"),
+    [
+        ("ViT-L-14", "openai", "quick_gelu"),
+        ("ViT-L-14", "laion2b_s32b_b82k", "gelu"),
+        ("ViT-L-14", "random", "gelu"),
+        ("ViT-L-14-quickgelu", "random", "quick_gelu"),
+        ("demo-tiny", "random", "quick_gelu"),
+    ],
+)
+def test_auto_follows_the_weights(model, weights, expected):
+    settings = EncoderSettings(model=model, weights=weights)
+    config = open_clip.get_model_config(model)
+    assert resolve_activation(settings, config, weights_source(settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tag", "mean"),
+    [("openai", 0.48145466), ("laion2b_s32b_b82k", 0.5), ("datacomp_xl_s13b_b90k", 0.48145466)],
+)
+def test_statistics_follow_the_tag_unless_they_are_chosen(tag, mean):
+    settings = EncoderSettings(model="ViT-L-14", weights=tag)
+    assert resolved(settings).mean[0] == mean
+    chosen = settings.model_copy(update={"mean": (0.1, 0.2, 0.3)})
+    assert resolved(chosen).mean == (0.1, 0.2, 0.3)
+    assert resolved(chosen).std == resolved(settings).std
+    assert encoder_identity(chosen) != encoder_identity(settings)
+
+
+@pytest.mark.parametrize("choice", ["gelu", "quick_gelu"])
+def test_a_chosen_activation_is_what_the_tower_computes_with(choice):
+    settings = EncoderSettings(model="demo-tiny", weights="random", activation=choice)
+    tower, activation = build_tower(settings)
+    assert activation == choice
+    x = torch.tensor([1.5])
+    expected = {"gelu": torch.nn.functional.gelu(x), "quick_gelu": x * torch.sigmoid(1.702 * x)}
+    for block in tower.transformer.resblocks:
+        torch.testing.assert_close(block.mlp.gelu(x), expected[choice])
+
+
+def test_an_openai_archive_means_quick_gelu(clip, tmp_path):
+    path = write("archive", clip, tmp_path)
+    settings = EncoderSettings(model="ViT-L-14", weights=path)
+    config = open_clip.get_model_config("ViT-L-14")
+    assert resolve_activation(settings, config, "file") == "quick_gelu"
+
+
+def test_a_file_that_cannot_tell_its_activation_is_not_guessed(clip, tmp_path):
+    config = {k: v for k, v in open_clip.get_model_config("demo-tiny").items() if k != "quick_gelu"}
+    model = tmp_path / "silent.json"
+    model.write_text(json.dumps(config))
+    path = write("safetensors", clip, tmp_path)
+    with pytest.raises(UserError, match="set encoder"):
+        build_tower(EncoderSettings(model=str(model), weights=path))
+    settings = EncoderSettings(model=str(model), weights=path, activation="gelu")
+    assert build_tower(settings)[1] == "gelu"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model": "no-such-model", "weights": "random"}, "knows no model"),
+        ({"model": "ViT-L-14", "weights": "no-such-tag"}, "openai"),
+        ({"model": "demo-tiny", "weights": "no/such/file.pt"}, "neither"),
+        ({"model": "no/such.json", "weights": "random"}, "no model-config JSON"),
+    ],
+)
+def test_what_does_not_exist_is_named(settings, words):
+    with pytest.raises(UserError, match=words):
+        build_tower(EncoderSettings(**settings))
+
+
+def test_weights_of_another_model_are_refused(clip, tmp_path):
+    tensors = dict(clip.visual.state_dict())
+    tensors["conv1.weight"] = torch.zeros(96, 3, 8, 8)
+    torch.save(tensors, tmp_path / "other.pt")
+    settings = EncoderSettings(model="demo-tiny", weights=str(tmp_path / "other.pt"))
+    with pytest.raises(UserError, match=r"conv1.weight should have shape \(96, 3, 4, 4\)"):
+        build_tower(settings)
+
+
+def test_a_deeper_tower_than_the_model_is_refused(clip, tmp_path):
+    tensors = dict(clip.visual.state_dict())
+    tensors["transformer.resblocks.12.ln_1.weight"] = torch.zeros(96)
+    torch.save(tensors, tmp_path / "deeper.pt")
+    with pytest.raises(UserError, match="fewer blocks"):
+        build_tower(EncoderSettings(model="demo-tiny", weights=str(tmp_path / "deeper.pt")))
+
+
+def test_a_damaged_or_dangerous_file_is_refused(tmp_path):
+    text = tmp_path / "weights.pt"
+    text.write_text("not weights")
+    forbidden = tmp_path / "pickle.pt"
+    torch.save({"state_dict": {"x": print}}, forbidden)
+    truncated = tmp_path / "weights.safetensors"
+    truncated.write_bytes(b"\x10\0\0\0")
+    for path in (text, forbidden, truncated):
+        with pytest.raises(UserError, match="cannot be read as CLIP weights"):
+            build_tower(EncoderSettings(model="demo-tiny", weights=str(path)))
+
+
+def test_a_file_that_is_no_model_config_is_refused(tmp_path):
+    path = tmp_path / "model.json"
+    for text, words in {"{": "cannot be read", "{}": "lacks embed_dim", "[]": "lacks"}.items():
+        path.write_text(text)
+        with pytest.raises(UserError, match=words):
+            build_tower(EncoderSettings(model=str(path), weights="random"))
+
+
+def test_a_download_that_fails_says_what_to_do(monkeypatch):
+    def offline(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(open_clip, "create_model", offline)
+    with pytest.raises(UserError, match="give the file's path"):
+        build_tower(EncoderSettings(model="ViT-B-32", weights="openai"))
+
+
+def test_a_pretrained_tag_is_loaded_by_open_clip_itself(monkeypatch, clip):
+    asked = {}
+
+    def create_model(name, **kwargs):
+        asked.update(kwargs, name=name)
+        return clip
+
+    monkeypatch.setattr(open_clip, "create_model", create_model)
+    tower, activation = build_tower(EncoderSettings(model="ViT-B-32", weights="openai"))
+    assert tower is clip.visual and activation == "quick_gelu"
+    assert asked == {
+        "name": "ViT-B-32",
+        "pretrained": "openai",
+        "require_pretrained": True,
+        "force_quick_gelu": True,
+    }
+
+
+def test_an_encoder_is_known_by_its_files_contents(clip, tmp_path):
+    config = open_clip.get_model_config("demo-tiny")
+    found = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        path = write("safetensors", clip, tmp_path / folder)
+        model = tmp_path / folder / "tower.json"
+        model.write_text(json.dumps(config))
+        found.append(encoder_identity(EncoderSettings(model=str(model), weights=path)))
+    assert found[0] == found[1] and "here" not in json.dumps(found[0])
+    model.write_text(json.dumps(config | {"quick_gelu": False}))
+    assert encoder_identity(EncoderSettings(model=str(model), weights=path)) != found[0]
+    tag = EncoderSettings(model="ViT-L-14", weights="openai")
+    assert encoder_identity(tag) == resolved(tag).model_dump(mode="json")

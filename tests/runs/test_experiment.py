@@ -1,0 +1,311 @@
+"""A run from profile to record: found, trained, resumed, and never mistaken."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from layerfusion.errors import UserError
+from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.model.weights import build_tower
+from layerfusion.paths import runs_root
+from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import read_record
+from layerfusion.settings import EncoderSettings
+from layerfusion.training import loop
+
+
+def open_experiment(photos, settings, run="open", **arguments):
+    arguments = {"profile": "demo", "data_root": photos, "overrides": settings} | arguments
+    return Experiment.open(run, **arguments)
+
+
+@pytest.fixture
+def finished(photos, tiny_settings):
+    return open_experiment(photos, tiny_settings).obtain()
+
+
+def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
+    assert finished.directory.parent == runs_root() / "demo"
+    assert sorted(path.name for path in finished.directory.iterdir()) == [
+        "detector",
+        "manifest.parquet",
+        "predictions.parquet",
+        "record.json",
+        "selection.txt",
+    ]
+    record, predictions = finished.record, finished.predictions()
+    assert (record.run, record.seed, record.activation) == ("open", 1337, "quick_gelu")
+    assert record.data["training_images"] == 56
+    assert len(predictions) == record.data["validation_images"] == 24
+    assert predictions["logit"].dtype == predictions["probability"].dtype == "float64"
+    assert predictions["image_id"].is_unique
+    expected = best_f1_threshold(predictions["label"], predictions["probability"])
+    assert record.threshold == expected == finished.detector().threshold
+    assert record.metrics["calibrated"] == record.metrics["oracle"]
+    assert {"git_commit", "libraries", "processor", "training_seconds", "peak_memory_mib"} <= set(
+        record.provenance
+    )
+    assert "Demo detector" in finished.detector().notice
+
+
+def test_a_run_says_which_images_it_trained_on(photos, tiny_settings):
+    quotas = [
+        {"source": "constrained", "label": label, "images": 6} for label in ("real", "synthetic")
+    ]
+    quotas.append({"source": "social", "label": "real", "images": 99})
+    quotas.append({"source": "social", "label": "synthetic", "images": 4})
+    selection = {"name": "shared", "quotas": quotas}
+    settings = tiny_settings | {"data.selection": selection, "training.max_steps": 1}
+    experiment = open_experiment(photos, settings)
+    run = experiment.obtain()
+    listed = (run.directory / "selection.txt").read_text().splitlines()
+    assert listed == sorted(experiment.training.rows["path"])
+    assert len(listed) == run.record.data["training_images"] == 12 + 12 + 4
+    content = (run.directory / "selection.txt").read_bytes()
+    assert run.record.data["selection"] == "shared"
+    assert run.record.data["selection_sha256"] == hashlib.sha256(content).hexdigest()
+    assert any("'social' has 12 of the 99 real" in warning for warning in experiment.warnings())
+    constrained = open_experiment(photos, settings, "constrained").training.rows["path"]
+    assert set(constrained) == {path for path in listed if "constrained" in path}
+
+
+def test_a_run_is_known_by_the_images_that_were_selected(photos, tiny_settings):
+    def place(**selection):
+        quotas = [{"source": "social", "label": "real", "images": 6}]
+        chosen = {"data.selection": {"quotas": quotas} | selection}
+        return open_experiment(photos, tiny_settings | chosen).place
+
+    assert place(name="all") == open_experiment(photos, tiny_settings).place
+    assert len({place(name="all"), place(name="shared"), place(name="shared", seed=7)}) == 3
+
+
+def test_warnings_name_duplicates_across_splits_and_random_weights(photos, tiny_settings, tmp_path):
+    folder = copy_without_one_image(photos, tmp_path / "twice")
+    (folder / "val/real/copy.png").write_bytes((folder / "train/social/real/03.png").read_bytes())
+    warnings = open_experiment(folder, tiny_settings).warnings()
+    assert any("weights are random" in warning for warning in warnings)
+    assert any("val/real/copy.png" in warning for warning in warnings)
+
+
+def test_the_constrained_run_trains_on_its_own_source(photos, tiny_settings):
+    run = open_experiment(photos, tiny_settings, "constrained").obtain()
+    assert run.record.data["training_images"] == 32
+
+
+def test_a_finished_run_is_found_and_not_trained_again(
+    photos, tiny_settings, finished, monkeypatch
+):
+    monkeypatch.setattr("layerfusion.runs.experiment.train", pytest.fail)
+    again = open_experiment(photos, tiny_settings).obtain()
+    assert again == finished
+    more_workers = tiny_settings | {"loader.workers": 1}
+    assert open_experiment(photos, more_workers).obtain() == finished
+
+
+@pytest.mark.parametrize("change", ["seed", "setting", "data", "code", "record only"])
+def test_anything_that_changes_numbers_asks_for_another_run(
+    photos, tiny_settings, finished, monkeypatch, tmp_path, change
+):
+    arguments, settings = {}, tiny_settings
+    if change == "seed":
+        arguments = {"seed": 7}
+    elif change == "setting":
+        settings = settings | {"training.head_learning_rate": 1e-4}
+    elif change == "data":
+        arguments = {"data_root": copy_without_one_image(photos, tmp_path / "other")}
+    elif change == "code":
+        monkeypatch.setattr("layerfusion.runs.record.code_sha256", lambda: "0" * 64)
+    else:
+        (finished.directory / "detector" / "trained.safetensors").unlink()
+    assert open_experiment(photos, settings, **arguments).place.read() is None
+
+
+def test_more_test_images_do_not_ask_for_another_run(photos, tiny_settings, finished, tmp_path):
+    folder = copy_without_one_image(photos, tmp_path / "all", left_out=0)
+    (folder / "test" / "more.jpg").write_bytes((folder / "test" / "0.jpg").read_bytes())
+    again = open_experiment(folder, tiny_settings).place.read()
+    assert again is not None and again.record == finished.record
+
+
+def copy_without_one_image(photos, folder, left_out=1):
+    for path in sorted((photos / "train").rglob("*.*"))[left_out:] + sorted(
+        [*(photos / "val").rglob("*.*"), *(photos / "test").rglob("*.*")]
+    ):
+        target = folder / path.relative_to(photos)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return folder
+
+
+def test_fresh_trains_anew_and_gives_the_same_numbers(photos, tiny_settings, finished):
+    first = finished.directory.stat().st_ino
+    again = open_experiment(photos, tiny_settings).obtain(fresh=True)
+    assert again.directory == finished.directory and again.directory.stat().st_ino != first
+    assert again.record.metrics == finished.record.metrics
+    assert again.record.history == finished.record.history
+    pd.testing.assert_frame_equal(again.predictions(), finished.predictions())
+
+
+def interrupt(photos, settings, monkeypatch):
+    """Leave a run behind that stopped after its first epoch."""
+    experiment = open_experiment(photos, settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Progress, "finished", lambda self, _: _stop_after_one_epoch(self))
+        with pytest.raises(KeyboardInterrupt):
+            experiment.obtain()
+    return experiment
+
+
+def _stop_after_one_epoch(progress):
+    if progress.epoch == 1:
+        raise KeyboardInterrupt
+    return False
+
+
+def test_an_unfinished_run_is_not_a_run(photos, tiny_settings, monkeypatch):
+    experiment = interrupt(photos, tiny_settings, monkeypatch)
+    assert experiment.place.read() is None
+    assert experiment.place.unfinished.name.endswith(".unfinished")
+    assert not experiment.place.finished.exists()
+
+
+def test_an_unfinished_run_is_resumed_with_the_same_numbers(photos, tiny_settings, monkeypatch):
+    resumed = interrupt(photos, tiny_settings, monkeypatch).obtain()
+    whole = open_experiment(photos, tiny_settings).obtain(fresh=True)
+    assert resumed.record.history == whole.record.history
+    assert resumed.record.metrics == whole.record.metrics
+
+
+def test_an_unfinished_run_is_resumed_on_another_machine(
+    photos, tiny_settings, monkeypatch, tmp_path
+):
+    whole = open_experiment(photos, tiny_settings).obtain()
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "cut"))
+    interrupt(photos, tiny_settings, monkeypatch)
+
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "cut", elsewhere / "runs")
+    shutil.copytree(photos, elsewhere / "photos")
+    tower = Path(tiny_settings["encoder.model"])
+    shutil.copy(tower, elsewhere / "tower.json")
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(elsewhere / "runs"))
+    settings = tiny_settings | {"encoder.model": str(elsewhere / "tower.json")}
+    experiment = open_experiment(elsewhere / "photos", settings)
+    assert experiment.place.unfinished.is_dir()
+    run = experiment.obtain()
+    assert [s["from_step"] for s in run.record.provenance["training_sessions"]] == [0, 4]
+    assert run.record.key == whole.record.key
+    assert run.record.history == whole.record.history
+    assert run.record.metrics == whole.record.metrics
+    pd.testing.assert_frame_equal(run.predictions(), whole.predictions())
+
+
+def test_a_weights_file_may_lie_elsewhere(photos, tiny_settings, tmp_path):
+    tower, _ = build_tower(EncoderSettings(model="demo-tiny", weights="random"))
+    keys = set()
+    for folder in ("here", "there"):
+        path = tmp_path / folder / "weights.pt"
+        path.parent.mkdir()
+        torch.save(tower.state_dict(), path)
+        settings = tiny_settings | {"encoder.weights": str(path)}
+        keys.add(open_experiment(photos, settings).place.key)
+    assert len(keys) == 1
+    with torch.no_grad():
+        next(tower.parameters()).add_(1)
+    torch.save(tower.state_dict(), path)
+    assert open_experiment(photos, settings).place.key not in keys
+
+
+def test_the_room_that_a_training_needs_is_known_before(photos, tiny_settings, capfd, monkeypatch):
+    experiment = open_experiment(photos, tiny_settings)
+    room = namedtuple("room", "free")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: room(10**6))
+        with pytest.raises(UserError, match=r"needs \d+ MB in .*, where 1 MB are free; make room"):
+            experiment.obtain()
+    assert list(experiment.place.unfinished.iterdir()) == []
+    largest, save = 0, loop.save_checkpoint
+
+    def save_and_measure(*arguments):
+        nonlocal largest
+        save(*arguments)
+        files = experiment.place.unfinished.rglob("*")
+        largest = max(largest, sum(path.stat().st_size for path in files))
+
+    monkeypatch.setattr(loop, "save_checkpoint", save_and_measure)
+    experiment.obtain()
+    said = int(re.search(r"training needs (\d+) MB on the disk", capfd.readouterr().err)[1])
+    # Each file is there twice while it is replaced.
+    assert largest < said * 10**6 < 2.5 * largest
+
+
+def test_an_unfinished_run_is_not_thrown_away_unasked(photos, tiny_settings, monkeypatch):
+    experiment = interrupt(photos, tiny_settings, monkeypatch)
+    with pytest.raises(UserError, match="--resume"):
+        experiment.obtain(resume=False)
+    assert experiment.place.unfinished.exists()
+
+
+def test_a_failed_training_leaves_the_former_run_alone(
+    photos, tiny_settings, finished, monkeypatch
+):
+    def fail(*arguments, **named):
+        raise UserError("no")
+
+    monkeypatch.setattr("layerfusion.runs.experiment.train", fail)
+    experiment = open_experiment(photos, tiny_settings)
+    with pytest.raises(UserError):
+        experiment.obtain(fresh=True)
+    assert experiment.place.read() == finished
+
+
+def test_two_processes_do_not_train_the_same_run(photos, tiny_settings):
+    experiment = open_experiment(photos, tiny_settings)
+    with experiment.place.lock(), pytest.raises(UserError, match="another process"):
+        experiment.obtain()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"run": "closed"}, "constrained, open"),
+        ({"profile": "paper"}, "trains on source 'coco'"),
+        ({"seed": -1}, "negative"),
+        ({"data_root": None}, "--data-root"),
+        ({"data_root": "no/such/folder"}, "no/such/folder"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_a_sentence(photos, tiny_settings, arguments, words):
+    with pytest.raises(UserError) as caught:
+        open_experiment(photos, tiny_settings, **arguments)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_validation_images_are_needed(photos, tiny_settings, tmp_path):
+    for path in sorted((photos / "train").rglob("*.png")):
+        target = tmp_path / "bare" / path.relative_to(photos)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="validation images"):
+        open_experiment(tmp_path / "bare", tiny_settings)
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"run": "open"}'])
+def test_a_damaged_record_is_named(tmp_path, text):
+    path = tmp_path / "record.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=r"record\.json|record at"):
+        read_record(path)
+
+
+def test_records_are_plain_json(finished):
+    values = json.loads((finished.directory / "record.json").read_text())
+    assert values["metrics"]["ranking"]["roc_auc"] == finished.record.metrics["ranking"]["roc_auc"]

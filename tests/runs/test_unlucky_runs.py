@@ -1,0 +1,289 @@
+"""No page depends on luck: every table and figure of chapters 02 to 06 on runs that had none."""
+
+import ast
+import io
+from functools import partial
+
+import IPython.display
+import myst_nb
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from layerfusion.analysis import calibration, claims, operating_points, robustness
+from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.slices import error_slices, held_out_errors
+from layerfusion.chapters.parameters import chapter_paths
+from layerfusion.chapters.source import read_chapter
+from layerfusion.figures import errors as error_figures
+from layerfusion.figures import glance, mirror, style, tables
+from layerfusion.metrics.rates import probability
+from layerfusion.task.check import keep_submissions
+from unlucky import SETTINGS, WORLDS, plant
+
+pytestmark = [
+    pytest.mark.filterwarnings("error"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of joblib's own pipes
+]
+
+RUNS = ("constrained", "open")
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """What is asked here does not depend on how many there are."""
+    monkeypatch.setattr(claims, "RESAMPLES", 40)
+    monkeypatch.setattr(calibration, "CHOICES", 20)
+
+
+def compared(name, folder, patch):
+    return Comparison.obtain(plant(WORLDS[name], folder / "images", patch))
+
+
+@pytest.fixture
+def unlucky(request, tmp_path, monkeypatch):
+    """Both runs of the world that the test names."""
+    return compared(request.param, tmp_path, monkeypatch)
+
+
+def world(*names):
+    return pytest.mark.parametrize("unlucky", names, indirect=True)
+
+
+def look_at(shown):
+    """Render something as a page would; return its text."""
+    if isinstance(shown, Figure):
+        shown.savefig(io.BytesIO(), dpi=30)
+        return " ".join(
+            text.get_text() for axes in shown.axes for text in [*axes.texts, axes.title]
+        )
+    return shown.to_html() if hasattr(shown, "to_html") else str(shown)
+
+
+def pieces(runs):
+    """Return, by name, what makes each table and figure of chapters 02 to 06."""
+    run, record = runs.runs["open"], runs.runs["open"].record
+    local, official = (runs.tables["open"].get(on) for on in ("local", "official"))
+    manifest = runs.experiments["open"].manifest
+
+    def mirrored(cells, profile):
+        return mirror.styled(mirror.mirror(cells, runs, profile), profile)
+
+    made = {
+        "training curves": lambda: style.training_curves(record),
+        "block weights": lambda: style.block_weights(record),
+        "histogram": lambda: style.score_histogram(run.predictions(), record.threshold),
+        "confusion": lambda: style.confusion(record),
+        "thresholds": lambda: tables.threshold_table(record),
+        "official errors": lambda: mirror.official_errors(runs),
+        "submissions": lambda: keep_submissions(runs, team="ours"),
+        "sizes": lambda: robustness.size_table(runs),
+        "points": lambda: error_figures.operating_points(runs),
+        "recall gain": lambda: operating_points.recall_gain(runs),
+        "recall at rates": lambda: operating_points.recall_at_rates(runs),
+        "calibration": lambda: calibration.calibration_table(runs),
+        "calibration drawn": lambda: error_figures.calibration(runs),
+        "choice": lambda: calibration.choice_table(runs),
+        "F1 drawn": lambda: error_figures.f1_over_threshold(runs),
+        "slices": lambda: error_slices(runs),
+        "slices drawn": lambda: error_figures.slices(error_slices(runs)),
+        "gallery": lambda: error_figures.error_gallery(manifest, local, record.threshold),
+        "held out": lambda: held_out_errors(runs),
+        "jpeg drawn": lambda: robustness.draw_curve(
+            robustness.curve(runs, robustness.JPEG), runs, robustness.JPEG
+        ),
+    }
+    for profile in ("demo", "paper"):
+        for name, cells in {"table 1": mirror.TABLE_1, "table 2": mirror.TABLE_2}.items():
+            made[f"{name}, {profile}"] = partial(mirrored, cells, profile)
+        made[f"glance, {profile}"] = partial(
+            lambda of: glance.styled(glance.glance(runs, of), of), profile
+        )
+    if official is not None:
+        made["shift"] = lambda: style.shift(local, official, record.threshold)
+    return made
+
+
+@world(*WORLDS)
+def test_every_table_and_figure_is_shown(unlucky):
+    for name, make in pieces(unlucky).items():
+        text = look_at(make())
+        assert "[nan" not in text and "[+nan" not in text and "<b>nan" not in text, name
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def gallery(runs):
+    open_run = runs.runs["open"].record
+    manifest = runs.experiments["open"].manifest
+    return error_figures.error_gallery(manifest, runs.tables["open"]["local"], open_run.threshold)
+
+
+@pytest.mark.parametrize(
+    ("unlucky", "alarms", "misses"),
+    [
+        ("no false alarm", 0, 1),
+        ("no miss", 1, 0),
+        ("no error", 0, 0),
+        ("equal scores", 8, 0),
+        ("scores turned over", 8, 0),
+        ("all called real", 0, 8),
+        ("saturated", 0, 0),
+        ("all at probability 1", 8, 0),
+        ("all at probability 0", 8, 0),
+    ],
+    indirect=["unlucky"],
+)
+def test_the_gallery_says_which_errors_there_are_none_of(unlucky, alarms, misses):
+    figure = gallery(unlucky)
+    panels = {"false alarms": figure.axes[:8], "misses": figure.axes[8:]}
+    for (name, row), errors in zip(panels.items(), (alarms, misses), strict=True):
+        assert sum(bool(axes.images) for axes in row) == errors
+        said = [text.get_text() for axes in row for text in axes.texts]
+        assert (f"no {name}" in said) == (errors == 0)
+
+
+@world("two images", "three images")
+def test_too_few_images_are_not_recalibrated(unlucky):
+    table = calibration.calibration_table(unlucky)
+    again = [name for name in table if "recalibrated" in name] + ["half of its F1"]
+    assert table[again].isna().all(axis=None) and table.drop(columns=again).notna().all(axis=None)
+    _, mended = error_figures.calibration(unlucky).axes
+    assert [text.get_text() for text in mended.texts] == ["too few images"]
+    choice = calibration.choice_table(unlucky)
+    assert choice[["threshold", "F1"]].notna().all(axis=None)
+
+
+@world("two images")
+def test_one_image_of_a_class_has_no_interval(unlucky):
+    for metric in ("f1", "roc_auc", "average_precision", "accuracy"):
+        found = unlucky.interval(metric, "open")
+        assert found.estimate == 1 and np.isnan([found.low, found.high]).all()
+    for table in (operating_points.recall_gain(unlucky), operating_points.recall_at_rates(unlucky)):
+        assert table["estimate"].notna().all() and table[["low", "high"]].isna().all(axis=None)
+    html = mirror.styled(mirror.mirror(mirror.TABLE_1, unlucky, "paper"), "paper").to_html()
+    assert html.count("[no interval]") == 12  # the test images have their own
+    table = glance.glance(unlucky, "demo").set_index("claim")
+    assert table.loc[glance.GAINS[0].text, "verdict"] == "undecided"
+
+
+@world("one small image of each class")
+def test_one_small_image_of_each_class_decides_nothing(unlucky):
+    assert np.isnan(unlucky.interval("f1", "open", on="small").low)
+    assert not np.isnan(unlucky.interval("f1", "open").low)
+    sizes = robustness.size_table(unlucky).set_index(["run", "shorter side"])
+    small = sizes.loc[("open", "< 60 px")]
+    assert (small["images"], small["f1"]) == (2, 1) and np.isnan(small["f1 low"])
+
+
+@world("no small image", "small images all real")
+def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
+    cells = mirror.mirror(mirror.TABLE_2, unlucky, "paper").set_index(["row", "column"])
+    small = cells.xs("Small F1", level="column")
+    assert (small["verdict"] == "not defined").all() and small["run"].isna().all()
+    table = glance.glance(unlucky, "paper").set_index("claim")
+    claim = table.loc[glance.GAINS[-1].text]
+    assert claim["verdict"] == "not defined" and pd.isna(claim["open"])
+    sizes = robustness.size_table(unlucky).set_index(["run", "shorter side"])
+    assert sizes.loc[("open", "< 60 px"), ["f1", "roc_auc"]].isna().all()
+    rates = operating_points.recall_at_rates(unlucky, on="small")
+    assert rates["estimate"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("unlucky", "there", "missing"),
+    [
+        ("test images all real", "false positives", "false negatives"),
+        ("test images all synthetic", "false negatives", "false positives"),
+    ],
+    indirect=["unlucky"],
+)
+def test_official_images_of_one_class_have_that_classs_errors(unlucky, there, missing):
+    errors = mirror.official_errors(unlucky).xs("open", level="run")
+    assert errors.loc[there, "of these"] == 4 and errors.loc[there, "share"] >= 0
+    assert errors.loc[missing, "of these"] == 0 and np.isnan(errors.loc[missing, "share"])
+    cells = mirror.mirror(mirror.TABLE_1, unlucky, "demo").set_index(["row", "column"])
+    assert cells.loc[("Official, Open", "AUC"), "verdict"] == "not defined"
+    assert 0 <= cells.loc[("Official, Open", "Acc."), "run"] <= 1
+    tables_of = unlucky.tables["open"]
+    legends = [
+        text.get_text()
+        for axes in style.shift(tables_of["local"], tables_of["official"], 0.5).axes
+        for text in axes.get_legend().texts
+    ]
+    assert legends.count("official: no images") == 1
+
+
+@world("test images without labels", "no test images")
+def test_official_images_without_labels_are_not_measured(unlucky):
+    cells = mirror.mirror(mirror.TABLE_1, unlucky, "demo")
+    official = cells[cells["row"].str.startswith("Official")]
+    assert (official["verdict"] == "not measured").all()
+    assert mirror.official_errors(unlucky)["share"].isna().all()
+
+
+@world("equal scores")
+def test_equal_scores_are_worth_nothing_and_say_so(unlucky):
+    found = unlucky.interval("roc_auc", "open")
+    assert (found.estimate, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert unlucky("recall", "open")[0] == 1 and unlucky("precision", "open")[0] == 0.5
+    assert operating_points.recall_at_rates(unlucky)["estimate"].eq(0).all()
+    submissions = keep_submissions(unlucky, team="ours")
+    assert submissions["mistakes"].iloc[1].startswith("prob is the same as in ours_constrained.csv")
+
+
+@world("saturated", "saturated, turned over", "all at probability 1", "all at probability 0")
+def test_a_threshold_of_0_or_1_is_drawn_where_probabilities_end(unlucky):
+    run = unlucky.runs["open"]
+    assert run.record.threshold in (0, 1)
+    (axes,) = style.score_histogram(run.predictions(), run.record.threshold).axes
+    at = axes.lines[-1].get_xdata()[0]
+    assert np.isfinite(at) and probability(at) == pytest.approx(run.record.threshold, abs=1e-15)
+    assert 0 < probability(at - 1 if run.record.threshold else at + 1) < 1
+    (axes,) = error_figures.f1_over_threshold(unlucky).axes
+    marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
+    assert all(np.isfinite(mark.get_xydata()).all() for mark in marks)
+
+
+@world("one image of a platform", "one image of a generator")
+def test_a_slice_of_one_image_has_a_wide_interval(unlucky):
+    errors = error_slices(unlucky)
+    lone = errors[errors["value"].isin(["Telegram", "C"])]
+    assert (lone["images"] == 1).all() and len(lone) == 2
+    assert (lone["high"] - lone["low"] > 0.7).all()
+
+
+# --- the chapters themselves ----------------------------------------------------------------------
+
+
+def execute(chapter, given, patch):
+    """Execute a chapter's cells here, with other parameters; return all that it shows."""
+    shown, space = [], {}
+    patch.setattr(IPython.display, "display", lambda *things: shown.extend(things))
+    patch.setattr(myst_nb, "glue", lambda name, thing: shown.append(thing))
+    for cell in read_chapter(chapter_paths()[chapter]).cells:
+        if cell.cell_type != "code":
+            continue
+        body = ast.parse(cell.source).body
+        last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+        exec(compile(ast.Module(body, []), chapter, "exec"), space)
+        if last is not None:
+            shown.append(eval(compile(ast.Expression(last.value), chapter, "eval"), space))
+        if "parameters" in cell.metadata.get("tags", []):
+            space |= given
+    return "\n".join(look_at(thing) for thing in shown if thing is not None)
+
+
+CHAPTERS = [name for name in chapter_paths() if name[:2] in ("02", "03", "04", "05", "06")]
+
+
+@pytest.mark.parametrize("name", ["no false alarm", "two images"])
+def test_chapters_come_to_their_end(name, tmp_path, monkeypatch, capsys):
+    plant(WORLDS[name], tmp_path / "images", monkeypatch)
+    given = {"data_root": str(tmp_path / "images"), "settings": SETTINGS}
+    for chapter in CHAPTERS:
+        text = execute(chapter, given, monkeypatch)
+        assert "[nan" not in text and "<b>nan" not in text, chapter
+    assert "No tables of this profile" in capsys.readouterr().out

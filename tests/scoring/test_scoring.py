@@ -1,0 +1,129 @@
+"""Scoring anybody's files: what can be scored is, what cannot is named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from conftest import draw_image
+from layerfusion.errors import UserError
+from layerfusion.model.weights import resolved
+from layerfusion.scoring.files import demo_detector, find_images, score_images, write_scores
+from layerfusion.settings import LoaderSettings, load_profile
+
+ALONE = LoaderSettings(workers=0)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return demo_detector()
+
+
+@pytest.fixture
+def odd_files(tmp_path):
+    """A folder of files as people have them: four bad ones among eight good ones."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    photo = draw_image(np.random.default_rng(0), dark=False, size=(90, 80))
+    photo.save(folder / "plain.JPG", format="JPEG")
+    photo.convert("CMYK").save(folder / "cmyk.jpg")
+    photo.quantize(16).save(folder / "palette.png", transparency=0)
+    photo.convert("L").save(folder / "grey.png")
+    deep = np.asarray(photo.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(folder / "sixteen.png")
+    frames = [photo, photo.rotate(90)]
+    frames[0].save(folder / "animated.webp", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(folder / "rotated.jpg", exif=exif)
+    photo.save(folder / "whole.jpg")
+    whole = (folder / "whole.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.jpg").write_text("not a picture")
+    (folder / "empty.png").touch()
+    (folder / "link.jpg").symlink_to(folder / "gone.jpg")
+    return folder
+
+
+def test_good_files_are_scored_and_bad_ones_named(odd_files, detector):
+    images, _ = find_images([odd_files])
+    table = score_images(detector, images, loader=ALONE).set_index("image_id")
+    bad = table[table["error"].notna()]
+    assert set(bad.index) == {"truncated.jpg", "text.jpg", "empty.png", "link.jpg"}
+    assert bad["prob"].isna().all() and bad["label"].isna().all()
+    good = table[table["error"].isna()]
+    assert len(good) == 8 and good["prob"].between(0, 1).all()
+    assert (good["label"] == (good["prob"] >= good["threshold"])).all()
+    assert table["threshold"].nunique() == 1
+
+
+def test_a_score_depends_on_its_image_alone(odd_files, detector):
+    images, _ = find_images([odd_files])
+    together = score_images(detector, images, loader=ALONE).set_index("image_id")["prob"]
+    alone = score_images(detector, {"grey.png": images["grey.png"]}, loader=ALONE)["prob"][0]
+    assert together["grey.png"] == pytest.approx(alone, abs=1e-6)
+    in_workers = score_images(detector, images, loader=LoaderSettings(workers=2))
+    np.testing.assert_array_equal(in_workers["prob"].to_numpy(), together.to_numpy())
+
+
+def test_the_demo_detector_says_what_it_is_worth(odd_files, detector):
+    images, _ = find_images([odd_files / "grey.png"])
+    table = score_images(detector, images, loader=ALONE)
+    assert table["warning"].str.contains("mean nothing for real photographs").all()
+
+
+def test_the_demo_detector_is_of_the_current_demo_profile(detector):
+    profile = load_profile("demo")
+    assert detector.encoder_settings == resolved(profile.encoder)
+    assert (detector.head_settings, detector.image_settings) == (profile.head, profile.images)
+    assert detector.notice == profile.notice
+
+
+def test_scores_are_written_in_full_and_read_back(odd_files, detector, tmp_path):
+    images, _ = find_images([odd_files])
+    table = score_images(detector, images, loader=ALONE)
+    write_scores(table, tmp_path / "scores.csv")
+    read = pd.read_csv(tmp_path / "scores.csv")
+    assert list(read.columns) == ["image_id", "prob", "label", "threshold", "error", "warning"]
+    np.testing.assert_array_equal(read["prob"], table["prob"])
+    assert [path.name for path in tmp_path.glob("*scores*")] == ["scores.csv"]
+
+
+def test_scores_that_cannot_be_written_leave_nothing_behind(detector, tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        write_scores(pd.DataFrame({"image_id": ["a"]}), tmp_path / "taken")
+    assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
+
+
+def test_images_are_found_in_files_and_folders(tmp_path):
+    for name in ("b.jpg", "deep/a.PNG", "__MACOSX/c.jpg", ".hidden.png", "notes.txt"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "strange.name").touch()
+    images, passed_over = find_images([tmp_path / "in", tmp_path / "strange.name"])
+    assert list(images) == ["b.jpg", "deep/a.PNG", "strange.name"]
+    assert passed_over == 3
+
+
+def test_equal_names_in_two_folders_keep_their_paths(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").touch()
+    images, _ = find_images([tmp_path / "one", tmp_path / "two"])
+    assert list(images) == [str(tmp_path / "one" / "a.jpg"), str(tmp_path / "two" / "a.jpg")]
+
+
+def test_nothing_to_score_is_said(tmp_path):
+    with pytest.raises(UserError, match="no image files"):
+        find_images([tmp_path])
+    with pytest.raises(UserError, match="there is no file or folder"):
+        find_images([tmp_path / "nowhere"])
+
+
+def test_a_detector_without_a_threshold_is_refused(detector, tmp_path):
+    uncalibrated = demo_detector()
+    uncalibrated.threshold = None
+    with pytest.raises(UserError, match="no threshold"):
+        score_images(uncalibrated, {"a": tmp_path / "a.jpg"}, loader=ALONE)
