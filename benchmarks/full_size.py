@@ -34,11 +34,12 @@ from layerfusion.data.loading import (
     worker_count,
 )
 from layerfusion.data.sampling import Draw
+from layerfusion.determinism import deterministic
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.provenance import device_name, peak_memory_mib, provenance
 from layerfusion.settings import Profile, load_profile
-from layerfusion.training.loop import build_optimizer, deterministic, optimization_step
+from layerfusion.training.loop import build_optimizer, optimization_step
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CUDA = torch.cuda.is_available()

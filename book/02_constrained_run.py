@@ -37,7 +37,8 @@ from IPython.display import Markdown, display
 from layerfusion.analysis.comparison import measure_alone
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import mirror, style, tables
+from layerfusion.figures import mirror, tables
+from layerfusion.figures import run as run_figures
 from layerfusion.paths import shown
 
 experiment = open_chapter("constrained", globals())
@@ -103,7 +104,7 @@ for part, count in run.record.parameters.items():
 # ROC AUC is kept, with average precision to break a tie.
 
 # %% tags=["nbval-ignore-output"]
-style.training_curves(run.record)
+run_figures.training_curves(run.record)
 # %% [markdown]
 # ## Which blocks count
 #
@@ -115,7 +116,7 @@ style.training_curves(run.record)
 # All weights start at $1/L$.
 
 # %% tags=["nbval-ignore-output"]
-style.block_weights(run.record)
+run_figures.block_weights(run.record)
 # %% [markdown]
 # ## Scores and threshold
 #
@@ -123,12 +124,12 @@ style.block_weights(run.record)
 # the checkpoint, so the numbers below are optimistic, as the paper's local ones are.
 
 # %% tags=["nbval-ignore-output"]
-style.score_histogram(run.predictions(), run.record.threshold)
+run_figures.score_histogram(run.predictions(), run.record.threshold)
 # %% tags=["nbval-ignore-output"]
 kept.keep("thresholds", tables.threshold_table(run.record)).round(4)
 
 # %% tags=["nbval-ignore-output"]
-style.confusion(run.record)
+run_figures.confusion(run.record)
 # %% [markdown]
 # ## The row of Table 1
 #

@@ -31,7 +31,8 @@ from IPython.display import Markdown, display
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import mirror, style
+from layerfusion.figures import mirror
+from layerfusion.figures import run as run_figures
 from layerfusion.paper import audit
 from layerfusion.paper import numbers as paper
 from layerfusion.task.check import keep_submissions
@@ -73,7 +74,7 @@ mirror.styled(tables.keep("table_1", table_1), experiment.profile.name)
 opened = runs.tables["open"]
 if "official" in opened:
     threshold = runs.runs["open"].record.threshold
-    display(style.shift(opened["local"], opened["official"], threshold))
+    display(run_figures.shift(opened["local"], opened["official"], threshold))
 else:
     print("These test images have no labels here: nothing can be drawn.")
 

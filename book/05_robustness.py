@@ -33,6 +33,7 @@ from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import mirror
+from layerfusion.figures.robustness import draw_curve
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("05_robustness", experiment)
@@ -65,7 +66,7 @@ mirror.styled(tables.keep("table_2", table_2), experiment.profile.name)
 # %% tags=["nbval-ignore-output"]
 jpeg = robustness.curve(runs, robustness.JPEG)
 tables.keep("jpeg_curve", jpeg)
-robustness.draw_curve(jpeg, runs, robustness.JPEG)
+draw_curve(jpeg, runs, robustness.JPEG)
 
 # %% [markdown]
 # The same for laundering: how small an image was made in between. The crop that follows takes the
@@ -74,7 +75,7 @@ robustness.draw_curve(jpeg, runs, robustness.JPEG)
 # %% tags=["nbval-ignore-output"]
 launder = robustness.curve(runs, robustness.LAUNDER)
 tables.keep("launder_curve", launder)
-robustness.draw_curve(launder, runs, robustness.LAUNDER)
+draw_curve(launder, runs, robustness.LAUNDER)
 
 # %% [markdown]
 # ## Sizes

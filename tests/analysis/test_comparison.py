@@ -7,6 +7,7 @@ from conftest import TINY, draw_image
 from layerfusion.analysis import robustness
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.figures import mirror
+from layerfusion.figures.robustness import draw_curve
 from layerfusion.metrics.rates import report
 from layerfusion.runs.experiment import Experiment
 
@@ -91,6 +92,6 @@ def test_a_curve_holds_both_runs_at_every_strength(compared):
     assert at.between(0, 1).all()
     clean = runs("roc_auc", "open")[0]
     assert at["open", 90, "roc_auc"] != clean or at["open", 40, "roc_auc"] != clean
-    figure = robustness.draw_curve(curve, runs, SWEEP)
+    figure = draw_curve(curve, runs, SWEEP)
     assert [axes.get_title() for axes in figure.axes] == ["F1", "recall", "ROC AUC"]
     assert all(axes.xaxis_inverted() for axes in figure.axes)

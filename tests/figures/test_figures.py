@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from layerfusion.chapters.parameters import reference_folder
-from layerfusion.figures import style, tables
+from layerfusion.figures import run, tables
 from layerfusion.metrics.rates import probability
 from layerfusion.runs.record import read_record
 
@@ -23,7 +23,7 @@ def predictions():
 
 
 def test_training_curves_draw_every_epoch(record):
-    loss, ranking = style.training_curves(record).axes
+    loss, ranking = run.training_curves(record).axes
     values = [entry["training_loss"] for entry in record.history]
     np.testing.assert_allclose(loss.lines[0].get_ydata(), values)
     np.testing.assert_allclose(
@@ -32,27 +32,27 @@ def test_training_curves_draw_every_epoch(record):
 
 
 def test_block_weights_have_a_bar_each(record):
-    (axes,) = style.block_weights(record).axes
+    (axes,) = run.block_weights(record).axes
     assert [bar.get_height() for bar in axes.patches] == record.block_weights
 
 
 def test_confusion_counts_are_the_records(record):
-    (axes,) = style.confusion(record).axes
+    (axes,) = run.confusion(record).axes
     calibrated = record.metrics["calibrated"]
     names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
     assert [int(text.get_text()) for text in axes.texts] == [calibrated[name] for name in names]
 
 
 def test_the_threshold_is_drawn_where_the_scores_are(predictions):
-    (axes,) = style.score_histogram(predictions, float(probability(1.25))).axes
+    (axes,) = run.score_histogram(predictions, float(probability(1.25))).axes
     assert axes.lines[-1].get_xdata() == pytest.approx([1.25, 1.25])
     assert {text.get_text() for text in axes.get_legend().texts} == {"real", "synthetic"}
 
 
 def test_no_figure_stays_open(record, predictions):
     before = plt.get_fignums()
-    style.block_weights(record)
-    style.score_histogram(predictions, 0.5)
+    run.block_weights(record)
+    run.score_histogram(predictions, 0.5)
     assert plt.get_fignums() == before
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from layerfusion.data.opening import open_data
+from layerfusion.determinism import deterministic
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.model.detector import Detector
 from layerfusion.parallel import processes
@@ -215,6 +216,6 @@ def test_checkpoints_hold_what_was_trained_and_no_pickle(photos, tmp_path, tiny_
 
 def test_determinism_is_asked_for_while_training_and_given_back():
     before = torch.are_deterministic_algorithms_enabled()
-    with loop.deterministic():
+    with deterministic():
         assert torch.are_deterministic_algorithms_enabled()
     assert torch.are_deterministic_algorithms_enabled() == before

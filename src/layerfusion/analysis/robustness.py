@@ -3,17 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from layerfusion.analysis.claims import Values, resamples
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.figures.style import RUN_STYLES, finish
 from layerfusion.metrics.uncertainty import (
-    LEVEL,
     image_interval,
     resampled_rates,
     resampled_roc_auc,
@@ -107,28 +103,6 @@ def size_table(comparison: Comparison) -> pd.DataFrame:
                 row |= {f"{metric} high": interval.high}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def draw_curve(measured: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> Figure:
-    """Draw a `curve`, strength from left to right, the clean images' values as dashed lines."""
-    figure, axes = plt.subplots(1, len(SHOWN), figsize=(9, 3.2), layout="constrained")
-    for ax, (metric, title) in zip(axes, SHOWN.items(), strict=True):
-        for run, style in RUN_STYLES.items():
-            part = measured[(measured["run"] == run) & (measured["metric"] == metric)]
-            ax.plot(part["strength"], part["estimate"], label=run, **style)
-            color = style["color"]
-            ax.fill_between(part["strength"], part["low"], part["high"], color=color, alpha=0.15)
-            clean = comparison(metric, run)[0]  # type: ignore[arg-type]
-            ax.axhline(clean, color=color, linestyle="--", linewidth=1)
-        ax.axvline(sweep.paper, color="0.7", linestyle=":")
-        ax.invert_xaxis()
-        ax.set(xlabel=sweep.axis, title=title)
-    axes[0].legend(frameon=False)
-    figure.supxlabel(
-        f"bands: {LEVEL:.0%} over other images; dashed: clean images; dotted: the paper's strength",
-        fontsize="small",
-    )
-    return finish(figure)
 
 
 def _metrics(table: pd.DataFrame, threshold: float, counts: NDArray[np.int32]) -> dict[str, Values]:

@@ -1,15 +1,16 @@
-"""Where images come from: one module a kind of source, all giving the same columns."""
+"""From a profile's sources to the manifest of their images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from layerfusion.data.labels import label_test_images
+from layerfusion.data.manifest import Manifest, Progress
+from layerfusion.data.scanning import scan
+from layerfusion.data.sources.registry import find_files
+from layerfusion.data.sources.tree import existing_folder
 from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, WorldSource
-
-if TYPE_CHECKING:  # the command line's help should not wait for pandas
-    from layerfusion.data.manifest import Manifest, Progress
-
-__all__ = ["open_data"]
 
 
 def open_data(
@@ -17,8 +18,8 @@ def open_data(
     *,
     data_root: Path | None,
     cache: Path,
-    progress: "Progress | None" = None,
-) -> "Manifest":
+    progress: Progress | None = None,
+) -> Manifest:
     """Find the images of all sources and look at every file, or at those that are new.
 
     Parameters
@@ -38,12 +39,6 @@ def open_data(
         If a data root is needed and missing, or given and useless, sources do not go together,
         images are not as their source's module says, or labels not as `label_test_images` does.
     """
-    import pandas as pd
-
-    from layerfusion.data.labels import label_test_images
-    from layerfusion.data.scanning import scan
-    from layerfusion.data.sources.registry import find_files
-
     root = _root(settings, data_root, cache)
     files = pd.concat([find_files(source, root, progress).files for source in settings.sources])
     twice = files["path"].duplicated()
@@ -65,8 +60,6 @@ def open_data(
 
 def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
     """Return the folder that all sources' paths are relative to."""
-    from layerfusion.data.sources.tree import existing_folder
-
     if not settings.sources:
         raise UserError("the profile has no data sources; name one under data.sources")
     worlds = [source for source in settings.sources if isinstance(source, WorldSource)]
@@ -84,6 +77,6 @@ def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
             f"this profile makes its own images and would not read {data_root}; leave out the data "
             "root, or choose the profile 'folder'"
         )
-    from layerfusion.data.sources.world import world_digest
+    from layerfusion.data.sources.world import world_digest  # needs torch: seconds to load
 
     return cache / f"world-{world_digest(worlds[0])[:10]}"

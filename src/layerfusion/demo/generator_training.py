@@ -36,9 +36,9 @@ from layerfusion.demo.generators import (
 )
 from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import draw_scene
+from layerfusion.determinism import deterministic
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
-from layerfusion.training.loop import deterministic
 
 PHOTOGRAPHS = 3000
 SIDE = 128  # px

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from layerfusion.data.manifest import Manifest, Split
+from layerfusion.determinism import deterministic
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.progress import Reporter
@@ -15,7 +16,6 @@ from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
 from layerfusion.scoring.predictions import predict, write_predictions
 from layerfusion.settings import digest
-from layerfusion.training.loop import deterministic
 
 FOLDER = "conditions"  # in a run's folder
 

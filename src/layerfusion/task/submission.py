@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from layerfusion.determinism import deterministic
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
@@ -13,7 +14,6 @@ from layerfusion.runs.record import RECORD, Run, RunRecord, read_record
 from layerfusion.scoring.files import find_images, score_images, write_scores
 from layerfusion.scoring.predictions import Progress
 from layerfusion.settings import LoaderSettings
-from layerfusion.training.loop import deterministic
 
 COLUMNS = ["image_id", "prob", "label", "threshold"]
 RUNS = ("constrained", "open")  # the task's two kinds of run

@@ -1,10 +1,8 @@
 """The training loop (paper, section 3; the author's code where the paper is silent)."""
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from layerfusion.data.loading import TrainingBatch, TrainingImages, training_batches
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sampling import draw_epoch, sampling_weights, stream_seed
+from layerfusion.determinism import deterministic
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.metrics.rates import ranking_metrics
 from layerfusion.model.detector import Detector
@@ -331,17 +330,3 @@ def optimization_step(
 
 def _rank(entry: dict[str, Any]) -> tuple[float, float]:
     return entry["roc_auc"], entry["average_precision"]
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    """Have torch refuse operations that are not deterministic, while the block runs."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first CUDA call
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
