@@ -28,10 +28,11 @@ test: $(STAMP)  ## Run the unit tests, then the recorded chapters again, and com
 coverage: $(STAMP)  ## Say which lines no unit test reaches.
 	$(RUN) pytest tests --cov=layerfusion
 
-lint: $(STAMP)  ## Check style and types.
+lint: $(STAMP)  ## Check style, types and that no room imports from a room above it.
 	$(RUN) ruff check $(CODE)
 	$(RUN) ruff format --check $(CODE)
 	$(RUN) mypy
+	$(RUN) lint-imports
 
 screenshots: $(STAMP)  ## Keep a picture of every page, light, dark and small, in _build/pages.
 	$(RUN) LAYERFUSION_BROWSER=required LAYERFUSION_SCREENSHOTS=_build/pages pytest tests/book/test_site.py
