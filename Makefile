@@ -50,7 +50,7 @@ demo-detector: $(STAMP)  ## Train the detector that comes with the package anew.
 
 # Runs and the environment stay: they are too dear to lose by a slip.
 clean:  ## Remove built sites and caches.
-	rm -rf _build book/_build runs/*/book .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf _build book/_build runs/*/book .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment without a working pip (an interrupted or foreign one) is made anew. The stamp is

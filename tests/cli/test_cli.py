@@ -1,12 +1,12 @@
 """The command line as a person uses it."""
 
 import io
-import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
+import layerfusion
 from layerfusion.cli.main import main
 from layerfusion.paths import cache_root, runs_root
 
@@ -98,7 +98,10 @@ def test_help_teaches(run, command):
     assert status == 0 and "Usage" in out
 
 
-def test_help_is_quick_to_load():
-    heavy = "import sys, layerfusion.cli.main; print({'torch', 'pandas'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+def test_version_is_the_packages(run):
+    assert run("--version")[:2] == (0, f"layerfusion {layerfusion.__version__}\n")
+
+
+def test_completion_can_be_installed(run):
+    status, out, _ = run("--help")
+    assert status == 0 and "--install-completion" in out

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption
+from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
 from layerfusion.errors import UserError
-from layerfusion.settings import load_profile, parse_override
 
 if TYPE_CHECKING:
     from layerfusion.data.integrity import Depth
@@ -44,13 +43,14 @@ def check(
 
     from layerfusion.cli.check_screen import show
     from layerfusion.data.check import check_data
+    from layerfusion.settings import load_profile
 
     if quick and decode:
         raise UserError("--quick reads no file and --decode every one: give one of them")
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist; make it first")
     depth: Depth = "names" if quick else "pixels" if decode else "ends"
-    chosen = load_profile(profile, dict(parse_override(text) for text in settings or []))
+    chosen = load_profile(profile, replaced(settings))
     root = data_root.expanduser() if data_root else None
     found = check_data(chosen, root, depth=depth)
     console = Console(highlight=False)
@@ -90,10 +90,11 @@ def manifest(
     from layerfusion.data.opening import open_data
     from layerfusion.paths import runs_root
     from layerfusion.progress import Reporter
+    from layerfusion.settings import load_profile
 
     if out is not None and out.is_dir():
         raise UserError(f"--out {out} is a folder; name the file in it, such as manifest.parquet")
-    overrides = dict(parse_override(text) for text in settings or [])
+    overrides = replaced(settings)
     left_out = {"data.hash_files": no_hash, "data.decode_files": no_decode}
     overrides |= {setting: False for setting, given in left_out.items() if given}
     reporter, chosen = Reporter(), load_profile(profile, overrides)

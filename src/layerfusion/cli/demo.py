@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption
+from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
 from layerfusion.errors import UserError
-from layerfusion.settings import parse_override
 
 FEWEST_SEEDS = 5  # below that, the spread between seeds is hardly known
 
@@ -49,7 +48,7 @@ def study(
         first_seed=first_seed,
         seeds=seeds,
         data_root=data_root,
-        overrides=dict(parse_override(text) for text in settings or []),
+        overrides=replaced(settings),
         reporter=reporter,
     )
     finished = planned.obtain(reporter=reporter)

@@ -6,20 +6,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+import layerfusion
 from layerfusion.cli.data import data_app
 from layerfusion.cli.demo import demo_app
 from layerfusion.cli.model import weights_app
-from layerfusion.cli.options import DataRootOption, ProfileOption, RunName, SeedOption, SetOption
+from layerfusion.cli.options import (
+    DataRootOption,
+    ProfileOption,
+    RunName,
+    SeedOption,
+    SetOption,
+    replaced,
+)
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
 from layerfusion.parallel.launcher import launched
-from layerfusion.settings import LoaderSettings, parse_override
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Layer-wise CLIP feature fusion for synthetic-image detection (MediaEval 2026, Task A).",
@@ -36,8 +41,20 @@ app.add_typer(weights_app, name="weights")
 SHARED_COMMANDS = ("train", "score")
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"layerfusion {layerfusion.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _several_processes(context: typer.Context) -> None:
+def _several_processes(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say it and exit."),
+    ] = False,
+) -> None:
     launch = launched()
     if launch.size > 1 and context.invoked_subcommand not in SHARED_COMMANDS:
         raise UserError(
@@ -85,7 +102,7 @@ def train(
         profile=profile,
         seed=seed,
         data_root=data_root,
-        overrides=dict(parse_override(text) for text in settings or []),
+        overrides=replaced(settings),
         reporter=reporter,
     )
     for warning in join_processes().only_first(experiment.warnings):
@@ -131,6 +148,7 @@ def score(
     from layerfusion.parallel.processes import join_processes, open_fabric
     from layerfusion.progress import Reporter
     from layerfusion.scoring.files import demo_detector, find_images, score_images, write_scores
+    from layerfusion.settings import LoaderSettings
 
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist; make it first")
@@ -231,7 +249,7 @@ def _chapter_parameters(
     if seed != 1337:
         given["seed"] = seed
     if settings:
-        given["settings"] = dict(parse_override(text) for text in settings)
+        given["settings"] = replaced(settings)
     return given
 
 
@@ -245,6 +263,8 @@ def main() -> None:
             app()
     except UserError as error:
         if not isinstance(error, SaidElsewhereError):
+            from rich.console import Console  # on the way to a mistake only
+
             console = Console(stderr=True, highlight=False)
             console.print(f"error: {error}", markup=False, soft_wrap=True)
         sys.exit(error.status)

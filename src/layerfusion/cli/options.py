@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,3 +25,16 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting: training.epochs=1."),
 ]
+
+
+def replaced(settings: list[str] | None) -> dict[str, Any]:
+    """Return what `--set` replaces, by dotted name.
+
+    Raises
+    ------
+    UserError
+        If one is not of the form name=value.
+    """
+    from layerfusion.settings import parse_override  # pydantic takes as long as all of the help
+
+    return dict(parse_override(text) for text in settings or [])

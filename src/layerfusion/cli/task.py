@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, RunName, SeedOption, SetOption
+from layerfusion.cli.options import (
+    DataRootOption,
+    ProfileOption,
+    RunName,
+    SeedOption,
+    SetOption,
+    replaced,
+)
 from layerfusion.errors import UserError
-from layerfusion.settings import LoaderSettings, parse_override
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from layerfusion.model.detector import Detector
     from layerfusion.progress import Reporter
+    from layerfusion.settings import LoaderSettings
 
 submission_app = typer.Typer(no_args_is_help=True, help="The files that the task wants.")
 
@@ -126,7 +133,7 @@ def _finished(
     seed: int,
     settings: list[str] | None,
     reporter: "Reporter",
-) -> tuple["Detector", str, LoaderSettings]:
+) -> tuple["Detector", str, "LoaderSettings"]:
     """Return the detector of the finished run of these settings, its precision and its loader."""
     from layerfusion.runs.experiment import Experiment
 
@@ -135,7 +142,7 @@ def _finished(
         profile=profile,
         seed=seed,
         data_root=data_root,
-        overrides=dict(parse_override(text) for text in settings or []),
+        overrides=replaced(settings),
         reporter=reporter,
     )
     finished = experiment.place.read()
@@ -152,12 +159,13 @@ def _finished(
     return finished.detector(), chosen.training.precision, chosen.loader
 
 
-def _given(run: RunName, folder: Path) -> tuple["Detector", str, LoaderSettings]:
+def _given(run: RunName, folder: Path) -> tuple["Detector", str, "LoaderSettings"]:
     """Return the detector of a folder, with precision and loader of its run.
 
     Elsewhere than in its run's folder nothing tells these, and it scores as `layerfusion score`.
     """
     from layerfusion.model.detector import Detector
+    from layerfusion.settings import LoaderSettings
     from layerfusion.task.submission import record_beside
 
     record = record_beside(folder)

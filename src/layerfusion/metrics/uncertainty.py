@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+
+from layerfusion.metrics.rates import ranking_metrics
 
 LEVEL = 0.95
 
@@ -47,6 +50,45 @@ class SeedInterval(Interval):
     seed_sd: float
     image_se: float
     seeds: int
+
+
+def evaluate(
+    label: ArrayLike, score: ArrayLike, threshold: float, *, resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return the paper's metrics of scored images, each with its interval over other images.
+
+    Parameters
+    ----------
+    label
+        0 (real) or 1 (synthetic), shape (n,).
+    score
+        Probabilities or logits, shape (n,). Logits rank better: probabilities round to 1.
+    threshold
+        On the scale of `score`: an image is called synthetic where ``score >= threshold``. Chosen
+        on other images than these, or the numbers flatter.
+    resamples, seed
+        As in `resample_images`.
+
+    Returns
+    -------
+    DataFrame
+        Index: accuracy, precision, recall, f1, roc_auc, average_precision. Columns: ``estimate``,
+        ``low`` and ``high``, the interval of confidence `LEVEL`.
+
+    Raises
+    ------
+    UserError
+        If labels are not 0 and 1, one class is missing, the arrays differ in length, or a score is
+        NaN.
+    """
+    ranking_metrics(label, score)  # objects to what is no pair of labels and scores
+    labels, scores = np.asarray(label, dtype=np.int64), np.asarray(score, dtype=np.float64)
+    counts = resample_images(labels, resamples=resamples, seed=seed)
+    values = resampled_rates(labels, scores >= threshold, counts)
+    values["roc_auc"] = resampled_roc_auc(labels, scores, counts)
+    values["average_precision"] = resampled_average_precision(labels, scores, counts)
+    rows = {name: vars(image_interval(replicates)) for name, replicates in values.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 
 def resample_images(

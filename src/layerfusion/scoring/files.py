@@ -1,6 +1,6 @@
 """Scoring anybody's images with a calibrated detector: paths in, one table out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -13,6 +13,44 @@ from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
 from layerfusion.scoring.predictions import Progress, score_files
 from layerfusion.settings import LoaderSettings
+
+
+def score(
+    paths: str | Path | Iterable[str | Path],
+    detector: Detector | str | Path | None = None,
+    *,
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """Score image files, or all images below folders: what ``layerfusion score`` does.
+
+    Parameters
+    ----------
+    paths
+        Files and folders, one or several.
+    detector
+        A calibrated detector, or the folder ``detector`` of a finished run. None is the package's
+        demo detector, whose scores mean nothing for real photographs.
+    device
+        Where the detector computes; it is left there.
+
+    Returns
+    -------
+    DataFrame
+        As `score_images`.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist, no image is found, or the detector cannot be read or was not
+        calibrated.
+    """
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    images, _ = find_images([Path(path) for path in given])
+    if detector is None:
+        loaded = demo_detector()
+    else:
+        loaded = detector if isinstance(detector, Detector) else Detector.load(Path(detector))
+    return score_images(loaded, images, device=device)
 
 
 def demo_detector() -> Detector:
