@@ -81,7 +81,7 @@ def test_every_cell_of_the_papers_tables_is_filled_and_judged(executed):
 
 def test_every_file_that_was_left_out_is_named(executed):
     _, folder = executed
-    for chapter in ("00_data", "02_constrained_run", "03_open_run"):
+    for chapter in ("00_data", "02_constrained_run"):
         text = text_of(folder, chapter)
         assert "x_618.JPG" in text and "empty file" in text
         assert "__MACOSX" not in text

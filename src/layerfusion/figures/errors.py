@@ -37,19 +37,25 @@ def operating_points(comparison: Comparison, on: str = "local") -> Figure:
     figure, axes = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
     theirs = paper_points().loc[on]
     for run in RUNS:
-        table, _ = comparison.measures[run].images(on)
-        labels, colour = table["label"].astype(int), RUN_STYLES[run]["color"]
-        fpr, tpr, _ = roc_curve(labels, table["logit"])
-        axes.plot(fpr, tpr, color=colour, linewidth=1.4, label=f"{run} run")
-        called = table["probability"] >= comparison.runs[run].record.threshold
-        point = [called[labels == label].mean() for label in (0, 1)]
-        axes.plot(*point, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
+        draw_roc(axes, comparison, run, on)
+        colour = RUN_STYLES[run]["color"]
         axes.plot(*theirs.loc[run], color=colour, marker="x", markersize=8, linestyle="")
     axes.axline((0, 0), (1, 1), color="0.7", linestyle=":", linewidth=1)
     axes.plot([], [], color="0.4", marker="x", linestyle="", label="the paper's runs")
     axes.set(xlabel="false-positive rate", ylabel="recall", xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(frameon=False, loc="lower right")
     return finish(figure)
+
+
+def draw_roc(axes: Axes, comparison: Comparison, run: str, on: str) -> None:
+    """Draw one run's ROC curve and the point of its threshold."""
+    table, _ = comparison.measures[run].images(on)
+    labels, colour = table["label"].astype(int), RUN_STYLES[run]["color"]
+    fpr, tpr, _ = roc_curve(labels, table["logit"])
+    axes.plot(fpr, tpr, color=colour, linewidth=1.4, label=f"{run} run")
+    called = table["probability"] >= comparison.runs[run].record.threshold
+    point = [called[labels == label].mean() for label in (0, 1)]
+    axes.plot(*point, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
 
 
 def f1_over_threshold(comparison: Comparison, on: str = "local") -> Figure:
@@ -173,7 +179,7 @@ def error_gallery(
             say(row[columns // 2], f"no {ERRORS[name]}")
         for ax, image in zip(row, wrong.to_dict("records"), strict=False):
             ax.imshow(square_picture(manifest.root / image["image_id"]))
-            ax.set_title(_caption(image), fontsize=6)
+            ax.set_title(caption(image), fontsize=6)
         row[0].text(
             -0.08, 0.5, f"{name}\n{ERRORS[name]}", transform=row[0].transAxes, rotation=90,
             ha="right", va="center", color=COLOURS[name], fontsize=8,
@@ -181,7 +187,8 @@ def error_gallery(
     return finish(figure)
 
 
-def _caption(image: Mapping[Any, Any]) -> str:
+def caption(image: Mapping[Any, Any]) -> str:
+    """Return what stands below an image: its platform and generator, and a logit, ``beyond``."""
     known = [image[name] for name in ("platform", "generator") if not pd.isna(image[name])]
     names = [shorten(str(name), LONGEST_CAPTION, placeholder="...") for name in known]
     return "\n".join([*names, f"{image['beyond']:+.2f}"])
