@@ -1,1 +1,1 @@
-"""A small world of the project's own: scenes, cameras, generators, platforms, and an encoder."""
+"""The demo's own world: scenes, cameras, generators, platforms, and its encoder's training."""
