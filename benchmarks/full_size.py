@@ -27,6 +27,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
+from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import (
     TrainingBatch,
     TrainingImages,
@@ -34,7 +35,6 @@ from layerfusion.data.loading import (
     worker_count,
 )
 from layerfusion.data.sampling import Draw
-from layerfusion.determinism import deterministic
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.provenance import device_name, peak_memory_mib, provenance

@@ -1,4 +1,4 @@
-"""Which instructions and how many threads compute: what decides the last bits on a processor.
+"""The same numbers from the same work: instructions, threads, and operations that may differ.
 
 Training amplifies last bits: two processors that round differently end with other thresholds. What
 a library computes with depends on what the processor can do, so the only way to the same bits is to
@@ -8,7 +8,8 @@ the processes that are started from here on, which draw the demo's pictures.
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -49,3 +50,17 @@ def arithmetic() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "variables": {name: os.environ.get(name) for name in PORTABLE},
     }
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Have torch refuse operations that are not deterministic, while the block runs."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first CUDA call
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]

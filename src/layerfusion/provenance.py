@@ -31,8 +31,7 @@ INSTRUCTION_SETS = (
 # below demo/ comes before a run, which knows it by the hash of its images and weights; so does what
 # finds the images of a published set, for its rows are in the hash of the images.
 PRESENTATION = {
-    "__main__.py", "analysis/", "chapters/execution.py", "chapters/kept_tables.py",
-    "chapters/parameters.py", "chapters/source.py", "cli/", "data/check.py", "data/integrity.py",
+    "__main__.py", "analysis/", "chapters/", "cli/", "data/check.py", "data/integrity.py",
     "data/labels.py", "data/sources/coco.py", "data/sources/corvi.py", "data/sources/itw_sm.py",
     "data/sources/mediaeval_test.py", "data/sources/published.py", "data/sources/registry.py",
     "data/sources/synthbuster.py", "data/sources/tree.py", "data/sources/truefake.py",

@@ -8,7 +8,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from layerfusion.chapters import kept_tables, parameters, recorded
+from layerfusion.analysis import recorded
+from layerfusion.chapters import kept_tables, parameters
 from layerfusion.chapters.execution import CHECKSUMS, write_checksums
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.runs.experiment import Experiment

@@ -8,8 +8,8 @@ import signal
 import pytest
 import torch
 
+from layerfusion.arithmetic import deterministic
 from layerfusion.data.opening import open_data
-from layerfusion.determinism import deterministic
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.model.detector import Detector
 from layerfusion.parallel import processes

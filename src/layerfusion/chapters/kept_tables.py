@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.chapters.parameters import (
-    PUBLISHING,
-    record_name,
-    reference_folder,
-    reference_record,
-)
-from layerfusion.chapters.recorded import (
+from layerfusion.analysis.recorded import (
     FIXED,
     Comparison,
     Difference,
@@ -21,6 +15,12 @@ from layerfusion.chapters.recorded import (
     compare_tables,
     same_kind,
     tolerances,
+)
+from layerfusion.chapters.parameters import (
+    PUBLISHING,
+    record_name,
+    reference_folder,
+    reference_record,
 )
 from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import Experiment

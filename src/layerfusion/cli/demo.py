@@ -91,9 +91,9 @@ def processors(
     print(table.round(4).to_string(index=False))
     if publish:
         # These need what the book needs.
+        from layerfusion.analysis.recorded import SPREAD
         from layerfusion.chapters.execution import write_checksums
         from layerfusion.chapters.parameters import reference_folder
-        from layerfusion.chapters.recorded import SPREAD
 
         folder = reference_folder("demo")
         table.to_csv(folder / SPREAD, index=False)

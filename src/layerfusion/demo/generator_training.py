@@ -20,6 +20,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from layerfusion.arithmetic import deterministic
 from layerfusion.demo.cameras import CAMERAS, photograph
 from layerfusion.demo.generators import (
     WEIGHTS_FOLDER,
@@ -36,7 +37,6 @@ from layerfusion.demo.generators import (
 )
 from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import draw_scene
-from layerfusion.determinism import deterministic
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
 

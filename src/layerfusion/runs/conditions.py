@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest, Split
-from layerfusion.determinism import deterministic
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.progress import Reporter

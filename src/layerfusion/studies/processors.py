@@ -18,8 +18,8 @@ import pandas as pd
 
 from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.recorded import SPREAD
 from layerfusion.arithmetic import PORTABLE, arithmetic
-from layerfusion.chapters.recorded import SPREAD
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.paths import runs_root, shown

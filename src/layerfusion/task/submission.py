@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from layerfusion.determinism import deterministic
+from layerfusion.arithmetic import deterministic
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric

@@ -13,10 +13,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import TrainingBatch, TrainingImages, training_batches
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sampling import draw_epoch, sampling_weights, stream_seed
-from layerfusion.determinism import deterministic
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.metrics.rates import ranking_metrics
 from layerfusion.model.detector import Detector

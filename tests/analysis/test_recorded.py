@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from layerfusion.chapters.parameters import reference_folder
-from layerfusion.chapters.recorded import (
+from layerfusion.analysis.recorded import (
     LOSS,
     RANKING,
     REFERENCE,
@@ -15,6 +14,7 @@ from layerfusion.chapters.recorded import (
     tolerances,
     tolerances_of,
 )
+from layerfusion.chapters.parameters import reference_folder
 
 MEASURED = pd.read_csv(reference_folder("demo") / SPREAD)
 BROKEN = sorted(MEASURED.loc[MEASURED["broken"], "variant"].unique())
