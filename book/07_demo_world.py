@@ -172,9 +172,8 @@ print(f"{len(study.runs)} runs, {minutes:.0f} minutes, {processor_name(study.pro
 # Two processors add the same numbers in another order and round otherwise; training amplifies it.
 # `layerfusion demo processors` trains both runs as other processors would: with other instructions,
 # other libraries' modes, other numbers of threads, or one setting moved by its last bit. And it
-# trains three detectors that are broken on purpose. The demo asks every library for AVX2 and for
-# one thread, which all x86-64 processors of the last ten years have; the other rows say what that
-# is good for. *pictures* names the demo's pictures by their first digits: where they differ, the
+# trains three detectors that are broken on purpose. The demo asks every library for what all x86-64
+# processors with AVX2 can do, and for one thread; the other rows say what that is good for. *pictures* names the demo's pictures by their first digits: where they differ, the
 # pictures themselves were drawn otherwise.
 
 # %%
