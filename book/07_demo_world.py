@@ -173,8 +173,9 @@ print(f"{len(study.runs)} runs, {minutes:.0f} minutes, {processor_name(study.pro
 # `layerfusion demo processors` trains both runs as other processors would: with other instructions,
 # other libraries' modes, other numbers of threads, or one setting moved by its last bit. And it
 # trains three detectors that are broken on purpose. The demo asks every library for what all x86-64
-# processors with AVX2 can do, and for one thread; the other rows say what that is good for. *pictures* names the demo's pictures by their first digits: where they differ, the
-# pictures themselves were drawn otherwise.
+# processors with AVX2 can do, and for one thread; the other rows say what that is good for.
+# *pictures* names the demo's pictures by their first digits: where they differ, the pictures
+# themselves were drawn otherwise.
 
 # %%
 spread = tables.keep("processors", read_processors(reference_folder("demo")), fixed=True)
