@@ -9,6 +9,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.errors import UserError
@@ -51,8 +53,24 @@ def test_jpeg_is_one_round_trip_at_full_size(quality):
 def test_laundering_is_down_up_crop_up():
     image = photo(202, 151)
     step = image.resize((101, 75), resample=Image.BICUBIC).resize((202, 151), Image.BICUBIC)
-    # 90 % of 202 x 151 are 181 x 135, after 10 px on the left and 8 px above.
+    # 90 % of 202 x 151 are 181 x 135: half of 21 and of 16 px before it, halves to even.
     step = step.crop((10, 8, 191, 143)).resize((202, 151), Image.BICUBIC)
+    assert equal(launder(image), step)
+
+
+@settings(max_examples=60, deadline=None)
+@given(width=st.integers(1, 300), height=st.integers(1, 300))
+@example(width=115, height=111)  # margins of 12 and 12
+@example(width=33, height=37)  # a window of 32 px, margins of 1 and 4
+@example(width=31, height=200)  # padded
+def test_laundering_is_what_torchvision_makes_of_the_authors_numbers(width, height):
+    image = photo(width, height)
+    small = [max(32, int(height * 0.5)), max(32, int(width * 0.5))]
+    window = [max(32, int(height * 0.9)), max(32, int(width * 0.9))]
+    step = F.resize(image, small, interpolation=InterpolationMode.BICUBIC)
+    step = F.resize(step, [height, width], interpolation=InterpolationMode.BICUBIC)
+    step = F.center_crop(step, window)
+    step = F.resize(step, [height, width], interpolation=InterpolationMode.BICUBIC)
     assert equal(launder(image), step)
 
 
@@ -93,8 +111,8 @@ def test_every_image_keeps_its_size_and_stays_rgb(name, width, height):
 @settings(max_examples=30, deadline=None)
 @given(
     colour=st.tuples(*[st.integers(0, 255)] * 3),
-    width=st.integers(1, 90),
-    height=st.integers(1, 90),
+    width=st.integers(32, 90),
+    height=st.integers(32, 90),
 )
 def test_laundering_leaves_a_flat_image_alone(colour, width, height):
     flat = Image.new("RGB", (width, height), colour)

@@ -2,8 +2,7 @@
 
 A degradation takes an upright RGB image at full size, as `layerfusion.images.reading.read_image`
 returns it, and gives one of the same size; enlarging and cropping (`layerfusion.images.transforms`)
-come after it. The steps and their numbers are those of the author's code. How that rounds odd sizes
-is not known: here every size is rounded down.
+come after it. The steps, their numbers and how they round are those of the author's code.
 """
 
 import re
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image
+from torchvision.transforms.v2 import functional as F
 
 from layerfusion.errors import UserError
 from layerfusion.images.transforms import recompress
@@ -18,7 +18,7 @@ from layerfusion.images.transforms import recompress
 Degradation = Callable[[Image.Image], Image.Image]
 
 LARGEST_JPEG_SIDE = 65_500  # px; libjpeg refuses more
-LEAST_LAUNDERED_SIDE = 32  # px; halving stops there
+LEAST_LAUNDERED_SIDE = 32  # px; halving and cropping stop there
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,18 @@ class Launder:
     """The resize-and-crop "laundering" of Table 2, at a scale in percent (the author's code: 50).
 
     Bicubic to `scale` percent of each side, but no side below 32 px (so a smaller image is
-    enlarged); bicubic back to the image's size; the central 90 % of each side; bicubic back to the
-    image's size. There is no JPEG in it.
+    enlarged); bicubic back to the image's size; the central 90 % of each side, rounded down but no
+    side below 32 px, where torchvision's `center_crop` puts it (it pads a smaller image in black);
+    bicubic back to the image's size. There is no JPEG in it.
     """
 
     scale: int = 50
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the laundered image."""
-        width, height = image.size
-        small = tuple(max(LEAST_LAUNDERED_SIDE, side * self.scale // 100) for side in image.size)
-        restored = _bicubic(_bicubic(image, small), image.size)
-        kept = [max(1, side * 9 // 10) for side in image.size]
-        left, top = (width - kept[0]) // 2, (height - kept[1]) // 2
-        return _bicubic(restored.crop((left, top, left + kept[0], top + kept[1])), image.size)
+        restored = _bicubic(_bicubic(image, _shortened(image, self.scale)), image.size)
+        width, height = _shortened(image, 90)
+        return _bicubic(F.center_crop(restored, [height, width]), image.size)
 
 
 # By name, those of the author's robustness runs; `degradation` knows other strengths as well.
@@ -92,6 +90,11 @@ def degradation(name: str) -> Degradation:
             "with a quality or a scale in percent from 1 to 100"
         )
     return _WITH_STRENGTH[match.group(1)](int(match.group(2)))
+
+
+def _shortened(image: Image.Image, percent: int) -> tuple[int, ...]:
+    """Return width and height at some percent, rounded down, neither below 32 px."""
+    return tuple(max(LEAST_LAUNDERED_SIDE, side * percent // 100) for side in image.size)
 
 
 def _bicubic(image: Image.Image, size: tuple[int, ...]) -> Image.Image:
