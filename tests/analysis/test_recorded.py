@@ -8,7 +8,7 @@ from layerfusion.analysis.recorded import (
     RANKING,
     REFERENCE,
     SPREAD,
-    Comparison,
+    RecordComparison,
     Rule,
     compare_tables,
     tolerances,
@@ -99,6 +99,6 @@ def test_rows_can_hang_on_a_threshold_and_columns_cannot():
 def test_a_summary_counts_what_was_compared():
     rule = Rule(exact=False, allowed={"roc_auc": 0.01})
     pairs = [("roc_auc", 0.7, 0.7), ("roc_auc", 0.7, 0.705), (None, 0.2, 0.4)]
-    compared = Comparison([rule.judge("x", *pair) for pair in pairs])
+    compared = RecordComparison([rule.judge("x", *pair) for pair in pairs])
     assert compared.summary().startswith("Of 3 numbers, 1 are equal")
     assert len(compared.table()) == 2

@@ -156,7 +156,7 @@ def compare_tables(
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RecordComparison:
     """Everything that a chapter compared; in a notebook it shows what is not equal.
 
     `against` says with what: the recorded execution, itself while it is being recorded, or nothing.

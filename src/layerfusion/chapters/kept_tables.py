@@ -8,8 +8,8 @@ import pandas as pd
 
 from layerfusion.analysis.recorded import (
     FIXED,
-    Comparison,
     Difference,
+    RecordComparison,
     Rule,
     compare_runs,
     compare_tables,
@@ -64,12 +64,12 @@ class ChapterTables:
         self._fixed[name] = fixed
         return table
 
-    def compare(self, *runs: Run) -> Comparison:
+    def compare(self, *runs: Run) -> RecordComparison:
         """Hold the tables, and runs, against what is recorded of their profile, seed and settings.
 
         Returns
         -------
-        Comparison
+        RecordComparison
             For the page. A chapter that is being published becomes the record: it is compared with
             nothing, and says what a comparison will say.
         """
@@ -77,15 +77,15 @@ class ChapterTables:
             for run in runs:
                 name = record_name(run.record.run, run.record.seed)
                 shutil.copyfile(run.directory / RECORD, self._folder / name)
-            return Comparison(against="itself")
+            return RecordComparison(against="itself")
         recorded = reference_record(self._experiment)
         if recorded is None:
-            return Comparison(against="nothing")
+            return RecordComparison(against="nothing")
         rule = Rule(same_kind(recorded), tolerances(self._recorded))
         found = [d for run in runs for d in compare_runs(recorded, run.record, rule)]
         for name, fixed in self._fixed.items():
             found += self._compare(name, FIXED if fixed else rule)
-        return Comparison(found)
+        return RecordComparison(found)
 
     def _compare(self, name: str, rule: Rule) -> list[Difference]:
         here, there = self._path(self._folder, name), self._path(self._recorded, name)
