@@ -15,6 +15,7 @@ from layerfusion.errors import UserError
 Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16"]
 LastBlock = Literal["full", "class_token"]
+Blocks = Literal["all", "last", "mean"]
 Activation = Literal["quick_gelu", "gelu"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -63,8 +64,10 @@ class EncoderSettings(_Settings):
 class HeadSettings(_Settings):
     """The fusion head (paper, section 2): z = sum_l alpha_l (W_p h_l + b_p), then a classifier."""
 
-    blocks: Literal["all", "last"] = Field(
-        default="all", description="last: the ablation that reads the last block's class token only"
+    blocks: Blocks = Field(
+        default="all",
+        description="ablations: last reads the last block's class token only; mean reads all, each "
+        "with the weight 1/L that they start with, and learns no other",
     )
     projection_width: int = Field(default=256, ge=1)
     hidden_width: int = Field(default=256, ge=1)
@@ -322,7 +325,7 @@ class RunSettings(_Settings):
 
 
 class Profile(_Settings):
-    """All settings of a family of runs; `demo`, `folder` and `paper` come with the package."""
+    """All settings of a family of runs; those of `profile_names` come with the package."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     about: str = Field(description="one paragraph, shown on the pages")

@@ -78,6 +78,28 @@ def test_the_ablation_reads_the_last_block_only(built):
     assert architecture.blueprint(detector).read_blocks == (12,)
 
 
+def test_of_the_last_block_for_the_class_token_alone_one_token_comes_out(built):
+    profile, detector = built
+    encoder = profile.encoder.model_copy(update={"last_block": "class_token"})
+    spared = Detector.build(encoder, profile.head, profile.images).eval()
+    changed = architecture.stages(spared).compare(architecture.stages(detector))
+    assert changed.index.tolist() == ["block 12"]
+    assert changed.loc["block 12", ("output", "self")] == "1 × 96"
+
+
+def test_weights_that_are_not_learned_are_drawn_and_counted_so(built):
+    profile, _ = built
+    head = profile.head.model_copy(update={"blocks": "mean"})
+    detector = Detector.build(profile.encoder, head, profile.images)
+    plan = architecture.blueprint(detector)
+    assert plan.read_blocks == tuple(range(1, 13)) and not plan.learned_weights
+    assert architecture.stages(detector).loc["fusion z"].tolist()[1:] == [0, ""]
+    assert architecture.head_parameters({"head": detector.head}).loc["block logits", "head"] == 0
+    drawn = method_figures.overview(plan, np.zeros((48, 48, 3), dtype=np.uint8))
+    texts = {text.get_text() for text in drawn.axes[0].texts}
+    assert "1/$L$ each, for good" in texts and not any("softmax" in text for text in texts)
+
+
 def test_the_papers_head_has_the_authors_counts():
     full = load_profile("paper")
     table = architecture.head_parameters({"paper": architecture.head_of(full.encoder, full.head)})
@@ -86,7 +108,7 @@ def test_the_papers_head_has_the_authors_counts():
 
 def test_a_head_by_its_settings_is_the_detectors(built):
     profile, _ = built
-    for blocks in ("all", "last"):
+    for blocks in ("all", "last", "mean"):
         settings = profile.head.model_copy(update={"blocks": blocks})
         head = architecture.head_of(profile.encoder, settings)
         whole = Detector.build(profile.encoder, settings, profile.images).head

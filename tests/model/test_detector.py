@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from layerfusion.errors import UserError
-from layerfusion.model.detector import Detector
+from layerfusion.model.detector import Detector, read_trained_tensors
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
+from layerfusion.training.loop import build_optimizer
 
 
 @pytest.fixture
@@ -187,6 +188,42 @@ def test_the_ablation_is_saved_and_loaded(last_block, tmp_path):
     loaded, images = Detector.load(tmp_path), images_of(last_block)
     assert loaded.head_settings.blocks == "last"
     assert torch.equal(loaded(images), last_block(images))
+
+
+# --- the other one: every block weighs 1/L --------------------------------------------------------
+
+
+@pytest.fixture
+def equal_weights(tiny_profile):
+    head = tiny_profile.head.model_copy(update={"blocks": "mean"})
+    return Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
+
+
+def test_equal_weights_are_the_papers_head_before_it_learned_any(detector, equal_weights):
+    images = images_of(detector)
+    assert torch.equal(equal_weights(images), detector(images))
+    assert equal_weights.block_weights() == [pytest.approx(1 / 12)] * 12
+
+
+def test_equal_weights_are_no_parameters(detector, equal_weights, tmp_path):
+    ours, paper = equal_weights.trained_parameters(), detector.trained_parameters()
+    assert paper.keys() - ours.keys() == {"head.block_logits"} and ours.keys() <= paper.keys()
+    counts, full = equal_weights.parameter_counts(), detector.parameter_counts()
+    assert counts == full | {"head": full["head"] - 12}
+    equal_weights.save(tmp_path)
+    assert read_trained_tensors(tmp_path).keys() == ours.keys()
+    loaded, images = Detector.load(tmp_path), images_of(detector)
+    assert torch.equal(loaded(images), equal_weights(images))
+
+
+def test_equal_weights_stay_equal_however_long_they_are_trained(equal_weights, tiny_profile):
+    optimizer = build_optimizer(equal_weights, tiny_profile.training)
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert id(equal_weights.head.block_logits) not in trained
+    for _ in range(3):
+        equal_weights(images_of(equal_weights)).sum().backward()
+        optimizer.step()
+    assert equal_weights.head.block_logits.tolist() == [0.0] * 12
 
 
 def test_a_detector_saved_before_the_ablation_reads_all_blocks(detector, tmp_path):

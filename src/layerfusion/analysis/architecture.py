@@ -3,7 +3,7 @@
 Sizes are measured, not derived: an image goes through the detector and every stage is looked at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 from open_clip.transformer import QuickGELU
-from torch import nn
+from torch import Tensor, nn
 
 from layerfusion.analysis.probes import class_tokens
 from layerfusion.data.manifest import Manifest
 from layerfusion.model.detector import Detector
-from layerfusion.model.fusion import LayerFusion
+from layerfusion.model.fusion import LayerFusion, build_head
 from layerfusion.model.weights import model_config
 from layerfusion.settings import EncoderSettings, HeadSettings, Profile
 
@@ -38,6 +38,8 @@ class Blueprint:
         How many of the last of them are trained.
     read_blocks
         The blocks whose class tokens the head reads, counted from 1.
+    learned_weights
+        Whether how much each of them weighs is trained.
     width, projection_width
         Lengths of a class token and of z.
     classifier
@@ -50,6 +52,7 @@ class Blueprint:
     blocks: int
     trained_blocks: int
     read_blocks: tuple[int, ...]
+    learned_weights: bool
     width: int
     projection_width: int
     classifier: tuple[tuple[str, bool], ...]
@@ -67,6 +70,7 @@ def blueprint(detector: Detector) -> Blueprint:
         blocks=encoder.depth,
         trained_blocks=encoder.trained_blocks,
         read_blocks=tuple(blocks[-len(head.block_logits) :]),
+        learned_weights=head.learned_weights,
         width=encoder.width,
         projection_width=head.projection.out_features,
         classifier=tuple((_in_words(layer), _count([layer]) > 0) for layer in head.classifier),
@@ -118,11 +122,7 @@ def head_of(encoder: EncoderSettings, head: HeadSettings) -> LayerFusion:
     """
     vision = model_config(encoder.model)["vision_cfg"]
     with torch.device("meta"):
-        return LayerFusion(
-            blocks=vision["layers"] if head.blocks == "all" else 1,
-            width=vision["width"],
-            **head.model_dump(exclude={"blocks"}),
-        )
+        return build_head(head, depth=vision["layers"], width=vision["width"])
 
 
 def head_parameters(heads: Mapping[str, LayerFusion]) -> pd.DataFrame:
@@ -203,7 +203,7 @@ class _Step(NamedTuple):
 
     name: str
     module: nn.Module
-    own: list[nn.Module | nn.Parameter]
+    own: list[nn.Module | Tensor]
     side: int = 1
 
 
@@ -217,8 +217,10 @@ def _steps(detector: Detector) -> list[_Step]:
         _Step("class token and positions", visual.ln_pre, position),
     ]
     for number, block in enumerate(visual.transformer.resblocks, start=1):
-        steps.append(_Step(f"block {number}", block, [block]))
-    steps.append(_Step("class tokens h", detector.encoder, []))
+        # A block ends with its MLP, which runs, and has its output's shape, also where the last
+        # block is computed for its class token alone.
+        steps.append(_Step(f"block {number}", block.mlp, [block]))
+    steps.append(_Step("class tokens h", head, [], side=0))
     steps.append(_Step("projection", head.projection, [head.projection]))
     # The weighted sum is no module; what the classifier is given is its result.
     steps.append(_Step("fusion z", head.classifier, [head.block_logits], side=0))
@@ -242,16 +244,22 @@ class _Watch:
             handle.remove()
 
 
-def _parameters(own: list[nn.Module | nn.Parameter]) -> list[nn.Parameter]:
-    parts = ([part] if isinstance(part, nn.Parameter) else list(part.parameters()) for part in own)
-    return [parameter for part in parts for parameter in part]
+def _parameters(own: Sequence[nn.Module | Tensor]) -> list[nn.Parameter]:
+    """Return the parameters among and in these; a tensor that is none has nothing to train."""
+    found: list[nn.Parameter] = []
+    for part in own:
+        if isinstance(part, nn.Module):
+            found += part.parameters()
+        elif isinstance(part, nn.Parameter):
+            found.append(part)
+    return found
 
 
-def _count(own: list[nn.Module | nn.Parameter]) -> int:
+def _count(own: Sequence[nn.Module | Tensor]) -> int:
     return sum(parameter.numel() for parameter in _parameters(own))
 
 
-def _state(own: list[nn.Module | nn.Parameter]) -> str:
+def _state(own: Sequence[nn.Module | Tensor]) -> str:
     parameters = _parameters(own)
     if not parameters:
         return ""

@@ -227,7 +227,8 @@ def _draw_fusion(axes: Axes, plan: Blueprint) -> None:
         _arrow(axes, (x, 31), (x, 34.9))
         axes.plot(x, 31, marker="o", markersize=4.5, color=INK)
         axes.plot([x, x], [39.6, 48.5], color=INK, linewidth=0.9, zorder=1)
-        axes.add_patch(Circle((x, 43.7), radius, linewidth=1, zorder=2, **TRAINED))
+        style = TRAINED if plan.learned_weights else PLAIN
+        axes.add_patch(Circle((x, 43.7), radius, linewidth=1, zorder=2, **style))
         if radius > 1.3:
             _say(axes, x, 43.6, rf"$\alpha_{{{number}}}$", size=9)
     _box(axes, LEFT, 35.1, RIGHT - LEFT, 4.4, TRAINED)
@@ -241,7 +242,8 @@ def _draw_fusion(axes: Axes, plan: Blueprint) -> None:
     _say(axes, 25, 31, "class tokens $h_l(x)$", align="right")
     _say(axes, 25, 37.3, "shared projection", align="right")
     _say(axes, 25, 44.6, r"block weights $\alpha_l$", align="right")
-    _say(axes, 25, 42.4, "softmax, at first 1/$L$ each", align="right", colour="0.4", size=9)
+    weighing = "softmax, at first 1/$L$ each" if plan.learned_weights else "1/$L$ each, for good"
+    _say(axes, 25, 42.4, weighing, align="right", colour="0.4", size=9)
 
 
 def _draw_classifier(axes: Axes, plan: Blueprint) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from layerfusion.errors import UserError
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
-from layerfusion.model.fusion import LayerFusion
+from layerfusion.model.fusion import LayerFusion, build_head
 from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import OPENAI, build_tower, normalisation, weights_source
@@ -109,11 +109,7 @@ class Detector(nn.Module):
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fusion = LayerFusion(
-                blocks=class_tokens.depth if head.blocks == "all" else 1,
-                width=class_tokens.width,
-                **head.model_dump(exclude={"blocks"}),
-            )
+            fusion = build_head(head, depth=class_tokens.depth, width=class_tokens.width)
         return cls(
             class_tokens,
             fusion,

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from layerfusion.settings import HeadSettings
+
 
 class LayerFusion(nn.Module):
     r"""Fuse the class tokens of all blocks and classify the result.
@@ -27,7 +29,12 @@ class LayerFusion(nn.Module):
         Width of the classifier's hidden layer.
     dropout
         Probability of both dropouts.
+    learned_weights
+        False is the ablation in which every block weighs 1/L for good: a is then no parameter, and
+        nothing of it is trained or saved.
     """
+
+    block_logits: Tensor
 
     def __init__(
         self,
@@ -37,10 +44,15 @@ class LayerFusion(nn.Module):
         projection_width: int = 256,
         hidden_width: int = 256,
         dropout: float = 0.5,
+        learned_weights: bool = True,
     ) -> None:
         super().__init__()
         self.projection = nn.Linear(width, projection_width)  # W_p, b_p: one for all blocks
-        self.block_logits = nn.Parameter(torch.zeros(blocks))  # a
+        a = torch.zeros(blocks)
+        if learned_weights:
+            self.block_logits = nn.Parameter(a)
+        else:
+            self.register_buffer("block_logits", a, persistent=False)
         self.classifier = nn.Sequential(
             nn.LayerNorm(projection_width),
             nn.Dropout(dropout),
@@ -49,6 +61,11 @@ class LayerFusion(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden_width, 1),
         )
+
+    @property
+    def learned_weights(self) -> bool:
+        """Whether training changes how much each block weighs."""
+        return isinstance(self.block_logits, nn.Parameter)
 
     def block_weights(self) -> Tensor:
         """Return alpha, shape (blocks,), float32: positive, of sum 1."""
@@ -62,3 +79,17 @@ class LayerFusion(nn.Module):
         """Return synthetic-image logits, shape (batch,), of class tokens (batch, blocks, width)."""
         logit: Tensor = self.classifier(self.fuse(h)).squeeze(-1)
         return logit
+
+
+def build_head(settings: HeadSettings, *, depth: int, width: int) -> LayerFusion:
+    """Return an untrained head for an encoder of `depth` blocks and class tokens of `width`.
+
+    Its weights are drawn from torch's global generator, the same for every choice of
+    ``head.blocks``: these differ in the block logits alone, of which nothing is drawn.
+    """
+    return LayerFusion(
+        blocks=1 if settings.blocks == "last" else depth,
+        width=width,
+        learned_weights=settings.blocks != "mean",
+        **settings.model_dump(exclude={"blocks"}),
+    )
