@@ -6,8 +6,8 @@ from layerfusion.errors import UserError
 from layerfusion.settings import digest, load_profile, parse_override, profile_names
 
 
-def test_the_three_profiles_come_with_the_package():
-    assert profile_names() == ["demo", "folder", "paper"]
+def test_the_profiles_come_with_the_package():
+    assert profile_names() == ["demo", "folder", "paper", "photographs"]
     for name in profile_names():
         assert load_profile(name).name == name
 
@@ -26,6 +26,20 @@ def test_the_paper_profile_has_the_values_of_paper_and_authors_code():
     assert (augmentation.jpeg_probability, augmentation.jpeg_quality) == (0.5, (50, 100))
     assert (augmentation.resample_probability, augmentation.resample_size) == (0.6, (80, 192))
     assert (augmentation.jitter_probability, augmentation.rotation_probability) == (0.3, 0.2)
+
+
+def test_photographs_are_the_papers_method_at_another_size():
+    paper, photographs = load_profile("paper"), load_profile("photographs")
+    assert (photographs.head, photographs.images) == (paper.head, paper.images)
+    scaled = {"precision": "fp32", "small_side": 250}
+    assert photographs.training == paper.training.model_copy(update=scaled)
+    encoder = photographs.encoder
+    assert (encoder.model, encoder.weights) == ("ViT-B-16", "clip-vit-b-16-int8")
+    assert (encoder.prefix_precision, encoder.last_block) == ("float16", "class_token")
+    assert encoder.trained_blocks == 2 and photographs.loader.prefix_cache
+    assert photographs.run("open").train_sources == ["constrained", "social"]
+    for text in (photographs.about, photographs.notice):
+        assert "rounded to 8 bits per channel" in text and "illustrations" in text
 
 
 def test_overrides_replace_single_settings():
@@ -75,7 +89,7 @@ def test_a_wrong_profile_file_is_named(tmp_path, text, words):
 
 
 def test_unknown_profile_and_run_name_the_known_ones():
-    with pytest.raises(UserError, match="demo, folder, paper"):
+    with pytest.raises(UserError, match="demo, folder, paper, photographs"):
         load_profile("papper")
     with pytest.raises(UserError, match="constrained, open"):
         load_profile("demo").run("closed")

@@ -15,7 +15,10 @@ class RunName(StrEnum):
 
 
 ProfileOption = Annotated[
-    str, typer.Option("--profile", "-p", help="demo, folder, paper, or the path of a YAML file.")
+    str,
+    typer.Option(
+        "--profile", "-p", help="demo, folder, paper, photographs, or a YAML file's path."
+    ),
 ]
 DataRootOption = Annotated[
     Path | None, typer.Option("--data-root", "-d", help="Folder below which the data sets lie.")
