@@ -9,15 +9,18 @@ import pandas as pd
 import pytest
 
 from conftest import TINY, draw_image
+from layerfusion.analysis.claims import CLAIMS
 from layerfusion.cli.main import main
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.errors import UserError
 from layerfusion.figures.study import VERDICTS, draw_claims
+from layerfusion.paths import project_root
 from layerfusion.runs import conditions, experiment
 from layerfusion.runs.conditions import CONDITIONS, obtain_predictions
 from layerfusion.runs.record import read_record
+from layerfusion.studies.measures import METRICS
 from layerfusion.studies.record import claims_table, claims_text, publish, read_study
-from layerfusion.studies.study import METRICS, Study
+from layerfusion.studies.study import Study
 
 SETTINGS = TINY | {"training.epochs": 1, "training.small_side": 80}
 
@@ -46,7 +49,7 @@ def runs_folder(tmp_path_factory):
 
 def open_study(world, **changes):
     arguments = {"profile": "demo", "data_root": world, "overrides": SETTINGS, "seeds": 2}
-    return Study.open(**arguments | changes)
+    return Study.open(**arguments | {"heads": ["all", "last"]} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +141,8 @@ def test_work_and_origin_are_on_record(finished):
     assert seconds["total"] == pytest.approx(parts, abs=0.2)
     assert {"processor", "libraries", "git_commit", "code_sha256"} <= record.provenance.keys()
     assert len(record.data["manifest_sha256"]) == len(record.code_sha256) == 64
-    assert record.command.startswith("layerfusion demo study --profile demo --data-root DIR --set")
-    assert record.command.endswith("--seeds 2 --first-seed 1337")
+    assert record.command.startswith("layerfusion study --profile demo --data-root DIR --set")
+    assert record.command.endswith("--seeds 2 --first-seed 1337 --heads all,last")
     assert record.runs[1].command.endswith("--run constrained --seed 1337 --set head.blocks=last")
 
 
@@ -173,7 +176,7 @@ def test_the_printed_table_says_what_the_paper_lacks(finished):
 
 def test_a_published_study_can_be_read(finished, tmp_path):
     paths = publish(finished, tmp_path / "reference" / "demo")
-    assert [path.name for path in paths] == ["study.csv", "study.json"]
+    assert [path.name for path in paths] == ["predictions.parquet", "study.csv", "study.json"]
     assert read_study(tmp_path / "reference" / "demo").record == finished.record
 
 
@@ -290,9 +293,15 @@ def test_a_study_that_was_killed_goes_on(finished, world, monkeypatch):
 # --- mistakes and the command line ----------------------------------------------------------------
 
 
-def test_test_images_need_labels(photos):
-    with pytest.raises(UserError, match="test images with labels"):
-        open_study(photos)
+def test_claims_are_about_the_papers_head(world):
+    with pytest.raises(UserError, match="head 'all'"):
+        open_study(world, heads=["last", "mean"])
+
+
+def test_the_committed_study_can_still_be_read():
+    record = read_study(project_root() / "runs" / "reference" / "demo").record
+    assert record.heads == ["all", "last"]
+    assert [claim.name for claim in record.claims] == [claim.name for claim in CLAIMS]
 
 
 def test_one_seed_is_refused(world):
@@ -317,9 +326,12 @@ def command_line(monkeypatch, capfd, command):
     return (stopped.value.code or 0, *capfd.readouterr())
 
 
-def test_the_command_prints_the_claims(finished, in_runs_folder, world, monkeypatch, capfd):
+@pytest.mark.parametrize("name", ["study", "demo study"])
+def test_the_command_prints_the_claims(finished, in_runs_folder, world, monkeypatch, capfd, name):
     forbid(monkeypatch, "train", "predict")
     command = finished.record.command.replace("DIR", str(world))
+    if name == "demo study":  # its heads are those of the committed study
+        command = command.replace(" study ", " demo study ", 1).removesuffix(" --heads all,last")
     status, out, err = command_line(monkeypatch, capfd, command)
     assert status == 0, err
     assert out.startswith(claims_text(finished.record).splitlines()[0])
@@ -331,17 +343,26 @@ def test_the_command_publishes(finished, in_runs_folder, world, monkeypatch, cap
     monkeypatch.setattr("layerfusion.chapters.parameters.project_root", lambda: tmp_path)
     command = finished.record.command.replace("DIR", str(world)) + " --publish"
     status, out, _ = command_line(monkeypatch, capfd, command)
-    assert status == 0 and out.count("published: ") == 2
+    assert status == 0 and out.count("published: ") == 3
     assert read_study(tmp_path / "runs/reference/demo").record == finished.record
 
 
-def test_the_command_refuses_one_seed(monkeypatch, capfd):
-    status, _, err = command_line(monkeypatch, capfd, "layerfusion demo study --seeds 1")
-    assert status == 2 and "--seeds" in err
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ("demo study --seeds 1", "--seeds"),
+        ("study --heads all,first", "no head 'first'; --heads takes all,last,mean"),
+        ("study --heads last", "the claims are about the head 'all'"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(monkeypatch, capfd, mistake, words):
+    status, _, err = command_line(monkeypatch, capfd, f"layerfusion {mistake}")
+    assert status == 2 and words in err
 
 
-def test_help_of_the_command_teaches(monkeypatch, capfd):
-    status, out, _ = command_line(monkeypatch, capfd, "layerfusion demo study --help")
+@pytest.mark.parametrize("name", ["study", "demo study"])
+def test_help_of_the_command_teaches(monkeypatch, capfd, name):
+    status, out, _ = command_line(monkeypatch, capfd, f"layerfusion {name} --help")
     assert status == 0 and "--first-seed" in out and "goes on where it was" in " ".join(out.split())
 
 

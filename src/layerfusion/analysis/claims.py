@@ -8,7 +8,7 @@ validation images, which flatters *local* numbers, here as in the paper. Part of
 and degraded ones seem to cost is that. Resamples keep checkpoint and threshold as they are.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -28,13 +28,15 @@ from layerfusion.metrics.uncertainty import (
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.conditions import CONDITIONS
 from layerfusion.runs.experiment import Experiment
+from layerfusion.settings import Blocks
 
 Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"]
-Blocks = Literal["all", "last"]
-Verdict = Literal["holds", "does not hold", "undecided"]
+Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 Values = NDArray[np.float64]
 
 RUNS = ("constrained", "open")
+
+SPLITS: tuple[Split, ...] = ("val", "test")  # the paper's local and official images
 
 RESAMPLES = 1000
 RESAMPLING_SEED = 2026
@@ -55,7 +57,7 @@ class Measure(Protocol):
     ) -> Values:
         """Return a metric of a run under a condition, a name in `CONDITIONS`.
 
-        `blocks` is the head's: ``all``, or ``last`` for the ablation. The shape is
+        `blocks` is the head's: ``all``, or ``last`` or ``mean`` for an ablation. The shape is
         (1 + resamples,), the estimate first, as everywhere in `layerfusion.metrics.uncertainty`.
 
         Raises
@@ -103,13 +105,31 @@ def resamples(experiment: Experiment) -> dict[Split, NDArray[np.int32]]:
         (1 + 1000, images), emptied by `with_known_spread`. A split without images, or with images
         without labels, is left out.
     """
-    splits: tuple[Split, ...] = ("val", "test")
+    return resamples_of(
+        {split: experiment.manifest.select(split=split).rows["label"] for split in SPLITS}
+    )
+
+
+def resamples_of(labels: Mapping[Split, pd.Series]) -> dict[Split, NDArray[np.int32]]:
+    """Draw the very resamples that `resamples` draws, of labels by split, in the manifest's order.
+
+    Parameters
+    ----------
+    labels
+        0, 1 or <NA> of every image of a split, shape (images,); splits that are not in `SPLITS`
+        are passed over.
+
+    Returns
+    -------
+    dict
+        As `resamples` does.
+    """
     drawn = {}
-    for number, split in enumerate(splits):
-        labels = experiment.manifest.select(split=split).rows["label"]
-        if len(labels) and labels.notna().all():
+    for number, split in enumerate(SPLITS):
+        own = labels.get(split, pd.Series(dtype="Int8"))
+        if len(own) and own.notna().all():
             seed = [RESAMPLING_SEED, number]
-            counted = labels.to_numpy(dtype=np.int64)
+            counted = own.to_numpy(dtype=np.int64)
             counts = resample_images(counted, resamples=RESAMPLES, seed=seed)
             drawn[split] = with_known_spread(counted, counts)
     return drawn
@@ -199,9 +219,9 @@ def _loss(metric: Metric, run: str, *, on: str) -> Callable[[Measure], Values]:
     return lambda of: of(metric, run) - of(metric, run, on=on)
 
 
-def _fusion_gain(run: str) -> Callable[[Measure], Values]:
-    """From the last block alone to all of them."""
-    return lambda of: of("roc_auc", run) - of("roc_auc", run, blocks="last")
+def _fusion_gain(run: str, blocks: Blocks) -> Callable[[Measure], Values]:
+    """From an ablation to learned weights of all blocks."""
+    return lambda of: of("roc_auc", run) - of("roc_auc", run, blocks=blocks)
 
 
 def _open_above_constrained(on: str) -> list[Claim]:
@@ -223,9 +243,16 @@ def _lower(on: str, text: str) -> list[Claim]:
     ]
 
 
-# In the paper's order. The last two are claimed of the method ("the final embedding is not
-# necessarily the only useful representation"), but the paper has no ablation of it.
-CLAIMS: tuple[Claim, ...] = (
+def _ablation(blocks: Blocks, text: str) -> tuple[Claim, ...]:
+    """Fusion held against an ablation of it, in both runs."""
+    return tuple(
+        Claim(f"fusion-above-{blocks}-{run}", text.format(run), _fusion_gain(run, blocks))
+        for run in RUNS
+    )
+
+
+# In the paper's order.
+PAPER_CLAIMS: tuple[Claim, ...] = (
     *_open_above_constrained("local"),
     Claim(
         "gain-mostly-recall",
@@ -249,12 +276,20 @@ CLAIMS: tuple[Claim, ...] = (
         "small images gain more F1 from open data than all",
         lambda of: _gain("f1", on="small")(of) - _gain("f1")(of),
     ),
-    *(
-        Claim(
-            f"fusion-above-last-{run}",
-            f"fusion of all blocks above the last alone, local AUC, {run} run",
-            _fusion_gain(run),
-        )
-        for run in RUNS
-    ),
 )
+
+# By the head (a value of ``head.blocks``) that fusion is held against. They are claimed of the
+# method ("the final embedding is not necessarily the only useful representation"), but the paper
+# has no ablation of it.
+ABLATION_CLAIMS: dict[str, tuple[Claim, ...]] = {
+    "last": _ablation("last", "fusion of all blocks above the last alone, local AUC, {} run"),
+    "mean": _ablation("mean", "fusion of all blocks above their mean, local AUC, {} run"),
+}
+
+CLAIMS: tuple[Claim, ...] = (*PAPER_CLAIMS, *ABLATION_CLAIMS["last"])
+
+
+def claims_of(heads: Collection[str]) -> tuple[Claim, ...]:
+    """Return the claims that runs with these heads, values of ``head.blocks``, can answer."""
+    ablations = [claim for head in heads for claim in ABLATION_CLAIMS.get(head, ())]
+    return (*PAPER_CLAIMS, *ablations)

@@ -7,7 +7,6 @@ import pandas as pd
 
 from layerfusion.analysis.claims import (
     RUNS,
-    Blocks,
     Measure,
     Metric,
     RunMeasures,
@@ -19,6 +18,7 @@ from layerfusion.progress import Reporter
 from layerfusion.runs.conditions import CONDITIONS, obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
+from layerfusion.settings import Blocks
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Comparison:
 
     It is a `layerfusion.analysis.claims.Measure`: a metric of a run under a condition, with
     replicates, so that differences between runs are paired. What cannot be known is a LookupError
-    that says why: test images without labels, a last-block ablation that nobody asked for.
+    that says why: test images without labels, an ablation that nobody asked for.
     """
 
     experiments: Mapping[str, Experiment]
@@ -91,7 +91,7 @@ class Comparison:
             If it was not, or cannot be, measured.
         """
         if blocks != "all":
-            raise LookupError("the ablation is part of `layerfusion demo study` only")
+            raise LookupError("ablations are part of `layerfusion study` only")
         return self.measures[run](metric, on)
 
     def interval(self, metric: Metric, run: str, *, on: str = "local") -> Interval:

@@ -5,10 +5,15 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
+from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption
+from layerfusion.cli.study import (
+    FirstSeedOption,
+    HeadsOption,
+    PublishOption,
+    SeedsOption,
+    run_study,
+)
 from layerfusion.errors import UserError
-
-FEWEST_SEEDS = 5  # below that, the spread between seeds is hardly known
 
 demo_app = typer.Typer(no_args_is_help=True, help="What the demo shows, and what it is made of.")
 
@@ -17,53 +22,18 @@ demo_app = typer.Typer(no_args_is_help=True, help="What the demo shows, and what
 def study(
     profile: ProfileOption = "demo",
     data_root: DataRootOption = None,
-    seeds: Annotated[int, typer.Option(min=2, help="How many seeds to train with.")] = 5,
-    first_seed: Annotated[
-        int, typer.Option(min=0, help="The first of them; the others follow it.")
-    ] = 1337,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="Also replace the committed one in runs/reference.")
-    ] = False,
+    seeds: SeedsOption = 5,
+    first_seed: FirstSeedOption = 1337,
+    heads: HeadsOption = "all,last",
+    publish: PublishOption = False,
     settings: SetOption = None,
 ) -> None:
-    """Train both runs over several seeds and hold the paper's claims against them.
+    """Hold the paper's claims against several seeds of the demo: `layerfusion study`, as recorded.
 
     Every seed trains four detectors: constrained and open, each with all blocks and with the last
-    block alone. They are scored on validation images (clean, JPEG 85, laundered) and on the test
-    images. Stopped, it goes on where it was when called again; finished, it is found again.
+    block alone. Stopped, it goes on where it was when called again; finished, it is found again.
     """
-    from layerfusion.paths import shown
-    from layerfusion.progress import Reporter
-    from layerfusion.studies.record import claims_text
-    from layerfusion.studies.record import publish as copy_study
-    from layerfusion.studies.study import Study
-
-    reporter = Reporter()
-    if seeds < FEWEST_SEEDS:
-        reporter.say(
-            f"note: {seeds} seeds say little about other seeds; use {FEWEST_SEEDS} or more"
-        )
-    planned = Study.open(
-        profile=profile,
-        first_seed=first_seed,
-        seeds=seeds,
-        data_root=data_root,
-        overrides=replaced(settings),
-        reporter=reporter,
-    )
-    finished = planned.obtain(reporter=reporter)
-    print(claims_text(finished.record))
-    minutes = finished.record.seconds["total"] / 60
-    print(f"study: {shown(finished.directory)}/study.json, {minutes:.0f} minutes of work")
-    if publish:
-        # These need what the book needs.
-        from layerfusion.chapters.execution import write_checksums
-        from layerfusion.chapters.parameters import reference_folder
-
-        folder = reference_folder(finished.record.profile)
-        for path in copy_study(finished, folder):
-            print(f"published: {shown(path)}")
-        write_checksums(folder)
+    run_study(profile, data_root, seeds, first_seed, heads, publish, settings)
 
 
 @demo_app.command()

@@ -19,6 +19,7 @@ from layerfusion.cli.options import (
     SetOption,
     replaced,
 )
+from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
 from layerfusion.parallel.launcher import launched
@@ -183,6 +184,7 @@ def score(
 
 
 app.command()(submit)
+app.command()(study)
 
 
 @chapters_app.command("run")

@@ -33,7 +33,9 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
         bars.set_label(verdict)
     axes.scatter(claims["paper"], places, marker="x", color="black", zorder=3, label="the paper")
     axes.axvline(0, color="0.5", linewidth=1)
-    axes.set_yticks(places, claims["claim"], fontsize="small")
+    unmeasured = claims["verdict"] == "not measured"
+    names = claims["claim"].mask(unmeasured, claims["claim"] + " (not measured)")
+    axes.set_yticks(places, names, fontsize="small")
     axes.set_xlabel(f"effect, positive where the claim holds; bars: {LEVEL:.0%}, seeds and images")
     figure.legend(loc="outside upper right", ncols=4, frameon=False, fontsize="small")
     return finish(figure)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.analysis.claims import Metric, Verdict
 from layerfusion.errors import UserError
+from layerfusion.studies.predictions import PREDICTIONS
 
 RECORD = "study.json"
 TABLE = "study.csv"
@@ -47,8 +48,9 @@ class RunEntry(_Record):
 class ClaimEntry(_Record):
     """One claim: the paper's effect, this study's (mean over seeds, interval), and the verdict.
 
-    Effects are positive where the claim holds, None where they are not defined. `low` and `high`
-    are those of `layerfusion.metrics.uncertainty.seed_interval`, made of `seed_sd` and `image_se`.
+    Effects are positive where the claim holds, None where they are not defined or were not
+    measured: the verdict says which. `low` and `high` are those of
+    `layerfusion.metrics.uncertainty.seed_interval`, made of `seed_sd` and `image_se`.
     """
 
     name: str
@@ -63,10 +65,28 @@ class ClaimEntry(_Record):
     seed_sd: float | None
     image_se: float | None
 
+    @classmethod
+    def not_measured(cls, name: str, text: str, paper: float | None, *, seeds: int) -> "ClaimEntry":
+        """Return the entry of a claim about images that have no labels, or are not there."""
+        return cls(
+            name=name,
+            text=text,
+            paper=paper,
+            effect=None,
+            low=None,
+            high=None,
+            verdict="not measured",
+            seeds=seeds,
+            per_seed=[],
+            seed_sd=None,
+            image_se=None,
+        )
+
 
 class StudyRecord(_Record):
     """Everything that is reported of a study; `study.json` in its folder.
 
+    `heads` are the values of ``head.blocks`` that were trained.
     `seconds` is the time that training, scoring and resampling took, in all sessions together;
     `data` names the images by their hash; `code_sha256` is of all modules that numbers depend on.
     """
@@ -75,6 +95,7 @@ class StudyRecord(_Record):
     key: str
     command: str
     seeds: list[int]
+    heads: list[str] = ["all", "last"]  # what studies had that were written before there was more
     settings: dict[str, Any]
     data: dict[str, Any]
     resamples: int
@@ -157,10 +178,14 @@ def read_study(directory: Path) -> FinishedStudy:
 
 
 def publish(study: FinishedStudy, folder: Path) -> list[Path]:
-    """Copy a study's record and table into a folder such as ``runs/reference/demo``."""
+    """Copy a study's predictions, table and record into a folder such as ``runs/reference/demo``.
+
+    All that a study reports can be made again of the three, without images or weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        Path(shutil.copyfile(study.directory / name, folder / name)) for name in (TABLE, RECORD)
+        Path(shutil.copyfile(study.directory / name, folder / name))
+        for name in (PREDICTIONS, TABLE, RECORD)
     ]
 
 

@@ -1,76 +1,60 @@
 """The study: the paper's claims, held against runs of several seeds."""
 
 import json
-import math
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-import numpy as np
 import pandas as pd
 
 from layerfusion.analysis.claims import (
-    CLAIMS,
     RESAMPLES,
     RESAMPLING_SEED,
     RUNS,
-    Blocks,
-    Claim,
-    Measure,
-    Metric,
     RunMeasures,
-    Values,
-    resamples,
-    verdict,
+    claims_of,
 )
-from layerfusion.errors import UserError
-from layerfusion.metrics.uncertainty import image_interval, seed_interval
+from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
 from layerfusion.runs.conditions import CONDITIONS, MODULES, obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
-from layerfusion.settings import digest, load_profile
+from layerfusion.settings import Blocks, digest, load_profile
+from layerfusion.studies.measures import claim_entries, run_measures, values_of
+from layerfusion.studies.predictions import (
+    Setup,
+    collect_predictions,
+    describe_images,
+    write_predictions,
+)
 from layerfusion.studies.record import (
     RECORD,
-    ClaimEntry,
     FinishedStudy,
     RunEntry,
     StudyRecord,
-    Value,
     read_study,
     write_study,
 )
 
-BLOCKS: tuple[Blocks, ...] = ("all", "last")
-METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
+HEADS: tuple[Blocks, ...] = get_args(Blocks)
 
 # What the study's numbers depend on that no run's do: part of its key.
 STUDY_MODULES = (
     *MODULES,
     "analysis/claims.py",
     "studies/study.py",
+    "studies/measures.py",
+    "studies/predictions.py",
     "studies/record.py",
     "paper/numbers.py",
     "metrics/uncertainty.py",
 )
-
-
-class Setup(NamedTuple):
-    """What tells the runs of a study apart."""
-
-    seed: int
-    run: str
-    blocks: Blocks
-
-    def __str__(self) -> str:
-        head = "all blocks" if self.blocks == "all" else "last block alone"
-        return f"{self.run}, seed {self.seed}, {head}"
 
 
 class Scored(NamedTuple):
@@ -94,28 +78,38 @@ class Study:
         profile: str = "demo",
         first_seed: int = 1337,
         seeds: int = 5,
+        heads: Sequence[Blocks] = HEADS,
         data_root: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
         reporter: Reporter | None = None,
     ) -> "Study":
         """Load the profile and look at every image file, once for all runs.
 
+        Where the test images have no labels they are scored all the same, for whoever has these;
+        claims about them are not measured.
+
         Parameters
         ----------
         seeds
             How many: `first_seed` and those that follow it, at least 2.
+        heads
+            Values of ``head.blocks``: ``all``, which every claim is about, and ablations. All heads
+            of a run and a seed see the very same training images: draws and augmentations depend on
+            seed, epoch and position alone. So they are trained one after the other, and what the
+            first one leaves in a cache of frozen blocks serves the others.
 
         Raises
         ------
         UserError
-            If `Experiment.open` objects, there are fewer than two seeds, or the test images lack
-            labels.
+            If `Experiment.open` objects, there are fewer than two seeds, or `heads` lack ``all``.
         """
+        if "all" not in heads:
+            raise UserError("the claims are about the head 'all'; name it among the heads")
         if seeds < 2:
             raise UserError("a study needs two seeds at least, to know how far seeds differ")
         given = dict(overrides or {})
-        heads = {
-            blocks: load_profile(profile, given | {"head.blocks": blocks}) for blocks in BLOCKS
+        profiles = {
+            blocks: load_profile(profile, given | {"head.blocks": blocks}) for blocks in heads
         }
         first = Experiment.open(
             RUNS[0],
@@ -125,10 +119,9 @@ class Study:
             overrides=given,
             reporter=reporter,
         )
-        _check_test_images(first)
         experiments = {}
-        for seed, run, blocks in product(range(first_seed, first_seed + seeds), RUNS, BLOCKS):
-            experiment = replace(first, profile=heads[blocks], run=run, seed=seed)
+        for seed, run, blocks in product(range(first_seed, first_seed + seeds), RUNS, profiles):
+            experiment = replace(first, profile=profiles[blocks], run=run, seed=seed)
             experiment.check()
             experiments[Setup(seed, run, blocks)] = experiment
         return cls(experiments, _options(profile, data_root, given))
@@ -139,10 +132,15 @@ class Study:
         return sorted({setup.seed for setup in self.experiments})
 
     @property
+    def heads(self) -> list[str]:
+        """The heads, in the order in which they are trained."""
+        return list(dict.fromkeys(setup.blocks for setup in self.experiments))
+
+    @property
     def command(self) -> str:
         """The command that makes this study."""
-        seeds = self.seeds
-        return f"layerfusion demo study {self.options} --seeds {len(seeds)} --first-seed {seeds[0]}"
+        seeds = f"--seeds {len(self.seeds)} --first-seed {self.seeds[0]}"
+        return f"layerfusion study {self.options} {seeds} --heads {','.join(self.heads)}"
 
     def key(self) -> str:
         """Return one sha256 of all that the study's numbers depend on."""
@@ -164,6 +162,8 @@ class Study:
 
         Raises
         ------
+        StopRequestedError
+            If SIGTERM asked a training to stop, and that is saved.
         UserError
             If a run cannot be trained or an image not be scored; what is finished stays.
         """
@@ -174,10 +174,17 @@ class Study:
             return read_study(directory)
         scored = {}
         for number, (setup, experiment) in enumerate(self.experiments.items(), start=1):
-            reporter.say(f"run {number} of {len(self.experiments)}: {setup}")
-            scored[setup] = _score(experiment, reporter)
-        reporter.say(f"{len(CLAIMS)} claims on {RESAMPLES} resamples of the images")
-        write_study(self._record(scored, key), directory)
+            where = f"run {number} of {len(self.experiments)}"
+            reporter.say(f"{where}: {setup}")
+            try:
+                scored[setup] = _score(experiment, reporter)
+            except StopRequestedError:
+                raise StopRequestedError(
+                    f"asked to stop (SIGTERM) in {where}; all steps are saved: give the same "
+                    "command to go on"
+                ) from None
+        reporter.say(f"{len(claims_of(self.heads))} claims on {RESAMPLES} resamples of the images")
+        self._write(scored, key, directory)
         return read_study(directory)
 
     @property
@@ -185,12 +192,24 @@ class Study:
         """Any of the experiments, for what all have in common."""
         return next(iter(self.experiments.values()))
 
-    def _record(self, scored: dict[Setup, Scored], key: str) -> StudyRecord:
-        begun, manifest = time.perf_counter(), self._any.manifest
-        measures = self._measures(scored)
+    def _write(self, scored: dict[Setup, Scored], key: str, directory: Path) -> None:
+        """Write predictions, then what is made of them and of nothing else, the record last."""
+        predictions = collect_predictions(
+            {setup: tables for setup, (_, tables) in scored.items()},
+            describe_images(self._any.manifest),
+        )
+        directory.mkdir(parents=True, exist_ok=True)
+        write_predictions(predictions, directory)
+        write_study(self._record(scored, predictions, key), directory)
+
+    def _record(
+        self, scored: dict[Setup, Scored], predictions: pd.DataFrame, key: str
+    ) -> StudyRecord:
+        begun, manifest, profile = time.perf_counter(), self._any.manifest, self._any.profile
+        thresholds = {setup: run.record.threshold for setup, (run, _) in scored.items()}
+        measures = run_measures(predictions, thresholds, profile.training.small_side)
         runs = [self._run_entry(setup, scored[setup], measures[setup]) for setup in scored]
-        by_seed = [_of_seed(measures, seed) for seed in self.seeds]
-        claims = [_claim_entry(claim, by_seed) for claim in CLAIMS]
+        claims = claim_entries(measures, self.heads)
         seconds = {
             "training": sum(run.training_seconds for run in runs),
             "scoring": sum(run.scoring_seconds for run in runs),
@@ -198,11 +217,12 @@ class Study:
         }
         seconds["total"] = sum(seconds.values())
         return StudyRecord(
-            profile=self._any.profile.name,
+            profile=profile.name,
             key=key,
             command=self.command,
             seeds=self.seeds,
-            settings=self._any.profile.model_dump(mode="json"),
+            heads=self.heads,
+            settings=profile.model_dump(mode="json"),
             data={
                 "manifest_sha256": manifest.digest(),
                 "images": manifest.rows["split"].value_counts().to_dict(),
@@ -214,15 +234,6 @@ class Study:
             code_sha256=code_sha256(STUDY_MODULES),
             provenance=provenance(),
         )
-
-    def _measures(self, scored: dict[Setup, Scored]) -> dict[Setup, RunMeasures]:
-        """Give all runs the same resamples of each split, the splits' own independent ones."""
-        counts = resamples(self._any)
-        small_side = self._any.profile.training.small_side
-        return {
-            setup: RunMeasures(tables, run.record.threshold, counts, small_side)
-            for setup, (run, tables) in scored.items()
-        }
 
     def _run_entry(self, setup: Setup, scored: Scored, measures: RunMeasures) -> RunEntry:
         record = scored.run.record
@@ -237,19 +248,7 @@ class Study:
             threshold=record.threshold,
             training_seconds=record.provenance["training_seconds"],
             scoring_seconds=round(sum(seconds), 1),
-            values={
-                on: {metric: _value(measures(metric, on)) for metric in METRICS}
-                for on in CONDITIONS
-            },
-        )
-
-
-def _check_test_images(experiment: Experiment) -> None:
-    labels = experiment.manifest.select(split="test").rows["label"]
-    if labels.isna().any() or labels.nunique() < 2:
-        raise UserError(
-            f"the study needs test images with labels, real and synthetic ones, and "
-            f"{experiment.manifest.root} lacks them"
+            values=values_of(measures),
         )
 
 
@@ -264,48 +263,12 @@ def _options(profile: str, data_root: str | Path | None, overrides: dict[str, An
 
 
 def _score(experiment: Experiment, reporter: Reporter) -> Scored:
-    """Find or train a run; find or compute its predictions under every condition."""
+    """Find or train a run; find or compute its predictions of the images of every condition."""
     run = experiment.obtain(reporter=reporter)
+    splits = set(experiment.manifest.rows["split"])
     tables = {
         on: obtain_predictions(experiment, run, condition, reporter)
         for on, condition in CONDITIONS.items()
-        if not condition.small
+        if not condition.small and condition.split in splits
     }
     return Scored(run, tables)
-
-
-def _of_seed(measures: Mapping[Setup, RunMeasures], seed: int) -> Measure:
-    """Return what the claims ask, answered by the runs of a seed."""
-
-    def measure(metric: Metric, run: str, *, on: str = "local", blocks: Blocks = "all") -> Values:
-        return measures[Setup(seed, run, blocks)](metric, on)
-
-    return measure
-
-
-def _claim_entry(claim: Claim, seeds: list[Measure]) -> ClaimEntry:
-    values = np.stack([claim.effect(measure) for measure in seeds])
-    found = seed_interval(values)
-    return ClaimEntry(
-        name=claim.name,
-        text=claim.text,
-        paper=claim.paper_effect(),
-        effect=_number(found.estimate),
-        low=_number(found.low),
-        high=_number(found.high),
-        verdict=verdict(found),
-        seeds=found.seeds,
-        per_seed=[_number(value) for value in values[:, 0].tolist()],
-        seed_sd=_number(found.seed_sd),
-        image_se=_number(found.image_se),
-    )
-
-
-def _value(values: Values) -> Value:
-    found = image_interval(values)
-    return Value(estimate=_number(found.estimate), low=_number(found.low), high=_number(found.high))
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value

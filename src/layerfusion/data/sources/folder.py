@@ -1,7 +1,7 @@
 """Source kind `folder`: a tree whose folder names, or a layout file, say what its images are."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from layerfusion.images.reading import IMAGE_SUFFIXES
 
 LAYOUT = "layerfusion.yaml"
 DESCRIPTIONS = ("manifest.csv", "metadata.csv")
+FILLED = ("generator", "platform")  # what a description may add to the manifest
 DEFAULT_SOURCE = "folder"
 
 # What a folder's name means, in lower case.
@@ -202,7 +203,7 @@ def _read_layout(file: Path) -> _Layout:
 def _fill_in(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Take generator (never of real images) and platform from the root's CSV where missing."""
     for name in DESCRIPTIONS:
-        described = _read_description(root / name)
+        described = read_description(root / name, FILLED)
         if described is None:
             continue
         for column in described:
@@ -214,8 +215,20 @@ def _fill_in(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     return table
 
 
-def _read_description(file: Path) -> pd.DataFrame | None:
-    """Return the columns generator and platform that a CSV has, by path; None if it is none."""
+def read_description(file: Path, columns: Sequence[str]) -> pd.DataFrame | None:
+    """Return what a CSV in the root says of images: those of `columns` that it has, as text.
+
+    Returns
+    -------
+    DataFrame or None
+        Indexed by path below the root, the first row of each; None if there is no such file, or
+        it names no images.
+
+    Raises
+    ------
+    UserError
+        If the file is no CSV.
+    """
     if not file.is_file():
         return None
     try:
@@ -227,7 +240,7 @@ def _read_description(file: Path) -> pd.DataFrame | None:
     if key is None:
         return None
     paths = rows[key].str.replace("\\", "/").str.removeprefix("./")
-    rows = rows[[column for column in ("generator", "platform") if column in rows]]
+    rows = rows[[column for column in columns if column in rows]]
     rows = rows.set_axis(paths, axis=0)[~paths.duplicated().to_numpy() & paths.notna().to_numpy()]
     if "platform" in rows:
         canonical = rows["platform"].str.lower().map(PLATFORMS)

@@ -1,0 +1,167 @@
+"""Every prediction of a study in one table: all that its numbers are made of, and no image."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as arrow
+
+from layerfusion.data.manifest import Manifest
+from layerfusion.data.sources.folder import DESCRIPTIONS, read_description
+from layerfusion.errors import UserError
+from layerfusion.settings import Blocks
+
+PREDICTIONS = "predictions.parquet"
+
+# What tells rows apart, what was predicted, and what is known of the image. A detector's logits are
+# float32, so that nothing is rounded here.
+DTYPES = {
+    "run": "str",
+    "seed": "int64",
+    "blocks": "str",
+    "condition": "str",
+    "image_id": "str",
+    "label": "Int8",
+    "logit": "float32",
+    "width": "Int32",
+    "height": "Int32",
+    "source": "str",
+    "style": "str",
+    "generator": "str",
+}
+DESCRIBED = ("source", "style", "generator")
+
+
+class Setup(NamedTuple):
+    """What tells the runs of a study apart."""
+
+    seed: int
+    run: str
+    blocks: Blocks
+
+    def __str__(self) -> str:
+        heads = {"all": "all blocks", "last": "last block alone", "mean": "mean of the blocks"}
+        return f"{self.run}, seed {self.seed}, {heads[self.blocks]}"
+
+
+def describe_images(manifest: Manifest) -> pd.DataFrame:
+    """Return what is known of images for reports alone; no training sees it.
+
+    A `manifest.csv` or `metadata.csv` in the data root may say an image's ``source``, ``style`` and
+    ``generator``, each where its ``path`` is. Of the folder's own source and generator the former
+    stands in where the file says nothing, the latter goes before.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by path: ``source``, ``style`` and ``generator``, text, missing where unknown.
+
+    Raises
+    ------
+    UserError
+        If such a file is no CSV.
+    """
+    known = manifest.rows.set_index("path")[["source", "generator"]]
+    said = pd.DataFrame(index=known.index, columns=list(DESCRIBED), dtype="str")
+    for name in DESCRIPTIONS:
+        described = read_description(manifest.root / name, DESCRIBED)
+        if described is not None:
+            said = said.fillna(described.reindex(index=said.index, columns=said.columns))
+    said["source"] = said["source"].fillna(known["source"])
+    said["generator"] = known["generator"].fillna(said["generator"])
+    return said.astype("str")
+
+
+def collect_predictions(
+    scored: Mapping[Setup, Mapping[str, pd.DataFrame]], described: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the predictions of all runs of a study as one table, with the columns of `DTYPES`.
+
+    Parameters
+    ----------
+    scored
+        By run, then by condition (names in `layerfusion.runs.conditions.CONDITIONS`): tables as
+        `layerfusion.runs.conditions.obtain_predictions` returns them.
+    described
+        As `describe_images` returns it, of all images that were scored.
+
+    Returns
+    -------
+    DataFrame
+        A row a run, condition and image, in the order given; images in the manifest's order, which
+        resampling goes by.
+    """
+    parts = []
+    for setup, tables in scored.items():
+        for condition, table in tables.items():
+            about = described.loc[table["image_id"]].reset_index(drop=True)
+            own = table[["image_id", "label", "logit", "width", "height"]]
+            parts.append(
+                pd.concat([own, about], axis=1).assign(**setup._asdict(), condition=condition)
+            )
+    together = pd.concat(parts, ignore_index=True)
+    rounded = together["logit"].astype("float32").astype("float64")
+    if not np.array_equal(rounded, together["logit"], equal_nan=True):
+        raise ValueError("these logits are not float32; a table of them would round them")
+    return together[list(DTYPES)].astype(DTYPES)
+
+
+def write_predictions(predictions: pd.DataFrame, folder: Path) -> Path:
+    """Write a table as `collect_predictions` returns it into a folder; return the file."""
+    path = folder / PREDICTIONS
+    partial = path.with_suffix(".partial")
+    predictions.to_parquet(partial, index=False, compression="zstd")
+    return partial.replace(path)
+
+
+def read_predictions(folder: Path) -> pd.DataFrame:
+    """Read the predictions of a study from its folder, or from where it was published.
+
+    Returns
+    -------
+    DataFrame
+        As `collect_predictions` returns it.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it is not Parquet, or it is not such a table.
+    """
+    path = folder / PREDICTIONS
+    try:
+        found = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"there are no predictions of a study at {path}") from None
+    except (OSError, arrow.ArrowException):
+        raise UserError(f"{path} cannot be read as Parquet; get it anew") from None
+    lacking = [column for column in DTYPES if column not in found]
+    if lacking:
+        raise UserError(f"{path} is not a study's predictions: it lacks '{lacking[0]}'")
+    return found[list(DTYPES)].astype(DTYPES)
+
+
+def by_run(predictions: pd.DataFrame) -> dict[Setup, dict[str, pd.DataFrame]]:
+    """Take a table as `collect_predictions` returns it apart again, by run and by condition.
+
+    Raises
+    ------
+    UserError
+        If two runs do not have the same images in the same order under a condition: what is
+        subtracted image by image would be of different ones.
+    """
+    apart: dict[Setup, dict[str, pd.DataFrame]] = {}
+    first: dict[str, pd.DataFrame] = {}
+    keys = ["seed", "run", "blocks", "condition"]
+    for names, rows in predictions.groupby(keys, sort=False):
+        seed, run, blocks, condition = cast(tuple[int, str, Blocks, str], names)
+        table = rows.drop(columns=keys).reset_index(drop=True)
+        images = table[["image_id", "label"]]
+        if not images.equals(first.setdefault(condition, images)):
+            raise UserError(
+                f"the {run} run of seed {seed} ({blocks}) has other images under '{condition}' "
+                "than the runs before it; the table of predictions is damaged"
+            )
+        apart.setdefault(Setup(seed, run, blocks), {})[condition] = table
+    return apart
