@@ -3,7 +3,7 @@
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,11 @@ from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
 from layerfusion.parallel.launcher import launched
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from layerfusion.progress import Reporter
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -176,6 +181,12 @@ def score(
         table.to_csv(sys.stdout, index=False)
     else:
         write_scores(table, out)
+    _say_what_was_scored(table, passed_over, out, reporter)
+
+
+def _say_what_was_scored(
+    table: "pd.DataFrame", passed_over: int, out: Path | None, reporter: "Reporter"
+) -> None:
     for image_id, reason in table.loc[table["error"].notna(), ["image_id", "error"]].values:
         reporter.say(f"not scored: {image_id}: {reason}")
     scored = int(table["error"].isna().sum())
