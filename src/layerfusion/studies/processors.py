@@ -80,10 +80,6 @@ VARIANTS: dict[str, Variant] = {
     "portable": Variant("the demo as it is: portable, one thread"),
     "threads-2": Variant("portable, two threads", settings=_compute("portable", 2)),
     "threads-4": Variant("portable, four threads", settings=_compute("portable", 4)),
-    "sse": Variant(
-        "no AVX at all",
-        environ={"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
-    ),
     "mkl-avx2": Variant("AVX2, in MKL too", environ={"MKL_CBWR": "AVX2"}),
     "native-1": Variant("whatever this processor has, one thread", settings=_compute("native", 1)),
     "native-2": Variant("whatever this processor has, two threads", settings=NATIVE),
