@@ -18,8 +18,9 @@ from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import LoaderSettings, load_profile
 
 # A batch of another size is multiplied in another order: that moves float32's last bits, and now
-# and then one of float16's, at the seam, by 2^-11 of its value.
-TOLERANCE = {"float32": 1e-5, "float16": 2e-3}
+# and then one of float16's, at the seam, by 2^-11 of its value; bfloat16's anywhere, by 2^-8.
+TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 3e-2}
+PRECISIONS = list(TOLERANCE)
 
 
 def fail(words):
@@ -92,6 +93,25 @@ def test_rounding_happens_at_the_seam_alone(make):
     assert 0 < difference < TOLERANCE["float16"]
 
 
+def test_bfloat16_is_computed_in_it_whatever_the_training_has(make):
+    exact, brain = make(prefix_precision="float32"), make(prefix_precision="bfloat16")
+    images = images_of(4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = brain.frozen_tokens(images)
+    plain = brain.frozen_tokens(images)
+    for ours, again, reference in zip(plain, mixed, exact.frozen_tokens(images), strict=True):
+        assert ours.dtype == torch.bfloat16 and torch.equal(ours, again)
+        cosines = torch.nn.functional.cosine_similarity(ours.float(), reference, dim=-1)
+        assert 0.999 < cosines.min() and not torch.equal(ours.float(), reference)
+    assert all(p.dtype == torch.float32 for p in brain.trained_parameters().values())
+
+
+def test_a_bfloat16_detector_comes_back_as_it_was(make, tmp_path):
+    detector, images = make(prefix_precision="bfloat16").eval(), images_of(2)
+    detector.save(tmp_path)
+    assert torch.equal(Detector.load(tmp_path)(images), detector(images))
+
+
 def test_values_beyond_float16_are_named(make):
     detector = make()
     with torch.no_grad():
@@ -104,7 +124,7 @@ def test_values_beyond_float16_are_named(make):
 
 
 @pytest.mark.parametrize("trained_blocks", [0, 2])
-@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_equal_batches_give_equal_bits(make, make_cache, precision, trained_blocks):
     detector, images = make(prefix_precision=precision, trained_blocks=trained_blocks), images_of(5)
     uncached = logits_and_gradients(detector, images)
@@ -115,7 +135,7 @@ def test_equal_batches_give_equal_bits(make, make_cache, precision, trained_bloc
     assert counts(detector.prefix_cache) == (5, 5, 5)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_found_and_computed_images_come_back_in_order(make, make_cache, precision):
     detector, images = make(prefix_precision=precision), images_of(7)
     uncached = detector(images)
@@ -188,6 +208,7 @@ def test_nothing_else_shares_an_entry(make, make_cache):
         {"trained_blocks": 1},
         {"trained_blocks": 0},
         {"prefix_precision": "float32"},
+        {"prefix_precision": "bfloat16"},
     ]
     for number, settings in enumerate(others, start=1):
         detector = make(**settings)

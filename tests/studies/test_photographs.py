@@ -242,6 +242,7 @@ def test_a_description_that_lacks_columns_says_what_it_can(tmp_path):
     assert found["style"].tolist()[0] == "photo" and pd.isna(found.loc["b.png", "style"])
     assert found["source"].tolist() == ["folder", "folder"]
     assert found["generator"].tolist()[1] == "from the folder"
+    assert found["platform"].tolist()[0] == "a platform"
 
 
 def describe(root: Path) -> pd.DataFrame:
@@ -250,6 +251,7 @@ def describe(root: Path) -> pd.DataFrame:
             "path": ["a.png", "b.png"],
             "source": "folder",
             "generator": np.array([None, "from the folder"], dtype=object),
+            "platform": np.array(["a platform", None], dtype=object),
         }
     )
     return describe_images(Manifest(root, rows, pd.DataFrame(columns=["path", "reason"])))

@@ -11,6 +11,11 @@ from layerfusion.model.last_block import class_token_after
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.settings import LastBlock, PrefixPrecision
 
+EMBEDDINGS = ("class_embedding", "positional_embedding")
+
+# What frozen tokens are rounded to by `prefix_precision`; the other one leaves them alone.
+KEPT: dict[PrefixPrecision, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
 
 class FrozenTokens(NamedTuple):
     """What the frozen blocks make of a batch of images: all that the trained ones need.
@@ -47,6 +52,7 @@ class ClassTokenEncoder(nn.Module):
     prefix_precision
         ``float16`` rounds what `prefix` returns, so that numbers are the same whether it was
         computed just now or kept in half the room; ``float32`` leaves it as it was computed.
+        ``bfloat16`` computes it in that, weights, sums and all, for hardware that is faster so.
     last_block
         ``class_token`` computes nothing of the last block, if it is trained, but its class token
         (see `layerfusion.model.last_block`).
@@ -85,6 +91,18 @@ class ClassTokenEncoder(nn.Module):
         self.requires_grad_(False)
         for block in self._split()[1]:
             block.requires_grad_(True)
+        if prefix_precision == "bfloat16":
+            self._frozen_parts().bfloat16()
+            for name in EMBEDDINGS:
+                embedding: nn.Parameter = getattr(visual, name)
+                embedding.data = embedding.data.bfloat16()
+
+    def _frozen_parts(self) -> nn.ModuleDict:
+        """Return the modules on the way to the trained blocks; beside them, `EMBEDDINGS`."""
+        visual = self.visual
+        return nn.ModuleDict(
+            {"conv1": visual.conv1, "ln_pre": visual.ln_pre, "blocks": self._split()[0]}
+        )
 
     def _split(self) -> tuple[nn.ModuleList, nn.ModuleList]:
         blocks = self.visual.transformer.resblocks
@@ -112,27 +130,34 @@ class ClassTokenEncoder(nn.Module):
     def prefix(self, images: Tensor) -> FrozenTokens:
         """Return what the frozen blocks make of images, given as in `forward`.
 
-        It is float16 where that is the `prefix_precision`; otherwise class tokens are float32 and
-        tokens have the dtype of the residual stream: float32, or less under autocast.
+        It is of the `prefix_precision` where that has 16 bits; otherwise class tokens are float32
+        and tokens have the dtype of the residual stream: float32, or less under autocast.
 
         Raises
         ------
         UserError
             If the values do not fit into float16.
         """
+        if self.prefix_precision == "bfloat16":
+            # Whatever precision the training has: kept tokens serve trainings of any.
+            with torch.autocast(images.device.type, enabled=False):
+                return self._through_frozen(images.bfloat16(), torch.bfloat16)
+        frozen = self._through_frozen(images, torch.float32)
+        return _rounded(frozen) if self.prefix_precision == "float16" else frozen
+
+    def _through_frozen(self, images: Tensor, class_token_dtype: torch.dtype) -> FrozenTokens:
         stream: Tensor = self.visual._embeds(images)
-        class_tokens = [stream.new_empty(len(images), 0, self.width, dtype=torch.float32)]
+        class_tokens = [stream.new_empty(len(images), 0, self.width, dtype=class_token_dtype)]
         for block in self._split()[0]:
             stream = block(stream)
-            class_tokens.append(stream[:, :1].float())
+            class_tokens.append(stream[:, :1].to(class_token_dtype))
         tokens = stream if self.trained_blocks else stream[:, :0]
-        frozen = FrozenTokens(torch.cat(class_tokens, dim=1), tokens)
-        return _rounded(frozen) if self.prefix_precision == "float16" else frozen
+        return FrozenTokens(torch.cat(class_tokens, dim=1), tokens)
 
     def suffix(self, frozen: FrozenTokens) -> Tensor:
         """Return h, as `forward` does, of what `prefix` returned."""
         class_tokens, tokens = frozen
-        if self.prefix_precision == "float16":
+        if self.prefix_precision in KEPT:
             tokens = tokens.float()
         blocks = list(self._split()[1])
         spared = blocks.pop() if blocks and self.last_block == "class_token" else None
@@ -151,14 +176,12 @@ class ClassTokenEncoder(nn.Module):
         Under autocast the stream's dtype is not known beforehand; any floating point will do.
         """
         tokens = len(self.visual.positional_embedding) if self.trained_blocks else 0
-        half = self.prefix_precision == "float16"
+        kept = KEPT.get(self.prefix_precision)
         return (
             frozen.class_tokens.shape == (self.depth - self.trained_blocks, self.width)
             and frozen.tokens.shape == (tokens, self.width)
-            and frozen.class_tokens.dtype == (torch.float16 if half else torch.float32)
-            and (
-                frozen.tokens.dtype == torch.float16 if half else frozen.tokens.is_floating_point()
-            )
+            and frozen.class_tokens.dtype == (kept or torch.float32)
+            and (frozen.tokens.dtype == kept if kept else frozen.tokens.is_floating_point())
         )
 
     def prefix_identity(self) -> dict[str, Any]:
@@ -166,12 +189,8 @@ class ClassTokenEncoder(nn.Module):
 
         Every frozen tensor on the way is hashed: that takes about a second for ViT-L/14.
         """
-        frozen = self._split()[0]
-        parts = nn.ModuleDict(
-            {"conv1": self.visual.conv1, "ln_pre": self.visual.ln_pre, "blocks": frozen}
-        )
-        embeddings = ("class_embedding", "positional_embedding")
-        tensors = parts.state_dict() | {name: getattr(self.visual, name) for name in embeddings}
+        frozen, parts = self._split()[0], self._frozen_parts()
+        tensors = parts.state_dict() | {name: getattr(self.visual, name) for name in EMBEDDINGS}
         return {
             "tensors": tensors_sha256(tensors),
             "structure": repr(parts),  # activations, epsilons, scales, kinds of block

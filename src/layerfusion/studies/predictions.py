@@ -30,8 +30,9 @@ DTYPES = {
     "source": "str",
     "style": "str",
     "generator": "str",
+    "platform": "str",
 }
-DESCRIBED = ("source", "style", "generator")
+DESCRIBED = ("source", "style", "generator", "platform")
 
 
 class Setup(NamedTuple):
@@ -49,28 +50,29 @@ class Setup(NamedTuple):
 def describe_images(manifest: Manifest) -> pd.DataFrame:
     """Return what is known of images for reports alone; no training sees it.
 
-    A `manifest.csv` or `metadata.csv` in the data root may say an image's ``source``, ``style`` and
-    ``generator``, each where its ``path`` is. Of the folder's own source and generator the former
-    stands in where the file says nothing, the latter goes before.
+    A `manifest.csv` or `metadata.csv` in the data root may say an image's ``source``, ``style``,
+    ``generator`` and ``platform``, each where its ``path`` is. Of what the manifest itself knows,
+    the source stands in where the file says nothing; generator and platform go before.
 
     Returns
     -------
     DataFrame
-        Indexed by path: ``source``, ``style`` and ``generator``, text, missing where unknown.
+        Indexed by path: the columns of `DESCRIBED`, text, missing where unknown.
 
     Raises
     ------
     UserError
         If such a file is no CSV.
     """
-    known = manifest.rows.set_index("path")[["source", "generator"]]
+    known = manifest.rows.set_index("path")[["source", "generator", "platform"]]
     said = pd.DataFrame(index=known.index, columns=list(DESCRIBED), dtype="str")
     for name in DESCRIPTIONS:
         described = read_description(manifest.root / name, DESCRIBED)
         if described is not None:
             said = said.fillna(described.reindex(index=said.index, columns=said.columns))
     said["source"] = said["source"].fillna(known["source"])
-    said["generator"] = known["generator"].fillna(said["generator"])
+    for column in ("generator", "platform"):
+        said[column] = known[column].fillna(said[column])
     return said.astype("str")
 
 
