@@ -31,15 +31,21 @@ def test_the_paper_profile_has_the_values_of_paper_and_authors_code():
 def test_photographs_are_the_papers_method_at_another_size():
     paper, photographs = load_profile("paper"), load_profile("photographs")
     assert (photographs.head, photographs.images) == (paper.head, paper.images)
-    scaled = {"precision": "fp32", "small_side": 250}
+    scaled = {"precision": "fp32", "small_side": 250, "epochs": 8, "patience": 2, "views": 3}
     assert photographs.training == paper.training.model_copy(update=scaled)
     encoder = photographs.encoder
     assert (encoder.model, encoder.weights) == ("ViT-B-16", "clip-vit-b-16-int8")
-    assert (encoder.prefix_precision, encoder.last_block) == ("float16", "class_token")
-    assert encoder.trained_blocks == 2 and photographs.loader.prefix_cache
+    assert encoder.prefix_precision == "float16"
+    assert encoder.trained_blocks == 0 and photographs.loader.prefix_cache
     assert photographs.run("open").train_sources == ["constrained", "social"]
     for text in (photographs.about, photographs.notice):
         assert "rounded to 8 bits per channel" in text and "illustrations" in text
+    assert "none of its blocks is fine-tuned" in photographs.about
+
+
+def test_views_are_no_news_to_the_runs_that_have_none():
+    assert "views" not in load_profile("paper").numerics("open")["training"]
+    assert load_profile("photographs").numerics("open")["training"]["views"] == 3
 
 
 def test_overrides_replace_single_settings():

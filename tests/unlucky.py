@@ -177,7 +177,7 @@ def plant_run(world, experiment):
         settings=experiment.profile.model_dump(mode="json"),
         activation="gelu",
         parameters={"head": 1},
-        data={},
+        data={"training_images": len(experiment.training.rows)},
         threshold=threshold,
         metrics=metrics,
         history=[entry],

@@ -134,6 +134,14 @@ class TrainingSettings(_Settings):
     small_side: int = Field(default=512, ge=0, description="shorter sides below this are small, px")
     small_weight: float = Field(default=1.25, gt=0, description="sampling weight of small images")
     max_steps: int | None = Field(default=None, ge=1, description="stop after so many steps")
+    # Left out where there is none, so that it is no news to runs that were made before it.
+    views: int | None = Field(
+        default=None,
+        ge=1,
+        exclude_if=lambda views: views is None,
+        description="augmented views that an image has, the same in all epochs, seeds and runs, so "
+        "that a frozen encoder sees each of them once; None: a new one at every draw",
+    )
     checkpoint_minutes: float = Field(default=10, ge=0, description="0 saves after every step")
 
 

@@ -17,7 +17,9 @@ from layerfusion.analysis.slices import error_slices, held_out_errors
 from layerfusion.chapters.parameters import chapter_paths
 from layerfusion.chapters.source import read_chapter
 from layerfusion.figures import errors as error_figures
-from layerfusion.figures import glance, mirror, style, tables
+from layerfusion.figures import glance, mirror, tables
+from layerfusion.figures import robustness as robustness_figures
+from layerfusion.figures import run as run_figures
 from layerfusion.metrics.rates import probability
 from layerfusion.task.check import keep_submissions
 from unlucky import SETTINGS, WORLDS, plant
@@ -71,10 +73,10 @@ def pieces(runs):
         return mirror.styled(mirror.mirror(cells, runs, profile), profile)
 
     made = {
-        "training curves": lambda: style.training_curves(record),
-        "block weights": lambda: style.block_weights(record),
-        "histogram": lambda: style.score_histogram(run.predictions(), record.threshold),
-        "confusion": lambda: style.confusion(record),
+        "training curves": lambda: run_figures.training_curves(record),
+        "block weights": lambda: run_figures.block_weights(record),
+        "histogram": lambda: run_figures.score_histogram(run.predictions(), record.threshold),
+        "confusion": lambda: run_figures.confusion(record),
         "thresholds": lambda: tables.threshold_table(record),
         "official errors": lambda: mirror.official_errors(runs),
         "submissions": lambda: keep_submissions(runs, team="ours"),
@@ -90,7 +92,7 @@ def pieces(runs):
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
         "gallery": lambda: error_figures.error_gallery(manifest, local, record.threshold),
         "held out": lambda: held_out_errors(runs),
-        "jpeg drawn": lambda: robustness.draw_curve(
+        "jpeg drawn": lambda: robustness_figures.draw_curve(
             robustness.curve(runs, robustness.JPEG), runs, robustness.JPEG
         ),
     }
@@ -101,7 +103,7 @@ def pieces(runs):
             lambda of: glance.styled(glance.glance(runs, of), of), profile
         )
     if official is not None:
-        made["shift"] = lambda: style.shift(local, official, record.threshold)
+        made["shift"] = lambda: run_figures.shift(local, official, record.threshold)
     return made
 
 
@@ -210,7 +212,7 @@ def test_official_images_of_one_class_have_that_classs_errors(unlucky, there, mi
     tables_of = unlucky.tables["open"]
     legends = [
         text.get_text()
-        for axes in style.shift(tables_of["local"], tables_of["official"], 0.5).axes
+        for axes in run_figures.shift(tables_of["local"], tables_of["official"], 0.5).axes
         for text in axes.get_legend().texts
     ]
     assert legends.count("official: no images") == 1
@@ -238,7 +240,7 @@ def test_equal_scores_are_worth_nothing_and_say_so(unlucky):
 def test_a_threshold_of_0_or_1_is_drawn_where_probabilities_end(unlucky):
     run = unlucky.runs["open"]
     assert run.record.threshold in (0, 1)
-    (axes,) = style.score_histogram(run.predictions(), run.record.threshold).axes
+    (axes,) = run_figures.score_histogram(run.predictions(), run.record.threshold).axes
     at = axes.lines[-1].get_xdata()[0]
     assert np.isfinite(at) and probability(at) == pytest.approx(run.record.threshold, abs=1e-15)
     assert 0 < probability(at - 1 if run.record.threshold else at + 1) < 1

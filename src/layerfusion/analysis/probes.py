@@ -4,8 +4,11 @@ The paper's premise is that intermediate blocks keep traces that the last one at
 1, after Koutlis and Papadopoulos 2024). A probe a block shows where content and traces are legible.
 """
 
+from functools import partial
+from itertools import chain
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -133,18 +136,34 @@ def probe_blocks(
     two = len(np.unique(np.concatenate([trained, tested]))) == 2
     if len(np.unique(trained)) < 2 or (two and len(np.unique(tested)) < 2):
         raise UserError("a probe needs at least two values to tell apart, and found one")
-    counts = resample_images(tested)
-    score = _resampled_roc_auc if two else _resampled_accuracy
-    scores = []
-    for block in [*range(train_tokens.shape[1]), slice(None)]:
-        train, test = (h[:, block].reshape(len(h), -1) for h in (train_tokens, test_tokens))
-        probe = linear_probe(train.shape[1]).fit(train, trained)
-        scores.append(score(probe, test, tested, counts))
+    measure = partial(_fit_and_score, trained=trained, tested=tested, two=two)
+    read = [[block] for block in range(train_tokens.shape[1])]
+    # In processes of their own: there NumPy's BLAS is loaded after `use_arithmetic` has asked for
+    # instructions, and last bits do not hang on who started this process.
+    scores = joblib.Parallel(n_jobs=-1)(
+        joblib.delayed(measure)(train_tokens[:, blocks], test_tokens[:, blocks])
+        for blocks in [*read, list(chain(*read))]
+    )
     table = _table(scores)
     commonest = np.unique(tested, return_counts=True)[1].max() / len(tested)
     table.insert(2, "measure", "ROC AUC" if two else "accuracy")
     table.insert(3, "chance", 0.5 if two else commonest)
     return table
+
+
+def _fit_and_score(
+    train_tokens: NDArray[np.floating[Any]],
+    test_tokens: NDArray[np.floating[Any]],
+    *,
+    trained: NDArray[Any],
+    tested: NDArray[Any],
+    two: bool,
+) -> NDArray[np.float64]:
+    """Return the measure of a probe on the blocks given: its estimate, then its replicates."""
+    train, test = (h.reshape(len(h), -1) for h in (train_tokens, test_tokens))
+    probe = linear_probe(train.shape[1]).fit(train, trained)
+    score = _resampled_roc_auc if two else _resampled_accuracy
+    return score(probe, test, tested, resample_images(tested))
 
 
 def _resampled_roc_auc(

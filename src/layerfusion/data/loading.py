@@ -14,7 +14,7 @@ from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation as degradation_of
 from layerfusion.images.reading import ImageError, read_image
-from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng
+from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng, view_rng
 from layerfusion.parallel.launcher import launched
 from layerfusion.parallel.processes import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
@@ -25,16 +25,26 @@ Item = Tensor | ImageError
 
 
 class TrainingImages(Dataset[tuple[Item, int]]):
-    """Augmented images with labels; item `Draw(row, epoch, position)` is always the same image."""
+    """Augmented images with labels; item `Draw(row, epoch, position)` is always the same image.
+
+    With `views`, an image has so many augmented views, and a draw takes one of them.
+    """
 
     def __init__(
-        self, root: Path, rows: pd.DataFrame, settings: ImageSettings, *, seed: int
+        self,
+        root: Path,
+        rows: pd.DataFrame,
+        settings: ImageSettings,
+        *,
+        seed: int,
+        views: int | None = None,
     ) -> None:
         self.root = root
         self.paths = rows["path"].tolist()
         self.labels = rows["label"].astype(int).tolist()
         self.transform = TrainingTransform(settings)
         self.seed = seed
+        self.views = views
 
     def __getitem__(self, draw: Draw) -> tuple[Item, int]:
         """Return the uint8 image (3, crop, crop), or the error, and its label."""
@@ -43,7 +53,10 @@ class TrainingImages(Dataset[tuple[Item, int]]):
             image = read_image(self.root / self.paths[row])
         except ImageError as error:
             return error, self.labels[row]
-        return self.transform(image, image_rng(self.seed, epoch, position)), self.labels[row]
+        rng = image_rng(self.seed, epoch, position)
+        if self.views is not None:
+            rng = view_rng(self.paths[row], int(rng.integers(self.views)))
+        return self.transform(image, rng), self.labels[row]
 
 
 class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):

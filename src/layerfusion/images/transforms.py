@@ -10,6 +10,7 @@ PIL kernels are what the author's code ran: the tensor kernels differ from them 
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
 
 import numpy as np
@@ -42,6 +43,16 @@ def image_rng(seed: int, epoch: int, position: int) -> np.random.Generator:
     processes nor a resumed run changes an image.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, position)))
+
+
+def view_rng(path: str, view: int) -> np.random.Generator:
+    """Return the random generator of an image's view with this number, 0 or more.
+
+    It depends on the image's path below the data root and on that number: all seeds, epochs and
+    runs that draw this view see the same pixels.
+    """
+    image = int.from_bytes(sha256(path.encode()).digest())
+    return np.random.default_rng(np.random.SeedSequence(image, spawn_key=(view,)))
 
 
 class EvaluationTransform:

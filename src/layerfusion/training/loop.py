@@ -91,7 +91,9 @@ def train(
     """
     if training.rows["label"].nunique() < 2:
         raise UserError("training needs real and synthetic images, and one of the two is missing")
-    images = TrainingImages(training.root, training.rows, profile.images, seed=seed)
+    images = TrainingImages(
+        training.root, training.rows, profile.images, seed=seed, views=profile.training.views
+    )
     weights = sampling_weights(
         training.rows,
         small_side=profile.training.small_side,
