@@ -1,0 +1,52 @@
+"""Training images: which view of an image a draw takes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from layerfusion.data.loading import TrainingImages
+from layerfusion.data.sampling import Draw
+from layerfusion.settings import ImageSettings
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 48, 3), dtype=np.uint8)
+    for name, image in zip("ab", pixels, strict=True):
+        Image.fromarray(image).save(folder / f"{name}.png")
+    return folder
+
+
+def images(root, names="ab", *, seed=1, views=None):
+    rows = pd.DataFrame({"path": [f"{name}.png" for name in names], "label": 0})
+    settings = ImageSettings(crop=32, min_side=32)
+    return TrainingImages(root, rows, settings, seed=seed, views=views)
+
+
+def drawn(of, row, count=60):
+    """The different images that so many draws of a row are, over two epochs."""
+    draws = [Draw(row, epoch, i) for epoch in range(2) for i in range(count // 2)]
+    return {of[draw][0].numpy().tobytes() for draw in draws}
+
+
+def test_views_are_the_same_in_all_epochs_seeds_and_runs(root):
+    three = drawn(images(root, views=3), 0)
+    assert len(three) == 3
+    assert drawn(images(root, views=3, seed=2), 0) == three
+    assert drawn(images(root, "ba", views=3), 1) == three
+    assert drawn(images(root, views=2), 0) < three
+    assert drawn(images(root, views=3), 1).isdisjoint(three)
+
+
+def test_seeds_take_their_views_in_orders_of_their_own(root):
+    first, second = images(root, views=3), images(root, views=3, seed=2)
+    draws = [Draw(0, 0, position) for position in range(20)]
+    assert not all(torch.equal(first[draw][0], second[draw][0]) for draw in draws)
+    assert all(torch.equal(first[draw][0], first[draw][0]) for draw in draws)
+
+
+def test_without_views_every_draw_is_an_image_of_its_own(root):
+    assert len(drawn(images(root), 0)) == 60
