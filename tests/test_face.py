@@ -11,7 +11,7 @@ import pytest
 import layerfusion
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
-from layerfusion.scoring.files import demo_detector
+from layerfusion.scoring.shipped import demo_detector
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "numpy", "pandas", "pydantic", "yaml", "matplotlib", "open_clip"}
@@ -57,7 +57,7 @@ def test_metrics_of_one_class_are_refused():
 
 
 def test_images_are_scored_by_path_and_by_folder(photos):
-    folder = layerfusion.score(photos / "test")
+    folder = layerfusion.score(photos / "test", "demo")
     assert list(folder["image_id"]) == [f"{index}.jpg" for index in range(6)]
     files = layerfusion.score([str(photos / "test" / "0.jpg")], demo_detector())
     assert files["prob"].iloc[0] == pytest.approx(folder["prob"].iloc[0], abs=1e-6)

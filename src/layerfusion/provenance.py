@@ -38,7 +38,7 @@ PRESENTATION = {
     "data/sources/wang.py", "data/sources/world.py", "demo/", "figures/", "images/degradations.py",
     "metrics/uncertainty.py", "model/fetching.py", "model/openclip_tags.py", "paper/",
     "parallel/stopping.py", "paths.py", "progress.py", "provenance.py", "runs/conditions.py",
-    "scoring/files.py", "studies/", "task/", "training/disk.py",
+    "scoring/files.py", "scoring/shipped.py", "studies/", "task/", "training/disk.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

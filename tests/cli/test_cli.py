@@ -12,6 +12,7 @@ from layerfusion.paths import cache_root, runs_root
 
 FAST = ["--set", "training.epochs=1", "--set", "loader.workers=0"]
 FOLDER = ["--set", "data.sources=[{kind: folder}]"]
+TOY = ["--detector", "demo"]
 
 
 @pytest.fixture
@@ -48,9 +49,9 @@ def test_train_then_score(run, photos, tmp_path):
     assert list(table["image_id"]) == [f"{index}.jpg" for index in range(6)]
 
 
-def test_score_without_a_detector_warns_on_screen_and_in_the_table(run, photos, tmp_path):
+def test_score_with_the_toy_warns_on_screen_and_in_the_table(run, photos, tmp_path):
     (tmp_path / "broken.jpg").write_text("no picture")
-    status, out, err = run("score", photos / "test" / "0.jpg", tmp_path / "broken.jpg")
+    status, out, err = run("score", photos / "test" / "0.jpg", tmp_path / "broken.jpg", *TOY)
     table = pd.read_csv(io.StringIO(out)).set_index("image_id")
     assert status == 0
     assert pd.isna(table.loc["0.jpg", "error"]) and not pd.isna(table.loc["broken.jpg", "error"])
@@ -59,20 +60,20 @@ def test_score_without_a_detector_warns_on_screen_and_in_the_table(run, photos, 
 
 
 def test_scoring_again_finds_what_was_kept(run, photos, monkeypatch):
-    once = run("score", photos / "test", "--prefix-cache")
+    once = run("score", photos / "test", *TOY, "--prefix-cache")
     entries = [path for path in (cache_root() / "prefix").rglob("*") if path.is_file()]
     assert once[0] == 0 and len(entries) == 6
-    assert run("score", photos / "test", "--prefix-cache")[:2] == once[:2]
-    assert run("score", photos / "test")[:2] == once[:2]
+    assert run("score", photos / "test", *TOY, "--prefix-cache")[:2] == once[:2]
+    assert run("score", photos / "test", *TOY)[:2] == once[:2]
     monkeypatch.setenv("LAYERFUSION_CACHE_GB", "20 GB")
-    status, out, err = run("score", photos / "test", "--prefix-cache")
+    status, out, err = run("score", photos / "test", *TOY, "--prefix-cache")
     assert (status, out) == (2, "") and "LAYERFUSION_CACHE_GB is '20 GB'" in err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["score", "no/such/file.jpg"], "there is no file or folder"),
+        (["score", "no/such/file.jpg", *TOY], "there is no file or folder"),
         (["score", ".", "--out", "no/such/folder/scores.csv"], "does not exist"),
         (["score", __file__, "--detector", "no/such"], "no detector.json"),
         (["train", "--run", "open", "--profile", "none"], "there is no profile"),

@@ -8,7 +8,8 @@ from PIL import Image
 from conftest import draw_image
 from layerfusion.errors import UserError
 from layerfusion.model.weights import resolved
-from layerfusion.scoring.files import demo_detector, find_images, score_images, write_scores
+from layerfusion.scoring.files import find_images, score_images, write_scores
+from layerfusion.scoring.shipped import demo_detector
 from layerfusion.settings import LoaderSettings, load_profile
 
 ALONE = LoaderSettings(workers=0)

@@ -16,7 +16,7 @@ from layerfusion.errors import UserError
 from layerfusion.paths import runs_root
 from layerfusion.runs.conditions import Condition, obtain_predictions
 from layerfusion.runs.experiment import Experiment
-from layerfusion.scoring.files import demo_detector
+from layerfusion.scoring.shipped import demo_detector
 from layerfusion.task.check import check_submission, keep_submissions
 from layerfusion.task.submission import (
     COLUMNS,

@@ -125,7 +125,11 @@ def train(
 def score(
     paths: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     detector: Annotated[
-        Path | None, typer.Option(help="Folder 'detector' of a finished run. [default: demo]")
+        str | None,
+        typer.Option(
+            metavar="DIR|demo",
+            help="Folder of a detector, or the toy. [default: the package's, of photographs]",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. [default: the screen]")] = None,
     weights: Annotated[
@@ -142,8 +146,11 @@ def score(
     *threshold*, never against 0.5. *label* is 1 where prob >= threshold. A file that cannot be
     read is a row with its reason in *error*.
 
-    Without `--detector` the package's demo detector is used; it has only ever seen pictures made
-    by a program, and its scores mean nothing for real photographs.
+    Without `--detector` the package's detector of photographs is used, a head on CLIP ViT-B/16,
+    whose weights `layerfusion weights get clip-vit-b-16-int8` puts on this machine once.
+    `--detector demo` is a toy that needs no weights: it has only ever seen pictures made by a
+    program, and its scores mean nothing for real photographs. Any other detector is named by its
+    folder, such as `detector` of a finished run.
 
     With `--prefix-cache` images that were scored once are scored again in a fraction of the time:
     what the encoder's frozen blocks give for them lies below `~/.cache/layerfusion`
@@ -153,14 +160,15 @@ def score(
     from layerfusion.model.prefix_cache import open_prefix_cache
     from layerfusion.parallel.processes import join_processes, open_fabric
     from layerfusion.progress import Reporter
-    from layerfusion.scoring.files import demo_detector, find_images, score_images, write_scores
+    from layerfusion.scoring.files import find_images, score_images, write_scores
+    from layerfusion.scoring.shipped import detector_folder
     from layerfusion.settings import LoaderSettings
 
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist; make it first")
-    reporter = Reporter()
+    reporter, folder = Reporter(), detector_folder(detector, weights=weights)
     images, passed_over = find_images(paths)
-    loaded = Detector.load(detector, weights=weights) if detector else demo_detector()
+    loaded = Detector.load(folder, weights=weights)
     if loaded.notice:
         reporter.say(f"warning: {loaded.notice}")
     loader = LoaderSettings(prefix_cache=prefix_cache)

@@ -62,6 +62,7 @@ def submit(
     """
     from layerfusion.model.prefix_cache import open_prefix_cache
     from layerfusion.progress import Reporter
+    from layerfusion.scoring.shipped import detector_folder
     from layerfusion.task.submission import (
         find_test_images,
         score_test_images,
@@ -73,6 +74,8 @@ def submit(
     if detector and (profile != "demo" or data_root or seed != 1337 or settings):
         raise UserError("--detector names a detector and settings lead to one: give one of them")
     path, reporter = _place(out, team, run, force), Reporter()
+    if detector is not None:
+        detector_folder(detector)
     found, passed_over = find_test_images(images)
     if detector is None:
         loaded, precision, loader = _finished(run, profile, data_root, seed, settings, reporter)

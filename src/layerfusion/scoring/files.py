@@ -1,7 +1,6 @@
 """Scoring anybody's images with a calibrated detector: paths in, one table out."""
 
 from collections.abc import Iterable, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,7 @@ from layerfusion.images.reading import IMAGE_SUFFIXES
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
 from layerfusion.scoring.predictions import Progress, score_files
+from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
 
@@ -28,8 +28,10 @@ def score(
     paths
         Files and folders, one or several.
     detector
-        A calibrated detector, or the folder ``detector`` of a finished run. None is the package's
-        demo detector, whose scores mean nothing for real photographs.
+        A calibrated detector, or the folder of one, such as ``detector`` of a finished run. None
+        is the package's detector of photographs, which needs CLIP's weights (``layerfusion weights
+        get clip-vit-b-16-int8``); ``"demo"`` is its toy, which needs nothing, and whose scores mean
+        nothing for real photographs.
     device
         Where the detector computes; it is left there.
 
@@ -41,26 +43,14 @@ def score(
     Raises
     ------
     UserError
-        If a path does not exist, no image is found, or the detector cannot be read or was not
-        calibrated.
+        If the detector's weights are not on this machine, a path does not exist, no image is found,
+        or the detector cannot be read or was not calibrated.
     """
+    chosen = detector if isinstance(detector, Detector) else detector_folder(detector)
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     images, _ = find_images([Path(path) for path in given])
-    if detector is None:
-        loaded = demo_detector()
-    else:
-        loaded = detector if isinstance(detector, Detector) else Detector.load(Path(detector))
+    loaded = chosen if isinstance(chosen, Detector) else Detector.load(chosen)
     return score_images(loaded, images, device=device)
-
-
-def demo_detector() -> Detector:
-    """Return the detector that comes with the package.
-
-    It is trained on pictures that this project makes, on top of a small encoder, and its `notice`
-    says so: its scores mean nothing for real photographs.
-    """
-    with as_file(files("layerfusion.scoring") / "demo_detector") as folder:
-        return Detector.load(folder)
 
 
 def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:

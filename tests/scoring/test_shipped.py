@@ -1,0 +1,175 @@
+"""Which detector answers when none, the toy or a folder is named, and what is said in its place."""
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import layerfusion
+from layerfusion.cli.main import main
+from layerfusion.errors import UserError
+from layerfusion.model import known_weights
+from layerfusion.model.detector import (
+    DESCRIPTION,
+    TRAINED,
+    Detector,
+    DetectorDescription,
+    read_trained_tensors,
+)
+from layerfusion.model.known_weights import KNOWN
+from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.weights import build_tower, resolved
+from layerfusion.scoring import shipped
+from layerfusion.scoring.shipped import detector_folder
+from layerfusion.settings import load_profile
+
+NAME = "tiny-known"
+NOTICE = "for tests alone"
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Run the command line; returns (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["layerfusion", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return (stopped.value.code or 0, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def weights(tiny_profile, monkeypatch):
+    """The tiny tower's weights, known by a name for the length of a test; their file."""
+    tower, _ = build_tower(tiny_profile.encoder)
+    tensors = {name: value.contiguous() for name, value in tower.state_dict().items()}
+    known = replace(
+        KNOWN["clip-vit-b-16-int8"],
+        name=NAME,
+        model="demo-tiny",
+        tensors_sha256=tensors_sha256(tensors),
+    )
+    monkeypatch.setitem(known_weights.KNOWN, NAME, known)
+    known.path.parent.mkdir(parents=True)
+    save_file(tensors, known.path)
+    return known.path
+
+
+@pytest.fixture
+def folder(weights, tiny_profile, tmp_path):
+    """A calibrated detector on weights that are known by a name."""
+    encoder = tiny_profile.encoder.model_copy(
+        update={"model": "demo-tiny", "weights": NAME, "trained_blocks": 0}
+    )
+    detector = Detector.build(encoder, tiny_profile.head, tiny_profile.images)
+    detector.threshold, detector.notice = 0.25, NOTICE
+    detector.save(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+@pytest.fixture
+def default(folder, monkeypatch):
+    """That detector, in place of the package's default."""
+    monkeypatch.setattr(shipped, "DEFAULT_FOLDER", folder)
+    return folder
+
+
+def test_the_default_detector_scores_and_says_its_notice(default, run, photos, tmp_path):
+    status, out, err = run("score", photos / "test", "--out", tmp_path / "scores.csv")
+    assert (status, out) == (0, "") and f"warning: {NOTICE}" in err
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert set(table["warning"]) == {NOTICE} and set(table["threshold"]) == {0.25}
+    assert table["error"].isna().all() and len(table) == 6
+
+
+def test_in_python_the_same_detectors_are_named(default, photos):
+    by_default = layerfusion.score(photos / "test")
+    assert by_default.equals(layerfusion.score(photos / "test", default))
+    assert set(by_default["warning"]) == {NOTICE}
+    toy = layerfusion.score(photos / "test", "demo")
+    assert toy["warning"].str.contains("mean nothing for real photographs").all()
+
+
+def test_a_folder_that_is_called_demo_has_a_path(folder, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / "demo")
+    for named in ("./demo", Path("demo")):
+        assert set(layerfusion.score(photos / "test", named)["warning"]) == {NOTICE}
+
+
+def test_without_its_weights_the_default_says_how_to_get_them(default, weights, run):
+    weights.unlink()
+    expected = (
+        f"error: the default detector needs the weights '{NAME}', which are not on this machine; "
+        f"get them with: layerfusion weights get {NAME} (or try the toy: --detector demo)\n"
+    )
+    assert run("score", "no/such/folder") == (2, "", expected)  # said before images are looked for
+    with pytest.raises(UserError, match="the default detector needs the weights"):
+        layerfusion.score("no/such/folder")
+
+
+@pytest.mark.parametrize("command", ["score", "submit"])
+def test_without_its_weights_any_detector_says_the_same(
+    command, folder, weights, run, photos, tmp_path
+):
+    weights.unlink()
+    arguments = {
+        "score": ["no/such/folder"],
+        "submit": ["--run", "open", "--images", "no/such/folder", "--team", "us", "--out", "."],
+    }
+    status, out, err = run(command, *arguments[command], "--detector", folder)
+    assert (status, out) == (2, "") and len(err.splitlines()) == 1
+    assert f"the detector in {folder} needs the weights '{NAME}'" in err
+    assert err.endswith(f"get them with: layerfusion weights get {NAME}\n")
+
+
+def test_weights_that_lie_elsewhere_need_not_be_known(folder, weights, run, photos, tmp_path):
+    moved = weights.replace(tmp_path / "moved.safetensors")
+    assert run("score", photos / "test", "--detector", folder, "--weights", moved)[0] == 0
+
+
+def test_a_package_without_its_default_says_so(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "DEFAULT_FOLDER", tmp_path / "nothing")
+    status, out, err = run("score", ".")
+    assert (status, out) == (2, "") and len(err.splitlines()) == 1
+    assert "comes without its default detector" in err and "--detector demo" in err
+
+
+def test_what_is_no_detector_is_left_to_loading(tmp_path):
+    (tmp_path / "detector.json").write_text("{}")
+    assert detector_folder(tmp_path) == tmp_path
+    with pytest.raises(UserError, match="is not a detector's description"):
+        Detector.load(tmp_path)
+
+
+# --- the detector in this copy of the package -----------------------------------------------------
+
+present = pytest.mark.skipif(
+    not (shipped.DEFAULT_FOLDER / "trained.safetensors").is_file(),
+    reason="the detector of photographs is not in this copy of the package yet",
+)
+
+
+@present
+def test_the_default_detector_is_of_the_current_profile():
+    profile = load_profile("photographs")
+    text = (shipped.DEFAULT_FOLDER / DESCRIPTION).read_text(encoding="utf-8")
+    description = DetectorDescription.model_validate_json(text)
+    assert description.encoder == resolved(profile.encoder)
+    assert (description.head, description.images) == (profile.head, profile.images)
+    assert description.notice == profile.notice and 0 < description.threshold < 1
+
+
+@present
+def test_the_default_detector_is_small_and_has_its_card():
+    folder = shipped.DEFAULT_FOLDER
+    assert (folder / TRAINED).stat().st_size < 1e6
+    assert {tensor.dtype for tensor in read_trained_tensors(folder).values()} == {torch.float16}
+    assert (folder / "MODEL_CARD.md").read_text(encoding="utf-8").startswith("---\n")
