@@ -19,6 +19,7 @@ from layerfusion.cli.options import (
     SetOption,
     replaced,
 )
+from layerfusion.cli.release import export
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
@@ -203,6 +204,7 @@ def _say_what_was_scored(
 
 
 app.command()(submit)
+app.command()(export)
 app.command()(study)
 
 

@@ -1,20 +1,19 @@
 """The command line's `layerfusion submit` and `layerfusion submission`."""
 
 import hashlib
-import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from layerfusion.cli.finding import Choice
 from layerfusion.cli.options import (
     DataRootOption,
     ProfileOption,
     RunName,
     SeedOption,
     SetOption,
-    replaced,
 )
 from layerfusion.errors import UserError
 
@@ -78,7 +77,8 @@ def submit(
         detector_folder(detector)
     found, passed_over = find_test_images(images)
     if detector is None:
-        loaded, precision, loader = _finished(run, profile, data_root, seed, settings, reporter)
+        choice = Choice(run.value, profile, data_root, seed, settings)
+        loaded, precision, loader = _finished(choice, reporter)
     else:
         loaded, precision, loader = _given(run, detector)
     if loaded.notice:
@@ -129,36 +129,10 @@ def _place(out: Path, team: str, run: RunName, force: bool) -> Path:
     return path
 
 
-def _finished(
-    run: RunName,
-    profile: str,
-    data_root: Path | None,
-    seed: int,
-    settings: list[str] | None,
-    reporter: "Reporter",
-) -> tuple["Detector", str, "LoaderSettings"]:
+def _finished(choice: Choice, reporter: "Reporter") -> tuple["Detector", str, "LoaderSettings"]:
     """Return the detector of the finished run of these settings, its precision and its loader."""
-    from layerfusion.runs.experiment import Experiment
-
-    experiment = Experiment.open(
-        run.value,
-        profile=profile,
-        seed=seed,
-        data_root=data_root,
-        overrides=replaced(settings),
-        reporter=reporter,
-    )
-    finished = experiment.place.read()
-    if finished is None:
-        words = ["layerfusion", "train", "--run", run.value, "--profile", profile]
-        words += [] if data_root is None else ["--data-root", str(data_root)]
-        words += ["--seed", str(seed)]
-        words += [word for text in settings or [] for word in ("--set", text)]
-        raise UserError(
-            "there is no finished run of these settings, images and code on this machine; make it "
-            f"with: {shlex.join(words)}"
-        )
-    chosen = experiment.profile
+    experiment = choice.open(reporter)
+    finished, chosen = choice.finished(experiment), experiment.profile
     return finished.detector(), chosen.training.precision, chosen.loader
 
 

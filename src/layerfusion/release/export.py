@@ -1,0 +1,221 @@
+"""From a finished run to a folder that can be shipped: rounded head, new threshold, model card."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from safetensors.torch import save_file
+
+from layerfusion.arithmetic import deterministic
+from layerfusion.data.manifest import Manifest
+from layerfusion.data.sources.folder import DESCRIPTIONS, read_description
+from layerfusion.errors import UserError
+from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.model.detector import TRAINED, Detector, read_trained_tensors
+from layerfusion.model.prefix_cache import open_prefix_cache
+from layerfusion.parallel.processes import open_fabric
+from layerfusion.progress import Reporter
+from layerfusion.release.facts import Facts
+from layerfusion.release.model_card import model_card
+from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import Run
+from layerfusion.scoring.predictions import predict
+from layerfusion.settings import Profile
+from layerfusion.studies.predictions import describe_images
+
+CARD = "MODEL_CARD.md"
+LICENCES = ("licence", "license")  # what a description may call the column
+
+# What is kept of a validation image that was scored, if that is asked for.
+KEPT = ["image_id", "label", "logit", "source", "style", "width", "height"]
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A detector that lies ready, and what its card was written from."""
+
+    folder: Path
+    facts: Facts
+
+    def predictions(self) -> pd.DataFrame:
+        """Return the scores of the validation images as they are: the columns of `KEPT`."""
+        return self.facts.local[KEPT]
+
+
+def check_place(out: Path) -> None:
+    """Raise a UserError if a folder cannot come to lie at `out`, or something is there already."""
+    if out.exists():
+        raise UserError(f"{out} is there already; remove it or name another --out")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"the folder above --out {out} does not exist; make it first")
+
+
+def check_shippable(profile: Profile) -> None:
+    """Raise a UserError if a run of these settings trains more than a head.
+
+    Trained blocks of CLIP are hundreds of megabytes, and would ship weights that are not ours.
+    """
+    blocks = profile.encoder.trained_blocks
+    if blocks > 0:
+        raise UserError(
+            f"a detector whose encoder is frozen can be exported, and this run trains the last "
+            f"{blocks} blocks; choose a run with encoder.trained_blocks=0"
+        )
+
+
+def export(
+    experiment: Experiment,
+    run: Run,
+    out: Path,
+    *,
+    command: str,
+    reporter: Reporter | None = None,
+) -> Shipped:
+    """Write the detector of a finished run to a new folder: complete, or not there at all.
+
+    It holds ``detector.json``, ``trained.safetensors`` in float16, and ``MODEL_CARD.md``. What is
+    shipped is the rounded head, so the validation images are scored again with it, in float32 as
+    `layerfusion score` does, and the threshold is chosen again as a run's is: largest F1.
+
+    Parameters
+    ----------
+    command
+        What the card calls the command that made it.
+
+    Raises
+    ------
+    UserError
+        If `check_place` or `check_shippable` object, a weight is too large for float16, or the
+        folder cannot be written.
+    ImageError
+        If a validation image cannot be read any more.
+    """
+    check_place(out)
+    check_shippable(experiment.profile)
+    detector = run.detector()
+    round_head(detector)
+    scored = _score(experiment, detector, reporter or Reporter())
+    local = scored["local"]
+    detector.threshold = best_f1_threshold(local["label"], local["probability"])
+    return _write(experiment, run, detector.cpu(), scored, out, command)
+
+
+def round_head(detector: Detector) -> None:
+    """Round what was trained to float16, in place; the parameters stay float32.
+
+    Raises
+    ------
+    UserError
+        If a weight is larger than float16 can hold.
+    """
+    rounded = {name: p.detach().half() for name, p in detector.trained_parameters().items()}
+    for name, tensor in rounded.items():
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"{name} holds weights that float16 cannot; this head cannot be exported"
+            )
+    detector.restore(rounded)
+
+
+def _score(
+    experiment: Experiment, detector: Detector, reporter: Reporter
+) -> dict[str, pd.DataFrame]:
+    """Return predictions of the validation images under each condition, by its name."""
+    profile = experiment.profile
+    fabric = open_fabric("fp32")  # not the training's: the threshold is for whoever scores
+    detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
+    scored, model = {}, fabric.setup_module(detector)
+    for name, condition in CONDITIONS.items():
+        if condition.split != "val" or condition.small:
+            continue
+        images = experiment.validation
+        with deterministic(), reporter.bar(f"scoring, {name}", len(images.rows)) as bar:
+            scored[name] = predict(
+                model,
+                images,
+                profile.images,
+                profile.loader,
+                device=fabric.device,
+                degradation=condition.degradation,
+                progress=bar,
+            )
+    return scored
+
+
+def _write(
+    experiment: Experiment,
+    run: Run,
+    detector: Detector,
+    scored: dict[str, pd.DataFrame],
+    out: Path,
+    command: str,
+) -> Shipped:
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write_detector(detector, partial)
+        size = (partial / TRAINED).stat().st_size
+        facts = _facts(experiment, run, detector, scored, size, command)
+        (partial / CARD).write_text(model_card(facts), encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Shipped(out, facts)
+
+
+def _write_detector(detector: Detector, folder: Path) -> None:
+    """Save a detector whose head is rounded, its tensors as float16: nothing is lost by that."""
+    detector.save(folder)
+    halves = {name: tensor.half() for name, tensor in read_trained_tensors(folder).items()}
+    save_file(halves, folder / TRAINED)
+
+
+def _facts(
+    experiment: Experiment,
+    run: Run,
+    detector: Detector,
+    scored: dict[str, pd.DataFrame],
+    head_bytes: int,
+    command: str,
+) -> Facts:
+    described = _described(experiment.used)
+    before = run.predictions().set_index("image_id")["logit"]
+    after = scored["local"].set_index("image_id")["logit"]
+    rows = experiment.training.rows
+    labels = rows["label"].to_numpy()
+    assert detector.threshold is not None
+    return Facts(
+        profile=experiment.profile,
+        record=run.record,
+        threshold=detector.threshold,
+        moved=float((before[after.index] - after).abs().max()),
+        head_bytes=head_bytes,
+        training=described.loc[rows["path"]].assign(label=labels).reset_index(drop=True),
+        scored={name: _with_description(table, described) for name, table in scored.items()},
+        command=command,
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _described(images: Manifest) -> pd.DataFrame:
+    """Return what is known of images, and of their licences, by path: text, missing if unknown."""
+    described = describe_images(images)
+    licence = pd.Series(pd.NA, index=described.index, dtype="str")
+    for name in DESCRIPTIONS:
+        said = read_description(images.root / name, LICENCES)
+        if said is not None:
+            for column in said.columns:
+                licence = licence.fillna(said[column].reindex(licence.index))
+    return described.assign(licence=licence)
+
+
+def _with_description(table: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions with what is known of their images in place of what the folders say."""
+    about = described.loc[table["image_id"]].reset_index(drop=True)
+    own = ["image_id", "label", "logit", "probability", "width", "height"]
+    return pd.concat([table[own].reset_index(drop=True), about], axis=1)
