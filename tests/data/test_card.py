@@ -139,7 +139,7 @@ def test_mlcroissant_refuses_a_table_that_was_changed(root, tmp_path):
     read = mlcroissant.Dataset(tmp_path / "card" / CROISSANT)
     with pytest.raises(mlcroissant.GenerationError) as refused:
         list(read.records("sources"))
-    assert "sha256" in str(refused.value.__cause__).lower()
+    assert "not identical" in str(refused.value.__cause__)
 
 
 def test_a_card_is_the_same_when_written_again(root, tmp_path):

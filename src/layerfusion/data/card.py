@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -111,19 +112,16 @@ def write_card(
     UserError
         If a file cannot be written.
     """
-    suffix = f".{os.getpid()}.partial"
-    partial = {file: folder / f".{file}{suffix}" for file in (SOURCES, IMAGES, CROISSANT)}
+    partial = {
+        file: folder / f".{file}.{os.getpid()}.partial" for file in (SOURCES, IMAGES, CROISSANT)
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            card.sources.to_csv(partial[SOURCES], index=False, lineterminator="\n")
-            card.images.to_parquet(partial[IMAGES], index=False, compression="zstd")
-            tables = {SOURCES: card.sources, IMAGES: card.images}
-            described = [
-                Described(file, tables[file], partial[file].read_bytes()) for file in tables
-            ]
+            described = _write_tables(card, partial)
+            about = _about(card)
             text = croissant_text(
-                described, name=name, about=_about(card), published=published, creator=creator
+                described, name=name, about=about, published=published, creator=creator
             )
             partial[CROISSANT].write_text(text, encoding="utf-8", newline="\n")
             for file, path in partial.items():  # the last holds the hashes of the others
@@ -134,6 +132,14 @@ def write_card(
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"the card cannot be written into {folder}: {reason}") from None
+
+
+def _write_tables(card: Card, places: Mapping[str, Path]) -> list[Described]:
+    """Write both tables where `places` says by their names, and return what was written."""
+    card.sources.to_csv(places[SOURCES], index=False, lineterminator="\n")
+    card.images.to_parquet(places[IMAGES], index=False, compression="zstd")
+    tables = {SOURCES: card.sources, IMAGES: card.images}
+    return [Described(file, table, places[file].read_bytes()) for file, table in tables.items()]
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -174,15 +180,16 @@ def _check_places(rows: pd.DataFrame, files: pd.DataFrame, root: Path) -> None:
 
 def _check_contents(hashes: pd.Series, root: Path) -> None:
     """Raise a UserError if an image's bytes are not those that the description has the hash of."""
-    for path, said in hashes.items():
+    for name, said in hashes.items():
+        path = root / str(name)
         try:
-            found = hashlib.sha256((root / str(path)).read_bytes()).hexdigest()
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
-            raise UserError(f"{root / str(path)} cannot be read: {error.strerror}") from None
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
         if found != said:
             raise UserError(
-                f"{root / str(path)} is not the image that {DESCRIPTION} has the sha256 of; get it "
-                "anew, or describe it anew"
+                f"{path} is not the image that {DESCRIPTION} has the sha256 of; get it anew, or "
+                "describe it anew"
             )
 
 
