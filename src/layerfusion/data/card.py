@@ -200,7 +200,7 @@ def _sources(images: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for source, own in images.groupby("source", sort=True):
         labels = set(own["label"])
-        row = {
+        row: dict[str, str | int] = {
             "source": str(source),
             "what": WHAT[2] if len(labels) > 1 else WHAT[int(labels.pop())],
             "generators": _listed(own["generator"]),

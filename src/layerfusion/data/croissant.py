@@ -106,7 +106,7 @@ def _file_object(described: Described) -> dict[str, Any]:
 
 def _record_set(described: Described) -> dict[str, Any]:
     stem = PurePosixPath(described.file).stem
-    columns = list(described.table)
+    columns = [str(column) for column in described.table]
     return {
         "@type": "cr:RecordSet",
         "@id": stem,
