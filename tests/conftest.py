@@ -34,6 +34,19 @@ TINY = {
 }
 
 
+def pytest_collection_modifyitems(config, items):
+    """Deal tests to pytest-xdist's workers by file; chapters share runs, so one has all of them.
+
+    They take longest and come first.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        chapter = item.path.suffix == ".ipynb"
+        item.add_marker(pytest.mark.xdist_group("chapters" if chapter else str(item.path)))
+    items.sort(key=lambda item: item.path.suffix != ".ipynb")
+
+
 @pytest.fixture(autouse=True)
 def own_runs_folder(tmp_path, monkeypatch):
     """Keep every test out of the checkout's runs and the user's cache."""

@@ -31,7 +31,7 @@ def test_the_paper_profile_has_the_values_of_paper_and_authors_code():
 def test_photographs_are_the_papers_method_at_another_size():
     paper, photographs = load_profile("paper"), load_profile("photographs")
     assert (photographs.head, photographs.images) == (paper.head, paper.images)
-    scaled = {"precision": "fp32", "small_side": 250, "epochs": 8, "patience": 2, "views": 3}
+    scaled = {"precision": "fp32", "small_side": 250, "epochs": 8, "patience": 2, "views": 2}
     assert photographs.training == paper.training.model_copy(update=scaled)
     encoder = photographs.encoder
     assert (encoder.model, encoder.weights) == ("ViT-B-16", "clip-vit-b-16-int8")
@@ -45,7 +45,7 @@ def test_photographs_are_the_papers_method_at_another_size():
 
 def test_views_are_no_news_to_the_runs_that_have_none():
     assert "views" not in load_profile("paper").numerics("open")["training"]
-    assert load_profile("photographs").numerics("open")["training"]["views"] == 3
+    assert load_profile("photographs").numerics("open")["training"]["views"] == 2
 
 
 def test_overrides_replace_single_settings():

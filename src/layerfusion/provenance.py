@@ -31,11 +31,12 @@ INSTRUCTION_SETS = (
 # below demo/ comes before a run, which knows it by the hash of its images and weights; so does what
 # finds the images of a published set, for its rows are in the hash of the images.
 PRESENTATION = {
-    "__main__.py", "analysis/", "chapters/", "cli/", "data/check.py", "data/integrity.py",
-    "data/labels.py", "data/sources/coco.py", "data/sources/corvi.py", "data/sources/itw_sm.py",
-    "data/sources/mediaeval_test.py", "data/sources/published.py", "data/sources/registry.py",
-    "data/sources/synthbuster.py", "data/sources/tree.py", "data/sources/truefake.py",
-    "data/sources/wang.py", "data/sources/world.py", "demo/", "figures/", "images/degradations.py",
+    "__main__.py", "analysis/", "chapters/", "cli/", "data/card.py", "data/check.py",
+    "data/croissant.py", "data/integrity.py", "data/labels.py", "data/sources/coco.py",
+    "data/sources/corvi.py", "data/sources/itw_sm.py", "data/sources/mediaeval_test.py",
+    "data/sources/published.py", "data/sources/registry.py", "data/sources/synthbuster.py",
+    "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
+    "data/sources/world.py", "demo/", "figures/", "images/degradations.py",
     "metrics/uncertainty.py", "model/fetching.py", "model/openclip_tags.py", "paper/",
     "parallel/stopping.py", "paths.py", "progress.py", "provenance.py", "release/",
     "runs/conditions.py", "scoring/files.py", "scoring/shipped.py", "studies/", "task/",

@@ -53,8 +53,8 @@ class EncoderSettings(_Settings):
     prefix_precision: PrefixPrecision = Field(
         default="float32",
         description="float16: round what the frozen blocks give, so that keeping it takes half "
-        "the room and numbers are the same with and without; bfloat16: compute it in that, twice as "
-        "fast where the hardware can",
+        "the room and numbers are the same with and without; bfloat16: compute it in that, which "
+        "is faster where the hardware multiplies it, and many times slower where it does not",
     )
     last_block: LastBlock = Field(
         default="full",

@@ -1,5 +1,9 @@
 """`layerfusion data`: what a person sees of a tree before anything trains."""
 
+import hashlib
+import json
+import shutil
+
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -81,3 +85,29 @@ def test_manifest_is_the_same_when_called_again(photos, tmp_path):
         manifest_of(photos, "--out", str(tmp_path / f"{name}.parquet"))
     one, two = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("one", "two"))
     pd.testing.assert_frame_equal(one, two)
+
+
+def test_card_of_a_described_tree(photos, tmp_path):
+    root = tmp_path / "mine"
+    for split in ("train/own", "val"):
+        shutil.copytree(photos / "val" / "real", root / split / "real")
+    (root / "test").mkdir()
+    (root / "test" / "x.jpg").write_bytes(b"x")
+    paths = sorted(path for path in root.rglob("*.png"))
+    described = pd.DataFrame({"path": [path.relative_to(root).as_posix() for path in paths]})
+    described["sha256"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    described["split"] = described["path"].str.split("/").str[0]
+    described = described.assign(
+        label=0, source="mine", generator="", platform="", style="photo", width=72, height=70,
+        origin="", licence="CC0-1.0",
+    )  # fmt: skip
+    described.to_csv(root / "manifest.csv", index=False)
+    out = tmp_path / "new" / "card"
+    command = ["data", "card", "--data-root", str(root), "--out", str(out)]
+    result = CliRunner().invoke(app, [*command, "--published", "2026-11-25"])
+    assert result.output.splitlines() == [
+        "1 sources, 24 labelled images, 1 test images without a label",
+        f"card {out}",
+    ]
+    said = json.loads((out / "croissant.json").read_text())
+    assert (said["name"], said["datePublished"]) == ("mine", "2026-11-25")

@@ -15,11 +15,15 @@ import pytest
 
 from conftest import TINY
 from layerfusion.analysis.claims import ABLATION_CLAIMS, CLAIMS
+from layerfusion.analysis.sources import scored_images, source_table
 from layerfusion.chapters.execution import CHECKSUMS
 from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import StopRequestedError, UserError
+from layerfusion.figures import answers, photographs
+from layerfusion.figures.sources import draw_sources
 from layerfusion.figures.study import draw_claims
+from layerfusion.paths import project_root
 from layerfusion.runs import experiment
 from layerfusion.studies.measures import measures_of, recomputed_claims, values_of
 from layerfusion.studies.predictions import (
@@ -30,6 +34,7 @@ from layerfusion.studies.predictions import (
     write_predictions,
 )
 from layerfusion.studies.record import claims_table, claims_text, publish, read_study
+from layerfusion.studies.shortcuts import read_shortcuts
 from layerfusion.studies.study import HEADS, Study
 
 SETTINGS = {
@@ -161,7 +166,7 @@ def published(made, tmp_path_factory):
 
 def test_predictions_say_what_is_known_of_an_image_and_hold_none(published):
     assert sorted(path.name for path in published.iterdir()) == [
-        "predictions.parquet", "study.csv", "study.json",
+        "predictions.parquet", "shortcuts.csv", "study.csv", "study.json",
     ]  # fmt: skip
     table = read_predictions(published)
     assert list(table.columns) == list(DTYPES)
@@ -225,7 +230,74 @@ def test_the_command_publishes_with_checksums(made, tree, monkeypatch, capfd, tm
     assert "nothing is trained or scored" in err and "not measured" in out
     folder = tmp_path / "runs/reference/photographs"
     sums = [line.split()[1] for line in (folder / CHECKSUMS).read_text().splitlines()]
-    assert sums == ["predictions.parquet", "study.csv", "study.json"]
+    assert sums == ["predictions.parquet", "shortcuts.csv", "study.csv", "study.json"]
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_the_record_says(made):
+    record = made.study.record
+    text = photographs.in_a_sentence(record)
+    assert text.startswith("ROC AUC on validation images is ") and text.count("**") == 6
+    heads = photographs.heads_table(record)
+    assert len(heads) == 6 * 4 and set(heads["blocks"]) == set(HEADS)
+    own = [run for run in record.runs if (run.run, run.blocks) == ("open", "all")]
+    row = heads.query("run == 'open' and blocks == 'all' and condition == 'jpeg'")
+    mean = np.mean([run.values["jpeg"]["f1"].estimate for run in own])
+    assert row["f1"].item() == pytest.approx(mean)
+
+
+def test_claims_that_were_tampered_with_do_not_agree(made, published):
+    claims = made.study.record.claims
+    found = recomputed_claims(made.study.record, read_predictions(published))
+    assert photographs.agree(found, claims)
+    measured = next(i for i, claim in enumerate(claims) if claim.effect is not None)
+    moved = claims[measured].model_copy(update={"effect": claims[measured].effect + 1e-6})
+    assert not photographs.agree(found, [*claims[:measured], moved, *claims[measured + 1 :]])
+    assert not photographs.agree(found, claims[1:])
+
+
+def test_short_cuts_stand_beside_the_head_of_their_run(made, published):
+    shortcuts = read_shortcuts(published)
+    assert set(shortcuts["run"]) == {"constrained", "open"}
+    table = photographs.beside_shortcuts(shortcuts, made.study.record)
+    assert table["run"].is_monotonic_increasing and len(table) == len(shortcuts) + 2
+    ours = table[table["detector"] == "all blocks, fused"].set_index("run")["roc_auc"]
+    first = {r.run: r for r in reversed(made.study.record.runs) if r.blocks == "all"}
+    assert ours.to_dict() == {run: first[run].values["local"]["roc_auc"].estimate for run in first}
+
+
+@pytest.mark.parametrize("text", [None, "", "name\nmetadata\n"])
+def test_a_damaged_table_of_short_cuts_is_named(tmp_path, text):
+    if text is not None:
+        (tmp_path / "shortcuts.csv").write_text(text)
+    with pytest.raises(UserError, match=r"short cuts|CSV"):
+        read_shortcuts(tmp_path)
+
+
+def test_every_source_of_both_runs_is_drawn(published):
+    predictions = read_predictions(published)
+    tables = {run: source_table(scored_images(predictions, run)) for run in ("constrained", "open")}
+    panels = draw_sources(tables).axes
+    drawn = [label.get_text() for axes in panels for label in axes.get_yticklabels()]
+    assert sorted(drawn) == ["lens-0", "lens-1", "model-0", "model-1"]
+
+
+def test_both_worlds_answer_the_same_claims(made):
+    demo = read_study(project_root() / "runs/reference/demo").record
+    table = answers.answers(made.study.record, demo)
+    assert table["claim"].is_unique and len(table) == len(CLAIMS) + len(ABLATION_CLAIMS["mean"])
+    official = table["claim"].str.contains("official")
+    assert (table.loc[official, "photographs_verdict"] == "not measured").all()
+    assert (table.loc[table["claim"].str.contains("mean"), "demo_verdict"] == "not measured").all()
+    by_claim = table.set_index("claim")
+    for claim in demo.claims:
+        assert by_claim.loc[claim.text, "demo"] == claim.effect
+        assert by_claim.loc[claim.text, "demo_verdict"] == claim.verdict
+    html = answers.styled(table).to_html()
+    assert html.count("not measured") >= official.sum() and "nan" not in html
+    assert f"{official.sum()} were not measured" in answers.verdicts(table, "photographs")
 
 
 # --- descriptions ---------------------------------------------------------------------------------

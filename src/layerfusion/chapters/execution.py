@@ -24,8 +24,8 @@ from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions, package_sha256, unchanged_commit
 from layerfusion.settings import WorldSource, digest, load_profile
 
-# About the demo itself: with any other profile the book shows the committed one.
-DEMO_CHAPTERS = {"07_demo_world"}
+# About the demo itself and what is committed: with any other profile the book shows those of demo.
+DEMO_CHAPTERS = {"07_demo_world", "10_photographs"}
 
 CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
 

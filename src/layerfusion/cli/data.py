@@ -1,5 +1,6 @@
 """The command line's `layerfusion data`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,6 +111,40 @@ def manifest(
     found.save(file)
     _describe(found, chosen, reporter)
     print(f"manifest {file}")
+
+
+@data_app.command()
+def card(
+    data_root: Annotated[
+        Path, typer.Option("--data-root", "-d", help="Folder of the images and a manifest.csv.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the card is written.")],
+    name: Annotated[
+        str | None, typer.Option(help="Of the set. [default: that of its folder]")
+    ] = None,
+    creator: Annotated[str | None, typer.Option(help="Who made the set.")] = None,
+    published: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="[default: today]")
+    ] = None,
+) -> None:
+    """Say what a set of images is made of, without an image: sources, licences, hashes.
+
+    The set's manifest.csv says it: path, label, split, source, generator, platform, style, width,
+    height, sha256, origin and licence of each labelled image. Written are sources.csv,
+    images.parquet and croissant.json, which describes both in Croissant 1.1.
+    """
+    from layerfusion.data.card import make_card, write_card
+
+    root = data_root.expanduser()
+    made = make_card(root)
+    day = (published or datetime.now(UTC)).date()
+    called = name or root.resolve().name
+    write_card(made, out, name=called, published=day, creator=creator)
+    print(
+        f"{len(made.sources)} sources, {len(made.images):,} labelled images, "
+        f"{made.unlabelled:,} test images without a label"
+    )
+    print(f"card {out}")
 
 
 def _describe(found: "Manifest", profile: "Profile", reporter: "Reporter") -> None:

@@ -14,7 +14,12 @@ from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation as degradation_of
 from layerfusion.images.reading import ImageError, read_image
-from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng, view_rng
+from layerfusion.images.transforms import (
+    EvaluationTransform,
+    TrainingTransform,
+    image_rng,
+    view_rng,
+)
 from layerfusion.parallel.launcher import launched
 from layerfusion.parallel.processes import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings

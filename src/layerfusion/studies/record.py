@@ -14,6 +14,7 @@ from layerfusion.studies.predictions import PREDICTIONS
 
 RECORD = "study.json"
 TABLE = "study.csv"
+SHORTCUTS = "shortcuts.csv"
 
 
 class _Record(BaseModel):
@@ -178,14 +179,14 @@ def read_study(directory: Path) -> FinishedStudy:
 
 
 def publish(study: FinishedStudy, folder: Path) -> list[Path]:
-    """Copy a study's predictions, table and record into a folder such as ``runs/reference/demo``.
+    """Copy a study's predictions, tables and record into a folder such as ``runs/reference/demo``.
 
-    All that a study reports can be made again of the three, without images or weights.
+    All that a study reports can be made again of these, without images or weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [
         Path(shutil.copyfile(study.directory / name, folder / name))
-        for name in (PREDICTIONS, TABLE, RECORD)
+        for name in (PREDICTIONS, SHORTCUTS, TABLE, RECORD)
     ]
 
 

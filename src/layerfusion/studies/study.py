@@ -41,6 +41,7 @@ from layerfusion.studies.record import (
     read_study,
     write_study,
 )
+from layerfusion.studies.shortcuts import study_shortcuts, write_shortcuts
 
 HEADS: tuple[Blocks, ...] = get_args(Blocks)
 
@@ -48,6 +49,10 @@ HEADS: tuple[Blocks, ...] = get_args(Blocks)
 STUDY_MODULES = (
     *MODULES,
     "analysis/claims.py",
+    "analysis/crops.py",
+    "analysis/probes.py",
+    "analysis/shortcuts.py",
+    "studies/shortcuts.py",
     "studies/study.py",
     "studies/measures.py",
     "studies/predictions.py",
@@ -184,7 +189,8 @@ class Study:
                     "command to go on"
                 ) from None
         reporter.say(f"{len(claims_of(self.heads))} claims on {RESAMPLES} resamples of the images")
-        self._write(scored, key, directory)
+        shortcuts = study_shortcuts(self._any, reporter)
+        self._write(scored, shortcuts, key, directory)
         return read_study(directory)
 
     @property
@@ -192,7 +198,9 @@ class Study:
         """Any of the experiments, for what all have in common."""
         return next(iter(self.experiments.values()))
 
-    def _write(self, scored: dict[Setup, Scored], key: str, directory: Path) -> None:
+    def _write(
+        self, scored: dict[Setup, Scored], shortcuts: pd.DataFrame, key: str, directory: Path
+    ) -> None:
         """Write predictions, then what is made of them and of nothing else, the record last."""
         predictions = collect_predictions(
             {setup: tables for setup, (_, tables) in scored.items()},
@@ -200,6 +208,7 @@ class Study:
         )
         directory.mkdir(parents=True, exist_ok=True)
         write_predictions(predictions, directory)
+        write_shortcuts(shortcuts, directory)
         write_study(self._record(scored, predictions, key), directory)
 
     def _record(

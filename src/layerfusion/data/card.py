@@ -1,0 +1,232 @@
+"""A data card: what a described set of images is made of, in tables, and no image of it."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from layerfusion.data.croissant import Described, croissant_text
+from layerfusion.data.manifest import SPLITS
+from layerfusion.data.sources.folder import find_folder_images, read_description
+from layerfusion.data.sources.tree import existing_folder
+from layerfusion.errors import UserError
+
+DESCRIPTION = "manifest.csv"
+SOURCES, IMAGES, CROISSANT = "sources.csv", "images.parquet", "croissant.json"
+
+# What the whole of each value is, where it is not free text that may be missing.
+MEANT = {
+    "label": "[01]",
+    "split": "|".join(SPLITS),
+    "source": ".+",
+    "generator": ".*",
+    "platform": ".*",
+    "style": ".*",
+    "width": "[1-9][0-9]{0,8}",
+    "height": "[1-9][0-9]{0,8}",
+    "sha256": "[0-9a-f]{64}",
+    "origin": ".*",
+    "licence": ".+",
+}
+IMAGE_DTYPES = {
+    "path": "str",
+    "sha256": "str",
+    "label": "Int8",
+    "split": "str",
+    "source": "str",
+    "style": "str",
+    "width": "Int32",
+    "height": "Int32",
+}
+WHAT = ("real", "generated", "both")
+BETWEEN = " | "  # of several values in one cell; their own text may have commas and semicolons
+
+# An origin that is a place on somebody's machine says nothing to others, and too much of it.
+_LOCAL = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|file:", flags=re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What a set is made of.
+
+    Attributes
+    ----------
+    sources
+        A row a source, sorted by name: source, what (of `WHAT`), generators, styles, platforms
+        (text, several apart by `BETWEEN`, empty where none is known), the number of images in
+        train, in val and in each further split that is described (int64), licence and origin.
+    images
+        A row a labelled image, sorted by path: the columns of `IMAGE_DTYPES`.
+    unlabelled
+        Test images that lie in the set without a description, and so without a label.
+    """
+
+    sources: pd.DataFrame
+    images: pd.DataFrame
+    unlabelled: int
+
+
+def make_card(root: Path) -> Card:
+    """Describe the images below a data root from its `manifest.csv`, whose word on them is checked.
+
+    Parameters
+    ----------
+    root
+        A tree as `layerfusion.data.sources.folder` reads it, with a `manifest.csv` of the columns
+        path (relative to the root), label (0 real, 1 generated) and the others of `MEANT`.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it lacks columns or has other values, or the images are not as it
+        says: not there, in a folder of another class or split, or with other contents.
+    """
+    rows = _read(existing_folder(root) / DESCRIPTION)
+    files = find_folder_images(root).set_index("path")
+    _check_places(rows, files, root)
+    _check_contents(rows["sha256"], root)
+    images = rows.rename_axis("path").reset_index().sort_values("path", ignore_index=True)
+    untold = files[(files["split"] == "test") & ~files.index.isin(rows.index)]
+    numbers = {column: pd.to_numeric(images[column]) for column in ("label", "width", "height")}
+    table = images.assign(**numbers)[list(IMAGE_DTYPES)].astype(IMAGE_DTYPES)
+    return Card(_sources(images), table, len(untold))
+
+
+def write_card(
+    card: Card, folder: Path, *, name: str, published: date, creator: str | None = None
+) -> None:
+    """Write the two tables and what describes them for machines; each file whole or not at all.
+
+    Parameters
+    ----------
+    name, published, creator
+        Of the set: what it is called, when this card was made public, and by whom.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
+    """
+    partial = {
+        file: folder / f".{file}.{os.getpid()}.partial" for file in (SOURCES, IMAGES, CROISSANT)
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            described = _write_tables(card, partial)
+            about = _about(card)
+            text = croissant_text(
+                described, name=name, about=about, published=published, creator=creator
+            )
+            partial[CROISSANT].write_text(text, encoding="utf-8", newline="\n")
+            for file, path in partial.items():  # the last holds the hashes of the others
+                path.replace(folder / file)
+        finally:
+            for path in partial.values():
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"the card cannot be written into {folder}: {reason}") from None
+
+
+def _write_tables(card: Card, places: Mapping[str, Path]) -> list[Described]:
+    """Write both tables where `places` says by their names, and return what was written."""
+    card.sources.to_csv(places[SOURCES], index=False, lineterminator="\n")
+    card.images.to_parquet(places[IMAGES], index=False, compression="zstd")
+    tables = {SOURCES: card.sources, IMAGES: card.images}
+    return [Described(file, table, places[file].read_bytes()) for file, table in tables.items()]
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """Return the description by path, text with nothing missing, or raise what is wrong with it."""
+    rows = read_description(file, list(MEANT))
+    if rows is None:
+        raise UserError(
+            f"there is no {file} with a path an image; a data card is made from one that also says "
+            f"{', '.join(MEANT)}"
+        )
+    lacking = [column for column in MEANT if column not in rows]
+    if lacking:
+        raise UserError(f"{file} lacks {', '.join(lacking)}; a data card needs these columns")
+    rows = rows.fillna("")
+    for column, meant in MEANT.items():
+        wrong = rows.index[~rows[column].str.fullmatch(meant)]
+        if len(wrong):
+            value = rows[column][wrong[0]]
+            raise UserError(f"{file}, {column} of {wrong[0]}: '{value}' is no {column}")
+    return rows
+
+
+def _check_places(rows: pd.DataFrame, files: pd.DataFrame, root: Path) -> None:
+    """Raise a UserError if an image is not there, or its folder says something else of it."""
+    gone = rows.index.difference(files.index)
+    if len(gone):
+        raise UserError(f"{DESCRIPTION} describes {gone[0]}, but no such image is in {root}")
+    lie = files.loc[rows.index]
+    other = (lie["label"].astype("str") != rows["label"]) & lie["label"].notna()
+    other |= lie["split"] != rows["split"]
+    if other.any():
+        path = rows.index[other][0]
+        raise UserError(
+            f"{DESCRIPTION} says another label or split of {path} than the folder that it lies in; "
+            "correct one of them"
+        )
+
+
+def _check_contents(hashes: pd.Series, root: Path) -> None:
+    """Raise a UserError if an image's bytes are not those that the description has the hash of."""
+    for name, said in hashes.items():
+        path = root / str(name)
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        if found != said:
+            raise UserError(
+                f"{path} is not the image that {DESCRIPTION} has the sha256 of; get it anew, or "
+                "describe it anew"
+            )
+
+
+def _sources(images: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a source, as `Card` says, of images with the columns of `MEANT` as text."""
+    used = set(images["split"])
+    splits = [split for split in SPLITS if split in ("train", "val") or split in used]
+    rows = []
+    for source, own in images.groupby("source", sort=True):
+        labels = set(own["label"])
+        row: dict[str, str | int] = {
+            "source": str(source),
+            "what": WHAT[2] if len(labels) > 1 else WHAT[int(labels.pop())],
+            "generators": _listed(own["generator"]),
+            "styles": _listed(own["style"]),
+            "platforms": _listed(own["platform"]),
+        }
+        row |= {split: int((own["split"] == split).sum()) for split in splits}
+        public = own["origin"][~own["origin"].str.match(_LOCAL)]
+        rows.append(row | {"licence": _listed(own["licence"]), "origin": _listed(public)})
+    return pd.DataFrame(rows)
+
+
+def _listed(values: pd.Series) -> str:
+    """Return the different values that are known, sorted, in one text."""
+    return BETWEEN.join(sorted(set(values) - {""}))
+
+
+def _about(card: Card) -> str:
+    """Return what a person should know of the set first."""
+    real, generated = ((card.images["label"] == label).sum() for label in (0, 1))
+    about = (
+        f"{len(card.images):,} labelled images, {real:,} real and {generated:,} generated, from "
+        f"{len(card.sources)} public sources with licences of their own. The images are not "
+        f"redistributed: {SOURCES} says where each source lies and under which licence, {IMAGES} "
+        "has the sha256 of each image."
+    )
+    if card.unlabelled:
+        about += f" {card.unlabelled:,} test images of the set are unlabelled and not listed."
+    return about

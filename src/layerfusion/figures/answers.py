@@ -1,0 +1,87 @@
+"""The paper's claims and what each world answers, side by side: the front page's table."""
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from layerfusion.figures.mirror import bounds, lay_out
+from layerfusion.metrics.uncertainty import LEVEL
+from layerfusion.studies.record import StudyRecord, claims_table
+
+WORLDS = ("photographs", "demo")
+
+
+def answers(photographs: StudyRecord, demo: StudyRecord) -> pd.DataFrame:
+    """Put the claims of two studies into one table, in the paper's order.
+
+    Returns
+    -------
+    DataFrame
+        A row a claim that either study has: ``claim``; ``paper`` (its effect, NaN where the paper
+        has none); of each of `WORLDS` ``<world>``, ``<world>_low``, ``<world>_high`` (effect and
+        interval, NaN where not measured) and ``<world>_verdict``. Effects are differences of rates,
+        positive where the claim holds.
+    """
+    studies = zip((photographs, demo), WORLDS, strict=True)
+    first, second = (_named(study, world) for study, world in studies)
+    paper = first.pop("paper").combine_first(second.pop("paper"))
+    together = first.join(second, how="outer", sort=False)
+    together.insert(0, "paper", paper)
+    for world in WORLDS:
+        together[f"{world}_verdict"] = together[f"{world}_verdict"].fillna("not measured")
+    return together.reset_index(names="claim")
+
+
+def styled(table: pd.DataFrame) -> Styler:
+    """Lay `answers` out in four columns: the paper, both worlds, the verdict on photographs."""
+    rows = table.to_dict("records")
+    shown = pd.DataFrame(
+        {
+            "The paper": [_signed(row["paper"]) for row in rows],
+            "Photographs, CLIP B/16": [_answer(row, "photographs") for row in rows],
+            "Demo world": [_answer(row, "demo") for row in rows],
+            "Verdict on photographs": [row["photographs_verdict"] for row in rows],
+        },
+        index=table["claim"].tolist(),
+    )
+    caption = (
+        f"Differences of AUC, F1 or rates, positive where a claim holds, with {LEVEL:.0%} "
+        "intervals over other seeds and other images. Neither world is the paper's: directions "
+        "can be compared, sizes cannot."
+    )
+    return lay_out(shown, "answers", caption)
+
+
+def verdicts(table: pd.DataFrame, world: str) -> str:
+    """Count the verdicts of a world in one sentence's words, as in "9 hold, 3 are undecided"."""
+    words = {
+        "holds": ("holds", "hold"),
+        "does not hold": ("does not hold", "do not hold"),
+        "undecided": ("is undecided", "are undecided"),
+        "not measured": ("was not measured", "were not measured"),
+    }
+    found = table[f"{world}_verdict"].value_counts()
+    counted = [(int(found.get(verdict, 0)), forms) for verdict, forms in words.items()]
+    return ", ".join(f"{n} {forms[n != 1]}" for n, forms in counted if n)
+
+
+def _named(study: StudyRecord, world: str) -> pd.DataFrame:
+    own = claims_table(study).set_index("claim")[["paper", "effect", "low", "high", "verdict"]]
+    return own.rename(
+        columns={
+            "effect": world,
+            "low": f"{world}_low",
+            "high": f"{world}_high",
+            "verdict": f"{world}_verdict",
+        }
+    )
+
+
+def _answer(row: dict[object, object], world: str) -> str:
+    if pd.isna(row[world]):
+        return "not measured"
+    ends = {end: row[f"{world}_{end}"] for end in ("low", "high")}
+    return f'{_signed(row[world])}<br><span class="difference">{bounds(ends, "+.3f")}</span>'
+
+
+def _signed(value: object) -> str:
+    return "none" if pd.isna(value) else f"{value:+.4f}"

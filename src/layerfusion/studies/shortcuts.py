@@ -1,0 +1,76 @@
+"""What a study's images give away without being looked at: kept beside its predictions."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from layerfusion.analysis.shortcuts import audit
+from layerfusion.errors import UserError
+from layerfusion.progress import Reporter
+from layerfusion.runs.experiment import Experiment
+from layerfusion.studies.record import SHORTCUTS
+
+
+def study_shortcuts(experiment: Experiment, reporter: Reporter) -> pd.DataFrame:
+    """Fit the shortcut detectors on the training images of each run, score the validation images.
+
+    Parameters
+    ----------
+    experiment
+        Any of the study's: seeds and heads make no difference.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, then as `layerfusion.analysis.shortcuts.audit` returns it, in its order.
+
+    Raises
+    ------
+    UserError
+        As `layerfusion.analysis.shortcuts.audit`.
+    """
+    parts = []
+    for run in experiment.profile.runs:
+        own = replace(experiment, run=run)
+        images = len(own.training.rows) + len(own.validation.rows)
+        with reporter.bar(f"short cuts, {run}", images) as bar:
+            found = audit(
+                own.training,
+                own.validation,
+                own.profile.images,
+                own.profile.loader,
+                progress=bar,
+            )
+        parts.append(found.assign(run=run))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["run", *(column for column in table if column != "run")]]
+
+
+def write_shortcuts(table: pd.DataFrame, folder: Path) -> Path:
+    """Write a table as `study_shortcuts` returns it into a study's folder; return the file."""
+    path = folder / SHORTCUTS
+    partial = path.with_suffix(".partial")
+    table.to_csv(partial, index=False, lineterminator="\n")
+    return partial.replace(path)
+
+
+def read_shortcuts(folder: Path) -> pd.DataFrame:
+    """Read the table from a study's folder, or from where it was published.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is no such table.
+    """
+    path = folder / SHORTCUTS
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise UserError(f"there is no table of short cuts at {path}") from None
+    except (ValueError, OSError):
+        raise UserError(f"{path} cannot be read as CSV; get it anew") from None
+    for column in ("run", "name", "roc_auc"):
+        if column not in table:
+            raise UserError(f"{path} is no table of short cuts: it lacks '{column}'")
+    return table
