@@ -4,6 +4,7 @@ The paper's premise is that intermediate blocks keep traces that the last one at
 1, after Koutlis and Papadopoulos 2024). A probe a block shows where content and traces are legible.
 """
 
+import warnings
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -140,10 +141,13 @@ def probe_blocks(
     read = [[block] for block in range(train_tokens.shape[1])]
     # In processes of their own: there NumPy's BLAS is loaded after `use_arithmetic` has asked for
     # instructions, and last bits do not hang on who started this process.
-    scores = joblib.Parallel(n_jobs=-1)(
-        joblib.delayed(measure)(train_tokens[:, blocks], test_tokens[:, blocks])
-        for blocks in [*read, list(chain(*read))]
-    )
+    with warnings.catch_warnings():
+        # A worker that has grown is renewed, and its work done by the next: no news for a page.
+        warnings.filterwarnings("ignore", message="A worker stopped while", category=UserWarning)
+        scores = joblib.Parallel(n_jobs=-1)(
+            joblib.delayed(measure)(train_tokens[:, blocks], test_tokens[:, blocks])
+            for blocks in [*read, list(chain(*read))]
+        )
     table = _table(scores)
     commonest = np.unique(tested, return_counts=True)[1].max() / len(tested)
     table.insert(2, "measure", "ROC AUC" if two else "accuracy")

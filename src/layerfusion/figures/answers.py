@@ -1,5 +1,8 @@
 """The paper's claims and what each world answers, side by side: the front page's table."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -76,12 +79,12 @@ def _named(study: StudyRecord, world: str) -> pd.DataFrame:
     )
 
 
-def _answer(row: dict[object, object], world: str) -> str:
+def _answer(row: Mapping[Hashable, Any], world: str) -> str:
     if pd.isna(row[world]):
         return "not measured"
     ends = {end: row[f"{world}_{end}"] for end in ("low", "high")}
     return f'{_signed(row[world])}<br><span class="difference">{bounds(ends, "+.3f")}</span>'
 
 
-def _signed(value: object) -> str:
+def _signed(value: float) -> str:
     return "none" if pd.isna(value) else f"{value:+.4f}"
