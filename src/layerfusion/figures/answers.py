@@ -82,7 +82,7 @@ def _named(study: StudyRecord, world: str) -> pd.DataFrame:
 def _answer(row: Mapping[Hashable, Any], world: str) -> str:
     if pd.isna(row[world]):
         return "not measured"
-    ends = {end: row[f"{world}_{end}"] for end in ("low", "high")}
+    ends: dict[Hashable, Any] = {end: row[f"{world}_{end}"] for end in ("low", "high")}
     return f'{_signed(row[world])}<br><span class="difference">{bounds(ends, "+.3f")}</span>'
 
 
