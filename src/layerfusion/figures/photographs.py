@@ -13,6 +13,8 @@ QUESTIONS = {
     "open-above-constrained-local-roc_auc": "the open training images help",
     "fusion-above-last-constrained": "fusing all blocks beats the last one alone, constrained run",
     "fusion-above-last-open": "fusing all blocks beats the last one alone, open run",
+    "fusion-above-mean-constrained": "learned weights beat equal ones, constrained run",
+    "fusion-above-mean-open": "learned weights beat equal ones, open run",
 }
 ANSWERS = {"holds": "yes", "does not hold": "no, the reverse", "undecided": "undecided"}
 
@@ -27,7 +29,8 @@ def in_a_sentence(study: StudyRecord) -> str:
         if name in claims
     ]
     auc = " and ".join(f"{_mean_auc(study, run):.3f} ({run})" for run in RUNS)
-    return f"ROC AUC on validation images is {auc}. " + "; ".join(said).capitalize() + "."
+    answers = "; ".join(said)
+    return f"ROC AUC on validation images is {auc}. {answers[:1].upper()}{answers[1:]}."
 
 
 def heads_table(study: StudyRecord) -> pd.DataFrame:
