@@ -295,6 +295,7 @@ def test_both_worlds_answer_the_same_claims(made):
     official = table["claim"].str.contains("official")
     assert (table.loc[official, "photographs_verdict"] == "not measured").all()
     assert (table.loc[table["claim"].str.contains("mean"), "demo_verdict"] == "not measured").all()
+    assert table["claim"].tolist() == [claim.text for claim in made.study.record.claims]
     by_claim = table.set_index("claim")
     for claim in demo.claims:
         assert by_claim.loc[claim.text, "demo"] == claim.effect

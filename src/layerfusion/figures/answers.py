@@ -26,8 +26,9 @@ def answers(photographs: StudyRecord, demo: StudyRecord) -> pd.DataFrame:
     """
     studies = zip((photographs, demo), WORLDS, strict=True)
     first, second = (_named(study, world) for study, world in studies)
+    order = [*first.index, *second.index.difference(first.index, sort=False)]
     paper = first.pop("paper").combine_first(second.pop("paper"))
-    together = first.join(second, how="outer", sort=False)
+    together = first.join(second, how="outer").reindex(order)
     together.insert(0, "paper", paper)
     for world in WORLDS:
         together[f"{world}_verdict"] = together[f"{world}_verdict"].fillna("not measured")
