@@ -10,7 +10,7 @@ done)
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 STAMP := .venv/installed
 # The chapters take one processor for some minutes; all other tests run beside them.
-TWO := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Notebooks are left out: they are recorded from the scripts of book/.
 CODE := src tests benchmarks book/*.py book/_ext
 

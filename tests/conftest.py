@@ -34,17 +34,22 @@ TINY = {
 }
 
 
-def pytest_collection_modifyitems(config, items):
-    """Deal tests to pytest-xdist's workers by file; chapters share runs, so one has all of them.
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_xdist_make_scheduler(config, log):
+    """Deal tests to workers by file; chapters share runs, so one worker has all of them."""
+    from xdist.scheduler import LoadFileScheduling
 
-    They take longest and come first.
-    """
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        chapter = item.path.suffix == ".ipynb"
-        item.add_marker(pytest.mark.xdist_group("chapters" if chapter else str(item.path)))
-    items.sort(key=lambda item: item.path.suffix != ".ipynb")
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "chapters" if nodeid.startswith("runs/") else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Put chapters first where workers share the tests, for they take longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.suffix != ".ipynb")
 
 
 @pytest.fixture(autouse=True)
