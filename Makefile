@@ -9,8 +9,7 @@ done)
 # Programs are found as in an activated environment. Quoted: the checkout's path may have spaces.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 STAMP := .venv/installed
-# The chapters take one processor for some minutes; all other tests run beside them. Threads that
-# wait for work leave the processor to the other process.
+# The chapters take one processor for some minutes; all other tests run beside them.
 TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Notebooks are left out: they are recorded from the scripts of book/.
 CODE := src tests benchmarks book/*.py book/_ext
@@ -25,8 +24,8 @@ env: $(STAMP)  ## Install the pinned packages and layerfusion into .venv (once, 
 book: $(STAMP)  ## Execute the chapters on the demo profile and build the site from them.
 	$(RUN) layerfusion book
 
-test: $(STAMP)  ## Run the unit tests, then the recorded chapters again, and compare.
-	$(RUN) OMP_WAIT_POLICY=passive pytest --nbval $(TWO)
+test: $(STAMP)  ## Run the unit tests and, beside them, the recorded chapters again, and compare.
+	$(RUN) pytest --nbval $(TWO)
 
 coverage: $(STAMP)  ## Say which lines no unit test reaches.
 	$(RUN) pytest tests --cov=layerfusion

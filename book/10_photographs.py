@@ -176,10 +176,10 @@ print(f"{len(study.runs)} runs, {minutes:.0f} minutes, {processor_name(study.pro
 # %% [markdown]
 # ## What these answers are worth
 #
-# They are about a smaller CLIP whose blocks stay frozen, on about three thousand images whose
-# classes differ in size, source and style. Three seeds share the augmented views of each image, so
-# that a seed's spread is that of the head alone. Validation images chose checkpoint and threshold,
-# as in the paper. Whoever has a GPU can undo the first of these:
+# They are about a smaller CLIP whose blocks stay frozen, on few images, whose classes differ in
+# size, source and style. Seeds share the augmented views of each image, so that their spread is
+# that of the head and of the order of images alone. Validation images chose checkpoint and
+# threshold, as in the paper. Whoever has a GPU can undo the first of these:
 # `--set encoder.trained_blocks=2 --set training.views=null`.
 #
 # ## Beside the recorded execution

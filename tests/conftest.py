@@ -1,5 +1,6 @@
 """Small worlds for the tests: every image is made here, in a temporary folder."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from layerfusion.analysis.claims import RunMeasures
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
 from layerfusion.metrics.rates import best_f1_threshold, probability
 from layerfusion.metrics.uncertainty import resample_images
@@ -57,6 +59,19 @@ def own_runs_folder(tmp_path, monkeypatch):
     """Keep every test out of the checkout's runs and the user's cache."""
     monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Run the command line; returns (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["layerfusion", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return (stopped.value.code or 0, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

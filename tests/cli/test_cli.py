@@ -1,31 +1,16 @@
 """The command line as a person uses it."""
 
 import io
-import sys
 
 import pandas as pd
 import pytest
 
 import layerfusion
-from layerfusion.cli.main import main
 from layerfusion.paths import cache_root, runs_root
 
 FAST = ["--set", "training.epochs=1", "--set", "loader.workers=0"]
 FOLDER = ["--set", "data.sources=[{kind: folder}]"]
 TOY = ["--detector", "demo"]
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run the command line; returns (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["layerfusion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return (stopped.value.code or 0, *capfd.readouterr())
-
-    return run
 
 
 def test_train_then_score(run, photos, tmp_path):

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,6 @@ import yaml
 
 import layerfusion
 from conftest import TINY
-from layerfusion.cli.main import main
 from layerfusion.metrics.rates import best_f1_threshold, probability, report, threshold_metrics
 from layerfusion.metrics.uncertainty import evaluate
 from layerfusion.model.detector import Detector, read_trained_tensors
@@ -70,18 +68,14 @@ def made(tree, tmp_path_factory):
 
 
 @pytest.fixture
-def export(made, tree, monkeypatch, capfd):
+def export(made, tree, run, monkeypatch):
     """Run `layerfusion export` on that run; returns (exit status, stdout, stderr)."""
 
     def export(*further, profile="photographs", seed=1337):
         for name, folder in made[0].items():
             monkeypatch.setenv(f"LAYERFUSION_{name}", str(folder))
         words = ["export", "--profile", profile, "--run", "open", "--data-root", tree, *OPTIONS]
-        words += ["--seed", seed, *further]
-        monkeypatch.setattr(sys, "argv", ["layerfusion", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return (stopped.value.code or 0, *capfd.readouterr())
+        return run(*words, "--seed", seed, *further)
 
     return export
 

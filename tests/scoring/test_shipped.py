@@ -1,7 +1,6 @@
 """Which detector answers when none, the toy or a folder is named, and what is said in its place."""
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import torch
 from safetensors.torch import save_file
 
 import layerfusion
-from layerfusion.cli.main import main
 from layerfusion.errors import UserError
 from layerfusion.model import known_weights
 from layerfusion.model.detector import (
@@ -30,19 +28,6 @@ from layerfusion.settings import load_profile
 
 NAME = "tiny-known"
 NOTICE = "for tests alone"
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run the command line; returns (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["layerfusion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return (stopped.value.code or 0, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -151,13 +136,7 @@ def test_what_is_no_detector_is_left_to_loading(tmp_path):
 
 # --- the detector in this copy of the package -----------------------------------------------------
 
-present = pytest.mark.skipif(
-    not (shipped.DEFAULT_FOLDER / "trained.safetensors").is_file(),
-    reason="the detector of photographs is not in this copy of the package yet",
-)
 
-
-@present
 def test_the_default_detector_is_of_the_current_profile():
     profile = load_profile("photographs")
     text = (shipped.DEFAULT_FOLDER / DESCRIPTION).read_text(encoding="utf-8")
@@ -167,7 +146,6 @@ def test_the_default_detector_is_of_the_current_profile():
     assert description.notice == profile.notice and 0 < description.threshold < 1
 
 
-@present
 def test_the_default_detector_is_small_and_has_its_card():
     folder = shipped.DEFAULT_FOLDER
     assert (folder / TRAINED).stat().st_size < 1e6

@@ -176,7 +176,9 @@ def test_the_printed_table_says_what_the_paper_lacks(finished):
 
 def test_a_published_study_can_be_read(finished, tmp_path):
     paths = publish(finished, tmp_path / "reference" / "demo")
-    assert [path.name for path in paths] == ["predictions.parquet", "study.csv", "study.json"]
+    assert [path.name for path in paths] == [
+        "predictions.parquet", "shortcuts.csv", "study.csv", "study.json",
+    ]  # fmt: skip
     assert read_study(tmp_path / "reference" / "demo").record == finished.record
 
 
@@ -343,7 +345,7 @@ def test_the_command_publishes(finished, in_runs_folder, world, monkeypatch, cap
     monkeypatch.setattr("layerfusion.chapters.parameters.project_root", lambda: tmp_path)
     command = finished.record.command.replace("DIR", str(world)) + " --publish"
     status, out, _ = command_line(monkeypatch, capfd, command)
-    assert status == 0 and out.count("published: ") == 3
+    assert status == 0 and out.count("published: ") == 4
     assert read_study(tmp_path / "runs/reference/demo").record == finished.record
 
 

@@ -1,7 +1,6 @@
 """The task's submission file: made from predictions, checked, and made by the command line."""
 
 import hashlib
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from conftest import TINY
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.cli.main import main
 from layerfusion.errors import UserError
 from layerfusion.paths import runs_root
 from layerfusion.runs.conditions import Condition, obtain_predictions
@@ -375,19 +373,6 @@ def experiment(trained, photos, monkeypatch):
     """The experiment of that run."""
     monkeypatch.setenv("LAYERFUSION_RUNS", str(trained))
     return Experiment.open("open", data_root=photos, overrides=SETTINGS)
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run the command line; returns (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["layerfusion", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return (stopped.value.code or 0, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -55,19 +55,6 @@ def styled(table: pd.DataFrame) -> Styler:
     return lay_out(shown, "answers", caption)
 
 
-def verdicts(table: pd.DataFrame, world: str) -> str:
-    """Count the verdicts of a world in one sentence's words, as in "9 hold, 3 are undecided"."""
-    words = {
-        "holds": ("holds", "hold"),
-        "does not hold": ("does not hold", "do not hold"),
-        "undecided": ("is undecided", "are undecided"),
-        "not measured": ("was not measured", "were not measured"),
-    }
-    found = table[f"{world}_verdict"].value_counts()
-    counted = [(int(found.get(verdict, 0)), forms) for verdict, forms in words.items()]
-    return ", ".join(f"{n} {forms[n != 1]}" for n, forms in counted if n)
-
-
 def _named(study: StudyRecord, world: str) -> pd.DataFrame:
     own = claims_table(study).set_index("claim")[["paper", "effect", "low", "high", "verdict"]]
     return own.rename(

@@ -8,21 +8,17 @@ from pathlib import Path
 import pandas as pd
 from safetensors.torch import save_file
 
-from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.detector import TRAINED, Detector, read_trained_tensors
-from layerfusion.model.prefix_cache import open_prefix_cache
-from layerfusion.parallel.processes import open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
 from layerfusion.release.model_card import model_card
-from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.conditions import CONDITIONS, score_condition
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
-from layerfusion.scoring.predictions import predict
 from layerfusion.settings import Profile
 from layerfusion.studies.predictions import describe_images
 
@@ -123,26 +119,17 @@ def round_head(detector: Detector) -> None:
 def _score(
     experiment: Experiment, detector: Detector, reporter: Reporter
 ) -> dict[str, pd.DataFrame]:
-    """Return predictions of the validation images under each condition, by its name."""
-    profile = experiment.profile
-    fabric = open_fabric("fp32")  # not the training's: the threshold is for whoever scores
-    detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
-    scored, model = {}, fabric.setup_module(detector)
-    for name, condition in CONDITIONS.items():
-        if condition.split != "val" or condition.small:
-            continue
-        images = experiment.validation
-        with deterministic(), reporter.bar(f"scoring, {name}", len(images.rows)) as bar:
-            scored[name] = predict(
-                model,
-                images,
-                profile.images,
-                profile.loader,
-                device=fabric.device,
-                degradation=condition.degradation,
-                progress=bar,
-            )
-    return scored
+    """Return predictions of the validation images under each condition, by its name.
+
+    In float32, whatever the training's precision was: the threshold is for whoever scores.
+    """
+    return {
+        name: score_condition(
+            detector, experiment.validation, condition, experiment.profile, "fp32", reporter
+        )
+        for name, condition in CONDITIONS.items()
+        if condition.split == "val" and not condition.small
+    }
 
 
 def _write(

@@ -8,6 +8,7 @@ import pandas as pd
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest, Split
+from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.progress import Reporter
@@ -15,7 +16,7 @@ from layerfusion.provenance import code_sha256, library_versions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
 from layerfusion.scoring.predictions import predict, write_predictions
-from layerfusion.settings import digest
+from layerfusion.settings import Profile, digest
 
 FOLDER = "conditions"  # in a run's folder
 
@@ -112,14 +113,39 @@ def _score(
     path: Path,
     reporter: Reporter,
 ) -> None:
-    profile, begun = experiment.profile, time.perf_counter()
+    begun, detector, profile = time.perf_counter(), run.detector(), experiment.profile
+    predictions = score_condition(
+        detector, images, condition, profile, profile.training.precision, reporter
+    )
+    predictions.attrs["seconds"] = time.perf_counter() - begun  # kept in the file's metadata
+    join_processes().only_first(lambda: _keep(predictions, path))
+
+
+def score_condition(
+    detector: Detector,
+    images: Manifest,
+    condition: Condition,
+    profile: Profile,
+    precision: str,
+    reporter: Reporter,
+) -> pd.DataFrame:
+    """Score images under a condition's degradation; what frozen blocks give is kept, if it is set.
+
+    Returns
+    -------
+    DataFrame
+        As `layerfusion.scoring.predictions.predict`.
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be read any more, or not be degraded.
+    """
     title = f"{condition.split}, {condition.degradation or 'as it is'}"
-    processes = join_processes()
-    fabric = open_fabric(profile.training.precision)
-    detector = run.detector()
+    fabric = open_fabric(precision)
     detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
     with deterministic(), reporter.bar(title, len(images.rows)) as bar:
-        predictions = predict(
+        return predict(
             fabric.setup_module(detector),
             images,
             profile.images,
@@ -127,10 +153,8 @@ def _score(
             device=fabric.device,
             degradation=condition.degradation,
             progress=bar,
-            processes=processes,
+            processes=join_processes(),
         )
-    predictions.attrs["seconds"] = time.perf_counter() - begun  # kept in the file's metadata
-    processes.only_first(lambda: _keep(predictions, path))
 
 
 def _keep(predictions: pd.DataFrame, path: Path) -> None:
