@@ -16,6 +16,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16", "bfloat16"]
 LastBlock = Literal["full", "class_token"]
 Blocks = Literal["all", "last", "mean"]
+WeightsPer = Literal["block", "feature"]
 Activation = Literal["quick_gelu", "gelu"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -70,9 +71,33 @@ class HeadSettings(_Settings):
         description="ablations: last reads the last block's class token only; mean reads all, each "
         "with the weight 1/L that they start with, and learns no other",
     )
+    # Both left out where they are the paper's, so that they are no news to runs made before them.
+    reads: tuple[int, ...] | None = Field(
+        default=None,
+        min_length=1,
+        exclude_if=lambda reads: reads is None,
+        description="ablation: numbers of the blocks that are read, counted from 1; None: all",
+    )
+    weights_per: WeightsPer = Field(
+        default="block",
+        exclude_if=lambda per: per == "block",
+        description="ablation: feature gives each feature of the projection its own weights of the "
+        "blocks; the paper's are the same for all features",
+    )
     projection_width: int = Field(default=256, ge=1)
     hidden_width: int = Field(default=256, ge=1)
     dropout: Probability = 0.5
+
+    @model_validator(mode="after")
+    def _blocks_are_read_once(self) -> "HeadSettings":
+        if self.reads is not None:
+            if list(self.reads) != sorted(set(self.reads)) or self.reads[0] < 1:
+                raise ValueError("reads must be block numbers from 1, each once, in their order")
+            if self.blocks == "last":
+                raise ValueError(
+                    "reads does not go with blocks=last, which reads one block already"
+                )
+        return self
 
 
 class AugmentationSettings(_Settings):

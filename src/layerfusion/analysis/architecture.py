@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from layerfusion.analysis.probes import class_tokens
 from layerfusion.data.manifest import Manifest
 from layerfusion.model.detector import Detector
-from layerfusion.model.fusion import LayerFusion, build_head
+from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.weights import model_config
 from layerfusion.settings import EncoderSettings, HeadSettings, Profile
 
@@ -62,14 +62,14 @@ def blueprint(detector: Detector) -> Blueprint:
     """Return the sizes of a detector, read from its modules."""
     encoder, head = detector.encoder, detector.head
     visual: Any = encoder.visual
-    blocks = range(1, encoder.depth + 1)
+    read = blocks_read(detector.head_settings, encoder.depth)
     return Blueprint(
         model=Path(detector.encoder_settings.model).name.removesuffix(".json"),
         crop=encoder.image_size,
         patch=int(visual.conv1.kernel_size[0]),
         blocks=encoder.depth,
         trained_blocks=encoder.trained_blocks,
-        read_blocks=tuple(blocks[-len(head.block_logits) :]),
+        read_blocks=tuple(block + 1 for block in read),
         learned_weights=head.learned_weights,
         width=encoder.width,
         projection_width=head.projection.out_features,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import layerfusion
+from layerfusion.cli.ablation import ablation
 from layerfusion.cli.data import data_app
 from layerfusion.cli.demo import demo_app
 from layerfusion.cli.model import weights_app
@@ -206,6 +207,7 @@ def _say_what_was_scored(
 app.command()(submit)
 app.command()(export)
 app.command()(study)
+app.command()(ablation)
 
 
 @chapters_app.command("run")

@@ -1,5 +1,6 @@
 """The command line's `layerfusion study`, and its case that the demo has."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -10,7 +11,6 @@ from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
     from layerfusion.settings import Blocks
-    from layerfusion.studies.record import FinishedStudy
 
 FEWEST_SEEDS = 5  # below that, the spread between seeds is hardly known
 
@@ -70,6 +70,7 @@ def run_study(
     from layerfusion.paths import shown
     from layerfusion.progress import Reporter
     from layerfusion.studies.record import claims_text
+    from layerfusion.studies.record import publish as publish_study
     from layerfusion.studies.study import Study
 
     reporter = Reporter()
@@ -91,7 +92,7 @@ def run_study(
     minutes = finished.record.seconds["total"] / 60
     print(f"study: {shown(finished.directory)}/study.json, {minutes:.0f} minutes of work")
     if publish:
-        _publish(finished)
+        publish_files(finished.record.profile, lambda folder: publish_study(finished, folder))
 
 
 def _heads(text: str) -> list["Blocks"]:
@@ -107,14 +108,14 @@ def _heads(text: str) -> list["Blocks"]:
     return cast(list[Blocks], named)
 
 
-def _publish(finished: "FinishedStudy") -> None:
+def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:
+    """Lay files into the profile's folder in runs/reference, say which, renew the checksums."""
     # These need what the book needs.
     from layerfusion.chapters.execution import write_checksums
     from layerfusion.chapters.parameters import reference_folder
     from layerfusion.paths import shown
-    from layerfusion.studies.record import publish
 
-    folder = reference_folder(finished.record.profile)
-    for path in publish(finished, folder):
+    folder = reference_folder(profile)
+    for path in publish(folder):
         print(f"published: {shown(path)}")
     write_checksums(folder)

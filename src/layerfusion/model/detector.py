@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from layerfusion.errors import UserError
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
-from layerfusion.model.fusion import LayerFusion, build_head
+from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import OPENAI, build_tower, normalisation, weights_source
@@ -74,6 +74,7 @@ class Detector(nn.Module):
         self.encoder_settings = encoder_settings
         self.head_settings = head_settings
         self.image_settings = image_settings
+        self._blocks = blocks_read(head_settings, encoder.depth)
         self.threshold: float | None = None
         self.notice: str | None = None
         self.prefix_cache: PrefixCache | None = None
@@ -134,6 +135,8 @@ class Detector(nn.Module):
         h = self.class_tokens(images)
         if self.head_settings.blocks == "last":
             h = h[:, -1:]
+        elif len(self._blocks) < self.encoder.depth:
+            h = h[:, self._blocks]
         with torch.autocast(images.device.type, enabled=False):
             logits: Tensor = self.head(h)
         return logits

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from layerfusion.settings import HeadSettings
+from layerfusion.errors import UserError
+from layerfusion.settings import HeadSettings, WeightsPer
 
 
 class LayerFusion(nn.Module):
@@ -32,6 +33,9 @@ class LayerFusion(nn.Module):
     learned_weights
         False is the ablation in which every block weighs 1/L for good: a is then no parameter, and
         nothing of it is trained or saved.
+    weights_per
+        ``feature`` is the ablation in which a is a matrix (L, projection_width): each feature of
+        the projection has weights of its own.
     """
 
     block_logits: Tensor
@@ -45,10 +49,15 @@ class LayerFusion(nn.Module):
         hidden_width: int = 256,
         dropout: float = 0.5,
         learned_weights: bool = True,
+        weights_per: WeightsPer = "block",
     ) -> None:
         super().__init__()
         self.projection = nn.Linear(width, projection_width)  # W_p, b_p: one for all blocks
-        a = torch.zeros(blocks)
+        a = (
+            torch.zeros(blocks, projection_width)
+            if weights_per == "feature"
+            else torch.zeros(blocks)
+        )
         if learned_weights:
             self.block_logits = nn.Parameter(a)
         else:
@@ -68,12 +77,21 @@ class LayerFusion(nn.Module):
         return isinstance(self.block_logits, nn.Parameter)
 
     def block_weights(self) -> Tensor:
-        """Return alpha, shape (blocks,), float32: positive, of sum 1."""
-        return self.block_logits.softmax(dim=0)
+        """Return alpha, shape (blocks,), float32: positive, of sum 1.
+
+        Where features have weights of their own, these are their means over the features.
+        """
+        alpha = self._alpha()
+        return alpha if alpha.ndim == 1 else alpha.mean(dim=1)
 
     def fuse(self, h: Tensor) -> Tensor:
         """Return z, shape (batch, projection_width), of class tokens h (batch, blocks, width)."""
-        return torch.einsum("l,bld->bd", self.block_weights(), self.projection(h))
+        alpha = self._alpha()
+        terms = "l,bld->bd" if alpha.ndim == 1 else "ld,bld->bd"
+        return torch.einsum(terms, alpha, self.projection(h))
+
+    def _alpha(self) -> Tensor:
+        return self.block_logits.softmax(dim=0)
 
     def forward(self, h: Tensor) -> Tensor:
         """Return synthetic-image logits, shape (batch,), of class tokens (batch, blocks, width)."""
@@ -84,12 +102,39 @@ class LayerFusion(nn.Module):
 def build_head(settings: HeadSettings, *, depth: int, width: int) -> LayerFusion:
     """Return an untrained head for an encoder of `depth` blocks and class tokens of `width`.
 
-    Its weights are drawn from torch's global generator, the same for every choice of
-    ``head.blocks``: these differ in the block logits alone, of which nothing is drawn.
+    Its weights are drawn from torch's global generator, the same for every choice of blocks and
+    of their weights: heads differ in the block logits alone, of which nothing is drawn.
+
+    Raises
+    ------
+    UserError
+        If the settings name a block that the encoder does not have.
     """
     return LayerFusion(
-        blocks=1 if settings.blocks == "last" else depth,
+        blocks=len(blocks_read(settings, depth)),
         width=width,
+        projection_width=settings.projection_width,
+        hidden_width=settings.hidden_width,
+        dropout=settings.dropout,
         learned_weights=settings.blocks != "mean",
-        **settings.model_dump(exclude={"blocks"}),
+        weights_per=settings.weights_per,
     )
+
+
+def blocks_read(settings: HeadSettings, depth: int) -> list[int]:
+    """Return which of an encoder's `depth` blocks a head reads: positions from 0, ascending.
+
+    Raises
+    ------
+    UserError
+        If the settings name a block that the encoder does not have.
+    """
+    if settings.blocks == "last":
+        return [depth - 1]
+    if settings.reads is None:
+        return list(range(depth))
+    if settings.reads[-1] > depth:
+        raise UserError(
+            f"head.reads names block {settings.reads[-1]}, but the encoder has {depth} blocks"
+        )
+    return [number - 1 for number in settings.reads]

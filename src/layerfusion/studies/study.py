@@ -129,7 +129,7 @@ class Study:
             experiment = replace(first, profile=profiles[blocks], run=run, seed=seed)
             experiment.check()
             experiments[Setup(seed, run, blocks)] = experiment
-        return cls(experiments, _options(profile, data_root, given))
+        return cls(experiments, shlex.join(command_options(profile, data_root, given)))
 
     @property
     def seeds(self) -> list[int]:
@@ -261,14 +261,23 @@ class Study:
         )
 
 
-def _options(profile: str, data_root: str | Path | None, overrides: dict[str, Any]) -> str:
-    """Write down the options that all commands of a study share; no folder of this machine."""
+def command_options(
+    profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]
+) -> list[str]:
+    """Return the options that all commands of a study share, as words; no folder of this machine."""
     words = ["--profile", Path(profile).name]
     if data_root is not None:
         words += ["--data-root", "DIR"]
-    for name, value in overrides.items():
-        words += ["--set", f"{name}={json.dumps(value)}"]
-    return shlex.join(words)
+    return words + set_words(overrides)
+
+
+def set_words(overrides: Mapping[str, Any]) -> list[str]:
+    """Return the words that replace settings on the command line."""
+    return [
+        word
+        for name, value in overrides.items()
+        for word in ("--set", f"{name}={json.dumps(value)}")
+    ]
 
 
 def _score(experiment: Experiment, reporter: Reporter) -> Scored:
