@@ -1,5 +1,6 @@
 """The command line's `layerfusion ablation`."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -57,7 +58,9 @@ def ablation(
         reporter=Reporter(),
     )
     if commands:
-        print("\n".join(planned.training_commands()))
+        where = shlex.quote(str(data_root))
+        for command in planned.training_commands():
+            print(command.replace("--data-root DIR", f"--data-root {where}"))
         return
     finished = planned.obtain(reporter=Reporter())
     print(ablation_table(finished).round(4).to_string(index=False))

@@ -53,11 +53,7 @@ class LayerFusion(nn.Module):
     ) -> None:
         super().__init__()
         self.projection = nn.Linear(width, projection_width)  # W_p, b_p: one for all blocks
-        a = (
-            torch.zeros(blocks, projection_width)
-            if weights_per == "feature"
-            else torch.zeros(blocks)
-        )
+        a = torch.zeros((blocks, projection_width) if weights_per == "feature" else blocks)
         if learned_weights:
             self.block_logits = nn.Parameter(a)
         else:

@@ -115,7 +115,7 @@ class AblationStudy:
         return f"layerfusion ablation {self.ablation.name} {self.options} {seeds}"
 
     def training_commands(self) -> list[str]:
-        """Return the commands that train the runs one by one, for whoever trains several at once."""
+        """Return the commands that train the runs one by one, with what they train on as DIR."""
         by_name = {variant.name: variant for variant in self.variants}
         return [
             f"layerfusion train {self.options} --run {by_name[name].run} --seed {seed} "

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -137,7 +137,7 @@ def ablation_table(ablation: FinishedAblation) -> pd.DataFrame:
 
 
 def _auc_by_variant(ablation: FinishedAblation) -> dict[str, Values]:
-    """Return the ROC AUC of each variant: shape (seeds, 1 + resamples), all on the same resamples."""
+    """Return each variant's ROC AUC, shape (seeds, 1 + resamples), on the same resamples."""
     labels = _one_run(ablation)["label"].reset_index(drop=True)
     counts = resamples_of({"val": labels})["val"]
     found: dict[str, list[Values]] = {variant.name: [] for variant in ablation.record.variants}
@@ -190,8 +190,9 @@ def _check(record: AblationRecord, predictions: pd.DataFrame, path: Path) -> Non
     own = {(run.seed, run.variant) for run in record.runs}
     first: pd.DataFrame | None = None
     found = set()
-    for (seed, variant), rows in predictions.groupby(["seed", "variant"], sort=False):
-        found.add((int(seed), str(variant)))
+    for names, rows in predictions.groupby(["seed", "variant"], sort=False):
+        seed, variant = cast(tuple[int, str], names)
+        found.add((seed, variant))
         images = rows[["image_id", "label"]].reset_index(drop=True)
         first = images if first is None else first
         if not images.equals(first):
@@ -201,7 +202,7 @@ def _check(record: AblationRecord, predictions: pd.DataFrame, path: Path) -> Non
 
 
 def publish_ablation(ablation: FinishedAblation, folder: Path) -> list[Path]:
-    """Copy record and predictions into ``ablations`` below a folder such as ``runs/reference/demo``."""
+    """Copy record and predictions into a profile's folder, such as ``runs/reference/demo``."""
     target = folder / FOLDER
     target.mkdir(parents=True, exist_ok=True)
     return [

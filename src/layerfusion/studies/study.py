@@ -264,7 +264,7 @@ class Study:
 def command_options(
     profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]
 ) -> list[str]:
-    """Return the options that all commands of a study share, as words; no folder of this machine."""
+    """Return the options that all commands of a study share; no folder of this machine."""
     words = ["--profile", Path(profile).name]
     if data_root is not None:
         words += ["--data-root", "DIR"]

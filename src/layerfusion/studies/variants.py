@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -166,8 +166,8 @@ def _counts(experiment: Experiment, run: str) -> "pd.Series[int]":
 def _only(counts: "pd.Series[int]") -> dict[str, Any]:
     """Return the setting that so many images of each source and label are used."""
     quotas = [
-        {"source": source, "label": CLASSES[int(label)], "images": int(images)}
-        for (source, label), images in counts.items()
+        {"source": source, "label": CLASSES[label], "images": images}
+        for (source, label), images in cast(dict[tuple[str, int], int], counts.to_dict()).items()
     ]
     return {"data.selection": {"name": "shared", "quotas": quotas}}
 
