@@ -127,7 +127,7 @@ def _data(experiment: Experiment) -> list[Variant]:
     own = {run: _counts(experiment, run) for run in RUNS}
     constrained = own["constrained"].groupby("label").sum()
     total = own["open"].groupby("label").transform("sum")
-    equal = own["open"] * own["open"].index.get_level_values("label").map(constrained) / total
+    equal = own["open"] * own["open"].index.get_level_values("label").map(constrained.to_dict()) / total
     return [
         Variant("constrained", "constrained", "constrained"),
         Variant(
