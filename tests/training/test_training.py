@@ -7,8 +7,11 @@ import signal
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision.amp import MixedPrecision
 
 from layerfusion.arithmetic import deterministic
+from layerfusion.data.loading import TrainingBatch
 from layerfusion.data.opening import open_data
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.model.detector import Detector
@@ -196,6 +199,36 @@ def test_one_label_alone_cannot_be_trained_on(photos, tmp_path, tiny_settings):
 def test_fp16_without_a_gpu_is_refused_not_replaced():
     with pytest.raises(UserError, match="needs a GPU"):
         processes.open_fabric("fp16")
+
+
+class Small(torch.nn.Module):
+    """The two parts that a detector's optimiser asks for, small enough for fp16 on a CPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.head = torch.nn.Linear(4, 4), torch.nn.Linear(4, 1)
+
+    def forward(self, images):
+        return self.head(self.encoder(images)).squeeze(-1)
+
+
+def test_fp16_clips_gradients_that_a_scaler_scaled():
+    # As on a GPU, but for the device: what torch fuses there it fuses here.
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    plugin = MixedPrecision("16-mixed", "cpu", scaler=scaler)
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[plugin])
+    detector = Small()
+    settings = load_profile("demo", {"training.precision": "fp16"}).training
+    model, optimizer = fabric.setup(detector, loop.build_optimizer(detector, settings))
+    before, norms = detector.head.weight.detach().clone(), []
+    clip = torch.nn.utils.clip_grad_norm_
+    batch = TrainingBatch(torch.ones(2, 4), torch.tensor([0.0, 1.0]), 1.0, 2)
+    optimizer.register_step_pre_hook(
+        lambda *_: norms.append(float(clip(detector.parameters(), float("inf"))))
+    )
+    loss = loop.optimization_step(fabric, model, optimizer, batch, clip_norm=0.01)
+    assert math.isfinite(loss) and not torch.equal(before, detector.head.weight)
+    assert norms == [pytest.approx(0.01, rel=1e-3)]  # neither scaled nor left unclipped
 
 
 def test_a_damaged_checkpoint_is_named(photos, tmp_path, tiny_settings):

@@ -292,9 +292,9 @@ class _Loop:
 def build_optimizer(detector: Detector, settings: TrainingSettings) -> torch.optim.AdamW:
     """Return AdamW over what is trained: the head, and the last blocks at their own rate.
 
-    On a CPU it is torch's fused one: the other takes square roots from MKL, whose digits are not
-    those of IEEE and differ between processors' makers. (With fp16's scaler, on a GPU, gradients
-    could not be clipped before a fused step.)
+    It is torch's fused one: on a CPU the other takes square roots from MKL, whose digits are not
+    those of IEEE and differ between processors' makers. But not with fp16: a fused step undoes the
+    scaling of gradients itself, and they have to be clipped before.
     """
     blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -304,7 +304,7 @@ def build_optimizer(detector: Detector, settings: TrainingSettings) -> torch.opt
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
         weight_decay=settings.weight_decay,
-        fused=all(parameter.is_cpu for group in groups for parameter in group["params"]),
+        fused=settings.precision != "fp16",
     )
 
 
