@@ -24,8 +24,11 @@ from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions, package_sha256, unchanged_commit
 from layerfusion.settings import WorldSource, digest, load_profile
 
+# Made of the committed records of a profile, wherever they are executed; their pages name it.
+RECORDED = dict.fromkeys(("08_ablations", "10_photographs"), "photographs")
+
 # About the demo itself and what is committed: with any other profile the book shows those of demo.
-DEMO_CHAPTERS = {"07_demo_world", "10_photographs"}
+DEMO_CHAPTERS = {"07_demo_world", *RECORDED}
 
 CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
 
@@ -221,7 +224,7 @@ def _origin(
     return {
         "recorded": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit,
-        "profile": Path(profile).stem,
+        "profile": RECORDED.get(name, Path(profile).stem),
         "source_sha256": source,
         "key": digest({**common, "script": source}),
     }

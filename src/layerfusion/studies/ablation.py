@@ -1,7 +1,6 @@
 """An ablation: runs of the method's variants over several seeds, and what each is worth."""
 
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -152,7 +151,7 @@ class AblationStudy:
         if (directory / f"{self.ablation.name}.json").is_file():
             reporter.say(f"found finished in {shown(directory)}; nothing is trained")
             return read_ablation(directory, self.ablation.name)
-        begun, runs = time.perf_counter(), {}
+        runs = {}
         for number, ((seed, name), experiment) in enumerate(self.experiments.items(), start=1):
             where = f"run {number} of {len(self.experiments)}"
             reporter.say(f"{where}: {name}, seed {seed}")
@@ -163,8 +162,7 @@ class AblationStudy:
                     f"asked to stop (SIGTERM) in {where}; all steps are saved: give the same "
                     "command to go on"
                 ) from None
-        record = self._record(runs, key, seconds=time.perf_counter() - begun)
-        write_ablation(record, self._predictions(runs), directory)
+        write_ablation(self._record(runs, key), self._predictions(runs), directory)
         return read_ablation(directory, self.ablation.name)
 
     @property
@@ -176,9 +174,7 @@ class AblationStudy:
         order: Sequence[str] = self._any.validation.rows["path"].tolist()
         return variant_predictions({setup: run.predictions() for setup, run in runs.items()}, order)
 
-    def _record(
-        self, runs: Mapping[tuple[int, str], Run], key: str, *, seconds: float
-    ) -> AblationRecord:
+    def _record(self, runs: Mapping[tuple[int, str], Run], key: str) -> AblationRecord:
         profile = self._any.profile
         return AblationRecord(
             name=self.ablation.name,
@@ -192,7 +188,6 @@ class AblationStudy:
             resamples=RESAMPLES,
             variants=[VariantEntry(**vars(variant)) for variant in self.variants],
             runs=[_run_entry(seed, name, run) for (seed, name), run in runs.items()],
-            seconds=round(seconds, 1),
             code_sha256=code_sha256(MODULES),
             provenance=provenance(),
         )

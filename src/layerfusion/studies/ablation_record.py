@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from layerfusion.analysis.claims import Values, resamples_of
 from layerfusion.errors import UserError
 from layerfusion.metrics.uncertainty import resampled_roc_auc, seed_interval
+from layerfusion.studies.variants import ABLATIONS
 
 FOLDER = "ablations"  # in a profile's folder of what is committed
 
@@ -67,7 +68,6 @@ class AblationRecord(_Record):
     resamples: int
     variants: list[VariantEntry]
     runs: list[VariantRun]
-    seconds: float
     code_sha256: str
     provenance: dict[str, Any]
 
@@ -183,6 +183,20 @@ def read_ablation(directory: Path, name: str) -> FinishedAblation:
         raise UserError(f"{path} is not an ablation with its predictions: {reason}") from None
     _check(record, predictions, path)
     return FinishedAblation(directory, record, predictions)
+
+
+def published_ablations(folder: Path) -> dict[str, FinishedAblation]:
+    """Return the ablations that lie in a profile's folder, such as ``runs/reference/photographs``.
+
+    By name, in the order of `layerfusion.studies.variants.ABLATIONS`.
+
+    Raises
+    ------
+    UserError
+        As `read_ablation`.
+    """
+    there = [name for name in ABLATIONS if (folder / FOLDER / f"{name}.json").is_file()]
+    return {name: read_ablation(folder / FOLDER, name) for name in there}
 
 
 def _check(record: AblationRecord, predictions: pd.DataFrame, path: Path) -> None:

@@ -125,9 +125,8 @@ def _activation(experiment: Experiment) -> list[Variant]:
 def _data(experiment: Experiment) -> list[Variant]:
     """Constrained; as many images of the open run's kinds; all of the open run."""
     own = {run: _counts(experiment, run) for run in RUNS}
-    constrained = own["constrained"].groupby("label").sum()
-    total = own["open"].groupby("label").transform("sum")
-    equal = own["open"] * own["open"].index.get_level_values("label").map(constrained.to_dict()) / total
+    fewer = own["constrained"].groupby("label").sum() / own["open"].groupby("label").sum()
+    equal = own["open"].mul(fewer, level="label")
     return [
         Variant("constrained", "constrained", "constrained"),
         Variant(
