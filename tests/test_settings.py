@@ -48,6 +48,29 @@ def test_views_are_no_news_to_the_runs_that_have_none():
     assert load_profile("photographs").numerics("open")["training"]["views"] == 2
 
 
+def test_ablations_of_the_head_are_no_news_to_the_runs_that_have_none():
+    assert not {"reads", "weights_per"} & load_profile("paper").numerics("open")["head"].keys()
+    changed = load_profile("paper", {"head.reads": [1, 3], "head.weights_per": "feature"})
+    assert (
+        changed.numerics("open")["head"] | {"reads": [1, 3], "weights_per": "feature"}
+        == (changed.numerics("open")["head"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"head.reads": [2, 1]}, "each once, in their order"),
+        ({"head.reads": [0, 1]}, "from 1"),
+        ({"head.reads": []}, "at least 1"),
+        ({"head.reads": [1], "head.blocks": "last"}, "does not go with blocks=last"),
+    ],
+)
+def test_blocks_that_cannot_be_read_are_named(overrides, words):
+    with pytest.raises(UserError, match=words):
+        load_profile("paper", overrides)
+
+
 def test_overrides_replace_single_settings():
     profile = load_profile("demo", {"training.epochs": 7, "encoder.activation": "gelu"})
     assert profile.training.epochs == 7 and profile.encoder.activation == "gelu"

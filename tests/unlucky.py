@@ -161,6 +161,10 @@ class Stand(torch.nn.Module):
         super().__init__()
         self.weight, self.run = torch.nn.Parameter(torch.zeros(1)), run
 
+    def prefix_identity(self):
+        """Say that all stands share their frozen blocks, so that they are asked together."""
+        return {}
+
 
 def plant_run(world, experiment):
     """Leave a finished run where an experiment will find it."""
@@ -203,7 +207,9 @@ def plant(world, root, patch: pytest.MonkeyPatch):
         plant_run(world, experiment)
     patch.setattr(Run, "detector", lambda run: Stand(run.record.run))
     patch.setattr(
-        conditions, "predict",
-        lambda model, manifest, *_, **__: score_as(world, manifest, model.run, clean=False),
+        conditions, "score_condition",
+        lambda stands, manifest, *_: [
+            score_as(world, manifest, stand.run, clean=False) for stand in stands
+        ],
     )  # fmt: skip
     return experiment

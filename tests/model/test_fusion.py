@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerfusion.model.fusion import LayerFusion
+from layerfusion.errors import UserError
+from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
+from layerfusion.settings import HeadSettings
 
 
 def test_parameter_count_of_the_paper():
@@ -60,3 +62,35 @@ def test_fusing_one_block_is_projecting_it():
     torch.nn.init.normal_(head.block_logits)
     assert head.block_weights().tolist() == [1.0]
     torch.testing.assert_close(head.fuse(h), head.projection(h[:, 0]))
+
+
+def test_weights_of_each_feature_fuse_each_feature_by_itself():
+    torch.manual_seed(0)
+    head = LayerFusion(blocks=3, width=4, projection_width=5, weights_per="feature").double()
+    torch.nn.init.normal_(head.block_logits)
+    h = torch.randn(2, 3, 4, dtype=torch.float64)
+    projected, alpha = head.projection(h), head.block_logits.softmax(dim=0)
+    z = torch.stack([(alpha[:, d] * projected[:, :, d]).sum(dim=1) for d in range(5)], dim=1)
+    torch.testing.assert_close(head.fuse(h), z)
+    torch.testing.assert_close(head.block_weights(), alpha.mean(dim=1))
+    paper = LayerFusion(blocks=3, width=4, projection_width=5)
+    count = [sum(p.numel() for p in one.parameters()) for one in (head, paper)]
+    assert count[0] - count[1] == 3 * 5 - 3
+
+
+def test_heads_of_other_blocks_start_with_the_same_weights():
+    heads = []
+    for chosen in (HeadSettings(), HeadSettings(reads=[2]), HeadSettings(weights_per="feature")):
+        torch.manual_seed(4)
+        heads.append(build_head(chosen, depth=3, width=4).state_dict())
+    for name in heads[0].keys() - {"block_logits"}:
+        assert all(torch.equal(heads[0][name], other[name]) for other in heads[1:])
+    assert [tuple(head["block_logits"].shape) for head in heads] == [(3,), (1,), (3, 256)]
+
+
+def test_a_head_reads_the_blocks_that_its_settings_name():
+    assert blocks_read(HeadSettings(), 4) == [0, 1, 2, 3]
+    assert blocks_read(HeadSettings(blocks="last"), 4) == [3]
+    assert blocks_read(HeadSettings(reads=[2, 4]), 4) == [1, 3]
+    with pytest.raises(UserError, match="names block 5, but the encoder has 4"):
+        blocks_read(HeadSettings(reads=[1, 5]), 4)

@@ -68,7 +68,7 @@ def in_runs_folder(runs_folder, finished, monkeypatch):
 
 def forbid(monkeypatch, *what):
     for name in what:
-        module = {"train": experiment, "predict": conditions}[name]
+        module = {"train": experiment, "predict_each": conditions}[name]
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("done again"))
 
 
@@ -223,10 +223,24 @@ def test_degraded_predictions_are_of_degraded_images(opened):
     assert set(official["split"]) == {"test"} and len(official) == 20
 
 
+def test_runs_that_are_scored_together_get_what_each_gets_alone(opened, world):
+    """One pass over the images serves all runs, to the bit."""
+    experiments = [e for s, e in open_study(world).experiments.items() if s.seed == 1337]
+    runs = {f"{e.run}-{e.profile.head.blocks}": e.place.read() for e in experiments}
+    condition = conditions.Condition(degradation="jpeg-61")
+    together = conditions.obtain_together(opened, runs, condition)
+    for name, run in runs.items():
+        (kept,) = (run.directory / conditions.FOLDER).glob("val-jpeg-61-*.parquet")
+        kept.unlink()
+        alone = obtain_predictions(opened, run, condition)
+        pd.testing.assert_frame_equal(together[name], alone)
+    assert len({table["logit"].iloc[0] for table in together.values()}) == 4
+
+
 def test_predictions_of_other_images_or_code_are_not_taken(opened, monkeypatch):
     run = opened.place.read()
     obtain_predictions(opened, run, CONDITIONS["jpeg"])
-    forbid(monkeypatch, "predict")
+    forbid(monkeypatch, "predict_each")
     obtain_predictions(opened, run, CONDITIONS["jpeg"])
     with monkeypatch.context() as patch, pytest.raises(pytest.fail.Exception, match="done again"):
         patch.setattr(conditions, "code_sha256", lambda also: "0" * 64)
@@ -240,14 +254,14 @@ def test_predictions_of_other_images_or_code_are_not_taken(opened, monkeypatch):
 
 
 def test_a_finished_study_is_found_again(finished, in_runs_folder, world, monkeypatch):
-    forbid(monkeypatch, "train", "predict")
+    forbid(monkeypatch, "train", "predict_each")
     assert open_study(world).obtain() == finished
 
 
 def test_without_its_record_nothing_is_trained_or_scored_again(
     finished, in_runs_folder, world, monkeypatch
 ):
-    forbid(monkeypatch, "train", "predict")
+    forbid(monkeypatch, "train", "predict_each")
     (finished.directory / "study.json").rename(finished.directory / "kept.json")
     try:
         again = open_study(world).obtain().record
@@ -330,7 +344,7 @@ def command_line(monkeypatch, capfd, command):
 
 @pytest.mark.parametrize("name", ["study", "demo study"])
 def test_the_command_prints_the_claims(finished, in_runs_folder, world, monkeypatch, capfd, name):
-    forbid(monkeypatch, "train", "predict")
+    forbid(monkeypatch, "train", "predict_each")
     command = finished.record.command.replace("DIR", str(world))
     if name == "demo study":  # its heads are those of the committed study
         command = command.replace(" study ", " demo study ", 1).removesuffix(" --heads all,last")

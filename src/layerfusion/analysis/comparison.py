@@ -15,7 +15,7 @@ from layerfusion.analysis.claims import (
 )
 from layerfusion.metrics.uncertainty import Interval, image_interval
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import CONDITIONS, obtain_predictions
+from layerfusion.runs.conditions import CONDITIONS, obtain_predictions, obtain_together
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
 from layerfusion.settings import Blocks
@@ -61,23 +61,23 @@ class Comparison:
         UserError
             If a run cannot be trained, or its images not be read.
         """
-        experiments, runs, measures, tables = {}, {}, {}, {}
-        counts = resamples(experiment)
-        known = [on for on in conditions if CONDITIONS[on].split in counts]
+        experiments, runs = {}, {}
         for name in RUNS:
             experiments[name] = replace(experiment, run=name)
             experiments[name].check()
             runs[name] = experiments[name].obtain(fresh=fresh, reporter=reporter)
-            tables[name] = {
-                on: obtain_predictions(experiments[name], runs[name], CONDITIONS[on], reporter)
-                for on in known
-            }
-            measures[name] = RunMeasures(
-                tables[name],
-                runs[name].record.threshold,
-                counts,
-                experiment.profile.training.small_side,
-            )
+        counts = resamples(experiment)
+        scored = {
+            on: obtain_together(experiment, runs, CONDITIONS[on], reporter)
+            for on in conditions
+            if CONDITIONS[on].split in counts
+        }
+        tables = {name: {on: both[name] for on, both in scored.items()} for name in RUNS}
+        side = experiment.profile.training.small_side
+        measures = {
+            name: RunMeasures(tables[name], run.record.threshold, counts, side)
+            for name, run in runs.items()
+        }
         return cls(experiments, runs, measures, tables)
 
     def __call__(

@@ -16,7 +16,7 @@ from layerfusion.metrics.uncertainty import (
     with_known_spread,
 )
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import Condition, obtain_predictions
+from layerfusion.runs.conditions import Condition, obtain_together
 
 SHOWN = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
 
@@ -59,14 +59,19 @@ def curve(comparison: Comparison, sweep: Sweep, reporter: Reporter | None = None
         ``estimate``, ``low`` and ``high``. Predictions are kept in the runs' folders and found
         again.
     """
+    experiment = next(iter(comparison.experiments.values()))
+    counts = resamples(experiment)["val"]
+    scored = {
+        strength: obtain_together(
+            experiment, comparison.runs, Condition(degradation=degradation), reporter
+        )
+        for strength, degradation in sweep.degradations.items()
+    }
     rows = []
     for name, run in comparison.runs.items():
-        experiment = comparison.experiments[name]
-        counts = resamples(experiment)["val"]
-        for strength, degradation in sweep.degradations.items():
-            condition = Condition(degradation=degradation)
-            table = obtain_predictions(experiment, run, condition, reporter)
-            for metric, values in _metrics(table, run.record.threshold, counts).items():
+        for strength, tables in scored.items():
+            metrics = _metrics(tables[name], run.record.threshold, counts)
+            for metric, values in metrics.items():
                 interval = image_interval(values)
                 rows.append({"run": name, "strength": strength, "metric": metric} | vars(interval))
     return pd.DataFrame(rows)

@@ -10,7 +10,7 @@ from layerfusion.analysis.comparison import Comparison
 from layerfusion.data.manifest import CLASSES
 from layerfusion.metrics.uncertainty import share_interval
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import CONDITIONS, Condition, obtain_predictions
+from layerfusion.runs.conditions import CONDITIONS, Condition, obtain_together
 
 UNKNOWN = "unknown"
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
@@ -65,12 +65,12 @@ def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) ->
     """
     columns = ["run", "source", "class", "generator", "images", "errors", "share", "low", "high"]
     rows: list[dict[str, object]] = []
-    for name, run in comparison.runs.items():
-        experiment = comparison.experiments[name]
-        if experiment.manifest.select(split="heldout").rows.empty:
-            continue
-        table = obtain_predictions(experiment, run, Condition(split="heldout"), reporter)
-        called = table["probability"] >= run.record.threshold
+    experiment = next(iter(comparison.experiments.values()))
+    if experiment.manifest.select(split="heldout").rows.empty:
+        return pd.DataFrame(rows, columns=columns)
+    held_out = Condition(split="heldout")
+    for name, table in obtain_together(experiment, comparison.runs, held_out, reporter).items():
+        called = table["probability"] >= comparison.runs[name].record.threshold
         table["wrong"] = (called != (table["label"] == 1)).to_numpy(dtype=bool)
         table["generator"] = table["generator"].fillna("").astype(str)
         table["class"] = table["label"].map(CLASSES)

@@ -132,12 +132,15 @@ class Detector(nn.Module):
         The head runs in float32 even under autocast: logits rounded to 16 bits would tie, and both
         ranking and threshold live on the order of logits.
         """
-        h = self.class_tokens(images)
+        return self.classify(self.class_tokens(images))
+
+    def classify(self, h: Tensor) -> Tensor:
+        """Return logits as `forward` does, of class tokens (batch, blocks, width) of all blocks."""
         if self.head_settings.blocks == "last":
             h = h[:, -1:]
         elif len(self._blocks) < self.encoder.depth:
             h = h[:, self._blocks]
-        with torch.autocast(images.device.type, enabled=False):
+        with torch.autocast(h.device.type, enabled=False):
             logits: Tensor = self.head(h)
         return logits
 

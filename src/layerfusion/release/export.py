@@ -125,8 +125,8 @@ def _score(
     """
     return {
         name: score_condition(
-            detector, experiment.validation, condition, experiment.profile, "fp32", reporter
-        )
+            [detector], experiment.validation, condition, experiment.profile, "fp32", reporter
+        )[0]
         for name, condition in CONDITIONS.items()
         if condition.split == "val" and not condition.small
     }

@@ -1,7 +1,9 @@
 """A finished run's predictions under the paper's conditions; computed once, then found again."""
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +12,13 @@ from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest, Split
 from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import open_prefix_cache
+from layerfusion.model.together import Together, share_prefix
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, library_versions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
-from layerfusion.scoring.predictions import predict, write_predictions
+from layerfusion.scoring.predictions import predict_each, write_predictions
 from layerfusion.settings import Profile, digest
 
 FOLDER = "conditions"  # in a run's folder
@@ -78,17 +81,46 @@ def obtain_predictions(
     UserError
         If the run's detector or the encoder's weights are damaged or missing.
     """
+    return obtain_together(experiment, {"run": run}, condition, reporter)["run"]
+
+
+def obtain_together(
+    experiment: Experiment,
+    runs: Mapping[str, Run],
+    condition: Condition,
+    reporter: Reporter | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Return the predictions of several runs, each as `obtain_predictions` does.
+
+    What is not there yet is computed in one pass: images are read and degraded once, and frozen
+    blocks that runs share see them once. Numbers are those of one run after the other.
+
+    Parameters
+    ----------
+    experiment
+        Any of those that the runs are of; they may differ in training images and seed.
+    """
     images, processes = experiment.manifest.select(split=condition.split), join_processes()
     if condition.split == "val" and condition.degradation is None:
-        table = processes.only_first(run.predictions)
-        table.attrs["seconds"] = 0.0
+        tables = {name: processes.only_first(run.predictions) for name, run in runs.items()}
+        for table in tables.values():
+            table.attrs["seconds"] = 0.0
     else:
-        path = _place(run, images, condition)
-        if not processes.only_first(path.is_file):
-            _score(experiment, run, images, condition, path, reporter or Reporter())
-        table = processes.only_first(lambda: pd.read_parquet(path))
+        paths = {name: _place(run, images, condition) for name, run in runs.items()}
+        missing = processes.only_first(lambda: [n for n in runs if not paths[n].is_file()])
+        if missing:
+            due = [(runs[name], paths[name]) for name in missing]
+            _score(experiment, due, images, condition, reporter or Reporter())
+        tables = {
+            name: processes.only_first(partial(pd.read_parquet, path))
+            for name, path in paths.items()
+        }
     # Paired comparisons subtract row by row.
-    return table.set_index("image_id").loc[images.rows["path"]].reset_index(names="image_id")
+    order = images.rows["path"]
+    return {
+        name: table.set_index("image_id").loc[order].reset_index(names="image_id")
+        for name, table in tables.items()
+    }
 
 
 def _place(run: Run, images: Manifest, condition: Condition) -> Path:
@@ -107,34 +139,40 @@ def _place(run: Run, images: Manifest, condition: Condition) -> Path:
 
 def _score(
     experiment: Experiment,
-    run: Run,
+    due: Sequence[tuple[Run, Path]],
     images: Manifest,
     condition: Condition,
-    path: Path,
     reporter: Reporter,
 ) -> None:
-    begun, detector, profile = time.perf_counter(), run.detector(), experiment.profile
-    predictions = score_condition(
-        detector, images, condition, profile, profile.training.precision, reporter
-    )
-    predictions.attrs["seconds"] = time.perf_counter() - begun  # kept in the file's metadata
-    join_processes().only_first(lambda: _keep(predictions, path))
+    """Score the images for runs, each to be kept at a path; together if they share a prefix."""
+    profile = experiment.profile
+    waiting = [(run.detector(), path) for run, path in due]
+    groups = [waiting] if share_prefix([d for d, _ in waiting]) else [[one] for one in waiting]
+    for group in groups:
+        begun = time.perf_counter()
+        detectors = [detector for detector, _ in group]
+        precision = profile.training.precision
+        scored = score_condition(detectors, images, condition, profile, precision, reporter)
+        seconds = (time.perf_counter() - begun) / len(group)
+        for predictions, (_, path) in zip(scored, group, strict=True):
+            predictions.attrs["seconds"] = seconds  # each one's part; kept in the file's metadata
+            join_processes().only_first(partial(_keep, predictions, path))
 
 
 def score_condition(
-    detector: Detector,
+    detectors: Sequence[Detector],
     images: Manifest,
     condition: Condition,
     profile: Profile,
     precision: str,
     reporter: Reporter,
-) -> pd.DataFrame:
-    """Score images under a condition's degradation; what frozen blocks give is kept, if it is set.
+) -> list[pd.DataFrame]:
+    """Score images under a condition's degradation, by detectors with the same frozen blocks.
 
     Returns
     -------
-    DataFrame
-        As `layerfusion.scoring.predictions.predict`.
+    list
+        A table a detector, as `layerfusion.scoring.predictions.predict`.
 
     Raises
     ------
@@ -142,11 +180,12 @@ def score_condition(
         If a file cannot be read any more, or not be degraded.
     """
     title = f"{condition.split}, {condition.degradation or 'as it is'}"
-    fabric = open_fabric(precision)
-    detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
+    fabric, model = open_fabric(precision), Together(detectors)
+    detectors[0].prefix_cache = open_prefix_cache(profile.loader, reporter.say)
     with deterministic(), reporter.bar(title, len(images.rows)) as bar:
-        return predict(
-            fabric.setup_module(detector),
+        return predict_each(
+            fabric.setup_module(model),
+            len(detectors),
             images,
             profile.images,
             profile.loader,

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
@@ -41,8 +43,8 @@ def score_files(
     Parameters
     ----------
     model
-        Maps uint8 images (batch, 3, crop, crop) on `device` to logits (batch,); put into
-        evaluation mode here and left in it.
+        Maps uint8 images (batch, 3, crop, crop) on `device` to logits (batch,), or (batch, k) of k
+        detectors at once; put into evaluation mode here and left in it.
     degradation
         What befalls every image before it is scored, by its name in
         `layerfusion.images.degradations`.
@@ -53,7 +55,8 @@ def score_files(
     -------
     DataFrame
         A row a file, in order: ``logit`` (float64, NaN where unreadable), ``probability``
-        (float64), ``width`` and ``height`` (px, upright), ``error`` (reason, or None).
+        (float64), ``width`` and ``height`` (px, upright), ``error`` (reason, or None). Of several
+        detectors ``logit_0`` and ``probability_0``, and so on.
 
     Raises
     ------
@@ -117,7 +120,7 @@ def _score(
     """Score the files of a dataset in this process, as `score_files` does."""
     model.eval()
     files = dataset.files
-    logits = np.full(len(files), np.nan)
+    logits: NDArray[np.float64] | None = None
     sizes = np.zeros((len(files), 2), dtype=np.int32)
     errors: list[str | None] = [None] * len(files)
     done = 0
@@ -127,19 +130,26 @@ def _score(
             errors[index] = error.reason
         if batch.images is not None:
             with torch.inference_mode():
-                scores = model(batch.images.to(device, non_blocking=True))
-            logits[batch.readable] = scores.cpu().double().numpy()
+                scores = model(batch.images.to(device, non_blocking=True)).cpu().double().numpy()
+            if logits is None:
+                logits = np.full((len(files), *scores.shape[1:]), np.nan)
+            logits[batch.readable] = scores
         done += len(batch.indices)
         progress(done, len(files))
-    return pd.DataFrame(
-        {
-            "logit": logits,
-            "probability": probability(logits),
-            "width": sizes[:, 0],
-            "height": sizes[:, 1],
-            "error": pd.Series(errors, dtype="str"),
-        }
-    )
+    known = {"width": sizes[:, 0], "height": sizes[:, 1], "error": pd.Series(errors, dtype="str")}
+    return pd.DataFrame(_logit_columns(logits, len(files)) | known)
+
+
+def _logit_columns(logits: NDArray[np.float64] | None, files: int) -> dict[str, Any]:
+    """Name logits and their probabilities, those of several detectors by their number."""
+    if logits is None:  # not one image could be read
+        logits = np.full(files, np.nan)
+    named = {"": logits} if logits.ndim == 1 else {f"_{n}": own for n, own in enumerate(logits.T)}
+    return {
+        f"{name}{suffix}": values
+        for suffix, own in named.items()
+        for name, values in (("logit", own), ("probability", probability(own)))
+    }
 
 
 def predict(
@@ -168,8 +178,61 @@ def predict(
     ImageError
         If a file cannot be read: metrics over what is left would be those of another data set.
     """
+    scored = _score_manifest(
+        model, manifest, images, loader, device, degradation, progress, processes or Processes()
+    )
+    return _table(manifest, scored, "")
+
+
+def predict_each(
+    model: nn.Module,
+    detectors: int,
+    manifest: Manifest,
+    images: ImageSettings,
+    loader: LoaderSettings,
+    *,
+    device: torch.device | str = "cpu",
+    degradation: str | None = None,
+    progress: Progress | None = None,
+    processes: Processes | None = None,
+) -> list[pd.DataFrame]:
+    """Score a manifest's images with several detectors at once (`layerfusion.model.together`).
+
+    Parameters
+    ----------
+    model
+        Maps images as in `score_files` to logits (batch, detectors).
+    detectors
+        How many these are.
+
+    Returns
+    -------
+    list
+        A table a detector, each as `predict` returns it.
+
+    Raises
+    ------
+    ImageError
+        As `predict`.
+    """
+    scored = _score_manifest(
+        model, manifest, images, loader, device, degradation, progress, processes or Processes()
+    )
+    return [_table(manifest, scored, f"_{number}") for number in range(detectors)]
+
+
+def _score_manifest(
+    model: nn.Module,
+    manifest: Manifest,
+    images: ImageSettings,
+    loader: LoaderSettings,
+    device: torch.device | str,
+    degradation: str | None,
+    progress: Progress | None,
+    processes: Processes,
+) -> pd.DataFrame:
+    """Score a manifest's images as `score_files` does; an ImageError if one cannot be read."""
     files = [manifest.root / path for path in manifest.rows["path"]]
-    processes = processes or Processes()
     scored = score_files(
         model,
         files,
@@ -184,9 +247,17 @@ def predict(
         for file, error in zip(files, scored["error"], strict=True):
             if not pd.isna(error):
                 raise ImageError(file, error)
+    return scored
+
+
+def _table(manifest: Manifest, scored: pd.DataFrame, suffix: str) -> pd.DataFrame:
+    """Return one detector's predictions, with what slices need of the manifest."""
+    own = scored[[f"logit{suffix}", f"probability{suffix}"]].set_axis(
+        ["logit", "probability"], axis=1
+    )
     carried = manifest.rows[CARRIED].reset_index(drop=True)
     ids = manifest.rows["path"].reset_index(drop=True).rename("image_id")
-    return pd.concat([ids, scored[["logit", "probability"]], carried], axis=1)
+    return pd.concat([ids, own, carried], axis=1)
 
 
 def report_predictions(predictions: pd.DataFrame, threshold: float) -> Report:

@@ -103,7 +103,12 @@ def _trained(experiment: Experiment) -> list[Variant]:
 
 
 def _augmentations(experiment: Experiment) -> list[Variant]:
-    off = {name: f"images.augmentation.{name}_probability" for name in AUGMENTATIONS}
+    used = experiment.profile.images.augmentation
+    off = {
+        name: f"images.augmentation.{name}_probability"
+        for name in AUGMENTATIONS
+        if getattr(used, f"{name}_probability") > 0
+    }
     return _in_both_runs(
         [
             ("paper", "all augmentations (the paper)", {}),

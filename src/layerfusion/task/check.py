@@ -12,7 +12,7 @@ import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
-from layerfusion.runs.conditions import CONDITIONS, obtain_predictions
+from layerfusion.runs.conditions import CONDITIONS, obtain_together
 from layerfusion.task.submission import COLUMNS, keep_submission
 
 LONGEST_SHOWN = 80  # characters of a value that a sentence shows
@@ -82,11 +82,13 @@ def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
     """
     rows: dict[str, dict[str, object]] = {}
     before: Path | None = None
-    for name, run in comparison.runs.items():
-        experiment = comparison.experiments[name]
-        if experiment.manifest.select(split="test").rows.empty:
-            continue
-        predictions = obtain_predictions(experiment, run, CONDITIONS["official"])
+    columns = ["file", "images", "called synthetic", "threshold", "mistakes"]
+    experiment = next(iter(comparison.experiments.values()))
+    if experiment.manifest.select(split="test").rows.empty:
+        return pd.DataFrame(columns=columns).rename_axis("run")
+    scored = obtain_together(experiment, comparison.runs, CONDITIONS["official"])
+    for name, predictions in scored.items():
+        run = comparison.runs[name]
         path = keep_submission(run, predictions, team=team)
         names = [PurePosixPath(image).name for image in predictions["image_id"]]
         called = predictions["probability"] >= run.record.threshold
@@ -98,7 +100,6 @@ def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
             "mistakes": "; ".join(check_submission(path, names, before)),
         }
         before = path
-    columns = ["file", "images", "called synthetic", "threshold", "mistakes"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("run")
 
 
