@@ -20,6 +20,7 @@ from layerfusion.cli.options import (
     replaced,
 )
 from layerfusion.cli.release import export
+from layerfusion.cli.rivals import rivals
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
@@ -206,6 +207,7 @@ def _say_what_was_scored(
 app.command()(submit)
 app.command()(export)
 app.command()(study)
+app.command()(rivals)
 
 
 @chapters_app.command("run")
