@@ -141,7 +141,7 @@ def test_the_page_says_who_is_above_and_who_below():
     assert text.count("in the open run") == text.count("in the constrained run") == 1
     head, open_run = text.split("in the constrained run")
     above, rest = open_run.split("not told apart from", maxsplit=1)[0].split("**below**")
-    assert "Linear probe" in above and "RINE" in rest and "Linear SVM" not in above + rest
+    assert "the linear probe" in above and " RINE" in rest and "SVM" not in above + rest
     assert "nan" not in text and head.startswith("On the same features")
 
 

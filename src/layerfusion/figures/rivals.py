@@ -19,7 +19,7 @@ from layerfusion.rivals.registry import RIVALS, differences, rivals_named, sourc
 from layerfusion.settings import Profile
 from layerfusion.studies.record import StudyRecord
 
-TITLES = {OURS: "Layer fusion (the paper)"} | {name: rival.title for name, rival in RIVALS.items()}
+TITLES = {OURS: "layer fusion (the paper)"} | {name: rival.title for name, rival in RIVALS.items()}
 
 # What a verdict on "the paper's head is above this rival" says of the paper's head.
 STANDING = {
@@ -163,6 +163,7 @@ def _run(own: pd.DataFrame) -> str:
 
 def _interval(row: Mapping[Hashable, Any]) -> str:
     name = TITLES[str(row["rival"])].partition(" (")[0]
+    name = f"the {name}" if name[0].islower() else name
     ends = f"[{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
     return f"{name} ({row['gain']:+.3f} {ends})"
 

@@ -11,8 +11,8 @@ from layerfusion.rivals.rine import PUBLISHED, fit_rine
 from layerfusion.rivals.rival import Rival
 
 ALL = (
-    Rival("linear-probe", "Linear probe (Ojha 2023)", fit_linear_probe, "linear_probe"),
-    Rival("linear-svm", "Linear SVM (Cozzolino 2024)", fit_linear_svm, "linear_svm"),
+    Rival("linear-probe", "linear probe (Ojha 2023)", fit_linear_probe, "linear_probe"),
+    Rival("linear-svm", "linear SVM (Cozzolino 2024)", fit_linear_svm, "linear_svm"),
     Rival("rine", "RINE (Koutlis 2024)", partial(fit_rine, sizes=PUBLISHED["2-class"]), "rine"),
 )
 RIVALS = {rival.name: rival for rival in ALL}
