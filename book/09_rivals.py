@@ -93,8 +93,10 @@ display(Markdown(rivals.described(contest.rivals)))
 
 # %%
 print(contest.command)
-minutes = {what: seconds / 60 for what, seconds in contest.seconds.items()}
-print(", ".join(f"{what}: {value:.0f} minutes" for what, value in minutes.items()))
+cost = contest.features
+print(f"{cost.computed:,} crops passed the encoder, {cost.found:,} lay in the cache:", end=" ")
+print(f"{cost.seconds / 60:.0f} minutes")
+print(f"{len(contest.entries)} fits: {contest.fitting_seconds / 60:.0f} minutes")
 print(processor_name(contest.provenance))
 
 # %% [markdown]

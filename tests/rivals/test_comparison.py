@@ -11,7 +11,7 @@ from layerfusion.figures import rivals as pages
 from layerfusion.metrics.uncertainty import resampled_roc_auc, seed_interval
 from layerfusion.paths import project_root
 from layerfusion.rivals.comparison import OURS, compare
-from layerfusion.rivals.record import RivalEntry, RivalsRecord
+from layerfusion.rivals.record import FeatureCost, RivalEntry, RivalsRecord
 from layerfusion.studies.predictions import DTYPES
 from layerfusion.studies.record import read_study
 
@@ -189,8 +189,8 @@ def test_what_each_learns_stands_beside_the_papers_head():
     ]
     record = RivalsRecord(
         profile="photographs", key="", command="", seeds=list(SEEDS), rivals=list(NAMES),
-        settings={}, data={"manifest_sha256": "other"}, entries=entries, seconds={},
-        code_sha256="", provenance={},
+        settings={}, data={"manifest_sha256": "other"}, entries=entries,
+        features=FeatureCost(), fitting_seconds=0, code_sha256="", provenance={},
     )  # fmt: skip
     sizes = pages.sizes(record, study)
     # W_p, b_p: 768 to 256; a weight a block; the classifier: 256 to 256 to 1 (paper, section 2).

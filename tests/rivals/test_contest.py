@@ -105,6 +105,22 @@ def test_without_a_projection_the_embedding_is_the_features_before_it(photos, en
     assert np.array_equal(found.embedding, found.next_to_last)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("pool_type", "avg"), ("attn_pool", torch.nn.Linear(1, 1))]
+)
+def test_a_tower_that_pools_otherwise_is_refused(tiny_profile, monkeypatch, name, value):
+    build = Detector.build
+
+    def pooling_otherwise(*settings, **named):
+        detector = build(*settings, **named)
+        setattr(detector.encoder.visual, name, value)
+        return detector
+
+    monkeypatch.setattr(Detector, "build", pooling_otherwise)
+    with pytest.raises(UserError, match="class token"):
+        FrozenEncoder(tiny_profile, Reporter())
+
+
 def test_rivals_see_the_views_that_the_head_sees(photos):
     experiment = open_experiment(photos)
     images, draws = training_views(experiment)
@@ -177,6 +193,8 @@ def test_the_record_says_what_the_predictions_say(made):
         assert entry.metrics["calibrated"]["f1"] == pytest.approx(f1_score(label, called))
         assert entry.metrics["calibrated"]["f1"] == pytest.approx(best)
     assert record.data["views"] == {"constrained": 64, "open": 112}
+    # The session that was stopped had come to the open run, and left all views in the cache.
+    assert (record.features.computed, record.features.found) == (0, 24 + 112)
     assert record.seeds == [1337, 1338] and record.rivals == ["linear-svm", "linear-probe"]
     assert record.command.startswith("layerfusion rivals --profile demo --data-root DIR --set")
 
@@ -195,7 +213,10 @@ def test_seeds_have_views_of_their_own_where_views_are_drawn(photos):
     fits = Fits()
     contest = open_contest(photos, fits, **{"training.views": None})
     contest = replace(contest, rivals=contest.rivals[:1])
-    table = read_rivals(contest.obtain().directory).query("run == 'open'")
+    finished = contest.obtain()
+    cost = finished.record.features
+    assert cost.computed > 0 and cost.computed + cost.found == 24 + 2 * 32 + 2 * 56
+    table = read_rivals(finished.directory).query("run == 'open'")
     first, second = (rows["logit"].to_numpy() for _, rows in table.groupby("seed"))
     assert not np.array_equal(first, second)
     assert fits.seen == [(32, 1337), (32, 1338), (56, 1337), (56, 1338)]

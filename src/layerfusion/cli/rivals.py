@@ -55,7 +55,7 @@ def rivals(
     )
     finished = contest.obtain(reporter=reporter)
     print(rivals_text(finished.record))
-    minutes = sum(finished.record.seconds.values()) / 60
+    minutes = (finished.record.features.seconds + finished.record.fitting_seconds) / 60
     print(f"rivals: {shown(finished.directory)}/rivals.json, {minutes:.0f} minutes of work")
     if publish:
         _publish(finished)

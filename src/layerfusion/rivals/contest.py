@@ -21,6 +21,7 @@ from layerfusion.rivals.features import Features, FrozenEncoder, training_views
 from layerfusion.rivals.record import (
     DTYPES,
     RECORD,
+    FeatureCost,
     FinishedContest,
     RivalEntry,
     RivalsRecord,
@@ -36,7 +37,12 @@ from layerfusion.studies.predictions import Setup, collect_predictions, describe
 from layerfusion.studies.study import Study
 
 # What predictions of every rival depend on that no run's do: part of the contest's key.
-MODULES = ("rivals/features.py", "rivals/gradient_descent.py", "rivals/contest.py")
+MODULES = (
+    "rivals/contest.py",
+    "rivals/features.py",
+    "rivals/gradient_descent.py",
+    "rivals/registry.py",
+)
 
 FITS = "fits"  # in a contest's folder: the scores of each fit, for a contest that was stopped
 
@@ -123,9 +129,9 @@ class Contest:
             return read_contest(directory)
         (directory / FITS).mkdir(parents=True, exist_ok=True)
         missing = [fit for fit in self.fits if not _place(directory, fit).is_file()]
-        seconds = self._make(missing, directory, reporter) if missing else 0.0
+        cost = self._make(missing, directory, reporter) if missing else FeatureCost()
         scores = {fit: pd.read_parquet(_place(directory, fit)) for fit in self.fits}
-        record = self._record(scores, key, seconds)
+        record = self._record(scores, key, cost)
         write_contest(record, self._predictions(scores), directory)
         return read_contest(directory)
 
@@ -137,8 +143,8 @@ class Contest:
     def _code(self) -> str:
         return code_sha256((*MODULES, *modules_of(self.rivals)))
 
-    def _make(self, missing: list[Fit], directory: Path, reporter: Reporter) -> float:
-        """Make fits and keep what they score; return how long features took, s."""
+    def _make(self, missing: list[Fit], directory: Path, reporter: Reporter) -> FeatureCost:
+        """Make fits and keep what they score; return what their features cost."""
         begun = time.perf_counter()
         encoder = FrozenEncoder(self._any.profile, reporter)
         validation = encoder.evaluation_features(self._any.validation)
@@ -152,7 +158,9 @@ class Contest:
                 scores.insert(0, "image_id", self._any.validation.rows["path"].to_numpy())
                 write_predictions(scores, _place(directory, fit))
                 reporter.say(f"{fit}: {scores.attrs['seconds']:.0f} s")
-        return seconds
+        return FeatureCost(
+            seconds=round(seconds, 1), computed=encoder.computed, found=encoder.found
+        )
 
     def _sharing_views(self, fits: list[Fit]) -> Iterator[tuple[Experiment, list[Fit]]]:
         """Yield fits that learn from the same views together, with one of their experiments."""
@@ -184,9 +192,7 @@ class Contest:
         together = collect_predictions(tables, described).rename(columns={"blocks": "rival"})
         return together[list(DTYPES)]
 
-    def _record(
-        self, scores: dict[Fit, pd.DataFrame], key: str, feature_seconds: float
-    ) -> RivalsRecord:
+    def _record(self, scores: dict[Fit, pd.DataFrame], key: str, cost: FeatureCost) -> RivalsRecord:
         validation, profile = self._any.validation, self._any.profile
         entries = [_entry(fit, table, validation) for fit, table in scores.items()]
         seeds = self.study.seeds
@@ -205,7 +211,8 @@ class Contest:
                 "validation_images": len(validation.rows),
             },
             entries=entries,
-            seconds={"features": round(feature_seconds, 1), "fits": round(fitting, 1)},
+            features=cost,
+            fitting_seconds=round(fitting, 1),
             code_sha256=self._code(),
             provenance=provenance(),
         )

@@ -23,6 +23,7 @@ from layerfusion.data.loading import (
 )
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sampling import Draw
+from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError, read_image
 from layerfusion.images.transforms import view_rng
 from layerfusion.model.detector import Detector
@@ -82,19 +83,42 @@ class FrozenEncoder:
     profile
         Of a run; none of its blocks is fine-tuned here, whatever it says.
 
+    Attributes
+    ----------
+    computed, found : int
+        How many crops passed the tower, and how many were known from a cache.
+
     Raises
     ------
     UserError
-        If the encoder's weights cannot be had, or the precision does not fit the hardware.
+        If the encoder's weights cannot be had, the precision does not fit the hardware, or the
+        tower makes its output of anything but the class token.
     """
 
     def __init__(self, profile: Profile, reporter: Reporter) -> None:
         self.profile, self.reporter = profile, reporter
+        self._passed = 0
         self.fabric = open_fabric(profile.training.precision)
         frozen = profile.encoder.model_copy(update={"trained_blocks": 0})
         detector = Detector.build(frozen, profile.head, profile.images)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()
+        visual = detector.encoder.visual
+        if visual.pool_type != "tok" or visual.attn_pool is not None:
+            raise UserError(
+                f"the output of {profile.encoder.model} is not made of its class token, which "
+                "rivals read; choose a model that pools by its class token, such as ViT-L-14"
+            )
+
+    @property
+    def found(self) -> int:
+        """Return how many crops were known from a cache."""
+        return 0 if self.detector.prefix_cache is None else self.detector.prefix_cache.found
+
+    @property
+    def computed(self) -> int:
+        """Return how many crops passed the tower."""
+        return self._passed - self.found
 
     def training_features(self, experiment: Experiment) -> tuple[Features, NDArray[np.int64]]:
         """Return the features of the views that a run trains on, and their labels, shape (n,).
@@ -145,6 +169,7 @@ class FrozenEncoder:
                 tokens[done : done + len(batch)] = found.cpu().numpy()
                 done += len(batch)
                 bar(done, images)
+            self._passed += images
             return features_of(self.detector, tokens)
 
 

@@ -39,11 +39,22 @@ class RivalEntry(_Record):
     metrics: dict[str, Any]
 
 
+class FeatureCost(_Record):
+    """What it took to have features, in the session that ended the contest.
+
+    `computed` images passed the encoder, `found` ones lay in the cache of frozen blocks.
+    """
+
+    seconds: float = 0.0
+    computed: int = 0
+    found: int = 0
+
+
 class RivalsRecord(_Record):
     """Everything that is reported of a contest; `rivals.json` in its folder.
 
-    `data` names the images by their hash, and says how many views each run trained on; `seconds` is
-    the time that features and fits took; `code_sha256` is of all modules that numbers depend on.
+    `data` names the images by their hash, and says how many views each run trained on;
+    `code_sha256` is of all modules that numbers depend on.
     """
 
     profile: str
@@ -54,7 +65,8 @@ class RivalsRecord(_Record):
     settings: dict[str, Any]
     data: dict[str, Any]
     entries: list[RivalEntry]
-    seconds: dict[str, float]
+    features: FeatureCost
+    fitting_seconds: float
     code_sha256: str
     provenance: dict[str, Any]
 
