@@ -38,7 +38,7 @@ PRESENTATION = {
     "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
     "data/sources/world.py", "demo/", "figures/", "images/degradations.py",
     "metrics/uncertainty.py", "model/fetching.py", "model/openclip_tags.py", "paper/",
-    "parallel/stopping.py", "paths.py", "progress.py", "provenance.py", "release/",
+    "parallel/stopping.py", "paths.py", "progress.py", "provenance.py", "release/", "rivals/",
     "runs/conditions.py", "scoring/files.py", "scoring/shipped.py", "studies/", "task/",
     "training/disk.py",
 }  # fmt: skip

@@ -25,7 +25,9 @@ from layerfusion.provenance import library_versions, package_sha256, unchanged_c
 from layerfusion.settings import WorldSource, digest, load_profile
 
 # Made of the committed records of a profile, wherever they are executed; their pages name it.
-RECORDED = dict.fromkeys(("08_ablations", "10_photographs"), "photographs")
+RECORDED = dict.fromkeys(
+    ("08_ablations", "09_rivals", "10_photographs", "11_thresholds"), "photographs"
+)
 
 # About the demo itself and what is committed: with any other profile the book shows those of demo.
 DEMO_CHAPTERS = {"07_demo_world", *RECORDED}

@@ -21,6 +21,7 @@ from layerfusion.cli.options import (
     replaced,
 )
 from layerfusion.cli.release import export
+from layerfusion.cli.rivals import rivals
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
@@ -208,6 +209,7 @@ app.command()(submit)
 app.command()(export)
 app.command()(study)
 app.command()(ablation)
+app.command()(rivals)
 
 
 @chapters_app.command("run")
