@@ -120,7 +120,7 @@ def delong_contrast(label: ArrayLike, scores: ArrayLike, weights: ArrayLike) -> 
               \mathrm{SE}^2 = \frac{\mathrm{var}_i \sum_k w_k V_{10}^k(x_i)}{m}
               + \frac{\mathrm{var}_j \sum_k w_k V_{01}^k(y_j)}{n}
 
-    (DeLong, DeLong and Clarke-Pearson 1988, equation 5, for one contrast). Weights (1, -1) compare
+    (DeLong, DeLong and Clarke-Pearson 1988, for one contrast). Weights (1, -1) compare
     two detectors; ±1/s, over s seeds of each, compare their means.
 
     Parameters
