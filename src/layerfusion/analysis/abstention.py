@@ -60,6 +60,9 @@ def unsure_band(
 ) -> Band:
     """Return the narrowest band outside of which at most `promise` of the calls are wrong.
 
+    A small promise takes many images: a side whose surest ones are too few to bear it out, however
+    right they are, stays unsure.
+
     Parameters
     ----------
     label, score

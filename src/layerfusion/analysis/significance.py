@@ -105,9 +105,10 @@ def decision_tests_by_seed(predictions: pd.DataFrame, thresholds: Thresholds) ->
     DataFrame
         A row a comparison and seed: ``comparison``, ``seed``; ``only_first`` and ``only_second``,
         the images that one of them alone calls rightly; ``correlation`` of their calls, in [-1, 1],
-        the mean of both classes; ``difference`` of accuracy with ``low`` and ``high`` (normal);
-        ``p`` (McNemar's exact test) and ``p_holm``, corrected over all rows; ``bootstrap_low`` and
-        ``bootstrap_high``; ``agree``, whether p and the bootstrap's interval give the same verdict.
+        the mean of both classes, NaN if one calls all images of a class alike; ``difference`` of
+        accuracy with ``low`` and ``high`` (normal); ``p`` (McNemar's exact test) and ``p_holm``,
+        corrected over all rows; ``bootstrap_low`` and ``bootstrap_high``; ``agree``, whether p and
+        the bootstrap's interval give the same verdict.
 
     Raises
     ------
@@ -193,5 +194,6 @@ def _one_sided_of_zero(estimate: float, p_value: float) -> Interval:
 
 def _correlation(labels: NDArray[np.int64], calls: list[NDArray[np.bool_]]) -> float:
     """Return the mean over classes of the correlation of two detectors' calls."""
-    of = [np.corrcoef(*(call[labels == label] for call in calls))[0, 1] for label in (0, 1)]
+    with np.errstate(invalid="ignore"):  # a detector may call all of a class alike
+        of = [np.corrcoef(*(call[labels == label] for call in calls))[0, 1] for label in (0, 1)]
     return float(np.mean(of))

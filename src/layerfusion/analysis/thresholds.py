@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from layerfusion.analysis.operating_points import false_positive_rate, recall_at
+from layerfusion.analysis.operating_points import recall_at
 from layerfusion.analysis.source_splits import TRIED_ON, resample_sources, source_names
 from layerfusion.analysis.sources import ScoredImages
 from layerfusion.data.manifest import CLASSES
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import probability
-from layerfusion.metrics.uncertainty import image_interval, resampled_rates, seed_interval
+from layerfusion.metrics.uncertainty import image_interval, seed_interval, share_interval
 
 ALLOWED = (0.01, 0.05, 0.10)  # false-alarm rates
 
@@ -187,23 +187,25 @@ def left_out_sources(scored: ScoredImages, rate: float = 0.05) -> pd.DataFrame:
     -------
     DataFrame
         A row a class and source, those with most errors first: ``class``, ``source``, ``images``;
-        ``called``, the share that is called synthetic, mean over seeds, with ``low`` and ``high``
-        of `layerfusion.metrics.uncertainty.seed_interval` in [0, 1], the threshold held fast. Of
-        real images these are false alarms, of which `rate` were allowed, of synthetic ones hits.
+        ``called``, the share that is called synthetic, mean over seeds, with ``low`` and ``high``,
+        Wilson's interval over other images of the source, and ``seed_sd``, its standard deviation
+        between seeds. Of real images these are false alarms, of which `rate` were allowed, of
+        synthetic ones hits.
     """
     labels, names = scored.images["label"].to_numpy(dtype=np.int64), source_names(scored.images)
     rows = []
     for name in np.unique(names):
-        own, shares = names == name, []
-        label = int(labels[own][0])
-        share = _hits if label else false_positive_rate
-        for logits in scored.logits:
-            threshold = threshold_for(labels[~own], logits[~own], rate)
-            shares.append(share(labels[own], logits[own] >= threshold, scored.counts[:, own]))
-        found = seed_interval(np.stack(shares))
-        row = {"class": CLASSES[label], "source": name[2:], "images": int(own.sum())}
-        low, high = max(found.low, 0.0), min(found.high, 1.0)
-        rows.append(row | {"called": found.estimate, "low": low, "high": high})
+        own = names == name
+        kind, images = CLASSES[int(labels[own][0])], int(own.sum())
+        called = [
+            int((logits[own] >= threshold_for(labels[~own], logits[~own], rate)).sum())
+            for logits in scored.logits
+        ]
+        # Not the bootstrap: where no image is called, none of its resamples has one either.
+        reach = share_interval(round(np.mean(called)), images)
+        row = {"class": kind, "source": name[2:], "images": images}
+        row |= {"called": np.mean(called) / images, "low": reach.low, "high": reach.high}
+        rows.append(row | {"seed_sd": np.std(called, ddof=1) / images})
     table = pd.DataFrame(rows)
     errors = np.where(table["class"] == CLASSES[1], 1 - table["called"], table["called"])
     order = np.lexsort((table["source"], -errors, table["class"]))
@@ -257,9 +259,3 @@ def _costs_elsewhere(
 def _cost(alarms: ArrayLike, hits: ArrayLike, stakes: Stakes) -> NDArray[np.float64]:
     missed = stakes.prevalence * stakes.miss_cost * (1 - np.asarray(hits, dtype=np.float64))
     return (1 - stakes.prevalence) * np.asarray(alarms, dtype=np.float64) + missed
-
-
-def _hits(
-    label: NDArray[np.int64], called: NDArray[np.bool_], counts: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    return resampled_rates(label, called, counts)["recall"]

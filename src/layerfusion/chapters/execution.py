@@ -25,7 +25,7 @@ from layerfusion.provenance import library_versions, package_sha256, unchanged_c
 from layerfusion.settings import WorldSource, digest, load_profile
 
 # About the demo itself and what is committed: with any other profile the book shows those of demo.
-DEMO_CHAPTERS = {"07_demo_world", "10_photographs"}
+DEMO_CHAPTERS = {"07_demo_world", "10_photographs", "11_thresholds"}
 
 CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
 
