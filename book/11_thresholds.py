@@ -59,9 +59,9 @@ display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
 # %% [markdown]
 # Three things to keep in mind on all of this page. The images chose each run's checkpoint, so that
 # every number flatters a little, those on *other sources* too. Half of the images are synthetic,
-# and most of these are of six sources that people collected, not of all generators. And the weights
-# of these detectors are not here: what carries over is the way to choose, and how large its errors
-# are, not the thresholds themselves.
+# and these are of a handful of sources that people collected, not of all generators. And the
+# weights of these detectors are not here: what carries over is the way to choose, and how large its
+# errors are, not the thresholds themselves.
 #
 # ## Few false alarms
 #
@@ -75,7 +75,7 @@ tables.keep("recall", recall, fixed=True).round(3)
 
 # %% [markdown]
 # A threshold that is chosen for a rate keeps it on the images that chose it. On others? Each class
-# is divided into halves, by image or by source, two hundred times for each seed; one half chooses,
+# is divided into halves, by image or by source, many times for each seed; one half chooses,
 # the other is counted. `low` and `high` are where 90 % of the counts lie, `kept` is the share that
 # does not exceed what was allowed.
 
@@ -131,9 +131,9 @@ threshold_figures.draw_promises(*opened[1:])
 # %% [markdown]
 # ## Probabilities
 #
-# Recalibration makes probabilities of scores. A curve is fitted on four fifths and used on the
-# fifth, divided by image or by source; both classes weigh the same. ECE, Brier score and log loss
-# are 0 at best; `change` is that of the Brier score, below 0 where the curve helps, with its
+# Recalibration makes probabilities of scores. A curve is fitted on most folds and used on the one
+# left out, divided by image or by source; both classes weigh the same. ECE, Brier score and log
+# loss are 0 at best; `change` is that of the Brier score, below 0 where the curve helps, with its
 # interval over seeds and images. All sources are taken together: their mean may lie on the diagonal
 # while each of them is off it.
 
@@ -149,9 +149,9 @@ threshold_figures.draw_reliability(scored)
 # The claims of [the study](10_photographs) rest on a paired bootstrap. Here are two tests by
 # formula beside it: DeLong's for ROC AUC {cite:p}`delong1988comparing,sun2014fast`, McNemar's for
 # the calls at each run's own threshold {cite:p}`mcnemar1947note`. Holm's correction
-# {cite:p}`holm1979simple` is over all rows of a table. First the means over seeds. `delong_se` and
+# {cite:p}`holm1979simple` is over all rows of a table. First the means over seeds. `formula_se` and
 # `bootstrap_se` are the same standard error, over images, found in two ways; `seed_se` is that over
-# seeds. `p_images` knows of images alone, `p` of both.
+# seeds. `p_images` knows of images alone, `p` of both. ROC AUC:
 
 # %%
 combined = significance.ranking_tests(predictions)
@@ -161,6 +161,14 @@ tables.keep("ranking_tests", combined, fixed=True).round(4)
 display(Markdown(threshold_figures.what_remains(combined)))
 
 # %% [markdown]
+# Accuracy, of which McNemar's test for many images is the mean of paired differences:
+
+# %%
+chosen = {(run.seed, run.run, run.blocks): run.threshold for run in study.runs}
+accuracy = significance.decision_tests(predictions, chosen)
+tables.keep("decision_tests", accuracy, fixed=True).round(4)
+
+# %% [markdown]
 # Seed by seed, over other images alone: ROC AUC, then the calls.
 
 # %%
@@ -168,16 +176,16 @@ by_seed = significance.ranking_tests_by_seed(predictions)
 tables.keep("ranking_tests_by_seed", by_seed, fixed=True).round(4)
 
 # %%
-chosen = {(run.seed, run.run, run.blocks): run.threshold for run in study.runs}
 decisions = significance.decision_tests_by_seed(predictions, chosen)
-tables.keep("decision_tests", decisions, fixed=True).round(4)
+tables.keep("decision_tests_by_seed", decisions, fixed=True).round(4)
 
 # %% [markdown]
 # Where formula and bootstrap agree, uncorrected:
 
 # %%
-tests = {"ROC AUC, means over seeds": combined, "ROC AUC by seed": by_seed}
-display(Markdown(threshold_figures.agreement(tests | {"Accuracy by seed": decisions})))
+tests = {"ROC AUC, means over seeds": combined, "accuracy, means over seeds": accuracy}
+tests |= {"ROC AUC by seed": by_seed, "accuracy by seed": decisions}
+display(Markdown(threshold_figures.agreement(tests)))
 
 # %% [markdown]
 # ## What 10,000 images can show

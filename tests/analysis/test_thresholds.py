@@ -340,7 +340,7 @@ def test_formulas_stand_beside_the_bootstrap(apart):
     combined = significance.ranking_tests(apart)
     # Of the constrained run there is no ablation, and of no run equal weights.
     assert combined["comparison"].tolist() == names[:2]
-    assert combined["delong_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
+    assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
     assert (combined["p_holm"] >= combined["p"]).all()
     by_seed = significance.ranking_tests_by_seed(apart)
     assert by_seed["seed"].tolist() == [1, 2, 1, 2]
@@ -362,6 +362,10 @@ def test_calls_are_compared_at_each_runs_own_threshold(apart):
     )
     assert table["correlation"].between(0.2, 0.95).all()
     assert (table["p_holm"] >= table["p"]).all()
+    combined = significance.decision_tests(apart, thresholds)
+    means = table.groupby("comparison", sort=False)["difference"].mean()
+    assert combined["difference"].to_numpy() == pytest.approx(means)
+    assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
     everything = significance.decision_tests_by_seed(apart, thresholds | {(1, "open", "all"): 0})
     one = everything.set_index(["comparison", "seed"]).loc[("open − constrained", 1)]
     assert np.isnan(one["correlation"]) and one["difference"] < 0 and one["p_holm"] < 0.001

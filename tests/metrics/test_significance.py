@@ -15,6 +15,7 @@ from layerfusion.metrics.significance import (
     delong_test,
     holm,
     mcnemar_test,
+    paired_mean_test,
     structural_components,
 )
 from layerfusion.metrics.uncertainty import resample_images, resampled_roc_auc
@@ -172,6 +173,22 @@ def test_the_p_value_is_the_binomial_tests(both, only_first, only_second, neithe
     assert turned.difference.low == pytest.approx(-found.difference.high)
     opposite = mcnemar_test(1 - label, 1 - first, 1 - second)  # real images, called so
     assert opposite == found
+
+
+def test_the_mean_of_paired_differences_is_mcnemars_for_many_images():
+    rng = np.random.default_rng(9)
+    label = np.repeat([0, 1], 500)
+    first, second = (rng.random(1000) < chance for chance in (0.50, 0.46))
+    gained = (first == label).astype(float) - (second == label)
+    found, exact = paired_mean_test(label, gained), mcnemar_test(label, first, second)
+    assert found.estimate == pytest.approx(exact.difference.estimate)
+    assert found.high == pytest.approx(exact.difference.high, abs=0.002)
+    assert found.p_value == pytest.approx(exact.p_value, abs=0.05)
+    # Without the spread between classes, which somebody chose, not chance.
+    assert paired_mean_test(label, label).standard_error == 0
+    assert np.isnan(paired_mean_test([0, 0, 1], [0.0, 1.0, 1.0]).standard_error)
+    with pytest.raises(UserError, match="one length"):
+        paired_mean_test(label, [1.0])
 
 
 # --- Holm -----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 Five comparisons: the open run with the constrained one, and in each run the paper's head with the
 last block alone and with equal weights. Chance enters twice, by which images there are and by which
 seed, and both are kept apart. A test of one seed knows of other images alone. The mean over seeds
-is tested with both, as in `layerfusion.metrics.uncertainty.seed_interval`, but with DeLong's
+is tested with both, as in `layerfusion.metrics.uncertainty.seed_interval`, but with a formula's
 standard error in place of the bootstrap's.
 """
 
@@ -18,7 +18,14 @@ from scipy import stats
 from layerfusion.analysis.claims import RUNS, Values, Verdict, verdict
 from layerfusion.analysis.sources import ScoredImages, scored_images
 from layerfusion.metrics.rates import probability
-from layerfusion.metrics.significance import delong_contrast, delong_test, holm, mcnemar_test
+from layerfusion.metrics.significance import (
+    TestedDifference,
+    delong_contrast,
+    delong_test,
+    holm,
+    mcnemar_test,
+    paired_mean_test,
+)
 from layerfusion.metrics.uncertainty import (
     LEVEL,
     Interval,
@@ -62,14 +69,43 @@ def ranking_tests(predictions: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row a comparison that there are predictions for: ``comparison``, ``difference``;
-        ``seed_se``, ``delong_se`` and ``bootstrap_se``, standard errors of the mean, from seeds and
-        twice from images; ``p_images`` and ``p`` (images alone: normal; both: t with seeds - 1
-        degrees of freedom), each also ``..._holm``, corrected over the rows; ``low`` and ``high``
-        with DeLong's error, ``bootstrap_low`` and ``bootstrap_high`` with the bootstrap's;
-        ``agree``, whether p of both and the bootstrap's interval give the same verdict,
-        uncorrected.
+        ``seed_se``, ``formula_se`` (DeLong's) and ``bootstrap_se``, standard errors of the mean,
+        from seeds and twice from images; ``p_images`` and ``p`` (images alone: normal; both: t with
+        seeds - 1 degrees of freedom), each also ``..._holm``, corrected over the rows; ``low`` and
+        ``high`` with the formula's error, ``bootstrap_low`` and ``bootstrap_high`` with the
+        bootstrap's; ``agree``, whether both intervals give the same verdict, uncorrected.
     """
-    rows = [{"comparison": name} | _combined(a, b) for name, a, b in _pairs(predictions)]
+    rows = []
+    for name, first, second in _pairs(predictions):
+        labels, seeds = first.images["label"].to_numpy(dtype=np.int64), len(first.logits)
+        weights = np.repeat([1 / seeds, -1 / seeds], seeds)
+        tested = delong_contrast(labels, np.concatenate([first.logits, second.logits]), weights)
+        rows.append({"comparison": name} | _with_seeds(tested, _auc(first) - _auc(second)))
+    return _corrected(pd.DataFrame(rows), "p_images", "p")
+
+
+def decision_tests(predictions: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+    """Test the differences of accuracy, each detector at its own threshold, means over seeds.
+
+    Returns
+    -------
+    DataFrame
+        As `ranking_tests`; the formula is `layerfusion.metrics.significance.paired_mean_test`.
+
+    Raises
+    ------
+    KeyError
+        If a run has no threshold.
+    """
+    rows = []
+    for name, first, second in _pairs(predictions):
+        labels = first.images["label"].to_numpy(dtype=np.int64)
+        one, two = _calls(predictions, name, (first, second), thresholds)
+        gained = (one == labels).astype(np.float64) - (two == labels)
+        drawn = [_accuracy(labels, a, first) - _accuracy(labels, b, first)
+                 for a, b in zip(one, two, strict=True)]  # fmt: skip
+        tested = paired_mean_test(labels, gained.mean(axis=0))
+        rows.append({"comparison": name} | _with_seeds(tested, np.stack(drawn)))
     return _corrected(pd.DataFrame(rows), "p_images", "p")
 
 
@@ -88,10 +124,10 @@ def ranking_tests_by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
     for name, first, second in _pairs(predictions):
         labels = first.images["label"].to_numpy(dtype=np.int64)
         values = _auc(first) - _auc(second)
-        for number, seed in enumerate(sorted(predictions["seed"].unique())):
+        for number, seed in enumerate(_seeds(predictions)):
             found = delong_test(labels, first.logits[number], second.logits[number])
             drawn = image_interval(values[number])
-            row = {"comparison": name, "seed": int(seed), "difference": found.estimate}
+            row = {"comparison": name, "seed": seed, "difference": found.estimate}
             row |= {"low": found.low, "high": found.high, "p": found.p_value}
             rows.append(row | _beside(found, drawn))
     return _corrected(pd.DataFrame(rows), "p")
@@ -118,19 +154,17 @@ def decision_tests_by_seed(predictions: pd.DataFrame, thresholds: Thresholds) ->
     rows = []
     for name, first, second in _pairs(predictions):
         labels = first.images["label"].to_numpy(dtype=np.int64)
-        for number, seed in enumerate(sorted(predictions["seed"].unique())):
-            calls = [
-                probability(scored.logits[number]) >= thresholds[int(seed), *head]
-                for scored, head in zip((first, second), COMPARISONS[name], strict=True)
-            ]
-            found = mcnemar_test(labels, *calls)
-            one, two = (resampled_rates(labels, c, first.counts)["accuracy"] for c in calls)
+        both = _calls(predictions, name, (first, second), thresholds)
+        for seed, one, two in zip(_seeds(predictions), *both, strict=True):
+            found = mcnemar_test(labels, one, two)
+            drawn = image_interval(_accuracy(labels, one, first) - _accuracy(labels, two, first))
             tested = _one_sided_of_zero(found.difference.estimate, found.p_value)
-            row = {"comparison": name, "seed": int(seed), "only_first": found.only_first}
-            row |= {"only_second": found.only_second, "correlation": _correlation(labels, calls)}
+            row = {"comparison": name, "seed": seed, "only_first": found.only_first}
+            row |= {"only_second": found.only_second}
+            row |= {"correlation": _correlation(labels, [one, two])}
             row |= {"difference": found.difference.estimate, "low": found.difference.low}
             row |= {"high": found.difference.high, "p": found.p_value}
-            rows.append(row | _beside(tested, image_interval(one - two)))
+            rows.append(row | _beside(tested, drawn))
     return _corrected(pd.DataFrame(rows), "p")
 
 
@@ -156,20 +190,48 @@ def _auc(scored: ScoredImages) -> Values:
     return scored.auc(np.ones(len(scored.images), dtype=bool))
 
 
-def _combined(first: ScoredImages, second: ScoredImages) -> dict[str, float | bool]:
-    labels, seeds = first.images["label"].to_numpy(dtype=np.int64), len(first.logits)
-    weights = np.repeat([1 / seeds, -1 / seeds], seeds)
-    tested = delong_contrast(labels, np.concatenate([first.logits, second.logits]), weights)
-    drawn = seed_interval(_auc(first) - _auc(second))
-    seed_se = drawn.seed_sd / np.sqrt(seeds)
+def _accuracy(labels: NDArray[np.int64], called: NDArray[np.bool_], scored: ScoredImages) -> Values:
+    return resampled_rates(labels, called, scored.counts)["accuracy"]
+
+
+def _seeds(predictions: pd.DataFrame) -> list[int]:
+    """Return the seeds in the order in which `scored_images` has them."""
+    return sorted(int(seed) for seed in predictions["seed"].unique())
+
+
+def _calls(
+    predictions: pd.DataFrame,
+    comparison: str,
+    scored: tuple[ScoredImages, ScoredImages],
+    thresholds: Thresholds,
+) -> list[NDArray[np.bool_]]:
+    """Return what both detectors call synthetic, each of shape (seeds, images)."""
+    return [
+        np.stack(
+            [
+                probability(logits) >= thresholds[seed, *head]
+                for seed, logits in zip(_seeds(predictions), own.logits, strict=True)
+            ]
+        )
+        for own, head in zip(scored, COMPARISONS[comparison], strict=True)
+    ]
+
+
+def _with_seeds(tested: TestedDifference, values: Values) -> dict[str, float | bool]:
+    """Return a mean over seeds, tested over images, with seeds, beside what the bootstrap says.
+
+    `values` are of shape (seeds, 1 + resamples).
+    """
+    drawn = seed_interval(values)
+    seed_se, freedom = drawn.seed_sd / np.sqrt(drawn.seeds), drawn.seeds - 1
     error = float(np.hypot(seed_se, tested.standard_error))
-    p = float(2 * stats.t.sf(abs(tested.estimate) / error, seeds - 1)) if error > 0 else np.nan
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, seeds - 1)) * error
+    p = float(2 * stats.t.sf(abs(tested.estimate) / error, freedom)) if error > 0 else np.nan
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
     interval = Interval(tested.estimate, tested.estimate - reach, tested.estimate + reach)
     return {
         "difference": tested.estimate,
         "seed_se": float(seed_se),
-        "delong_se": tested.standard_error,
+        "formula_se": tested.standard_error,
         "bootstrap_se": drawn.image_se,
         "p_images": tested.p_value,
         "p": p,

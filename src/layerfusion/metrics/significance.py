@@ -193,6 +193,37 @@ def mcnemar_test(label: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNem
     return McNemar(both, only_first, only_second, len(labels) - both - apart, p_value)
 
 
+def paired_mean_test(label: ArrayLike, value: ArrayLike) -> TestedDifference:
+    r"""Return the mean over images of a difference between detectors, tested against 0.
+
+    .. math:: \mathrm{SE}^2 = \sum_{c \in \{0, 1\}} \frac{n_c\, s_c^2}{(n_0 + n_1)^2}
+
+    with the variance :math:`s_c^2` of the n_c images of a class: how many there are of each is no
+    chance, as in `layerfusion.metrics.uncertainty.resample_images`. Of the decisions of two
+    detectors it is McNemar's test for many images; a difference may also be a mean over seeds.
+
+    Parameters
+    ----------
+    label
+        0 or 1, shape (n,).
+    value
+        Real, such as right minus right of each image, shape (n,).
+
+    Raises
+    ------
+    UserError
+        If the arrays differ in length or are empty.
+    """
+    labels, values = np.asarray(label), np.asarray(value, dtype=np.float64)
+    if labels.shape != values.shape or not len(labels):
+        raise UserError("labels and differences must be of one length, not empty")
+    classes = [values[labels == one] for one in np.unique(labels)]
+    if min(map(len, classes)) < 2:
+        return _normal(float(values.mean()), np.nan)
+    variance = sum(len(own) * own.var(ddof=1) for own in classes) / len(labels) ** 2
+    return _normal(float(values.mean()), float(np.sqrt(variance)))
+
+
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     r"""Return p-values adjusted for being several (Holm 1979).
 
