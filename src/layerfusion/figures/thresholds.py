@@ -118,7 +118,7 @@ def if_as_alike(detectable: pd.DataFrame, decisions: pd.DataFrame) -> str:
     return (
         f"Here the calls of both runs have a correlation of **{alike:.2f}** (mean over seeds). If "
         f"those of the paper's runs are as alike, its official images show a difference in "
-        f"{names[0] or 'nothing'}, and none in {names[1] or 'nothing'}."
+        f"{names[0] or 'nothing'}, and cannot show one in {names[1] or 'nothing'}."
     )
 
 
