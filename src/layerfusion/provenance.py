@@ -37,10 +37,10 @@ PRESENTATION = {
     "data/sources/published.py", "data/sources/registry.py", "data/sources/synthbuster.py",
     "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
     "data/sources/world.py", "demo/", "figures/", "images/degradations.py",
-    "metrics/uncertainty.py", "model/fetching.py", "model/openclip_tags.py", "paper/",
-    "parallel/stopping.py", "paths.py", "progress.py", "provenance.py", "release/", "rivals/",
-    "runs/conditions.py", "scoring/files.py", "scoring/shipped.py", "studies/", "task/",
-    "training/disk.py",
+    "metrics/significance.py", "metrics/uncertainty.py", "model/fetching.py",
+    "model/openclip_tags.py", "paper/", "parallel/stopping.py", "paths.py", "progress.py",
+    "provenance.py", "release/", "rivals/", "runs/conditions.py", "scoring/files.py",
+    "scoring/shipped.py", "studies/", "task/", "training/disk.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

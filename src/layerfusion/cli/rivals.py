@@ -1,14 +1,11 @@
 """The command line's `layerfusion rivals`: published detectors beside the paper's head."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
-from layerfusion.cli.study import FirstSeedOption, PublishOption, SeedsOption
-
-if TYPE_CHECKING:
-    from layerfusion.rivals.record import FinishedContest
+from layerfusion.cli.study import FirstSeedOption, PublishOption, SeedsOption, publish_files
 
 RivalsOption = Annotated[
     str | None,
@@ -39,6 +36,7 @@ def rivals(
     from layerfusion.paths import shown
     from layerfusion.progress import Reporter
     from layerfusion.rivals.contest import Contest
+    from layerfusion.rivals.record import publish as publish_rivals
     from layerfusion.rivals.record import rivals_text
     from layerfusion.rivals.registry import RIVALS, rivals_named
 
@@ -58,17 +56,4 @@ def rivals(
     minutes = (finished.record.features.seconds + finished.record.fitting_seconds) / 60
     print(f"rivals: {shown(finished.directory)}/rivals.json, {minutes:.0f} minutes of work")
     if publish:
-        _publish(finished)
-
-
-def _publish(finished: "FinishedContest") -> None:
-    # These need what the book needs.
-    from layerfusion.chapters.execution import write_checksums
-    from layerfusion.chapters.parameters import reference_folder
-    from layerfusion.paths import shown
-    from layerfusion.rivals.record import publish
-
-    folder = reference_folder(finished.record.profile)
-    for path in publish(finished, folder):
-        print(f"published: {shown(path)}")
-    write_checksums(folder)
+        publish_files(finished.record.profile, lambda folder: publish_rivals(finished, folder))

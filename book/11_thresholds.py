@@ -1,0 +1,247 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Choosing a threshold
+#
+# A detector gives a score; somebody has to say from which score on an image is called synthetic,
+# and how far to believe it. The paper takes the threshold of the largest F1 on its validation
+# images. Here is what else can be chosen, what it is worth on images of sources that did not choose
+# it, and how sure the comparisons between detectors are. Everything is computed from the
+# predictions that [the study on photographs](10_photographs) left behind.
+
+# %% tags=["parameters"]
+profile = "demo"
+seed = 1337
+data_root = None
+fresh = False
+settings = {}
+
+# %%
+import pandas as pd
+from IPython.display import Markdown, display
+
+from layerfusion.analysis import significance
+from layerfusion.analysis.abstention import band_table
+from layerfusion.analysis.recalibration import recalibration_table
+from layerfusion.analysis.sources import scored_images
+from layerfusion.analysis.thresholds import cost_table, kept_alarms, left_out_sources, recall_table
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter, reference_folder
+from layerfusion.figures import thresholds as threshold_figures
+from layerfusion.paper import detectable
+from layerfusion.studies.predictions import read_predictions
+from layerfusion.studies.record import read_study
+
+tables = ChapterTables("11_thresholds", open_chapter("open", globals()))
+folder = reference_folder("photographs")
+study, predictions = read_study(folder).record, read_predictions(folder)
+scored = {run: scored_images(predictions, run) for run in ("constrained", "open")}
+
+
+def of_both(table):
+    return pd.concat({run: table(own) for run, own in scored.items()}, names=["run"]).droplevel(1)
+
+
+recall, alarms, bands = (of_both(table) for table in (recall_table, kept_alarms, band_table))
+opened = [table.loc["open"] for table in (recall, alarms, bands)]
+display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
+
+# %% [markdown]
+# Three things to keep in mind on all of this page. The images chose each run's checkpoint, so that
+# every number flatters a little, those on *other sources* too. Half of the images are synthetic,
+# and these are of a handful of sources that people collected, not of all generators. And the
+# weights of these detectors are not here: what carries over is the way to choose, and how large its
+# errors are, not the thresholds themselves.
+#
+# ## Few false alarms
+#
+# Recall at the threshold that lets so many false alarms through. `low` and `high` are the interval
+# over other seeds and other images of the same sources, made of `seed_sd` and `image_se`;
+# `sources_low` and `sources_high` are where 95 % of the means lie if whole sources are drawn anew.
+# A handful of sources gives a rough interval, rather too narrow than too wide.
+
+# %%
+tables.keep("recall", recall, fixed=True).round(3)
+
+# %% [markdown]
+# A threshold that is chosen for a rate keeps it on the images that chose it. On others? Each class
+# is divided into halves, by image or by source, many times for each seed; one half chooses,
+# the other is counted. `low` and `high` are where 90 % of the counts lie, `kept` is the share that
+# does not exceed what was allowed.
+
+# %%
+tables.keep("alarms", alarms, fixed=True).round(3)
+
+# %% [markdown]
+# Even among images of the same sources the rate is kept on average and no better, and where few
+# false alarms are allowed, few photographs decide. Source by source, each left out in turn when the
+# threshold is chosen, with intervals over other images of the source:
+
+# %%
+left_out = of_both(left_out_sources)
+tables.keep("left_out", left_out, fixed=True).round(3)
+
+# %% tags=["nbval-ignore-output"]
+threshold_figures.draw_left_out({run: left_out.loc[run] for run in scored})
+
+# %% [markdown]
+# ## The least expected cost
+#
+# Where a miss costs as much as so many false alarms, and so many of the images are synthetic, one
+# threshold costs least. Costs are of an image, in false alarms. `cost without` is that of the
+# cheaper of calling every image synthetic or none: `worth it` is the share of divisions by source
+# in which the detector costs less. Only the product of cost and odds matters, so that rows may
+# share a threshold. A threshold is the mean over seeds, of scores that are no probabilities.
+
+# %%
+tables.keep("costs", of_both(cost_table), fixed=True).round(3)
+
+# %% [markdown]
+# ## An *unsure* band
+#
+# A detector need not answer. The band is chosen on one half of the images so that, with 95 %
+# confidence, at most the promised share of the calls outside of it is wrong (Clopper and Pearson's
+# bound). `sure` is the share of images that are called, `error` the share of wrong calls among
+# them, `broken` the share of divisions in which this exceeds the promise, `silent` that of those in
+# which no image was sure enough.
+
+# %%
+tables.keep("bands", bands, fixed=True).round(3)
+
+# %% [markdown]
+# The promise is about images like those that it was made on, and there it is kept. About other
+# sources it says nothing: the mean may still lie near what was promised, but single divisions are
+# far off, to either side, and which side it will be cannot be known beforehand. The figure shows
+# the open run: a line for what was promised, a mark for the mean that was found, a bar for 90 % of
+# the divisions.
+
+# %% tags=["nbval-ignore-output"]
+threshold_figures.draw_promises(*opened[1:])
+
+# %% [markdown]
+# ## Probabilities
+#
+# Recalibration makes probabilities of scores. A curve is fitted on most folds and used on the one
+# left out, divided by image or by source; both classes weigh the same. ECE, Brier score and log
+# loss are 0 at best; `change` is that of the Brier score, below 0 where the curve helps, with its
+# interval over seeds and images. All sources are taken together: their mean may lie on the diagonal
+# while each of them is off it.
+
+# %%
+tables.keep("recalibration", of_both(recalibration_table), fixed=True).round(4)
+
+# %% tags=["nbval-ignore-output"]
+threshold_figures.draw_reliability(scored)
+
+# %% [markdown]
+# ## Which differences are more than chance?
+#
+# The claims of [the study](10_photographs) rest on a paired bootstrap. Here are two tests by
+# formula beside it: DeLong's for ROC AUC {cite:p}`delong1988comparing,sun2014fast`, McNemar's for
+# the calls at each run's own threshold {cite:p}`mcnemar1947note`. Holm's correction
+# {cite:p}`holm1979simple` is over all rows of a table. First the means over seeds. `formula_se` and
+# `bootstrap_se` are the same standard error, over images, found in two ways; `seed_se` is that over
+# seeds. `p_images` knows of images alone, `p` of both. ROC AUC:
+
+# %%
+combined = significance.ranking_tests(predictions)
+tables.keep("ranking_tests", combined, fixed=True).round(4)
+
+# %%
+display(Markdown(threshold_figures.what_remains(combined)))
+
+# %% [markdown]
+# Accuracy, of which McNemar's test for many images is the mean of paired differences:
+
+# %%
+chosen = {(run.seed, run.run, run.blocks): run.threshold for run in study.runs}
+accuracy = significance.decision_tests(predictions, chosen)
+tables.keep("decision_tests", accuracy, fixed=True).round(4)
+
+# %% [markdown]
+# Seed by seed, over other images alone: ROC AUC, then the calls.
+
+# %%
+by_seed = significance.ranking_tests_by_seed(predictions)
+tables.keep("ranking_tests_by_seed", by_seed, fixed=True).round(4)
+
+# %%
+decisions = significance.decision_tests_by_seed(predictions, chosen)
+tables.keep("decision_tests_by_seed", decisions, fixed=True).round(4)
+
+# %% [markdown]
+# Where formula and bootstrap agree, uncorrected:
+
+# %%
+tests = {"ROC AUC, means over seeds": combined, "accuracy, means over seeds": accuracy}
+tests |= {"ROC AUC by seed": by_seed, "accuracy by seed": decisions}
+display(Markdown(threshold_figures.agreement(tests)))
+
+# %% [markdown]
+# ## What 10,000 images can show
+#
+# The paper compares its two runs on 10,000 images, local and official. `smallest` is the true
+# difference that so many images would show in four of five cases, by how alike the two runs' calls
+# are (r, a correlation). `needs` is the correlation from which on the paper's own difference is
+# more than chance over images. AP's rests on a rough standard error; other seeds are in none of it,
+# and the local images chose checkpoints and thresholds.
+
+# %%
+shown = detectable.differences()
+tables.keep("detectable", shown, fixed=True).round(4)
+
+# %%
+display(Markdown(threshold_figures.if_as_alike(shown, decisions)))
+
+# %% [markdown]
+# ## What to do
+#
+# **With one picture.** Fit temperature and shift on labelled images, weighing both classes the
+# same, and say what share of such pictures is synthetic before looking at the score. The
+# probability follows by Bayes' rule, and where few are synthetic, a high score is still a weak
+# reason:
+
+# %%
+tables.keep(
+    "picture", threshold_figures.picture_table((0.5, 0.9, 0.99), (0.5, 0.1, 0.01)), fixed=True
+).round(3)
+
+# %% [markdown]
+# If the picture is of a kind that the labelled images do not have, the answer is *unsure*, whatever
+# the score.
+#
+# **With a stream of pictures.** What comes in of a thousand, at thresholds for the open run that
+# were chosen on other sources:
+
+# %%
+stream = threshold_figures.stream_table(opened[1], (0.1, 0.01))
+tables.keep("stream", stream, fixed=True).round(3)
+
+# %% [markdown]
+# - Set the threshold on photographs of the stream itself. False alarms need no synthetic images to
+#   be counted, and it is their rate that moves most from source to source.
+# - Count false alarms by source and look at the worst, not at the mean.
+# - State prevalence and costs, and hold the least expected cost against calling nothing synthetic.
+#   Where it is not clearly lower, do not use the detector.
+# - Take a promised error rate for what it is: one for images like those that made it. Make the band
+#   again when the sources change.
+# - Between detectors whose difference is not more than chance, choose by cost or speed.
+#
+# ## Beside the recorded execution
+
+# %% tags=["nbval-ignore-output"]
+compared = tables.compare()
+compared
+
+# %%
+print(compared.verdict)

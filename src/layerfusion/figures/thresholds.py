@@ -1,0 +1,274 @@
+"""Choosing a threshold, in words and figures made of the tables of predictions alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from layerfusion.analysis.calibration import reliability
+from layerfusion.analysis.recalibration import (
+    FITTED_ON,
+    at_prevalence,
+    held_out_probabilities,
+)
+from layerfusion.analysis.source_splits import TRIED_ON
+from layerfusion.analysis.sources import ScoredImages
+from layerfusion.data.manifest import CLASSES
+from layerfusion.figures.style import COLOURS, RUN_STYLES, finish
+from layerfusion.metrics.rates import probability
+from layerfusion.metrics.uncertainty import LEVEL
+
+SAME, OTHER = TRIED_ON
+RATE, PROMISE = 0.05, 0.10  # what the sentences are about
+SHIFT = 0.16  # of marks from the middle of their line, so that bars do not cover bars
+TRIED_STYLES = {SAME: {"color": "0.55", "marker": "o"}, OTHER: {"color": "#D55E00", "marker": "s"}}
+
+
+def in_a_sentence(run: str, recall: pd.DataFrame, alarms: pd.DataFrame, bands: pd.DataFrame) -> str:
+    """Return what the numbers allow to say of one run, as Markdown.
+
+    Parameters
+    ----------
+    run
+        Its name.
+    recall, alarms, bands
+        As `analysis.thresholds.recall_table`, `analysis.thresholds.kept_alarms` and
+        `analysis.abstention.band_table` return them.
+    """
+    found = recall.set_index("allowed").loc[RATE]
+    others = alarms[alarms["tried_on"] == OTHER]
+    elsewhere = others.set_index("allowed").loc[RATE]
+    broken = bands.set_index(["promise", "tried_on"])["broken"]
+    return (
+        f"Where {RATE:.0%} of the photographs may be called synthetic, the {run} run finds "
+        f"**{found['recall']:.0%}** of the generated images [{found['low']:.0%}, "
+        f"{found['high']:.0%}]; chosen on half of the sources, the same threshold calls "
+        f"**{elsewhere['false_positive_rate']:.0%}** of the other sources' photographs synthetic "
+        f"(90 % of such divisions: {elsewhere['low']:.0%} to {elsewhere['high']:.0%}); and an "
+        f"unsure band that promises at most {PROMISE:.0%} wrong calls breaks its promise in "
+        f"{broken[PROMISE, SAME]:.0%} of divisions where the sources are the same, and in "
+        f"**{broken[PROMISE, OTHER]:.0%}** where they are others."
+    )
+
+
+def agreement(tests: Mapping[str, pd.DataFrame]) -> str:
+    """Return in how many rows formula and bootstrap say the same, and in which they do not.
+
+    Parameters
+    ----------
+    tests
+        By what is tested: tables of `analysis.significance`.
+    """
+    said = []
+    for name, table in tests.items():
+        apart = table.loc[~table["agree"].astype(bool)]
+        text = f"{name}: the same verdict in {len(table) - len(apart)} of {len(table)} rows"
+        if len(apart):
+            where = [
+                row["comparison"] + (f" (seed {row['seed']})" if "seed" in row else "")
+                for row in apart.to_dict("records")
+            ]
+            text += f", not in {'; '.join(where)}"
+        said.append(f"- {text}.")
+    return "\n".join(said)
+
+
+def what_remains(combined: pd.DataFrame) -> str:
+    """Return which differences exceed chance, by images alone and with seeds, as Markdown.
+
+    Parameters
+    ----------
+    combined
+        As `analysis.significance.ranking_tests` returns it.
+    """
+    chances = {"other images alone": "p_images", "other images and other seeds": "p"}
+    said = []
+    for words, column in chances.items():
+        for how, own in (("one by one", column), ("all at once (Holm)", f"{column}_holm")):
+            stand = [
+                f"{row['comparison']} ({row['difference']:+.4f})"
+                for row in combined[combined[own] < 1 - LEVEL].to_dict("records")
+            ]
+            said.append(f"- Chance of {words}, {how}: {'; '.join(stand) or 'none'}.")
+    return f"Differences that exceed chance, p below {1 - LEVEL:.2f}:\n\n" + "\n".join(said)
+
+
+def if_as_alike(detectable: pd.DataFrame, decisions: pd.DataFrame) -> str:
+    """Return what the paper's official images show, if its runs' calls are as alike as these.
+
+    Parameters
+    ----------
+    detectable
+        As `layerfusion.paper.detectable.differences` returns it.
+    decisions
+        As `analysis.significance.decision_tests_by_seed` returns it.
+    """
+    first = decisions["comparison"].iloc[0]
+    alike = float(decisions.loc[decisions["comparison"] == first, "correlation"].mean())
+    official = detectable.loc["official"]
+    shown = official["needs"] <= alike  # NaN is not
+    names = [
+        ", ".join(name.replace("_", " ") for name in official.index[k]) for k in (shown, ~shown)
+    ]
+    return (
+        f"Here the calls of both runs have a correlation of **{alike:.2f}** (mean over seeds). If "
+        f"those of the paper's runs are as alike, its official images show a difference in "
+        f"{names[0] or 'nothing'}, and cannot show one in {names[1] or 'nothing'}."
+    )
+
+
+def precision(prevalence: float, false_positive_rate: float, recall: float) -> float:
+    """Return the share of images called synthetic that are, by Bayes' rule; NaN of none called."""
+    right, wrong = prevalence * recall, (1 - prevalence) * false_positive_rate
+    return right / (right + wrong) if right + wrong else np.nan
+
+
+def stream_table(alarms: pd.DataFrame, prevalences: tuple[float, ...]) -> pd.DataFrame:
+    """Return what a thousand images of a stream come to, at thresholds chosen on other sources.
+
+    Parameters
+    ----------
+    alarms
+        As `analysis.thresholds.kept_alarms` returns them.
+    prevalences
+        Shares of synthetic images, in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        A row a rate and prevalence: ``allowed``, ``prevalence``; of 1,000 images on average
+        ``called`` synthetic, ``rightly`` and ``missed``; ``precision``.
+    """
+    rows = []
+    for found in alarms[alarms["tried_on"] == OTHER].to_dict("records"):
+        for share in prevalences:
+            hits = 1000 * share * found["recall"]
+            wrong = 1000 * (1 - share) * found["false_positive_rate"]
+            row = {"allowed": found["allowed"], "prevalence": share, "called": hits + wrong}
+            row |= {"rightly": hits, "missed": 1000 * share - hits}
+            rates = found["false_positive_rate"], found["recall"]
+            rows.append(row | {"precision": precision(share, *rates)})
+    return pd.DataFrame(rows)
+
+
+def picture_table(probabilities: tuple[float, ...], prevalences: tuple[float, ...]) -> pd.DataFrame:
+    """Return what a recalibrated probability means where another share of images is synthetic.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``balanced``, the probability where half are. A column a prevalence.
+    """
+    columns = {f"{share:.0%} synthetic": at_prevalence(probabilities, share)
+               for share in prevalences}  # fmt: skip
+    return pd.DataFrame(columns, index=pd.Index(probabilities, name="balanced"))
+
+
+def draw_left_out(tables: Mapping[str, pd.DataFrame], rate: float = RATE) -> Figure:
+    """Draw how much of each source is called synthetic at a threshold chosen without it.
+
+    Parameters
+    ----------
+    tables
+        By run: as `analysis.thresholds.left_out_sources` returns them. Sources are in the order of
+        the last run, its worst on top.
+    rate
+        The false-alarm rate that was allowed; a line in the panel of real images.
+    """
+    last = list(tables.values())[-1]
+    names = {c: last.loc[last["class"] == c, "source"].tolist()[::-1] for c in CLASSES.values()}
+    heights = [max(len(own), 1) for own in names.values()]
+    figure, panels = plt.subplots(
+        len(names), 1, sharex=True, layout="constrained", height_ratios=heights,
+        figsize=(8, 0.26 * sum(heights) + 1.4), squeeze=False,
+    )  # fmt: skip
+    for axes, (kind, own) in zip(panels.flat, names.items(), strict=True):
+        for shift, (run, table) in zip((SHIFT, -SHIFT), tables.items(), strict=False):
+            part = table[table["class"] == kind].set_index("source").reindex(own)
+            _bars(axes, part["called"], part, np.arange(len(own)) + shift, RUN_STYLES[run], run)
+        axes.set_yticks(np.arange(len(own)), own, fontsize="small")
+        axes.set_ylim(-0.6, len(own) - 0.4)
+        axes.set_title(f"{kind} images of", fontsize="medium", loc="left", color=COLOURS[kind])
+    panels.flat[0].axvline(rate, color="0.5", linewidth=1, linestyle=":")
+    panels.flat[-1].set_xlabel(f"share called synthetic; dotted: {rate:.0%} allowed; "
+                               f"bars: {LEVEL:.0%}, other images of the source")  # fmt: skip
+    panels.flat[-1].xaxis.set_major_formatter(PercentFormatter(1))
+    lines = panels.flat[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside upper right", ncols=2, frameon=False, fontsize="small")
+    return finish(figure)
+
+
+def draw_promises(alarms: pd.DataFrame, bands: pd.DataFrame) -> Figure:
+    """Draw what was promised against what was found, on the same and on other sources.
+
+    Parameters
+    ----------
+    alarms, bands
+        As `analysis.thresholds.kept_alarms` and `analysis.abstention.band_table` return them.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+    _promises(axes[0], alarms, "allowed", "false_positive_rate")
+    axes[0].set(xlabel="false alarms allowed", ylabel="found in the other half", title="Threshold")
+    _promises(axes[1], bands, "promise", "error")
+    axes[1].set(xlabel="wrong calls promised", title="Unsure band")
+    axes[0].legend(frameon=False, fontsize="small", loc="upper left")
+    return finish(figure)
+
+
+def draw_reliability(
+    scored: Mapping[str, ScoredImages], method: str = "temperature and shift"
+) -> Figure:
+    """Draw how often images of like probability are synthetic, as scored and recalibrated.
+
+    Parameters
+    ----------
+    scored
+        By run. The first seed of each is drawn.
+    method
+        A key of `layerfusion.analysis.recalibration.METHODS`.
+    """
+    titles = ["as scored", *(f"fitted on {where}" for where in FITTED_ON)]
+    figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.2), sharey=True, layout="constrained")
+    for run, own in scored.items():
+        labels, logits = own.images["label"].to_numpy(dtype=np.int64), own.logits[0]
+        made = [probability(logits)]
+        made += [held_out_probabilities(own.images, logits, method, f) for f in FITTED_ON]
+        for ax, title, chances in zip(axes, titles, made, strict=True):
+            bins = reliability(labels, chances)
+            reach = [bins["synthetic"] - bins["low"], bins["high"] - bins["synthetic"]]
+            style: dict[str, Any] = RUN_STYLES[run] | {"markersize": 4, "linewidth": 1}
+            ax.errorbar(bins["probability"], bins["synthetic"], yerr=reach, label=run, **style)
+            ax.set_title(title, fontsize="small")
+    for ax in axes:
+        ax.axline((0, 0), (1, 1), color="0.7", linestyle=":", linewidth=1)
+        ax.set(xlabel="mean probability", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes[0].set_ylabel("share that is synthetic")
+    axes[0].legend(frameon=False, fontsize="small")
+    return finish(figure)
+
+
+def _promises(axes: Axes, table: pd.DataFrame, promise: str, found: str) -> None:
+    promises = sorted(table[promise].unique())
+    for shift, (name, style) in zip((-SHIFT, SHIFT), TRIED_STYLES.items(), strict=True):
+        part = table[table["tried_on"] == name].set_index(promise).loc[promises]
+        reach = [part[found] - part["low"], part["high"] - part[found]]
+        own: dict[str, Any] = style | {"linestyle": "none", "markersize": 5}
+        axes.errorbar(np.arange(len(promises)) + shift, part[found], yerr=reach, label=name, **own)
+    places = np.arange(len(promises))
+    axes.hlines(promises, places - 0.35, places + 0.35, color="0.2", zorder=0, label="promised")
+    axes.set_xticks(np.arange(len(promises)), [f"{value:.0%}" for value in promises])
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_ylim(bottom=0)
+
+
+def _bars(
+    axes: Axes, values: pd.Series, table: pd.DataFrame, places: Any, style: dict[str, str], run: str
+) -> None:
+    reach = [values - table["low"], table["high"] - values]
+    own: dict[str, Any] = style | {"linestyle": "none", "markersize": 4}
+    axes.errorbar(values, places, xerr=reach, label=run, **own)

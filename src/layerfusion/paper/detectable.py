@@ -1,0 +1,184 @@
+r"""How small a difference 10,000 images could show, and whether the paper's differences are larger.
+
+Two detectors that see the same images err on many of the same ones, and the more so, the smaller a
+difference can be shown. How alike the paper's runs err was not published, so everything here is a
+function of it: of the correlation r of their calls (synthetic or not), the same among real images
+and among synthetic ones.
+
+Rates: real images that are called synthetic and synthetic ones that are, FP and TP, are binomial
+and their covariance between the runs is :math:`n\,r\sqrt{p_c(1-p_c)\,p_o(1-p_o)}`, with r no larger
+than two shares that differ allow; accuracy, precision, recall and F1 follow by the delta method.
+ROC AUC and AP: r is taken for the correlation of the numbers themselves (that of calls is a little
+lower), with the standard errors of Hanley and McNeil (1982) and of Boyd, Eng and Page (2013), the
+binomial one. Other seeds are not in any of it.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import brentq
+
+from layerfusion.errors import UserError
+from layerfusion.metrics.uncertainty import LEVEL
+from layerfusion.paper import numbers as paper
+from layerfusion.paper.audit import (
+    OFFICIAL_RUNS,
+    RATES,
+    Confusion,
+    auc_standard_error,
+    matrices,
+)
+
+Shown = Literal["shown", "not shown", "depends on the correlation"]
+
+METRICS = (*RATES, "roc_auc", "average_precision")
+POWER = 0.8
+CORRELATIONS = (0.0, 0.5, 0.9)
+
+_CRITICAL = float(stats.norm.ppf((1 + LEVEL) / 2))
+
+
+def average_precision_standard_error(average_precision: float, synthetic: int) -> float:
+    """Return the binomial standard error of an AP in [0, 1] (Boyd, Eng and Page 2013).
+
+    As if AP were a share of the synthetic images: an approximation, for without the scores there is
+    nothing better.
+    """
+    return float(np.sqrt(average_precision * (1 - average_precision) / synthetic))
+
+
+def difference_error(metric: str, split: str, correlation: float) -> float:
+    """Return the standard error of the paper's open minus constrained, over other images.
+
+    Parameters
+    ----------
+    metric
+        One of `METRICS`.
+    split
+        ``local`` or ``official``.
+    correlation
+        r, in [0, 1].
+
+    Raises
+    ------
+    UserError
+        If the correlation is out of range.
+    """
+    if not 0 <= correlation <= 1:
+        raise UserError(f"a correlation of {correlation} is not between 0 and 1")
+    real, synthetic = paper.IMAGES[split]
+    rows = [paper.table_1(split, run) for run in OFFICIAL_RUNS]
+    if metric in RATES:
+        return _rate_error(metric, *_confusions(split), correlation)
+    if metric == "roc_auc":
+        one, two = (auc_standard_error(row.roc_auc, real, synthetic) for row in rows)
+    else:
+        one, two = (
+            average_precision_standard_error(row.average_precision, synthetic) for row in rows
+        )
+    return float(np.sqrt(one**2 + two**2 - 2 * correlation * one * two))
+
+
+def smallest_difference(metric: str, split: str, correlation: float) -> float:
+    r"""Return the true difference that so many images show in four of five cases.
+
+    .. math:: \delta = (z_{0.975} + z_{0.8})\,\mathrm{SE}(r)
+
+    for a two-sided test at 5 % (parameters as in `difference_error`).
+    """
+    return (_CRITICAL + float(stats.norm.ppf(POWER))) * difference_error(metric, split, correlation)
+
+
+def differences(correlations: Sequence[float] = CORRELATIONS) -> pd.DataFrame:
+    """Say of each difference between the paper's runs whether its images can show it.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``split`` and ``metric``. Columns: ``difference`` (the paper's, open minus
+        constrained); ``smallest at r = ...``, `smallest_difference` for each correlation;
+        ``verdict``: *shown* if the 95 % interval of the difference leaves out 0 at every
+        correlation from 0 on, *not shown* if at none, otherwise *depends on the correlation*;
+        ``needs``, the correlation from which it does, 0 if at every one, NaN if at none.
+    """
+    rows = {}
+    for split in ("local", "official"):
+        constrained, opened = (paper.table_1(split, run) for run in OFFICIAL_RUNS)
+        for metric in METRICS:
+            difference = getattr(opened, metric) - getattr(constrained, metric)
+            row: dict[str, float | str] = {"difference": difference}
+            for r in correlations:
+                row[f"smallest at r = {r:.2g}"] = smallest_difference(metric, split, r)
+            needs = needed_correlation(difference, metric, split)
+            rows[split, metric] = row | {"verdict": _verdict(needs), "needs": needs}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["split", "metric"])
+
+
+def needed_correlation(difference: float, metric: str, split: str) -> float:
+    """Return the lowest r at which the 95 % interval of a difference leaves out 0; NaN if none.
+
+    Like `layerfusion.paper.audit.correlation_needed`, but of the calls, and within the range that
+    these can have.
+    """
+
+    def too_small(r: float) -> float:
+        return _CRITICAL * difference_error(metric, split, r) - abs(difference)
+
+    if too_small(0.0) < 0:
+        return 0.0
+    if too_small(1.0) >= 0:
+        return np.nan
+    return float(brentq(too_small, 0.0, 1.0))
+
+
+@cache
+def _confusions(split: str) -> tuple[Confusion, Confusion]:
+    """Return the confusion matrices behind both runs' rows of Table 1; to find them takes time."""
+    rows = (paper.table_1(split, run) for run in OFFICIAL_RUNS)
+    constrained, opened = (matrices(row, *paper.IMAGES[split])[0] for row in rows)
+    return constrained, opened
+
+
+def _verdict(needs: float) -> Shown:
+    if np.isnan(needs):
+        return "not shown"
+    return "depends on the correlation" if needs > 0 else "shown"
+
+
+def _rate_error(metric: str, one: Confusion, two: Confusion, correlation: float) -> float:
+    variance = 0.0
+    slopes = [_slopes(metric, matrix) for matrix in (one, two)]
+    counts = [(matrix.true_positives, matrix.false_positives) for matrix in (one, two)]
+    sizes = (one.true_positives + one.false_negatives, one.true_negatives + one.false_positives)
+    for kind, n in enumerate(sizes):
+        a, b = slopes[0][kind], slopes[1][kind]
+        p, q = counts[0][kind] / n, counts[1][kind] / n
+        spread_p, spread_q = np.sqrt(n * p * (1 - p)), np.sqrt(n * q * (1 - q))
+        r = min(correlation, _largest_correlation(p, q))
+        variance += (a * spread_p) ** 2 + (b * spread_q) ** 2 - 2 * r * a * b * spread_p * spread_q
+    return float(np.sqrt(variance))
+
+
+def _largest_correlation(p: float, q: float) -> float:
+    """Return the correlation of two events where the rarer one never comes alone."""
+    low, high = min(p, q), max(p, q)
+    return float(np.sqrt(low * (1 - high) / (high * (1 - low))))
+
+
+def _slopes(metric: str, matrix: Confusion) -> tuple[float, float]:
+    """Return the derivatives of a rate by TP and by FP, class sizes held fast."""
+    tn, fp, fn, tp = matrix
+    called = tp + fp
+    match metric:
+        case "accuracy":
+            return 1 / (tn + fp + fn + tp), -1 / (tn + fp + fn + tp)
+        case "recall":
+            return 1 / (tp + fn), 0.0
+        case "precision":
+            return fp / called**2, -tp / called**2
+    whole = called + tp + fn  # F1 = 2 TP / whole
+    return 2 * (fp + tp + fn) / whole**2, -2 * tp / whole**2

@@ -1,0 +1,371 @@
+"""Thresholds, bands and curves: known truths of fabricated scores, and sources that are shifted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import expit, logit
+from sklearn.metrics import log_loss
+
+from layerfusion.analysis import significance
+from layerfusion.analysis.abstention import Band, band_table, error_bound, unsure_band
+from layerfusion.analysis.operating_points import recall_at
+from layerfusion.analysis.recalibration import (
+    FITTED_ON,
+    METHODS,
+    at_prevalence,
+    held_out_probabilities,
+    recalibration_table,
+)
+from layerfusion.analysis.source_splits import (
+    TRIED_ON,
+    image_halves,
+    resample_sources,
+    source_halves,
+    source_names,
+)
+from layerfusion.analysis.sources import scored_images
+from layerfusion.analysis.thresholds import (
+    Stakes,
+    cost_table,
+    expected_cost,
+    kept_alarms,
+    least_cost_threshold,
+    left_out_sources,
+    recall_table,
+    threshold_for,
+)
+from layerfusion.errors import UserError
+
+SAME, OTHER = TRIED_ON
+
+labelled_scores = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(-4, 4).map(lambda n: n / 2)), min_size=2, max_size=30
+).filter(lambda rows: 0 < sum(label for label, _ in rows) < len(rows))
+
+
+def columns(rows):
+    label, score = zip(*rows, strict=True)
+    return np.array(label), np.array(score, dtype=float)
+
+
+def predictions_of(shift, *, seeds=(1, 2), images=40, sources=6):
+    """A study's predictions: `sources` of each class, each moved by up to `shift`."""
+    rng, tables = np.random.default_rng(8), []
+    moved = dict(zip([(label, n) for label in (0, 1) for n in range(sources)],
+                     shift * rng.normal(size=2 * sources), strict=True))  # fmt: skip
+    own = {key: rng.normal(size=images) for key in moved}
+    heads = [("open", "all", 0.9), ("constrained", "all", 0.85), ("open", "last", 0.4)]
+    for run, blocks, separation in heads:
+        for seed in seeds:
+            for (label, number), by in moved.items():
+                noise = 0.8 * own[label, number] + 0.6 * rng.normal(size=images)
+                tables.append(
+                    pd.DataFrame(
+                        {
+                            "run": run,
+                            "blocks": blocks,
+                            "seed": seed,
+                            "image_id": [f"{label}-{number}-{i}" for i in range(images)],
+                            "label": label,
+                            "logit": (separation * (2 * label - 1) + by + noise).astype("float32"),
+                            "source": f"source {number}",
+                            "style": "photo",
+                        }
+                    )
+                )
+    return pd.concat(tables, ignore_index=True).assign(condition="local").astype({"label": "Int8"})
+
+
+@pytest.fixture(scope="module")
+def alike():
+    """Sources that differ in nothing."""
+    return predictions_of(0.0)
+
+
+@pytest.fixture(scope="module")
+def apart():
+    """Sources of which each has its own shift."""
+    return predictions_of(1.5)
+
+
+# --- splits ---------------------------------------------------------------------------------------
+
+
+def test_halves_of_sources_share_none_and_halves_of_images_share_all(alike):
+    images = scored_images(alike, "open").images
+    names, label = source_names(images), images["label"].to_numpy(dtype=int)
+    assert len(np.unique(names)) == 12  # a name with images of both classes is two sources
+    for chosen in source_halves(images, splits=5):
+        assert not set(names[chosen]) & set(names[~chosen])
+        assert {0, 1} == set(label[chosen]) == set(label[~chosen])
+    for chosen in image_halves(images, splits=5):
+        assert set(names[chosen]) == set(names[~chosen])
+        assert chosen[label == 1].sum() == (label == 1).sum() // 2
+    assert (source_halves(images, splits=3) == source_halves(images, splits=3)).all()
+    with pytest.raises(UserError, match="two sources"):
+        source_halves(images.assign(source="one"))
+
+
+def test_sources_are_drawn_whole(alike):
+    images = scored_images(alike, "open").images
+    counts, names = resample_sources(images, resamples=20), source_names(images)
+    assert (counts[0] == 1).all()
+    for name in np.unique(names):
+        assert (np.ptp(counts[:, names == name], axis=1) == 0).all()
+    for label in (0, 1):
+        assert (counts[:, images["label"] == label].sum(axis=1) == 240).all()  # equally large
+
+
+# --- few false alarms -----------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled_scores, st.floats(0, 1))
+def test_no_lower_threshold_keeps_the_rate(rows, rate):
+    label, score = columns(rows)
+    threshold = threshold_for(label, score, rate)
+    called = score >= threshold
+    assert called[label == 0].mean() <= rate + 1e-9
+    one = np.ones((1, len(label)), dtype=np.int32)
+    assert called[label == 1].mean() == recall_at(label, score, rate, one)[0]
+    lower = np.unique(score[score < threshold])
+    if len(lower):
+        assert (score[label == 0] >= lower[-1]).mean() > rate
+
+
+def test_recall_has_an_interval_over_images_seeds_and_sources(alike, apart):
+    tables = [recall_table(scored_images(own, "open")) for own in (alike, apart)]
+    for table in tables:
+        assert (table["low"] < table["recall"]).all() and (table["recall"] < table["high"]).all()
+        assert table["recall"].is_monotonic_increasing
+        assert table["alarms"].tolist() == [2, 12, 24]  # of 240 real images
+    width = [(table["sources_high"] - table["sources_low"]).mean() for table in tables]
+    assert width[1] > 2 * width[0]
+
+
+def test_a_rate_is_kept_elsewhere_only_if_sources_are_alike(alike, apart):
+    even, uneven = (
+        kept_alarms(scored_images(own, "open")).set_index(["allowed", "tried_on"])
+        for own in (alike, apart)
+    )
+    spread = {name: table["high"] - table["low"]
+              for name, table in (("even", even), ("uneven", uneven))}  # fmt: skip
+    for table in (even, uneven):
+        assert table.loc[(0.10, SAME), "false_positive_rate"] == pytest.approx(0.1, abs=0.02)
+    assert even.loc[(0.10, OTHER), "false_positive_rate"] == pytest.approx(0.1, abs=0.02)
+    assert spread["uneven"][0.10, OTHER] > 2 * spread["uneven"][0.10, SAME]
+    assert spread["even"][0.10, OTHER] < 1.5 * spread["even"][0.10, SAME]
+
+
+def test_a_source_is_left_out_of_the_choice(apart):
+    scored = scored_images(apart, "open")
+    table = left_out_sources(scored, rate=0.1)
+    assert len(table) == 12 and (table["images"] == 40).all()
+    assert ((table["low"] <= table["called"]) & (table["called"] <= table["high"])).all()
+    worst = table[table["class"] == "real"].iloc[0]
+    own = (source_names(scored.images) == f"0 {worst['source']}").nonzero()[0]
+    label, shares = scored.images["label"].to_numpy(dtype=int), []
+    for logits in scored.logits:
+        rest = np.delete(np.arange(len(label)), own)
+        shares.append((logits[own] >= threshold_for(label[rest], logits[rest], 0.1)).mean())
+    assert worst["called"] == pytest.approx(np.mean(shares)) and worst["called"] > 0.2
+    synthetic = table[table["class"] == "synthetic"]["called"]
+    assert synthetic.is_monotonic_increasing  # fewest hits first
+
+
+# --- costs ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled_scores, st.floats(0.01, 0.99), st.floats(0.1, 20))
+def test_no_threshold_costs_less(rows, prevalence, miss_cost):
+    label, score = columns(rows)
+    stakes = Stakes(prevalence, miss_cost)
+    best = expected_cost(label, score, least_cost_threshold(label, score, stakes), stakes)["cost"]
+    for threshold in [*np.unique(score), np.inf]:
+        assert best <= expected_cost(label, score, threshold, stakes)["cost"] + 1e-9
+    assert best <= min(prevalence * miss_cost, 1 - prevalence) + 1e-9
+
+
+def test_calibrated_scores_have_the_threshold_of_decision_theory():
+    """Calling costs less where p c > 1 - p, for probabilities at the stream's own prevalence."""
+    rng = np.random.default_rng(3)
+    chance = rng.random(40_000)
+    label = (rng.random(len(chance)) < chance).astype(int)
+    threshold = least_cost_threshold(label, chance, Stakes(label.mean(), 3.0))
+    assert threshold == pytest.approx(1 / (1 + 3.0), abs=0.04)
+
+
+def test_costs_rise_where_the_threshold_was_not_chosen(apart):
+    table = cost_table(scored_images(apart, "open"), [Stakes(0.5, 1), Stakes(0.01, 1)])
+    assert (table["cost"] < table[f"cost, {SAME}"]).all()
+    assert (table[f"cost, {SAME}"] < table[f"cost, {OTHER}"]).all()
+    assert table["cost without"].tolist() == [0.5, 0.01]
+    assert table["worth it"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("stakes", [Stakes(0, 1), Stakes(1, 1), Stakes(0.5, 0)])
+def test_stakes_that_cannot_be_are_refused(stakes):
+    with pytest.raises(UserError, match="prevalence"):
+        least_cost_threshold([0, 1], [0.0, 1.0], stakes)
+
+
+# --- the unsure band ------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 30), st.integers(1, 60), st.floats(0.5, 0.99))
+def test_the_bound_is_clopper_and_pearsons(errors, images, confidence):
+    if errors > images:
+        return
+    interval = stats.binomtest(errors, images, alternative="less").proportion_ci(confidence)
+    assert error_bound(errors, images, confidence) == pytest.approx(interval.high)
+
+
+def test_a_band_keeps_its_promise_as_often_as_it_says():
+    """The chance of every image is known, so that the true error is too."""
+    rng, broken, sure, draws = np.random.default_rng(6), 0, [], 300
+    for _ in range(draws):
+        score = rng.normal(0, 3, 400)
+        band = unsure_band(rng.random(400) < expit(score), score, 0.1)
+        grid = rng.normal(0, 3, 4000)
+        called = band.called(grid)
+        wrong = np.where(called == 1, 1 - expit(grid), expit(grid))[called >= 0]
+        sure.append((called >= 0).mean())
+        broken += len(wrong) > 0 and wrong.mean() > 0.1
+    # 5 % may; what 999 of 1,000 simulations would not exceed.
+    assert broken <= stats.binom.ppf(0.999, draws, 0.05)
+    assert np.mean(sure) > 0.3
+
+
+def test_a_band_answers_in_three_ways_and_is_mirrored():
+    assert Band(-1, 2).called([-2, -1, 0, 2]).tolist() == [0, -1, -1, 1]
+    rng = np.random.default_rng(1)
+    score = rng.normal(0, 3, 500)
+    label = (rng.random(500) < expit(score)).astype(int)
+    band, mirrored = unsure_band(label, score, 0.1), unsure_band(1 - label, -score, 0.1)
+    assert mirrored.high == pytest.approx(-band.low) and mirrored.low == pytest.approx(-band.high)
+    wider, wide = unsure_band(label, score, 0.05), unsure_band(label, score, 0.2)
+    assert wider.low <= band.low <= wide.low <= wide.high <= band.high <= wider.high
+
+
+def test_without_a_reason_every_image_is_unsure_and_with_every_reason_none():
+    rng = np.random.default_rng(2)
+    label, score = np.repeat([0, 1], 200), rng.normal(size=400)
+    assert unsure_band(label, score, 0.05) == Band(-np.inf, np.inf)
+    assert (unsure_band(label, score, 0.05).called(score) == -1).all()
+    called = unsure_band(label, label + 0.1 * rng.random(400), 0.05).called([0.05, 1.05])
+    assert called.tolist() == [0, 1]
+    with pytest.raises(UserError, match="between 0 and 1"):
+        unsure_band(label, score, 1.0)
+    with pytest.raises(UserError, match="not empty"):
+        unsure_band([], [], 0.1)
+
+
+def test_a_promise_is_broken_on_other_sources(alike, apart):
+    even, uneven = (
+        band_table(scored_images(own, "open"), [0.15]).set_index("tried_on")
+        for own in (alike, apart)
+    )
+    assert even.loc[SAME, "broken"] < 0.1 and even.loc[OTHER, "broken"] < 0.1
+    assert uneven.loc[SAME, "broken"] < 0.1 and uneven.loc[OTHER, "broken"] > 0.2
+
+
+# --- recalibration --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_curves_undo_what_was_done_to_calibrated_scores(method):
+    rng = np.random.default_rng(5)
+    true = rng.normal(0, 2, 6000)
+    label = (rng.random(len(true)) < expit(true)).astype(int)
+    done = {"shift": true - 4, "temperature": 3 * true}.get(method, 3 * true - 4)
+    found = METHODS[method](label, done)(done)
+    assert np.abs(found - expit(true)).mean() < 0.03
+    assert log_loss(label, found) < log_loss(label, expit(true)) + 0.002
+    order = np.argsort(done)
+    assert (np.diff(found[order]) >= -1e-12).all()
+
+
+def test_both_classes_weigh_the_same_and_bayes_rule_gives_the_share_back():
+    rng = np.random.default_rng(7)
+    label = np.repeat([0, 1], [9000, 1000])  # a tenth is synthetic
+    score = rng.normal(2.0 * label - 1, 1)  # log of the likelihood ratio: 2 x score
+    found = METHODS["temperature and shift"](label, score)(score)
+    assert np.abs(found - expit(2 * score)).mean() < 0.02
+    assert at_prevalence(found, 0.1).mean() == pytest.approx(0.1, abs=0.01)
+    assert at_prevalence(0.9, 0.1) == pytest.approx(0.5)
+    assert logit(at_prevalence(0.7, 0.2)) == pytest.approx(logit(0.7) + logit(0.2))
+    with pytest.raises(UserError, match="prevalence"):
+        at_prevalence(0.9, 1.0)
+
+
+def test_a_curve_never_sees_the_source_it_is_used_on(apart):
+    scored = scored_images(apart, "open")
+    images, logits = scored.images, scored.logits[0]
+    own = source_names(images) == "0 source 0"
+    shifts = {}
+    for fitted_on in FITTED_ON:
+        probabilities = [held_out_probabilities(images, z, "shift", fitted_on)
+                         for z in (logits, np.where(own, logits + 3, logits))]  # fmt: skip
+        before, after = map(logit, probabilities)
+        assert not np.isnan(before).any()
+        shifts[fitted_on] = (after - before)[own]
+    # Moved as a whole, the source pulls a curve of its other images along, but none of others.
+    assert shifts[FITTED_ON[1]] == pytest.approx(np.full(own.sum(), 3.0))
+    assert (shifts[FITTED_ON[0]] < 2.9).all()
+    with pytest.raises(UserError, match="two sources"):
+        held_out_probabilities(images.assign(source="one"), logits, "shift", FITTED_ON[1])
+
+
+def test_recalibration_helps_scores_that_are_off(alike):
+    off = alike.assign(logit=5 * alike["logit"] + 6)
+    table = recalibration_table(scored_images(off, "open"), repeats=1)
+    table = table.set_index(["method", "fitted_on"])
+    raw = table.loc["as scored", ""]
+    for fitted_on in FITTED_ON:
+        better = table.loc["temperature and shift", fitted_on]
+        assert (better[["ece", "brier", "log_loss"]] < raw[["ece", "brier", "log_loss"]]).all()
+        assert better["low"] < better["change"] < 0
+        assert better["change"] == pytest.approx(better["brier"] - raw["brier"])
+
+
+# --- tests of comparisons -------------------------------------------------------------------------
+
+
+def test_formulas_stand_beside_the_bootstrap(apart):
+    names = [name for name in significance.COMPARISONS if not name.endswith(", constrained")]
+    combined = significance.ranking_tests(apart)
+    # Of the constrained run there is no ablation, and of no run equal weights.
+    assert combined["comparison"].tolist() == names[:2]
+    assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
+    assert (combined["p_holm"] >= combined["p"]).all()
+    by_seed = significance.ranking_tests_by_seed(apart)
+    assert by_seed["seed"].tolist() == [1, 2, 1, 2]
+    means = by_seed.groupby("comparison", sort=False)["difference"].mean()
+    assert means.to_numpy() == pytest.approx(combined["difference"])
+    better = by_seed[by_seed["comparison"] == names[1]]
+    assert (better["p_holm"] < 0.001).all() and better["agree"].all()
+
+
+def test_calls_are_compared_at_each_runs_own_threshold(apart):
+    thresholds = {
+        (seed, run, blocks): 0.5
+        for seed in (1, 2)
+        for run, blocks in (("open", "all"), ("constrained", "all"), ("open", "last"))
+    }
+    table = significance.decision_tests_by_seed(apart, thresholds)
+    assert (table["difference"] * 480).to_numpy() == pytest.approx(
+        table["only_first"] - table["only_second"]
+    )
+    assert table["correlation"].between(0.2, 0.95).all()
+    assert (table["p_holm"] >= table["p"]).all()
+    combined = significance.decision_tests(apart, thresholds)
+    means = table.groupby("comparison", sort=False)["difference"].mean()
+    assert combined["difference"].to_numpy() == pytest.approx(means)
+    assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
+    everything = significance.decision_tests_by_seed(apart, thresholds | {(1, "open", "all"): 0})
+    one = everything.set_index(["comparison", "seed"]).loc[("open − constrained", 1)]
+    assert np.isnan(one["correlation"]) and one["difference"] < 0 and one["p_holm"] < 0.001
