@@ -61,7 +61,8 @@ display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
 # every number flatters a little, those on *other sources* too. Half of the images are synthetic,
 # and these are of a handful of sources that people collected, not of all generators. And the
 # weights of these detectors are not here: what carries over is the way to choose, and how large its
-# errors are, not the thresholds themselves.
+# errors are, not the thresholds themselves. Last, the promised error rates below and the rule by
+# which the unsure band begins were settled after a look at these very predictions.
 #
 # ## Few false alarms
 #
