@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -337,6 +338,13 @@ return {
 """.replace("LEAST", "4.5")
 
 
+SHOWN = """
+return document.readyState === "complete"
+  && document.documentElement.dataset.theme === arguments[0]
+  && [...document.querySelectorAll("main *")].some(element => element.checkVisibility());
+"""
+
+
 class Quiet(SimpleHTTPRequestHandler):
     """Serves files, and does not tell the terminal of each."""
 
@@ -402,10 +410,24 @@ def view(
     found = {}
     for page in [*PAGES, "search"]:
         browser.get(f"{address}{page}.html")
+        wait_until_shown(browser, mode)
         found[page] = browser.execute_script(FACTS) | failures(browser, address)
         if "LAYERFUSION_SCREENSHOTS" in os.environ:
             keep_picture(browser, width, f"{page}-{width}-{mode}.png")
     return width, mode, found
+
+
+def wait_until_shown(browser: Any, mode: str) -> None:
+    """Wait until a page has put on its colours and shows text, or half a minute.
+
+    On a busy machine its scripts may come after its load event. What is not as it should be by
+    then is measured as it is.
+    """
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    with suppress(TimeoutException):
+        WebDriverWait(browser, 30).until(lambda _: browser.execute_script(SHOWN, mode))
 
 
 def keep_picture(browser: Any, width: int, name: str) -> None:

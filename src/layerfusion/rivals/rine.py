@@ -11,6 +11,10 @@ a feature. :math:`Q_1` and :math:`Q_2` are small networks, and a third one class
 Trained on binary cross-entropy plus :math:`\xi` times a supervised contrastive loss of :math:`z`;
 Adam, learning rate 1e-3, batches of 128.
 
+With few images it is not trained yet: on some thousand views, most seeds end where they began, at
+chance, whatever scale the blocks have. More steps, chosen on training images that are held out, are
+what was not tried; until then its scores are no measure of RINE.
+
 Differences from its public code
 --------------------------------
 - It reads the class token after every block. Its public code reads it within each block, after
