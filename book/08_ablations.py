@@ -31,7 +31,7 @@ from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter, reference_folder
-from layerfusion.figures.ablations import draw_ablation, in_a_sentence
+from layerfusion.figures.ablations import draw_ablation, in_a_sentence, shown
 from layerfusion.studies.ablation_record import ablation_table, published_ablations
 
 tables = ChapterTables("08_ablations", open_chapter("open", globals()))
@@ -52,7 +52,7 @@ for name, ablation in ablations.items():
 for name, table in found.items():
     tables.keep(name, table, fixed=True)
     display(Markdown(f"### {ablations[name].record.question}"))
-    display(table.drop(columns="against").round(4).set_index("run"))
+    display(shown(table))
 
 # %% tags=["nbval-ignore-output"]
 for table in found.values():

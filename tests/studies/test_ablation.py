@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from conftest import TINY
 from layerfusion.errors import UserError
-from layerfusion.figures.ablations import draw_ablation, in_a_sentence
+from layerfusion.figures.ablations import draw_ablation, in_a_sentence, shown
 from layerfusion.paths import runs_root
 from layerfusion.runs import experiment
 from layerfusion.studies.ablation import AblationStudy
@@ -167,6 +167,9 @@ def test_a_sentence_says_what_is_clear_and_what_is_not(finished):
     clear = wide.assign(difference_low=[np.nan, 0.1, -1.0], difference=[np.nan, 0.2, 0.0])
     said = in_a_sentence(clear)
     assert "**1** excludes 0" in said and "open, no more images against constrained" in said
+    cells = shown(clear)
+    assert cells["difference"].tolist()[:2] == ["", "+0.200 [+0.100, +1.000]"]
+    assert not cells.isin(["nan"]).any(axis=None)
     panels = draw_ablation(table).axes
     assert [axes.get_title("left") for axes in panels] == ["open"]
 

@@ -29,6 +29,37 @@ def in_a_sentence(table: pd.DataFrame) -> str:
     return f"{begin}: {'; '.join(_difference(row) for _, row in clear.iterrows())}."
 
 
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return an ablation's table as a page has room for it: numbers and intervals in one cell each.
+
+    Parameters
+    ----------
+    table
+        As `layerfusion.studies.ablation_record.ablation_table` returns it.
+
+    Returns
+    -------
+    DataFrame
+        Text, indexed by ``run`` and ``variant``: ``images``, ``ROC AUC`` and ``difference``, empty
+        where a variant is held against nothing.
+    """
+    auc = [f"{e:.3f} [{a:.3f}, {b:.3f}]" for e, a, b in _triples(table, "roc_auc", "low", "high")]
+    names = ("difference", "difference_low", "difference_high")
+    apart = [
+        "" if pd.isna(e) else f"{e:+.3f} [{a:+.3f}, {b:+.3f}]"
+        for e, a, b in _triples(table, *names)
+    ]
+    cells = table[["run", "variant"]].copy()
+    cells["images"] = table["images"].map("{:,}".format)
+    cells["ROC AUC"], cells["difference"] = auc, apart
+    return cells.set_index(["run", "variant"])
+
+
+def _triples(table: pd.DataFrame, *names: str) -> list[list[float]]:
+    triples: list[list[float]] = table[list(names)].to_numpy(dtype=float).tolist()
+    return triples
+
+
 def draw_ablation(table: pd.DataFrame) -> Figure:
     """Draw each variant's difference to what it is held against, a panel a run, bars for intervals.
 
