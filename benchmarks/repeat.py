@@ -52,7 +52,7 @@ def main() -> None:
         "model": experiment.profile.encoder.model,
         "precision": experiment.profile.training.precision,
         "steps": sum(epoch["steps"] for epoch in seen[0]["history"]),
-        "training_seconds": [numbers.pop("training_seconds") for numbers in seen],
+        "training_seconds": [run.pop("training_seconds") for run in seen],
         "equal": {name: seen[0][name] == seen[1][name] for name in seen[0]},
         "provenance": provenance(),
     }

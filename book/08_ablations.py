@@ -84,7 +84,7 @@ tables.keep("costs", costs, fixed=True)
 #
 # Whatever has no table above was not run. Any of these is one command, on any profile:
 # `layerfusion ablation --help` has the list. The encoder is CLIP ViT-B/16 on few images, so nothing
-# here says what four million images do to ViT-L/14.
+# here says what as many images as the paper's do to ViT-L/14.
 #
 # ## Beside the recorded execution
 

@@ -71,9 +71,9 @@ rivals.draw_rivals(compared)
 # and what a second layer adds.
 #
 # RINE, which the paper follows, reads all blocks as the paper's head does. It is in the package and
-# was run, at its smallest published size and for as many steps as in its own paper, but it hardly
-# learnt to tell apart the few training images themselves. So what it scored says nothing of it and
-# is not shown; a comparison with RINE was not made.
+# was run, at its smallest published size and for as many steps as in its own paper, but with most
+# seeds it did not even learn to tell apart the few training images. So what it scored says nothing
+# of it and is not shown; a comparison with RINE was not made.
 #
 # ## What each learns
 #

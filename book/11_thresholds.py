@@ -57,7 +57,7 @@ opened = [table.loc["open"] for table in (recall, alarms, bands)]
 display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
 
 # %% [markdown]
-# Three things to keep in mind on all of this page. The images chose each run's checkpoint, so that
+# Four things to keep in mind on all of this page. The images chose each run's checkpoint, so that
 # every number flatters a little, those on *other sources* too. Half of the images are synthetic,
 # and these are of a handful of sources that people collected, not of all generators. And the
 # weights of these detectors are not here: what carries over is the way to choose, and how large its

@@ -108,6 +108,15 @@ def test_commands_train_the_very_runs(photos, run, monkeypatch):
     assert trained == [plan("data", photos).experiments[1337, "open-equal"].place.finished.name]
 
 
+def test_the_help_names_every_ablation_and_no_other(run):
+    status, out, _ = run("ablation", "--help")
+    described = " ".join(out.replace("│", " ").split())
+    assert (
+        status == 0 and f"{', '.join(list(ABLATIONS)[:-1])} or {list(ABLATIONS)[-1]}." in described
+    )
+    assert all(f"{name}: " in described for name in ABLATIONS)
+
+
 def sets(settings):
     words = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
     return [part for word in words for part in ("--set", word)]

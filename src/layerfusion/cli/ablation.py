@@ -1,6 +1,5 @@
 """The command line's `layerfusion ablation`."""
 
-import shlex
 from typing import Annotated
 
 import typer
@@ -43,10 +42,12 @@ def ablation(
 
     Example: `layerfusion ablation trained -p photographs -d DIR --seeds 3`
     """
+    from layerfusion.figures.ablations import shown as shown_table
     from layerfusion.paths import shown
     from layerfusion.progress import Reporter
     from layerfusion.studies.ablation import AblationStudy
     from layerfusion.studies.ablation_record import ablation_table, publish_ablation
+    from layerfusion.studies.study import shared_options
 
     planned = AblationStudy.open(
         name,
@@ -58,12 +59,11 @@ def ablation(
         reporter=Reporter(),
     )
     if commands:
-        where = shlex.quote(str(data_root))
-        for command in planned.training_commands():
-            print(command.replace("--data-root DIR", f"--data-root {where}"))
+        options = shared_options(profile, data_root, replaced(settings))
+        print("\n".join(planned.training_commands(options)))
         return
     finished = planned.obtain(reporter=Reporter())
-    print(ablation_table(finished).round(4).to_string(index=False))
+    print(shown_table(ablation_table(finished)).to_string())
     print(f"ablation: {shown(finished.directory)}/{name}.json")
     if publish:
         publish_files(finished.record.profile, lambda folder: publish_ablation(finished, folder))

@@ -9,10 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from layerfusion.analysis.architecture import head_of
 from layerfusion.figures.style import RUN_STYLES, finish
 from layerfusion.metrics.uncertainty import LEVEL
-from layerfusion.model.fusion import build_head
-from layerfusion.model.weights import model_config
 from layerfusion.rivals.comparison import OURS
 from layerfusion.rivals.record import RivalsRecord, rivals_table
 from layerfusion.rivals.registry import RIVALS, differences, rivals_named, source
@@ -101,8 +100,7 @@ def head_parameters(study: StudyRecord) -> int:
         If the study's encoder is not known here.
     """
     settings = Profile.model_validate(study.settings)
-    tower = model_config(settings.encoder.model)["vision_cfg"]
-    head = build_head(settings.head, depth=tower["layers"], width=tower["width"])
+    head = head_of(settings.encoder, settings.head)
     return sum(parameter.numel() for parameter in head.parameters())
 
 

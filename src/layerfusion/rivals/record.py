@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as arrow
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.errors import UserError
 from layerfusion.studies.predictions import DTYPES as STUDY_DTYPES
+from layerfusion.studies.predictions import read_table
 
 RECORD = "rivals.json"
 PREDICTIONS = "rivals.parquet"
@@ -159,17 +159,7 @@ def read_rivals(directory: Path) -> pd.DataFrame:
     UserError
         If there is no such file, it is not Parquet, or it is not such a table.
     """
-    path = directory / PREDICTIONS
-    try:
-        found = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"there are no predictions of rivals at {path}") from None
-    except (OSError, arrow.ArrowException):
-        raise UserError(f"{path} cannot be read as Parquet; get it anew") from None
-    lacking = [column for column in DTYPES if column not in found]
-    if lacking:
-        raise UserError(f"{path} is not predictions of rivals: it lacks '{lacking[0]}'")
-    return found[list(DTYPES)].astype(DTYPES)
+    return read_table(directory / PREDICTIONS, DTYPES, "predictions of rivals")
 
 
 def publish(contest: FinishedContest, folder: Path) -> list[Path]:

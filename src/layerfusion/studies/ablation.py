@@ -26,7 +26,7 @@ from layerfusion.studies.ablation_record import (
     variant_predictions,
     write_ablation,
 )
-from layerfusion.studies.study import command_options, set_words
+from layerfusion.studies.study import recorded_options, set_words
 from layerfusion.studies.variants import Ablation, Variant, find_ablation
 
 # What the numbers depend on that no run's do: part of the key.
@@ -99,7 +99,7 @@ class AblationStudy:
             experiment = replace(first, profile=settings, run=variant.run, seed=seed)
             experiment.check()
             experiments[seed, variant.name] = experiment
-        options = shlex.join(command_options(profile, data_root, given))
+        options = recorded_options(profile, data_root, given)
         return cls(ablation, variants, experiments, options)
 
     @property
@@ -113,11 +113,17 @@ class AblationStudy:
         seeds = f"--seeds {len(self.seeds)} --first-seed {self.seeds[0]}"
         return f"layerfusion ablation {self.ablation.name} {self.options} {seeds}"
 
-    def training_commands(self) -> list[str]:
-        """Return the commands that train the runs one by one, with what they train on as DIR."""
+    def training_commands(self, options: str) -> list[str]:
+        """Return the commands that train the runs one by one.
+
+        Parameters
+        ----------
+        options
+            What they share, as `layerfusion.studies.study.shared_options` writes it.
+        """
         by_name = {variant.name: variant for variant in self.variants}
         return [
-            f"layerfusion train {self.options} --run {by_name[name].run} --seed {seed} "
+            f"layerfusion train {options} --run {by_name[name].run} --seed {seed} "
             + shlex.join(set_words(by_name[name].overrides))
             for seed, name in self.experiments
         ]

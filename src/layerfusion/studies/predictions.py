@@ -131,17 +131,34 @@ def read_predictions(folder: Path) -> pd.DataFrame:
     UserError
         If there is no such file, it is not Parquet, or it is not such a table.
     """
-    path = folder / PREDICTIONS
+    return read_table(folder / PREDICTIONS, DTYPES, "predictions of a study")
+
+
+def read_table(path: Path, dtypes: Mapping[str, str], what: str) -> pd.DataFrame:
+    """Read a Parquet file that must have certain columns; others are left out.
+
+    Parameters
+    ----------
+    dtypes
+        By column, in the order in which they are returned.
+    what
+        The file's content, in the plural, for messages.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it is not Parquet, or a column is missing.
+    """
     try:
         found = pd.read_parquet(path)
     except FileNotFoundError:
-        raise UserError(f"there are no predictions of a study at {path}") from None
+        raise UserError(f"there are no {what} at {path}") from None
     except (OSError, arrow.ArrowException):
         raise UserError(f"{path} cannot be read as Parquet; get it anew") from None
-    lacking = [column for column in DTYPES if column not in found]
+    lacking = [column for column in dtypes if column not in found]
     if lacking:
-        raise UserError(f"{path} is not a study's predictions: it lacks '{lacking[0]}'")
-    return found[list(DTYPES)].astype(DTYPES)
+        raise UserError(f"{path} does not hold {what}: it lacks '{lacking[0]}'")
+    return found[list(dtypes)].astype(dict(dtypes))
 
 
 def by_run(predictions: pd.DataFrame) -> dict[Setup, dict[str, pd.DataFrame]]:

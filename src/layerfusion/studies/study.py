@@ -129,7 +129,7 @@ class Study:
             experiment = replace(first, profile=profiles[blocks], run=run, seed=seed)
             experiment.check()
             experiments[Setup(seed, run, blocks)] = experiment
-        return cls(experiments, shlex.join(command_options(profile, data_root, given)))
+        return cls(experiments, recorded_options(profile, data_root, given))
 
     @property
     def seeds(self) -> list[int]:
@@ -261,14 +261,19 @@ class Study:
         )
 
 
-def command_options(
-    profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]
-) -> list[str]:
-    """Return the options that all commands of a study share; no folder of this machine."""
-    words = ["--profile", Path(profile).name]
+def shared_options(profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]) -> str:
+    """Return the options that all commands of a study share, as they are given."""
+    words = ["--profile", profile]
     if data_root is not None:
-        words += ["--data-root", "DIR"]
-    return words + set_words(overrides)
+        words += ["--data-root", str(data_root)]
+    return shlex.join(words + set_words(overrides))
+
+
+def recorded_options(
+    profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]
+) -> str:
+    """Return the shared options as a record has them: no folder of this machine."""
+    return shared_options(Path(profile).name, None if data_root is None else "DIR", overrides)
 
 
 def set_words(overrides: Mapping[str, Any]) -> list[str]:
