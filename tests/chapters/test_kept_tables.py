@@ -136,8 +136,9 @@ def test_what_is_published_goes_where_the_publication_is_laid_together(
     assert (tmp_path / "staged/open-seed1337.json").is_file()
 
 
-def test_the_committed_files_are_those_that_were_published():
-    folder = parameters.reference_folder("demo")
+@pytest.mark.parametrize("profile", ["demo", "photographs"])
+def test_the_committed_files_are_those_that_were_published(profile):
+    folder = parameters.reference_folder(profile)
     listed = dict(
         reversed(line.split("  ", 1)) for line in (folder / CHECKSUMS).read_text().splitlines()
     )
