@@ -176,6 +176,10 @@ def test_a_sentence_says_what_is_clear_and_what_is_not(finished):
     clear = wide.assign(difference_low=[np.nan, 0.1, -1.0], difference=[np.nan, 0.2, 0.0])
     said = in_a_sentence(clear)
     assert "**1** excludes 0" in said and "open, no more images against constrained" in said
+    many = pd.concat([clear, *[clear.iloc[[1]].assign(difference=d) for d in (0.3, -0.4, 0.1)]])
+    said = in_a_sentence(many)
+    assert "**4** exclude 0" in said and "the largest is" in said and "-0.400" in said
+    assert "the smallest of them" in said and "+0.100 [" in said and "+0.300 [" not in said
     cells = shown(clear)
     assert cells["difference"].tolist()[:2] == ["", "+0.200 [+0.100, +1.000]"]
     assert not cells.isin(["nan"]).any(axis=None)

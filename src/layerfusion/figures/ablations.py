@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from layerfusion.figures.style import RUN_STYLES, finish
 from layerfusion.metrics.uncertainty import LEVEL
 
+NAMED = 3  # differences that a sentence names one by one
+
 
 def in_a_sentence(table: pd.DataFrame) -> str:
     """Return what an ablation's differences say, as Markdown, numbers included.
@@ -26,6 +28,10 @@ def in_a_sentence(table: pd.DataFrame) -> str:
     if clear.empty:
         widest = compared.iloc[int(compared["difference"].abs().argmax())]
         return f"{begin}; the largest is {_difference(widest)}."
+    if len(clear) > NAMED:
+        by_size = clear.iloc[clear["difference"].abs().argsort()]
+        largest, smallest = _difference(by_size.iloc[-1]), _difference(by_size.iloc[0])
+        return f"{begin}; the largest is {largest}, the smallest of them {smallest}."
     return f"{begin}: {'; '.join(_difference(row) for _, row in clear.iterrows())}."
 
 
