@@ -1,9 +1,22 @@
 """Where things lie, whatever directory a command, notebook or test was started in."""
 
 import os
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+
+_HOME = re.compile(r"(--[\w-]+=|)(~(?:/.*)?)", re.DOTALL)
+
+
+def with_home(text: str) -> str:
+    """Return a path whose ``~`` is the user's home; any other text as it is.
+
+    A shell replaces it only where a word begins with it: not in ``--out=~/scores.csv``, in a
+    setting or in a variable of the environment.
+    """
+    match = _HOME.fullmatch(text)
+    return text if match is None else match[1] + os.path.expanduser(match[2])  # noqa: PTH111
 
 
 def project_root() -> Path:
@@ -15,7 +28,7 @@ def project_root() -> Path:
 def runs_root() -> Path:
     """Return the folder of all runs: ``$LAYERFUSION_RUNS`` if set, else ``runs`` in the project."""
     chosen = os.environ.get("LAYERFUSION_RUNS")
-    return Path(chosen) if chosen else project_root() / "runs"
+    return Path(with_home(chosen)) if chosen else project_root() / "runs"
 
 
 def cache_root() -> Path:
@@ -26,8 +39,8 @@ def cache_root() -> Path:
     """
     chosen = os.environ.get("LAYERFUSION_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "layerfusion"
+        return Path(with_home(chosen))
+    return Path(with_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "layerfusion"
 
 
 def shown(path: Path) -> str:

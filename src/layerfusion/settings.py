@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from layerfusion.errors import UserError
+from layerfusion.paths import with_home
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16", "bfloat16"]
@@ -431,7 +432,7 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     if name in profile_names():
         text = (files("layerfusion") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
     elif name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+        text = _profile_text(Path(name))
     else:
         raise UserError(
             f"there is no profile '{name}'; use {', '.join(profile_names())} or the path of a YAML"
@@ -440,11 +441,13 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"profile '{name}' is not valid YAML: {_one_line(error)}") from None
+    except RecursionError:
+        raise UserError(f"profile '{name}' is nested too deeply to be a profile") from None
     if not isinstance(values, dict):
         raise UserError(f"profile '{name}' must be a YAML mapping of settings")
     for key, value in (overrides or {}).items():
         _replace(values, key, value)
-    return _check(values, f"profile '{name}'")
+    return _check(_with_homes(values), f"profile '{name}'")
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -462,6 +465,27 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise UserError(f"the value in '{text}' cannot be read: {_one_line(error)}") from None
+
+
+def _profile_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"profile '{path}' is not UTF-8 from line {line} on; save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise UserError(f"profile '{path}' cannot be read: {error.strerror}") from None
+
+
+def _with_homes(value: Any) -> Any:
+    """Return settings, nested as they are, with ``~`` at the beginning of a text replaced."""
+    if isinstance(value, dict):
+        return {key: _with_homes(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_homes(inner) for inner in value]
+    return with_home(value) if isinstance(value, str) else value
 
 
 def _replace(values: dict[str, Any], dotted: str, value: Any) -> None:

@@ -1,5 +1,6 @@
 """Labels of test images from a file: all of them, or one sentence."""
 
+import unicodedata
 from pathlib import PurePosixPath
 
 import pytest
@@ -23,8 +24,17 @@ FILES = file_table(
 
 def write(folder, text):
     path = folder / "labels.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_accents_are_compared_as_they_look(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "caf\u00e9.jpg") for form in ("NFC", "NFD"))
+    for name, stored in ((composed, decomposed), (decomposed, composed)):
+        files = file_table([(f"t/{stored}", None, "test", "hidden", None, None)])
+        labelled = label_test_images(files, write(tmp_path, f"image_id,label\n{name},1\n"))
+        assert labelled["label"].tolist() == [1]
+        assert labelled["path"].tolist() == [f"t/{stored}"]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,23 @@
 """Training images: which view of an image a draw takes."""
 
+import os
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
-from layerfusion.data.loading import TrainingImages
+from layerfusion.data.loading import (
+    EvaluationImages,
+    TrainingImages,
+    scoring_batches,
+    worker_count,
+)
 from layerfusion.data.sampling import Draw
-from layerfusion.settings import ImageSettings
+from layerfusion.errors import UserError
+from layerfusion.settings import ImageSettings, LoaderSettings
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +33,25 @@ def images(root, names="ab", *, seed=1, views=None):
     rows = pd.DataFrame({"path": [f"{name}.png" for name in names], "label": 0})
     settings = ImageSettings(crop=32, min_side=32)
     return TrainingImages(root, rows, settings, seed=seed, views=views)
+
+
+def test_a_lost_worker_is_one_sentence(root, monkeypatch):
+    def killed(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(EvaluationImages, "__getitem__", killed)
+    looked_at = EvaluationImages([root / "a.png"], ImageSettings(crop=32, min_side=32))
+    with pytest.raises(UserError, match=r"want of memory.*LAYERFUSION_WORKERS=0"):
+        list(scoring_batches(looked_at, LoaderSettings(workers=1)))
+
+
+def test_workers_can_be_told_by_the_environment(monkeypatch):
+    monkeypatch.setenv("LAYERFUSION_WORKERS", "3")
+    assert worker_count(LoaderSettings()) == 3
+    assert worker_count(LoaderSettings(workers=1)) == 1
+    monkeypatch.setenv("LAYERFUSION_WORKERS", "few")
+    with pytest.raises(UserError, match="LAYERFUSION_WORKERS=few is not a number"):
+        worker_count(LoaderSettings())
 
 
 def drawn(of, row, count=60):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +251,16 @@ def test_processes_without_an_image_of_a_full_batch_are_refused(
     )
     with pytest.raises(UserError, match="too few for 4 processes"):
         experiment.obtain()
+
+
+def test_a_process_says_for_whom_it_waits(monkeypatch, capfd):
+    monkeypatch.setattr(processes, "WAITING_SAID_AFTER", 0.01)
+    monkeypatch.setattr(processes, "open_fabric", lambda precision: time.sleep(0.5))
+    monkeypatch.setattr(processes.distributed, "new_group", lambda **options: None)
+    processes._join.__wrapped__(Launch(1, 4, 4, "srun"))
+    said = capfd.readouterr().err
+    assert "process 1 of 4 waits for the others, of which there are 3" in said
+    assert "unset that variable" in said
 
 
 def test_other_commands_are_not_run_several_times(monkeypatch, capsys):

@@ -253,6 +253,21 @@ def test_an_unfinished_run_is_not_thrown_away_unasked(photos, tiny_settings, mon
     assert experiment.place.unfinished.exists()
 
 
+def test_a_run_that_begins_anew_says_what_differs(photos, tiny_settings, monkeypatch, capfd):
+    interrupted = interrupt(photos, tiny_settings, monkeypatch)
+    former = interrupted.place.unfinished.name
+    capfd.readouterr()
+    open_experiment(photos, tiny_settings | {"training.weight_decay": 0.5}).obtain()
+    said = capfd.readouterr().err
+    assert f"the interrupted {former} is not gone on with" in said
+    assert "it differs in training.weight_decay; this run begins anew" in said
+
+    kept = photos / interrupted.used.rows["path"].iloc[0]
+    kept.rename(kept.with_name("renamed" + kept.suffix))
+    open_experiment(photos, tiny_settings).obtain()
+    assert f"{former} is not gone on with, for it differs in its images" in capfd.readouterr().err
+
+
 def test_a_failed_training_leaves_the_former_run_alone(
     photos, tiny_settings, finished, monkeypatch
 ):

@@ -1,12 +1,20 @@
 """Scoring anybody's files: what can be scored is, what cannot is named."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import draw_image
 from layerfusion.errors import UserError
+from layerfusion.model.detector import Detector
 from layerfusion.model.weights import resolved
 from layerfusion.scoring.files import find_images, score_images, write_scores
 from layerfusion.scoring.shipped import demo_detector
@@ -105,7 +113,7 @@ def test_images_are_found_in_files_and_folders(tmp_path):
     (tmp_path / "strange.name").touch()
     images, passed_over = find_images([tmp_path / "in", tmp_path / "strange.name"])
     assert list(images) == ["b.jpg", "deep/a.PNG", "strange.name"]
-    assert passed_over == 3
+    assert passed_over == 1
 
 
 def test_equal_names_in_two_folders_keep_their_paths(tmp_path):
@@ -116,8 +124,76 @@ def test_equal_names_in_two_folders_keep_their_paths(tmp_path):
     assert list(images) == [str(tmp_path / "one" / "a.jpg"), str(tmp_path / "two" / "a.jpg")]
 
 
+def test_every_input_has_an_id_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("d/x", "x", "y"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.jpg").touch()
+    names = ["d", "x/a.jpg", "y/a.jpg", "x/a.jpg"]
+    images, _ = find_images([Path(name) for name in names])
+    assert len(images) == 4
+    assert sorted(file.as_posix() for file in images.values()) == [
+        "d/x/a.jpg", "x/a.jpg", "x/a.jpg", "y/a.jpg",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(["a.jpg", "b/a.jpg", "b", "c", "c/b/a.jpg", "."]), min_size=1))
+def test_no_input_is_lost_to_its_name(names):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("a.jpg", "b/a.jpg", "c/b/a.jpg"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        inside = {"b": 1, "c": 1, ".": 3}
+        images, _ = find_images([root / name for name in names])
+        assert len(images) == sum(inside.get(name, 1) for name in names)
+
+
+def test_a_name_that_is_not_utf8_is_escaped(tmp_path, detector):
+    draw_image(np.random.default_rng(0), dark=False).save(tmp_path / "a.png")
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "a.png").rename(path)
+    for where in (tmp_path, path):
+        images, _ = find_images([where])
+        assert list(images) == ["caf\\xe9.png"]
+        table = score_images(detector, images, loader=ALONE)
+        assert table["error"].isna().all()
+        write_scores(table, tmp_path / "scores.csv")
+        assert "caf\\xe9.png" in (tmp_path / "scores.csv").read_text(encoding="utf-8")
+        (tmp_path / "scores.csv").unlink()
+
+
+def test_the_image_at_the_threshold_has_one_label(odd_files):
+    detector, (images, _) = demo_detector(), find_images([odd_files])
+    prob = score_images(detector, images, loader=ALONE).set_index("image_id")["prob"]
+    for shift in (-1e-8, 0, 1e-8):
+        detector.threshold = prob["grey.png"] + shift
+        table = score_images(detector, images, loader=ALONE).set_index("image_id")
+        assert table["label"]["grey.png"] == 1
+        assert table["prob"]["grey.png"] == detector.threshold
+
+
+def test_a_score_that_is_no_number_is_no_label(odd_files):
+    detector, (images, _) = demo_detector(), find_images([odd_files / "grey.png"])
+    with torch.no_grad():
+        next(detector.head.parameters()).fill_(float("nan"))
+    table = score_images(detector, images, loader=ALONE)
+    assert table["prob"].isna().all() and table["label"].isna().all()
+    assert table["error"].tolist() == ["the detector's score is not a number"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_detector_of_endless_numbers_is_refused(value, tmp_path):
+    detector = demo_detector()
+    with torch.no_grad():
+        next(detector.head.parameters()).view(-1)[0] = value
+    detector.save(tmp_path / "detector")
+    with pytest.raises(UserError, match="not finite"):
+        Detector.load(tmp_path / "detector")
+
+
 def test_nothing_to_score_is_said(tmp_path):
-    with pytest.raises(UserError, match="no image files"):
+    with pytest.raises(UserError, match="there are no images in"):
         find_images([tmp_path])
     with pytest.raises(UserError, match="there is no file or folder"):
         find_images([tmp_path / "nowhere"])

@@ -17,9 +17,10 @@ LISTED = 20  # unreadable files on the screen; a CSV holds all
 _DEPTHS: dict[Depth, str] = {
     "names": "Only names and sizes were looked at: corrupt are empty files alone, and equal files "
     "were not looked for.",
-    "ends": "Headers and ends of the files were read; damage in the middle of one is found with "
-    "--decode.",
-    "pixels": "Every file was decoded.",
+    "ends": "Headers and ends of the files were read; of damage in the middle of one, what a "
+    "decoder notices is found with --decode.",
+    "pixels": "Every file was decoded. Damage that a decoder does not notice, such as changed "
+    "pixels in a JPEG, is not found by that.",
 }
 
 

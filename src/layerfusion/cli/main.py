@@ -1,5 +1,6 @@
 """The command line: train, score, submit, run the chapters, build the book."""
 
+import io
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -26,6 +27,7 @@ from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
 from layerfusion.parallel.launcher import launched
+from layerfusion.paths import with_home
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -285,6 +287,10 @@ def main() -> None:
 
     Of several processes one says it, for all of them end.
     """
+    sys.argv[1:] = [with_home(word) for word in sys.argv[1:]]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that a terminal lacks letters for
+            stream.reconfigure(errors="backslashreplace")
     try:
         with _together():
             app()

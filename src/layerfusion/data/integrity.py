@@ -13,7 +13,8 @@ from layerfusion.data.inspection import inspect_file
 from layerfusion.data.manifest import Progress, usable_cores
 
 # names: sizes alone. ends: the header and the last bytes too, and a file that does not end as its
-# format does is decoded. pixels: every file is decoded, which alone finds damage in the middle.
+# format does is decoded. pixels: every file is decoded, which alone finds damage in the
+# middle, where a decoder notices it.
 Depth = Literal["names", "ends", "pixels"]
 
 EMPTY = "empty file"

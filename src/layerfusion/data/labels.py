@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from layerfusion.errors import UserError
+from layerfusion.images.finding import composed
 
 COLUMNS = ("image_id", "label")
 _MEANINGS = {"0": 0, "1": 1, "real": 0, "synthetic": 1}
@@ -32,7 +33,7 @@ def label_test_images(files: pd.DataFrame, labels: Path) -> pd.DataFrame:
     """
     given = _read(labels)
     tested = files["split"] == "test"
-    names = files.loc[tested, "path"].map(lambda path: PurePosixPath(path).name)
+    names = files.loc[tested, "path"].map(lambda path: composed(PurePosixPath(path).name))
     if names.empty:
         raise UserError(f"there are no test images for the labels in {labels}; leave it out")
     if files.loc[tested, "label"].notna().any():
@@ -68,7 +69,8 @@ def _read(labels: Path) -> pd.Series:
             f"{labels}, line {row + 2}: '{table['label'].iloc[row]}' is no label; use 0 or real, "
             "1 or synthetic"
         )
-    return pd.Series(meant.to_numpy(dtype="int8"), index=table["image_id"].str.strip())
+    names = table["image_id"].str.strip().map(composed)
+    return pd.Series(meant.to_numpy(dtype="int8"), index=names)
 
 
 def _same_images(names: pd.Series, given: pd.Series, labels: Path) -> None:

@@ -1,8 +1,9 @@
 """From manifest rows to batches of uint8 images, in worker processes."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 import torch
@@ -27,6 +28,9 @@ from layerfusion.settings import ImageSettings, LoaderSettings
 # A file that cannot be read travels through the loader as its error: raised in a worker it would
 # reach the user as that worker's stack trace.
 Item = Tensor | ImageError
+Batch = TypeVar("Batch")
+
+WORKERS_VARIABLE = "LAYERFUSION_WORKERS"
 
 
 class TrainingImages(Dataset[tuple[Item, int]]):
@@ -150,7 +154,7 @@ def training_batches(
         collate_fn=_collate_training,
         pin_memory=torch.cuda.is_available(),
     )
-    for share, batch in zip(shares, loaded, strict=True):
+    for share, batch in zip(shares, _while_workers_live(loaded), strict=True):
         if isinstance(batch, ImageError):
             raise batch
         yield TrainingBatch(*batch, share.weight, share.batch)
@@ -158,13 +162,32 @@ def training_batches(
 
 def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterator[ScoringBatch]:
     """Yield batches in order; a file that cannot be read is named in its batch's errors."""
-    yield from DataLoader(
+    loaded: Iterable[ScoringBatch] = DataLoader(
         images,
         batch_size=loader.evaluation_batch_size,
         num_workers=worker_count(loader),
         collate_fn=_collate_scoring,
         pin_memory=torch.cuda.is_available(),
     )
+    yield from _while_workers_live(loaded)
+
+
+def _while_workers_live(loaded: Iterable[Batch]) -> Iterator[Batch]:
+    """Yield batches; say it in a sentence if a worker process is lost."""
+    batches = iter(loaded)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:  # torch has no class of its own for it
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                "a process that prepares images was ended from outside, most likely for want of "
+                f"memory; use fewer of them: {WORKERS_VARIABLE}=0, or --set loader.workers=0"
+            ) from None
+        yield batch
 
 
 def _collate_training(items: list[tuple[Item, int]]) -> tuple[Tensor, Tensor] | ImageError:
@@ -189,7 +212,18 @@ def _collate_scoring(items: list[tuple[int, Item, tuple[int, int]]]) -> ScoringB
 
 
 def worker_count(loader: LoaderSettings) -> int:
-    """Return the number of worker processes; unless set, one a core and 8 at most."""
+    """Return the number of worker processes; unless set, one a core and 8 at most.
+
+    Raises
+    ------
+    UserError
+        If ``$LAYERFUSION_WORKERS``, which counts where the setting is not made, is no number.
+    """
     if loader.workers is not None:
         return loader.workers
-    return usable_cores(launched().core_sharers)
+    chosen = os.environ.get(WORKERS_VARIABLE)
+    if not chosen:
+        return usable_cores(launched().core_sharers)
+    if not chosen.isdecimal():
+        raise UserError(f"{WORKERS_VARIABLE}={chosen} is not a number of processes; give 0 or more")
+    return int(chosen)

@@ -1,27 +1,55 @@
 """Image files to pixels: one upright 8-bit RGB image per file, or an error that says why not."""
 
+import math
+import os
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL.Image import Transpose
 from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from layerfusion.errors import UserError
+from layerfusion.images.png_text import without_long_text
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )
 
 # Pillow is asked for these decoders only, whatever a file is called: among its others are some
 # that start a program (EPS starts Ghostscript), which no file from the web should be able to do.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 
-# How the formats above begin, to tell a damaged image from a file that never was one.
-_SIGNATURES = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"GIF8")
+# How files of these formats begin; the length of a RIFF container stands between its names.
+_SIGNATURES = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "WEBP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "BMP": re.compile(rb"BM.{4}\0\0\0\0", re.DOTALL),
+    "TIFF": re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "AVIF": re.compile(rb".{4}ftypavi[fs]", re.DOTALL),
+}
+# Image formats that are known by their beginnings and not read.
+_NOT_READ = {
+    "HEIC": re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL),
+    "JPEG XL": re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
+    "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
+    "Photoshop": re.compile(rb"8BPS"),
+}
+_BEGINNING = 16  # bytes that tell
+
+# The limit is checked here, and said of each file that is beyond it.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+LIMIT_VARIABLE = "LAYERFUSION_MAX_MEGAPIXELS"
+_BYTES_PER_PIXEL = 8  # Pillow's four, once more while an image is turned or converted
 
 # EXIF orientation to what turns the stored pixels upright; 1 is upright already.
 _UPRIGHT = {
@@ -88,8 +116,10 @@ def read_image(path: str | Path) -> Image.Image:
     ------
     ImageError
         If the file cannot be opened, is no image of a format in `IMAGE_SUFFIXES`, is truncated or
-        damaged, has a pixel type that has no faithful 8-bit form, or has more pixels than
-        `PIL.Image.MAX_IMAGE_PIXELS`.
+        damaged, has a pixel type that has no faithful 8-bit form, or has more pixels than the limit
+        (``$LAYERFUSION_MAX_MEGAPIXELS``, else `PIL.Image.MAX_IMAGE_PIXELS`).
+    UserError
+        If the limit is no number.
     """
     with _opened(path) as image:
         turn = _UPRIGHT.get(_orientation(image))
@@ -125,20 +155,63 @@ def probe_image(path: str | Path) -> ImageInfo:
         return ImageInfo(width, height, kind)
 
 
+def begins_as_image(path: Path) -> bool:
+    """Say whether a file's first bytes are those of an image, of a format that is read or not.
+
+    False for one that cannot be opened.
+    """
+    try:
+        start = _beginning(path)
+    except OSError:
+        return False
+    return any(sign.match(start) for sign in (*_SIGNATURES.values(), *_NOT_READ.values()))
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[ImageFile]:
     """Open an image file; whatever goes wrong until it is closed is an `ImageError`."""
+    set_pixel_limit()
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(without_long_text(path) or path, formats=_FORMATS) as image:
             # Pillow only warns of up to twice its limit, and catching a warning is not thread safe.
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError
+            limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+            if limit is not None and pixels > limit:
+                raise _UnsupportedError(_too_many(pixels))
             yield image
     except Exception as error:
         # Decoders meet hostile bytes with nearly every built-in exception; none is the user's
         # business, and one bad file among thousands must not end a run.
         raise ImageError(path, _reason(Path(path), error)) from error
+
+
+def set_pixel_limit() -> None:
+    """Have Pillow refuse images of more pixels than ``$LAYERFUSION_MAX_MEGAPIXELS``, if it is set.
+
+    Raises
+    ------
+    UserError
+        If it is not a number above 0.
+    """
+    chosen = os.environ.get(LIMIT_VARIABLE)
+    if not chosen:
+        return
+    try:
+        limit = float(chosen)
+    except ValueError:
+        limit = 0
+    if not 0 < limit < math.inf:
+        raise UserError(f"{LIMIT_VARIABLE}={chosen} is not a number of megapixels; set it to one")
+    Image.MAX_IMAGE_PIXELS = round(limit * 1e6)
+
+
+def _too_many(pixels: int | None) -> str:
+    """Say that an image is too large, where the limit is, and what it costs to move it."""
+    size = "" if pixels is None else f"{pixels / 1e6:.0f} megapixels, "
+    limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+    return (
+        f"too many pixels ({size}more than {limit:.0f}); more are read where {LIMIT_VARIABLE} says "
+        f"so, at about {_BYTES_PER_PIXEL} MB of memory a megapixel"
+    )
 
 
 def _orientation(image: ImageFile) -> int:
@@ -190,7 +263,7 @@ def _reason(path: Path, error: Exception) -> str:
         case IsADirectoryError():
             return "it is a folder"
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
-            return "too many pixels (possible decompression bomb)"
+            return _too_many(None)
         case MemoryError():
             return "not enough memory to decode it"
         case UnidentifiedImageError():
@@ -202,10 +275,34 @@ def _reason(path: Path, error: Exception) -> str:
 
 
 def _unidentified(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(8)
+    start = _beginning(path)
     if not start:
         return "empty file"
-    if start.startswith(_SIGNATURES):
+    for name, signature in _NOT_READ.items():
+        if signature.match(start):
+            return f"{name} is not read; convert it, to PNG for instance"
+    kind = next((name for name, begins in _SIGNATURES.items() if begins.match(start)), None)
+    if kind == "TIFF":
+        return _why_no_tiff(path)
+    if kind == "AVIF" and not features.check("avif"):
+        return "this Pillow reads no AVIF; install a newer one, or convert it to PNG"
+    if kind is not None:
         return "truncated or damaged file"
-    return "not an image (JPEG, PNG, WebP, BMP, TIFF or GIF)"
+    return "not an image (JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF)"
+
+
+def _why_no_tiff(path: Path) -> str:
+    """Tell a TIFF of a pixel type that Pillow does not know from a damaged one."""
+    try:
+        TiffImageFile(path).close()
+    except SyntaxError as error:
+        if "pixel mode" in str(error):
+            return "this pixel type of TIFF is not supported; convert it to 8 bits a channel"
+    except Exception:
+        return "truncated or damaged file"
+    return "truncated or damaged file"
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_BEGINNING)

@@ -260,7 +260,7 @@ class Detector(nn.Module):
         Raises
         ------
         UserError
-            If a name is missing, unknown or of another shape.
+            If a name is missing, unknown or of another shape, or a number is not finite.
         """
         own = self.trained_parameters()
         wrong = own.keys() ^ tensors.keys() or {
@@ -270,6 +270,12 @@ class Detector(nn.Module):
             raise UserError(
                 f"the trained tensors do not fit this detector: {min(wrong)} is missing, unknown "
                 "or of another shape; was the file made with other settings?"
+            )
+        endless = [name for name in own if not tensors[name].isfinite().all()]
+        if endless:
+            raise UserError(
+                f"the trained tensors hold numbers that are not finite, in {min(endless)}: a "
+                "training that diverged, or a damaged file; use another detector"
             )
         with torch.no_grad():
             for name, parameter in own.items():

@@ -7,6 +7,8 @@ there.
 
 import logging
 import re
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "
 # and while one alone reads all images or another is still scoring its share of them.
 STEP_LIMIT = timedelta(minutes=10)
 PATIENT_LIMIT = timedelta(hours=12)
+WAITING_SAID_AFTER = 10.0  # seconds in which processes of one run have usually met
 
 # How Gloo, NCCL and their sockets say that the other end is gone.
 _LOST = re.compile(r"gloo|nccl|connection (?:closed|reset)|timed out", re.IGNORECASE)
@@ -194,12 +197,33 @@ def join_processes() -> Processes:
 def _join(launch: Launch) -> Processes:
     if launch.size == 1:
         return Processes()
-    open_fabric("fp32")
+    with _saying_for_whom(launch):
+        open_fabric("fp32")
     groups = [
         distributed.new_group(backend="gloo", timeout=limit)
         for limit in (STEP_LIMIT, PATIENT_LIMIT)
     ]
     return Processes(launch.rank, launch.size, *groups)
+
+
+@contextmanager
+def _saying_for_whom(launch: Launch) -> Iterator[None]:
+    """Say for whom this process waits, if that takes longer than processes need to start."""
+    says = {
+        "srun": "SLURM_STEP_NUM_TASKS: if no srun started this one, unset that variable",
+        "torchrun": "WORLD_SIZE: if no torchrun started this one, unset TORCHELASTIC_RUN_ID",
+    }[launch.by or "srun"]
+    text = (
+        f"process {launch.rank} of {launch.size} waits for the others, of which there are "
+        f"{launch.size - 1} by {says}"
+    )
+    timer = threading.Timer(WAITING_SAID_AFTER, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def open_fabric(precision: str) -> Fabric:

@@ -9,7 +9,7 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.sources.folder import DESCRIPTIONS, read_description
+from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.detector import TRAINED, Detector, read_trained_tensors
@@ -196,8 +196,9 @@ def _described(images: Manifest) -> pd.DataFrame:
     for name in DESCRIPTIONS:
         said = read_description(images.root / name, LICENCES)
         if said is not None:
-            for column in said.columns:
-                licence = licence.fillna(said[column].reindex(licence.index))
+            found = said_of(said, licence.index)
+            for column in found.columns:
+                licence = licence.fillna(found[column])
     return described.assign(licence=licence)
 
 

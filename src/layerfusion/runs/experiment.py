@@ -21,12 +21,21 @@ from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.detector import Detector, read_trained_tensors
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import join_processes
-from layerfusion.paths import runs_root, shown
+from layerfusion.paths import runs_root, shown, with_home
 from layerfusion.progress import Reporter
 from layerfusion.provenance import peak_memory_mib, provenance
-from layerfusion.runs.record import MANIFEST, RECORD, Run, RunPlace, RunRecord, run_key
+from layerfusion.runs.record import (
+    IDENTITY,
+    MANIFEST,
+    RECORD,
+    Run,
+    RunPlace,
+    RunRecord,
+    run_identity,
+    write_identity,
+)
 from layerfusion.scoring.predictions import report_predictions
-from layerfusion.settings import Profile, load_profile
+from layerfusion.settings import Profile, digest, load_profile
 from layerfusion.training.disk import check_disk, disk_needed
 from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, Progress, train
 
@@ -72,7 +81,7 @@ class Experiment:
             manifest = join_processes().only_first(
                 lambda: open_data(
                     settings.data,
-                    data_root=Path(data_root).expanduser() if data_root else None,
+                    data_root=Path(with_home(str(data_root))) if data_root else None,
                     cache=runs_root() / settings.name,
                     progress=bar,
                 )
@@ -84,8 +93,12 @@ class Experiment:
     @property
     def place(self) -> RunPlace:
         """Where the run lies or will lie on this machine."""
-        key = run_key(self.profile, self.run, self.seed, self.used.digest())
+        key = digest(self.identity())
         return RunPlace(runs_root(), self.profile.name, self.run, self.seed, key)
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that the run's numbers depend on (`layerfusion.runs.record.run_identity`)."""
+        return run_identity(self.profile, self.run, self.seed, self.used.digest())
 
     @cached_property
     def selection(self) -> Selection:
@@ -179,9 +192,27 @@ class Experiment:
             reporter.say(f"found finished in {shown(place.finished)}; nothing is trained")
             return finished
         with ExitStack() as lock:
-            processes.only_first(lambda: _claim(place, lock, fresh=fresh, resume=resume))
+            processes.only_first(lambda: self._claim(place, lock, reporter, fresh, resume))
             self._train(place.unfinished, reporter)
             return processes.only_first(lambda: _finish(place))
+
+    def _claim(
+        self, place: RunPlace, lock: ExitStack, reporter: Reporter, fresh: bool, resume: bool
+    ) -> None:
+        """Lock the run's place, until `lock` is closed, and make its folder ready to train in."""
+        lock.enter_context(place.lock())
+        unfinished = place.unfinished
+        if fresh:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        elif not (unfinished / CHECKPOINT).exists():
+            for sentence in place.interrupted(self.identity()):
+                reporter.say(f"note: {sentence}; this run begins anew")
+        elif not resume:
+            raise UserError(
+                f"an interrupted run of the same settings, data and code lies in {unfinished}; "
+                "go on with --resume or begin anew with --fresh"
+            )
+        unfinished.mkdir(parents=True, exist_ok=True)
 
     def _train(self, directory: Path, reporter: Reporter) -> None:
         profile, processes = self.profile, join_processes()
@@ -189,6 +220,7 @@ class Experiment:
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         needed = disk_needed(detector, len(self.used.rows))
         processes.only_first(lambda: check_disk(directory, needed, reporter))
+        processes.only_first(lambda: write_identity(self.identity(), directory))
         reporter.say(f"training in {shown(directory)}")
         progress = train(
             detector,
@@ -245,24 +277,11 @@ class Experiment:
         )
 
 
-def _claim(place: RunPlace, lock: ExitStack, *, fresh: bool, resume: bool) -> None:
-    """Lock the run's place, until `lock` is closed, and make its folder ready to train in."""
-    lock.enter_context(place.lock())
-    unfinished = place.unfinished
-    if fresh:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    elif (unfinished / CHECKPOINT).exists() and not resume:
-        raise UserError(
-            f"an interrupted run of the same settings, data and code lies in {unfinished}; "
-            "go on with --resume or begin anew with --fresh"
-        )
-    unfinished.mkdir(parents=True, exist_ok=True)
-
-
 def _finish(place: RunPlace) -> Run:
     """Turn what was trained into a finished run."""
     place.finish()
-    (place.finished / CHECKPOINT).unlink()
+    for passing in (CHECKPOINT, IDENTITY):
+        (place.finished / passing).unlink()
     run = place.read()
     assert run is not None
     return run

@@ -1,7 +1,8 @@
 """What a run leaves behind: one folder, complete or visibly unfinished."""
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.weights import encoder_identity
 from layerfusion.provenance import code_sha256, library_versions
-from layerfusion.settings import Profile, digest
+from layerfusion.settings import Profile
 
 RECORD = "record.json"
 MANIFEST = "manifest.parquet"
+IDENTITY = "identity.json"  # of a run that is not finished
 
 
 class RunRecord(BaseModel):
@@ -67,25 +69,24 @@ class Run:
         return Detector.load(self.directory / "detector")
 
 
-def run_key(profile: Profile, run: str, seed: int, manifest_digest: str) -> str:
-    """Return one sha256 of all that numbers depend on: settings, seed, data, code, libraries.
+def run_identity(profile: Profile, run: str, seed: int, manifest_digest: str) -> dict[str, Any]:
+    """Return all that numbers depend on: settings, seed, data, code, libraries, as plain values.
 
-    No path is part of it: a run folder that is copied to another machine is found there again.
+    No path is part of it: a run folder that is copied to another machine is found there again. Its
+    `layerfusion.settings.digest` is the run's key.
 
     Raises
     ------
     UserError
         If the encoder's weights cannot be found.
     """
-    return digest(
-        {
-            "settings": profile.numerics(run) | {"encoder": encoder_identity(profile.encoder)},
-            "seed": seed,
-            "data": manifest_digest,
-            "code": code_sha256(),
-            "libraries": library_versions(),
-        }
-    )
+    return {
+        "settings": profile.numerics(run) | {"encoder": encoder_identity(profile.encoder)},
+        "seed": seed,
+        "data": manifest_digest,
+        "code": code_sha256(),
+        "libraries": library_versions(),
+    }
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,22 @@ class RunPlace:
         self.unfinished.replace(self.finished)
         shutil.rmtree(former, ignore_errors=True)
 
+    def interrupted(self, identity: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a sentence for each interrupted run of this name and seed that is another one.
+
+        Parameters
+        ----------
+        identity
+            Of this one, as `run_identity` returns it.
+        """
+        for folder in sorted(self.finished.parent.glob(f"{self.run}-seed{self.seed}-*.unfinished")):
+            other = _read_identity(folder / IDENTITY)
+            if folder != self.unfinished and other is not None:
+                yield (
+                    f"the interrupted {folder.name} is not gone on with, for it differs in "
+                    f"{', '.join(_differences(other, identity))}"
+                )
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes from training the same run while the block runs.
@@ -147,6 +164,35 @@ class RunPlace:
                 f"another process is training {self.finished.name}; wait for it, or train with "
                 "another seed"
             ) from None
+
+
+def write_identity(identity: Mapping[str, Any], folder: Path) -> None:
+    """Keep what a run's numbers depend on in its folder while it trains."""
+    (folder / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_identity(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return in words what two identities differ in; of settings, their dotted names."""
+    words = {"data": "its images", "code": "the code", "libraries": "versions of libraries"}
+    before, now = _flat(one.get("settings", {})), _flat(other["settings"])
+    names = [name for name in sorted(before.keys() | now) if before.get(name) != now.get(name)]
+    return names + [word for part, word in words.items() if one.get(part) != other[part]]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
+        flat |= {f"{prefix}{name}": value} if inner is None else inner
+    return flat
 
 
 def read_record(path: Path) -> RunRecord:

@@ -1,18 +1,26 @@
 """Scoring anybody's images with a calibrated detector: paths in, one table out."""
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from layerfusion.errors import UserError
-from layerfusion.images.reading import IMAGE_SUFFIXES
+from layerfusion.images.finding import FilesBelow, files_below, printable
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
 from layerfusion.scoring.predictions import Progress, score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
+
+# How far apart two probabilities of one image may lie, scored in batches of different sizes in
+# fp32: such last bits were seen at 1e-8 and below.
+SAME_SCORE = 1e-6
+NO_NUMBER = "the detector's score is not a number"
 
 
 def score(
@@ -54,17 +62,18 @@ def score(
 
 
 def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:
-    """Find the image files that paths name.
+    r"""Find the image files that paths name.
 
-    A file stands for itself, whatever its name ends in; a folder for every file below it whose
-    name ends as images do, links that lead nowhere too, for these are images that are missing.
-    Hidden files and archive leftovers (``__MACOSX``) are passed over.
+    A file stands for itself, whatever it is called and holds; a folder for every image below it, as
+    `layerfusion.images.finding.files_below` finds them.
 
     Returns
     -------
     images
-        By image id, sorted: a file's name; for a file below a folder its path from there. Where
-        two would get the same id, the path as it was given.
+        By image id, sorted; every input has one of its own. It is a file's name, or for a file
+        below a folder its path from there; where two would get the same, the path as it was given,
+        then the absolute one; of a file that was given twice the second is marked ``(2)``. Bytes
+        of a name that are not UTF-8 stand there as ``\xe9``.
     passed_over
         Number of other files in the folders.
 
@@ -77,24 +86,39 @@ def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:
     passed_over = 0
     for path in paths:
         if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if file.is_file() or _dangles(file)]
-            images = [file for file in inside if _looks_like_image(file.relative_to(path))]
-            passed_over += len(inside) - len(images)
-            found += [(file.relative_to(path).as_posix(), file) for file in images]
-        elif path.exists():
+            below = _listed(path)
+            passed_over += len(below.others)
+            found += [(name, path / name) for name in below.images]
+        elif path.exists() or path.is_symlink():
             found.append((path.name, path))
         else:
             raise UserError(f"there is no file or folder {path}")
     if not found:
-        raise UserError(
-            f"no image files in {', '.join(map(str, paths))}; looked for names that end in "
-            f"{' '.join(sorted(IMAGE_SUFFIXES))}"
-        )
-    names = pd.Series([name for name, _ in found])
-    ambiguous = names.duplicated(keep=False)
-    ids = {(str(file) if twice else name): file
-           for (name, file), twice in zip(found, ambiguous, strict=True)}  # fmt: skip
-    return dict(sorted(ids.items())), passed_over
+        raise UserError(f"there are no images in {', '.join(map(str, paths))}")
+    return dict(sorted(zip(_ids(found), (file for _, file in found), strict=True))), passed_over
+
+
+def _listed(folder: Path) -> FilesBelow:
+    try:
+        return files_below(folder)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
+
+
+def _ids(found: Sequence[tuple[str, Path]]) -> list[str]:
+    """Return an id for each input that no other one has; see `find_images`."""
+    ids = [printable(name) for name, _ in found]
+    for longer in (os.fspath, os.path.abspath):
+        times = Counter(ids)
+        ids = [
+            name if times[name] == 1 else printable(longer(file))
+            for name, (_, file) in zip(ids, found, strict=True)
+        ]
+    unique: dict[str, None] = {}
+    for name in ids:
+        numbered = (f"{name} ({number})" for number in count(2))
+        unique[next(own for own in chain([name], numbered) if own not in unique)] = None
+    return list(unique)
 
 
 def score_images(
@@ -119,8 +143,9 @@ def score_images(
     -------
     DataFrame
         A row an image, in the given order: ``image_id``; ``prob`` (float64 in [0, 1], NaN where
-        unreadable); ``label`` (nullable integer, 1 where ``prob >= threshold``); ``threshold``;
-        ``error`` (the reason, or None); and, if the detector has a notice, ``warning``.
+        there is no score; exactly the threshold where it is within `SAME_SCORE` of it); ``label``
+        (nullable integer, 1 where ``prob >= threshold``); ``threshold``; ``error`` (why there is no
+        score, or None); and, if the detector has a notice, ``warning``.
 
     Raises
     ------
@@ -138,14 +163,17 @@ def score_images(
         progress=progress,
         processes=processes,
     )
-    called = (scored["probability"] >= detector.threshold).astype("Int8")
+    prob = scored["probability"]
+    # The threshold is a score that was observed: a last bit must not decide that image's label.
+    prob = prob.mask((prob - detector.threshold).abs() < SAME_SCORE, detector.threshold)
+    error = scored["error"].mask(prob.isna() & scored["error"].isna(), NO_NUMBER)
     table = pd.DataFrame(
         {
             "image_id": list(images),
-            "prob": scored["probability"],
-            "label": called.mask(scored["error"].notna()),
+            "prob": prob,
+            "label": (prob >= detector.threshold).astype("Int8").mask(error.notna()),
             "threshold": detector.threshold,
-            "error": scored["error"],
+            "error": error,
         }
     )
     return table if detector.notice is None else table.assign(warning=detector.notice)
@@ -166,12 +194,3 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise UserError(f"the scores cannot be written to {path}: {error.strerror}") from None
-
-
-def _dangles(path: Path) -> bool:
-    return path.is_symlink() and not path.exists()
-
-
-def _looks_like_image(path: Path) -> bool:
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return not hidden and path.suffix.lower() in IMAGE_SUFFIXES

@@ -13,6 +13,7 @@ from torch import nn
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
+from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError
 from layerfusion.metrics.rates import Report, probability, report
 from layerfusion.parallel.processes import Processes
@@ -71,7 +72,7 @@ def score_files(
         dataset = EvaluationImages(mine, images, degradation=degradation)
         shown = _of_all(progress, len(files), processes.size)
         scored = _score(model, dataset, loader, device, shown)
-    ids = [f"{file} (image {number})" for number, file in enumerate(files, start=1)]
+    ids = [f"{printable(str(file))} (image {number})" for number, file in enumerate(files, start=1)]
     scored.index = pd.Index([ids[index] for index in share], dtype="str")
     return merge_shares(processes.gather(scored), ids)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as arrow
 
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.sources.folder import DESCRIPTIONS, read_description
+from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
 from layerfusion.settings import Blocks
 
@@ -69,7 +69,7 @@ def describe_images(manifest: Manifest) -> pd.DataFrame:
     for name in DESCRIPTIONS:
         described = read_description(manifest.root / name, DESCRIBED)
         if described is not None:
-            said = said.fillna(described.reindex(index=said.index, columns=said.columns))
+            said = said.fillna(said_of(described, said.index).reindex(columns=said.columns))
     said["source"] = said["source"].fillna(known["source"])
     for column in ("generator", "platform"):
         said[column] = known[column].fillna(said[column])

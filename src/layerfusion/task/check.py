@@ -12,6 +12,7 @@ import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
+from layerfusion.images.finding import composed
 from layerfusion.runs.conditions import CONDITIONS, obtain_together
 from layerfusion.task.submission import COLUMNS, keep_submission
 
@@ -234,8 +235,8 @@ class _Rows:
 
     def __init__(self, file: _File, image_ids: Collection[str]) -> None:
         self.file = file
-        self.image_ids = frozenset(image_ids)
-        self.by_stem = {PurePosixPath(name).stem: name for name in sorted(image_ids)}
+        self.image_ids = frozenset(map(composed, image_ids))
+        self.by_stem = {PurePosixPath(name).stem: name for name in sorted(self.image_ids)}
         self.found = _Findings()
         self.lines: dict[str, int] = {}  # of every image that is there, the first
         self.probabilities: dict[str, float] = {}
@@ -279,6 +280,7 @@ class _Rows:
 
     def _resolve(self, line: int, text: str) -> str | None:
         """Return the test image that an id means, noting if it is not written as it should be."""
+        text = composed(text)
         if text in self.image_ids:
             return text
         bare = PurePosixPath(text.strip().replace("\\", "/")).name

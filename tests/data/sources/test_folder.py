@@ -120,7 +120,7 @@ def test_unclear_folders_are_named(tmp_path: Path, path: str, sentence: str) -> 
 def test_missing_empty_and_mistaken_roots(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no folder .*gone; give"):
         find_folder_images(tmp_path / "gone")
-    with pytest.raises(UserError, match=r"there are no images in .*; looked for .*\.jpg"):
+    with pytest.raises(UserError, match="there are no images in"):
         find_folder_images(tmp_path)
     plant(tmp_path, "file.jpg")
     with pytest.raises(UserError, match=r"file\.jpg is a file; give the folder"):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from layerfusion.data.manifest import Split, file_table
 from layerfusion.data.sources.tree import PLATFORMS, Place, list_images
 from layerfusion.errors import UserError
-from layerfusion.images.reading import IMAGE_SUFFIXES
+from layerfusion.images.finding import composed
 
 LAYOUT = "layerfusion.yaml"
 DESCRIPTIONS = ("manifest.csv", "metadata.csv")
@@ -55,8 +55,8 @@ def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
 
     In both cases the columns ``generator`` and ``platform`` of a `manifest.csv` or `metadata.csv`
     in the root, whose ``path`` or ``file_name`` is relative to it, fill in what is still unknown.
-    Labels, splits and sources are never taken from there. Hidden files, what macOS and Windows
-    leave behind and files without an image's suffix are passed over.
+    Labels, splits and sources are never taken from there. What counts as an image,
+    `layerfusion.images.finding.files_below` says.
 
     Returns
     -------
@@ -67,12 +67,19 @@ def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If there is no such folder, no image in it, or it is unclear what an image is.
+        If there is no such folder, no image in it, a file's name has backslashes, or it is unclear
+        what an image is.
     """
     paths = list_images(root)
     if not paths:
-        suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise UserError(f"there are no images in {root}; looked for {suffixes}")
+        raise UserError(f"there are no images in {root}")
+    packed = next((path for path in paths if "\\" in path), None)
+    if packed is not None:
+        raise UserError(
+            f"the name of {root / packed} has backslashes in it, as a program that does not know "
+            "Windows's archives leaves them; extract the archive with another one, or delete the "
+            "file"
+        )
     if layout is None and (root / LAYOUT).is_file():
         layout = root / LAYOUT
     place = _by_names(root) if layout is None else _by_layout(layout, root, paths)
@@ -206,13 +213,23 @@ def _fill_in(table: pd.DataFrame, root: Path) -> pd.DataFrame:
         described = read_description(root / name, FILLED)
         if described is None:
             continue
-        for column in described:
-            values = table["path"].map(described[column])
+        said = said_of(described, pd.Index(table["path"])).set_axis(table.index)
+        for column, values in said.items():
             fillable = table[column].isna() & values.notna()
             if column == "generator":
                 fillable &= (table["label"] != 0).fillna(True)
             table[column] = table[column].where(~fillable, values).astype("str")
     return table
+
+
+def said_of(described: pd.DataFrame, paths: pd.Index) -> pd.DataFrame:
+    """Return what a description says of images, indexed by `paths`; missing where it says nothing.
+
+    Paths that differ in how accents are stored alone are the same (`composed`).
+    """
+    names = described.index.map(composed)
+    known = described.set_axis(names)[~names.duplicated()]
+    return known.reindex(paths.map(composed)).set_axis(paths)
 
 
 def read_description(file: Path, columns: Sequence[str]) -> pd.DataFrame | None:

@@ -1,8 +1,7 @@
 """Image files below a folder, and what their paths say of them: shared by the kinds of sources."""
 
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from layerfusion.data.manifest import Split, file_table
 from layerfusion.errors import UserError
-from layerfusion.images.reading import IMAGE_SUFFIXES
+from layerfusion.images.finding import files_below
 
 PLATFORMS = {
     name.lower(): name
@@ -65,8 +64,7 @@ def existing_folder(folder: Path) -> Path:
 def list_images(folder: Path) -> list[str]:
     """Return the paths of all images below a folder, relative to it (POSIX), sorted.
 
-    Hidden files, what macOS and Windows leave behind and files without an image's suffix (in any
-    case) are passed over; links are followed, but never up.
+    What `layerfusion.images.finding.files_below` takes for one.
 
     Raises
     ------
@@ -74,7 +72,7 @@ def list_images(folder: Path) -> list[str]:
         If there is no such folder, it cannot be listed or a file's name is not UTF-8.
     """
     try:
-        return sorted(_images_below(existing_folder(folder)))
+        return [_utf8(path) for path in files_below(existing_folder(folder)).images]
     except OSError as error:
         raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
 
@@ -150,20 +148,6 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def _images_below(folder: Path, prefix: str = "", above: tuple[Path, ...] = ()) -> Iterator[str]:
-    real = folder.resolve()
-    if real in above:
-        return
-    for entry in os.scandir(folder):
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        path = prefix + entry.name
-        if entry.is_dir():
-            yield from _images_below(folder / entry.name, path + "/", (*above, real))
-        elif PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES:
-            yield _utf8(path)
 
 
 def _utf8(path: str) -> str:

@@ -1,0 +1,82 @@
+"""The image files below a folder: one way to walk a tree, for scores, submissions and data sets."""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from layerfusion.images.reading import IMAGE_SUFFIXES, begins_as_image
+
+# What other programs leave beside images: the resource forks of macOS's archives, thumbnails and
+# bins of network storage, what Windows and file systems keep for themselves.
+DEBRIS = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+
+
+class FilesBelow(NamedTuple):
+    """The files below a folder: paths relative to it (POSIX), sorted.
+
+    Attributes
+    ----------
+    images
+        Files that are named as images, or begin as one; links that lead nowhere and are named so.
+    others
+        All other files, hidden ones and debris left out.
+    """
+
+    images: list[str]
+    others: list[str]
+
+
+def files_below(folder: Path) -> FilesBelow:
+    """Find all files below a folder.
+
+    Links are followed, to files and to folders, but never back up, so that a walk ends. Hidden
+    files and folders and those of `DEBRIS` are passed over. Of a file whose name does not end as an
+    image's, its first bytes decide, for browsers, phones and sites drop suffixes or make up their
+    own (``.jfif``, ``.jpg_large``, none).
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be listed.
+    """
+    images: list[str] = []
+    others: list[str] = []
+    for path in _walked(folder):
+        (images if _is_image(folder, path) else others).append(path)
+    return FilesBelow(sorted(images), sorted(others))
+
+
+def composed(name: str) -> str:
+    """Return a file's name with composed letters, so that names which look alike are alike.
+
+    macOS stores an "e" with an accent as two characters, other systems as one.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def printable(name: str) -> str:
+    r"""Return a name that any text can hold: bytes in it that are not UTF-8 as ``\xe9``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _walked(folder: Path, prefix: str = "", above: tuple[Path, ...] = ()) -> Iterator[str]:
+    real = folder.resolve()
+    if real in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.lower() in DEBRIS:
+                continue
+            path = prefix + entry.name
+            if entry.is_dir():
+                yield from _walked(folder / entry.name, path + "/", (*above, real))
+            else:
+                yield path
+
+
+def _is_image(folder: Path, path: str) -> bool:
+    return PurePath(path).suffix.lower() in IMAGE_SUFFIXES or begins_as_image(folder / path)

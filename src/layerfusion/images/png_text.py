@@ -1,0 +1,91 @@
+"""PNG files with more text in them than Pillow takes: generators keep whole workflows there."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from PIL import PngImagePlugin
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_FRAME = 12  # bytes of a chunk beside its data: length, name and checksum
+
+
+class _Chunk(NamedTuple):
+    name: bytes
+    start: int  # offset in the file, of the length
+    length: int  # bytes of data
+
+
+def without_long_text(path: str | Path) -> BytesIO | None:
+    """Return a PNG file without its text, if that is longer than Pillow takes.
+
+    Pillow refuses such files whole, to be safe from texts that expand; but only generated images
+    carry workflows and prompts of that length, and to skip them would be to skip a class. Pixels,
+    colours and EXIF stay as they are.
+
+    Text is all of it together, and compressed text counts as expanded.
+
+    Returns
+    -------
+    BytesIO or None
+        The file's other chunks; None where Pillow can be given the file itself, also because it is
+        no PNG or cannot be opened, which Pillow then says.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            if file.read(len(_SIGNATURE)) != _SIGNATURE:
+                return None
+            chunks = list(_chunks(file))
+            texts = [chunk for chunk in chunks if chunk.name in _TEXT]
+            if sum(_length(file, chunk) for chunk in texts) <= PngImagePlugin.MAX_TEXT_CHUNK:
+                return None
+            return BytesIO(b"".join(_kept(file, chunks)))
+    except OSError:
+        return None
+
+
+def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
+    """Yield the chunks of a PNG up to its end, or to where it breaks off."""
+    start = len(_SIGNATURE)
+    while len(header := _read(file, start, 8)) == 8:
+        length, name = struct.unpack(">I4s", header)
+        yield _Chunk(name, start, length)
+        start += length + _FRAME
+
+
+def _kept(file: BinaryIO, chunks: list[_Chunk]) -> Iterator[bytes]:
+    yield _SIGNATURE
+    for chunk in chunks:
+        if chunk.name not in _TEXT:
+            yield _read(file, chunk.start, chunk.length + _FRAME)
+
+
+def _length(file: BinaryIO, chunk: _Chunk) -> int:
+    """Return how long a text is, expanded; of a longer one than Pillow takes, that it is longer."""
+    longest = PngImagePlugin.MAX_TEXT_CHUNK
+    if chunk.length > longest:
+        return chunk.length
+    packed = _packed(chunk.name, _read(file, chunk.start + 8, chunk.length))
+    try:
+        return max(chunk.length, len(zlib.decompressobj().decompress(packed, longest + 1)))
+    except zlib.error:
+        return chunk.length  # what is damaged is Pillow's to judge
+
+
+def _packed(name: bytes, data: bytes) -> bytes:
+    """Return the compressed part of a text chunk's data, empty where it has none."""
+    _, _, rest = data.partition(b"\0")
+    if name == b"zTXt":
+        return rest[1:]
+    if name == b"iTXt" and rest[:1] == b"\1":
+        return rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    return b""
+
+
+def _read(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)

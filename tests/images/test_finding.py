@@ -1,0 +1,88 @@
+"""One way to walk a tree: links, debris, names that do not say what a file is."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from layerfusion.data.sources.folder import find_folder_images
+from layerfusion.errors import UserError
+from layerfusion.images.finding import composed, files_below
+from layerfusion.scoring.files import find_images
+from layerfusion.task.submission import find_test_images
+
+
+def picture(path: Path, kind: str = "JPEG") -> Path:
+    """Save a small image under any name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 30), "teal").save(path, kind)
+    return path
+
+
+def touched(path: Path, data: bytes = b"") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_links_are_followed_and_never_up(tmp_path: Path) -> None:
+    picture(tmp_path / "elsewhere/inside/a.jpg")
+    root = tmp_path / "root"
+    picture(root / "b.jpg")
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/inside/up").symlink_to(root)
+    (root / "self").symlink_to(root)
+    (root / "gone.jpg").symlink_to(root / "nowhere.jpg")
+    assert files_below(root).images == ["b.jpg", "gone.jpg", "link/inside/a.jpg"]
+
+
+def test_every_command_finds_the_same_images(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    picture(tmp_path / "elsewhere/d.jpg")
+    for name in ("a.jpg", "b.jfif", "c"):
+        picture(root / "test/real" / name)
+    (root / "test/synthetic").symlink_to(tmp_path / "elsewhere")
+    expected = ["real/a.jpg", "real/b.jfif", "real/c", "synthetic/d.jpg"]
+    assert list(find_images([root / "test"])[0]) == expected
+    assert list(find_test_images(root / "test")[0]) == ["a.jpg", "b.jfif", "c", "d.jpg"]
+    assert find_folder_images(root)["path"].tolist() == [f"test/{name}" for name in expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.jfif", "JPEG"), ("a.jpg_large", "JPEG"), ("a", "PNG"), ("a.png!w700", "WEBP"),
+     ("a.dat", "GIF"), ("a.IMG", "TIFF"), ("a.pic", "AVIF"), ("a.1", "BMP")],
+)  # fmt: skip
+def test_what_begins_as_an_image_is_one(name: str, kind: str, tmp_path: Path) -> None:
+    picture(tmp_path / name, kind)
+    touched(tmp_path / "notes.txt", b"BMW, RIFFs and GIFs")
+    touched(tmp_path / "empty")
+    assert files_below(tmp_path) == ([name], ["empty", "notes.txt"])
+
+
+def test_an_image_that_is_not_read_is_found_and_named(tmp_path: Path) -> None:
+    touched(tmp_path / "photo.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert files_below(tmp_path).images == ["photo.HEIC"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["._x.jpg", ".hidden/x.jpg", "__MACOSX/x.jpg", "@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg",
+     "$RECYCLE.BIN/x.jpg", "#recycle/x.jpg", "System Volume Information/x.jpg"],
+)  # fmt: skip
+def test_debris_is_passed_over(name: str, tmp_path: Path) -> None:
+    picture(tmp_path / name)
+    assert files_below(tmp_path) == ([], [])
+
+
+def test_backslashes_in_a_name_are_named(tmp_path: Path) -> None:
+    picture(tmp_path / "train/real/a.jpg")
+    picture(tmp_path / "train\\synthetic\\b.jpg")
+    with pytest.raises(UserError, match="has backslashes in it"):
+        find_folder_images(tmp_path)
+
+
+def test_accents_are_compared_as_they_look() -> None:
+    name = "caf\u00e9.jpg"
+    assert composed(unicodedata.normalize("NFD", name)) == composed(name) == name
