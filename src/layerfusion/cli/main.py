@@ -171,8 +171,8 @@ def score(
 
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist; make it first")
-    reporter, folder = Reporter(), detector_folder(detector, weights=weights)
     images, passed_over = find_images(paths)
+    reporter, folder = Reporter(), detector_folder(detector, weights=weights)
     loaded = Detector.load(folder, weights=weights)
     if loaded.notice:
         reporter.say(f"warning: {loaded.notice}")

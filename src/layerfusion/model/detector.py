@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
+from layerfusion.model.architecture import check_architecture
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.prefix_cache import PrefixCache
@@ -93,8 +94,10 @@ class Detector(nn.Module):
         Raises
         ------
         UserError
-            If the tower cannot be had, or does not take crops of the size that the images have.
+            As `layerfusion.model.architecture.check_architecture`, or if the weights cannot be
+            read.
         """
+        check_architecture(encoder, head, images)
         tower, activation = build_tower(encoder)
         mean, std = normalisation(encoder, weights_source(encoder))
         class_tokens = ClassTokenEncoder(
@@ -103,11 +106,6 @@ class Detector(nn.Module):
             prefix_precision=encoder.prefix_precision,
             last_block=encoder.last_block,
         )
-        if class_tokens.image_size != images.crop:
-            raise UserError(
-                f"images.crop is {images.crop} px, but {encoder.model} takes images of "
-                f"{class_tokens.image_size} px; set images.crop={class_tokens.image_size}"
-            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fusion = build_head(head, depth=class_tokens.depth, width=class_tokens.width)
@@ -306,6 +304,12 @@ def _read_description(directory: Path) -> DetectorDescription:
         raise UserError(
             f"{directory} holds no {DESCRIPTION}; give the folder 'detector' of a finished run"
         ) from None
-    except (ValueError, ValidationError, OSError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path} is not a detector's description: {where}: {first['msg']}"
+        ) from None
+    except (ValueError, OSError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is not a detector's description: {reason}") from None

@@ -234,7 +234,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"there is no model-config JSON at {path}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as a model-config JSON: {error}") from None
     config = config.get("model_cfg", config) if isinstance(config, dict) else {}
     if not {"embed_dim", "vision_cfg"} <= config.keys():

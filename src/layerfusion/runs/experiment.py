@@ -18,6 +18,7 @@ from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.model.architecture import check_architecture
 from layerfusion.model.detector import Detector, read_trained_tensors
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import join_processes
@@ -74,6 +75,7 @@ class Experiment:
         reporter = reporter or Reporter()
         settings = load_profile(profile, overrides)
         settings.run(run)
+        check_architecture(settings.encoder, settings.head, settings.images)
         if seed < 0:
             raise UserError(f"seed {seed} is negative; give a whole number from 0")
         use_arithmetic(settings.compute)
@@ -193,7 +195,12 @@ class Experiment:
             return finished
         with ExitStack() as lock:
             processes.only_first(lambda: self._claim(place, lock, reporter, fresh, resume))
-            self._train(place.unfinished, reporter)
+            try:
+                self._train(place.unfinished, reporter)
+            except BaseException:
+                if processes.first:
+                    _forget_unless_begun(place.unfinished)
+                raise
             return processes.only_first(lambda: _finish(place))
 
     def _claim(
@@ -275,6 +282,12 @@ class Experiment:
                 "peak_memory_mib": peak_memory_mib(),
             },
         )
+
+
+def _forget_unless_begun(unfinished: Path) -> None:
+    """Remove the folder of a training that has saved nothing: it did not begin."""
+    if not (unfinished / CHECKPOINT).exists():
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _finish(place: RunPlace) -> Run:

@@ -1,0 +1,165 @@
+"""Wrong use of every command: one sentence that says what is wrong, status 2, nothing left behind.
+
+A row of the table is a command line and words of what it says. Each runs in a folder that holds::
+
+    photos/{train,val}/{real,synthetic}/*.png   unsorted/*.png   one_class/{train,val}/real/*.png
+    a.txt   a.csv   empty/   empty.yaml   list.yaml   cp1252.yaml   broken_detector/
+"""
+
+import shlex
+import sys
+
+import numpy as np
+import pytest
+
+from conftest import draw_image
+from layerfusion.cli import main
+
+TABLE = """
+train                                                   | Missing option
+train --run closed                                      | is not one of
+train --run open --seed -1                              | greater than or equal to 0
+train --run open --seed one                             | valid integer
+train --run open --profile none                         | there is no profile 'none'; use demo,
+train --run open --profile none.yaml                    | there is no profile 'none.yaml'
+train --run open --profile empty.yaml                   | must be a YAML mapping
+train --run open --profile list.yaml                    | must be a YAML mapping
+train --run open --profile cp1252.yaml                  | is not UTF-8 from line 1 on
+train --run open --profile folder                       | give it with --data-root
+train --run open -p folder -d gone                      | there is no folder gone
+train --run open -p folder -d a.txt                     | a.txt is a file; give the folder
+train --run open -p folder -d empty                     | there are no images in empty
+train --run open -p folder -d unsorted                  | sort them into folders named train
+train --run open -p folder -d one_class                 | trains on source 'constrained', which
+train --run open --data-root photos                     | would not read photos; leave out
+train --run open --resume --fresh                       | give one of them
+train --run open --set epochs                           | is not of the form name=value
+train --run open --set =1                               | is not of the form name=value
+train --run open --set epochs=1                         | 'epochs': there is no such setting
+train --run open --set training=1                       | 'training': Input should be a valid dict
+train --run open --set training.epochs=0                | 'training.epochs': Input should be great
+train --run open --set training.epochs=many             | 'training.epochs': Input should be a val
+train --run open --set training.epochs=[                | the value in 'training.epochs=[' cannot
+train --run open --set training.epochs.more=1           | 'epochs' holds a value, not further
+train --run open --set training.batch_size=-1           | 'training.batch_size'
+train --run open --set training.precision=fp8           | Input should be 'fp32', 'bf16' or 'fp16'
+train --run open --set training.head_learning_rate=nan  | 'training.head_learning_rate'
+train --run open --set training.head_learning_rate=-1   | 'training.head_learning_rate'
+train --run open --set images.crop=0                    | 'images.crop'
+train --run open --set images.crop=32                   | takes images of 64 px; set images.crop=64
+train --run open --set images.min_side=10               | min_side must be at least crop
+train --run open --set encoder.model=ViT-XXL            | OpenCLIP knows no model 'ViT-XXL'
+train --run open --set encoder.model=RN50               | is not an OpenCLIP vision transformer
+train --run open --set encoder.model=gone.json          | there is no model-config JSON
+train --run open --set encoder.model=a.json             | is no OpenCLIP model configuration
+train --run open --set encoder.weights=gone.pt          | is neither a tag, nor
+train --run open --set encoder.trained_blocks=99        | but the tower has 12 blocks
+train --run open --set encoder.activation=relu          | 'auto', 'quick_gelu' or 'gelu'
+train --run open --set head.blocks=first                | 'all', 'last' or 'mean'
+train --run open --set head.reads=[99]                  | but the encoder has 12 blocks
+train --run open --set head.reads=[0]                   | reads must be block numbers from 1
+train --run open --set head.dropout=2                   | 'head.dropout'
+train --run open --set loader.workers=-1                | 'loader.workers'
+train --run open --set data.sources=[]                  | the profile has no data sources
+train --run open --set data.sources=[1]                 | 'data.sources.0
+train --run open --set images.augmentation.jpeg_quality=[100,50] | jpeg_quality must be [low, high]
+score                                                   | Missing argument
+score gone.jpg                                          | there is no file or folder gone.jpg
+score empty                                             | there are no images in empty
+score photos                                            | needs the weights 'clip-vit-b-16-int8'
+score photos --detector gone                            | gone holds no detector.json
+score photos --detector empty                           | empty holds no detector.json
+score photos --detector broken_detector                 | is not a detector's description: encoder
+score photos --detector photos                          | photos holds no detector.json
+score photos --detector demo --out gone/scores.csv      | the folder of --out gone/scores.csv does
+score photos --detector demo --weights gone.pt          | is neither a tag, nor
+submit                                                  | Missing option
+submit --run open --images photos --team a --out gone   | the folder of --out gone does not exist
+submit --run open --images gone --team a --out .        | there is no folder gone
+submit --run open --images photos --team ../a --out .   | use letters, digits, - and _
+submit --run open --images photos --team a --out . --detector gone | gone holds no detector.json
+submit --run open --images photos --team a --out . --detector x --seed 1 | give one of them
+submission check gone.csv --images photos               | gone.csv cannot be read
+submission check photos --images photos                 | photos cannot be read
+submission check a.csv --images gone                    | there is no folder gone
+submission check a.csv --images photos --against a.csv  | cannot be compared with itself
+export --run open --out photos                          | photos is there already
+export --run open --out new -p folder -d gone           | there is no folder gone
+study --seeds 1                                         | greater than or equal to 2
+study --seeds few                                       | valid integer
+study --profile folder                                  | give it with --data-root
+study --heads mean                                      | the claims are about the head 'all'
+study --heads first                                     | 'first'
+ablation                                                | Missing argument
+ablation magic                                          | there is no ablation 'magic'
+ablation weights --seeds 1                              | greater than or equal to 2
+ablation weights --profile folder                       | give it with --data-root
+rivals --rivals nobody                                  | there is no rival 'nobody'
+rivals --rivals ""                                      | there is no rival ''
+rivals --seeds 1                                        | greater than or equal to 2
+book --profile none                                     | there is no profile 'none'
+book --set epochs                                       | is not of the form name=value
+chapters run 99                                         | there is no chapter '99'
+chapters run 03 --profile none                          | there is no profile 'none'
+chapters run 03 --seed -2                               | greater than or equal to 0
+data check --profile none                               | there is no profile 'none'
+data check --profile folder                             | --data-root
+data check --profile folder --data-root gone            | there is no folder gone
+data manifest --profile folder                          | give it with --data-root
+data manifest --profile folder -d empty                 | there are no images in empty
+data card gone                                          | Missing option
+weights get nothing                                     | no weights are known as 'nothing'
+weights where nothing                                   | no weights are known as 'nothing'
+demo study extra                                        | unexpected extra argument
+nonsense                                                | No such command
+--nonsense                                              | No such option
+"""
+ROWS = [tuple(part.strip() for part in row.split(" | ")) for row in TABLE.strip().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("wrong")
+    rng = np.random.default_rng(0)
+    for name in (
+        "photos/train/real/a", "photos/train/synthetic/b", "photos/val/real/c",
+        "photos/val/synthetic/d", "unsorted/a", "one_class/train/real/a", "one_class/val/real/b",
+    ):  # fmt: skip
+        path = root / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_image(rng, dark=False).save(path)
+    for name, content in {
+        "a.txt": b"hello", "a.csv": b"image_id,prob,label,threshold\n", "a.json": b"{}",
+        "empty.yaml": b"", "list.yaml": b"- 1", "cp1252.yaml": "about: \u00e9".encode("cp1252"),
+        "broken_detector/detector.json": b"{}", "broken_detector/trained.safetensors": b"x",
+    }.items():  # fmt: skip
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(content)
+    (root / "empty").mkdir()
+    return root
+
+
+@pytest.mark.parametrize(("command", "words"), ROWS, ids=[command for command, _ in ROWS])
+def test_wrong_use_is_one_sentence(command, words, folder, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "1000")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    monkeypatch.setattr(sys, "argv", ["layerfusion", *shlex.split(command)])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert words in " ".join(said.err.split())
+    assert said.out == "" and "Traceback" not in said.err
+    if "Usage:" not in said.err:
+        assert said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    made = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    # What was read of images is kept: it serves the next, right, use.
+    assert all("scanned" in path.parts for path in made)
+
+
+def test_there_are_enough_of_them():
+    assert len({command for command, _ in ROWS}) >= 80
