@@ -1,0 +1,34 @@
+"""A training that is killed and given again: whole files, and the numbers of one left alone."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "kill_campaign.py"
+
+
+@pytest.fixture(scope="module")
+def kills():
+    spec = importlib.util.spec_from_file_location("kill_campaign", PROGRAM)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_killed_training_loses_nothing(kills, tmp_path):
+    images, tower = kills.draw_images(tmp_path / "images"), tmp_path / "tower.json"
+    tower.write_text(json.dumps(kills.TOWER))
+    training = kills.commands(images, tower)[0]
+    outcome = kills.campaign(training, 2, tmp_path / "runs")
+    assert outcome.damaged == [] and outcome.equal
+
+
+def test_a_damaged_file_is_noticed(kills, tmp_path):
+    (tmp_path / "record.json").write_text('{"half": ')
+    (tmp_path / "scores.csv").write_text("")
+    (tmp_path / "manifest.parquet").write_bytes(b"PAR1")
+    (tmp_path / ".manifest.parquet.partial").write_bytes(b"PAR1")
+    named = [line.partition(":")[0] for line in kills.damaged_files(tmp_path)]
+    assert named == ["manifest.parquet", "record.json", "scores.csv"]
