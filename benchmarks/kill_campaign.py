@@ -115,14 +115,15 @@ def campaign(command: Command, kills: int, folder: Path, *, seed: int = 0) -> Ou
     met = attempts = 0
     while met < kills and attempts < 3 * kills:
         attempts += 1
-        if attempts % 5 == 0:  # at times it comes to its end, and begins anew after that
-            _forget(killed)
+        _forget(killed)  # what came to its end begins anew
+        started = time.perf_counter()
         process = subprocess.Popen(
             _argv(command), cwd=killed, env=_env(killed),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            process.wait(moments.uniform(0.3, 1.0) * lasts)
+            process.wait(moments.uniform(0.2, 1.0) * lasts)
+            lasts = min(lasts, time.perf_counter() - started)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -62,10 +62,16 @@ class TrainingImages(Dataset[tuple[Item, int]]):
             image = read_image(self.root / self.paths[row])
         except ImageError as error:
             return error, self.labels[row]
-        rng = image_rng(self.seed, epoch, position)
-        if self.views is not None:
-            rng = view_rng(self.paths[row], int(rng.integers(self.views)))
+        if self.views is None:
+            rng = image_rng(self.seed, epoch, position)
+        else:
+            rng = view_rng(self.paths[row], self.view(draw))
         return self.transform(image, rng), self.labels[row]
+
+    def view(self, draw: Draw) -> int:
+        """Return which of an image's numbered views a draw takes, from 0."""
+        assert self.views is not None
+        return int(image_rng(self.seed, draw.epoch, draw.position).integers(self.views))
 
 
 class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
@@ -147,17 +153,32 @@ def training_batches(
         share_batch(draws[i : i + batch_size], processes.rank, processes.size)
         for i in range(0, len(draws), batch_size)
     ]
+    loaded = loaded_draws(images, [share.draws for share in shares], loader)
+    for share, batch in zip(shares, loaded, strict=True):
+        yield TrainingBatch(*batch, share.weight, share.batch)
+
+
+def loaded_draws(
+    images: TrainingImages, batches: Sequence[list[Draw]], loader: LoaderSettings
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches of draws: uint8 images (n, 3, crop, crop) and float labels (n,).
+
+    Raises
+    ------
+    ImageError
+        If a file cannot be read.
+    """
     loaded: Iterable[tuple[Tensor, Tensor] | ImageError] = DataLoader(
         images,
-        batch_sampler=[share.draws for share in shares],
+        batch_sampler=batches,
         num_workers=worker_count(loader),
         collate_fn=_collate_training,
         pin_memory=torch.cuda.is_available(),
     )
-    for share, batch in zip(shares, _while_workers_live(loaded), strict=True):
+    for batch in _while_workers_live(loaded):
         if isinstance(batch, ImageError):
             raise batch
-        yield TrainingBatch(*batch, share.weight, share.batch)
+        yield batch
 
 
 def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterator[ScoringBatch]:

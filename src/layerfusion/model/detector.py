@@ -127,10 +127,14 @@ class Detector(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return synthetic-image logits, shape (batch,), float32, of uint8 images (batch, 3, s, s).
 
+        Class tokens of images, as `class_tokens` returns them (floating point), are taken in their
+        place: whoever keeps them calls what a training has wrapped for its device and precision.
+
         The head runs in float32 even under autocast: logits rounded to 16 bits would tie, and both
         ranking and threshold live on the order of logits.
         """
-        return self.classify(self.class_tokens(images))
+        tokens = images if images.is_floating_point() else self.class_tokens(images)
+        return self.classify(tokens)
 
     def classify(self, h: Tensor) -> Tensor:
         """Return logits as `forward` does, of class tokens (batch, blocks, width) of all blocks."""

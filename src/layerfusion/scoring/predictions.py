@@ -185,6 +185,11 @@ def predict(
     return _table(manifest, scored, "")
 
 
+def predictions_of(manifest: Manifest, logits: NDArray[np.float64]) -> pd.DataFrame:
+    """Return the table of `predict` for logits that are known, shape (images,), in order."""
+    return _table(manifest, pd.DataFrame(_logit_columns(logits, len(logits))), "")
+
+
 def predict_each(
     model: nn.Module,
     detectors: int,

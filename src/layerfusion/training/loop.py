@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from layerfusion.provenance import device_name
 from layerfusion.scoring.predictions import predict, write_predictions
 from layerfusion.settings import Profile, TrainingSettings
 from layerfusion.training.checkpoint import load_checkpoint, save_checkpoint
+from layerfusion.training.kept_tokens import KeptTokens
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST_DETECTOR = "detector"
@@ -134,6 +135,10 @@ class _Loop:
         self.model, self.optimizer = self.fabric.setup(
             detector, build_optimizer(detector, self.settings)
         )
+        self.kept: KeptTokens | None = None
+        if KeptTokens.serves(detector, profile) and self.processes.size == 1:
+            self.kept = KeptTokens(detector, profile, self.fabric)
+        self.cache = detector.prefix_cache
         self.progress = Progress()
         self.pending: list[Tensor] = []  # losses still on the device: reading one waits for it
         self.last_save = time.perf_counter()
@@ -162,22 +167,29 @@ class _Loop:
             steps_left = self.settings.max_steps - progress.total_steps + progress.step
             draws = draws[: steps_left * batch_size]
         self.model.train()
+        # Without numbered views none comes again, and to keep what it gives would be in vain.
+        self.detector.prefix_cache = None if self.settings.views is None else self.cache
         done = progress.step * batch_size
         title = f"epoch {progress.epoch + 1} of {self.settings.epochs}"
         with self.reporter.bar(title, len(draws), done=done) as bar:
-            batches = training_batches(
-                images,
-                draws[done:],
-                batch_size=batch_size,
-                loader=self.profile.loader,
-                processes=self.processes,
-            )
-            for batch in self.processes.in_step(batches):
+            for batch in self.processes.in_step(self.batches(images, draws[done:])):
                 self.train_step(batch)
                 done += batch.size
                 bar(done, len(draws))
                 self.after_step()
+        self.detector.prefix_cache = self.cache
         self.settle_losses()
+
+    def batches(self, images: TrainingImages, draws: list[Any]) -> Iterator[TrainingBatch]:
+        if self.kept:
+            return self.kept.training_batches(images, draws, batch_size=self.settings.batch_size)
+        return training_batches(
+            images,
+            draws,
+            batch_size=self.settings.batch_size,
+            loader=self.profile.loader,
+            processes=self.processes,
+        )
 
     def train_step(self, batch: TrainingBatch) -> None:
         progress = self.progress
@@ -221,15 +233,18 @@ class _Loop:
                     raise self.stopped("while validating")
                 bar(done, total)
 
-            predictions = predict(
-                self.model,
-                validation,
-                profile.images,
-                profile.loader,
-                device=self.fabric.device,
-                progress=report_progress,
-                processes=self.processes,
-            )
+            if self.kept:
+                predictions = self.kept.predict(self.model, validation, report_progress)
+            else:
+                predictions = predict(
+                    self.model,
+                    validation,
+                    profile.images,
+                    profile.loader,
+                    device=self.fabric.device,
+                    progress=report_progress,
+                    processes=self.processes,
+                )
         entry = self.processes.only_first(lambda: self.judge(predictions))
         if self.is_best(entry):
             progress.best_epoch = entry["epoch"]

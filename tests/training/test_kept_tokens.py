@@ -1,0 +1,84 @@
+"""Class tokens that are kept: the same run, and every view prepared once."""
+
+import pandas as pd
+import pytest
+
+from layerfusion.data.loading import EvaluationImages, TrainingImages
+from layerfusion.errors import UserError
+from layerfusion.runs.experiment import Experiment
+from layerfusion.training.kept_tokens import KeptTokens
+
+FROZEN = {
+    "encoder.trained_blocks": 0,
+    "training.views": 2,
+    "training.epochs": 3,
+    "training.patience": 3,
+    "loader.prefix_cache": True,
+}
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Count how many training views and evaluation crops are prepared."""
+    counts = {"views": 0, "crops": 0}
+    for kind, of in (("views", TrainingImages), ("crops", EvaluationImages)):
+
+        def counted(self, item, *, kind=kind, get=of.__getitem__):
+            counts[kind] += 1
+            return get(self, item)
+
+        monkeypatch.setattr(of, "__getitem__", counted)
+    return counts
+
+
+def trained(photos, settings, **obtain):
+    experiment = Experiment.open(
+        "open", profile="demo", data_root=photos, overrides=settings | FROZEN
+    )
+    return experiment.obtain(**obtain)
+
+
+def test_the_run_is_the_same_and_views_are_prepared_once(
+    photos, tiny_settings, prepared, monkeypatch, tmp_path
+):
+    kept = trained(photos, tiny_settings)
+    images = kept.record.data
+    assert prepared["views"] <= 2 * images["training_images"]
+    assert prepared["crops"] == images["validation_images"]
+
+    monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "another"))
+    monkeypatch.setattr(KeptTokens, "serves", lambda *_: False)
+    prepared.update(views=0, crops=0)
+    plain = trained(photos, tiny_settings, fresh=True)
+    assert prepared["views"] == 3 * images["training_images"]
+    assert prepared["crops"] == 3 * images["validation_images"]
+    assert kept.record.history == plain.record.history
+    assert kept.record.threshold == plain.record.threshold
+    pd.testing.assert_frame_equal(kept.predictions(), plain.predictions())
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_file_that_cannot_be_read_is_named(photos, tiny_settings, split):
+    experiment = Experiment.open(
+        "open", profile="demo", data_root=photos, overrides=tiny_settings | FROZEN
+    )
+    rows = experiment.used.rows
+    path = photos / rows.loc[rows["split"] == split, "path"].iloc[0]
+    path.write_bytes(b"not an image")
+    with pytest.raises(UserError, match=path.name):
+        experiment.obtain()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"encoder.trained_blocks": 1}, {"training.views": None}, {"loader.prefix_cache": False}],
+)
+def test_it_is_for_frozen_encoders_and_views_that_come_again(
+    photos, tiny_settings, changed, monkeypatch
+):
+    def refuse(self, *arguments):
+        raise AssertionError("nothing should be kept")
+
+    monkeypatch.setattr(KeptTokens, "__init__", refuse)
+    overrides = tiny_settings | FROZEN | {"training.epochs": 1} | changed
+    Experiment.open("open", profile="demo", data_root=photos, overrides=overrides).obtain()
