@@ -36,11 +36,11 @@ PRESENTATION = {
     "data/sources/corvi.py", "data/sources/itw_sm.py", "data/sources/mediaeval_test.py",
     "data/sources/published.py", "data/sources/registry.py", "data/sources/synthbuster.py",
     "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
-    "data/sources/world.py", "demo/", "figures/", "images/degradations.py",
+    "data/sources/world.py", "demo/", "evidence/", "figures/", "images/degradations.py",
     "metrics/significance.py", "metrics/uncertainty.py", "model/fetching.py",
     "model/openclip_tags.py", "paper/", "parallel/stopping.py", "paths.py", "progress.py",
     "provenance.py", "release/", "rivals/", "runs/conditions.py", "scoring/files.py",
-    "scoring/shipped.py", "studies/", "task/", "training/disk.py",
+    "scoring/reference.py", "scoring/shipped.py", "studies/", "task/", "training/disk.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

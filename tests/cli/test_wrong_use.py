@@ -64,8 +64,8 @@ train --run open --set data.sources=[]                  | the profile has no dat
 train --run open --set data.sources=[1]                 | 'data.sources.0
 train --run open --set images.augmentation.jpeg_quality=[100,50] | jpeg_quality must be [low, high]
 score                                                   | Missing argument
-score gone.jpg                                          | there is no file or folder gone.jpg
-score empty                                             | there are no images in empty
+score gone.jpg --detector demo                          | there is no file or folder gone.jpg
+score empty --detector demo                             | there are no images in empty
 score photos                                            | needs the weights 'clip-vit-b-16-int8'
 score photos --detector gone                            | gone holds no detector.json
 score photos --detector empty                           | empty holds no detector.json
@@ -73,6 +73,10 @@ score photos --detector broken_detector                 | is not a detector's de
 score photos --detector photos                          | photos holds no detector.json
 score photos --detector demo --out gone/scores.csv      | the folder of --out gone/scores.csv does
 score photos --detector demo --weights gone.pt          | is neither a tag, nor
+inspect                                                 | Missing argument
+inspect photos                                          | needs the weights 'clip-vit-b-16-int8'
+inspect photos --detector demo                          | has no validation.csv
+inspect photos --report gone/a.html                     | the folder of --report gone/a.html does
 submit                                                  | Missing option
 submit --run open --images photos --team a --out gone   | the folder of --out gone does not exist
 submit --run open --images gone --team a --out .        | there is no folder gone

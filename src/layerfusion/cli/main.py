@@ -12,6 +12,7 @@ import layerfusion
 from layerfusion.cli.ablation import ablation
 from layerfusion.cli.data import data_app
 from layerfusion.cli.demo import demo_app
+from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
     DataRootOption,
@@ -171,8 +172,8 @@ def score(
 
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"the folder of --out {out} does not exist; make it first")
-    images, passed_over = find_images(paths)
     reporter, folder = Reporter(), detector_folder(detector, weights=weights)
+    images, passed_over = find_images(paths)
     loaded = Detector.load(folder, weights=weights)
     if loaded.notice:
         reporter.say(f"warning: {loaded.notice}")
@@ -207,6 +208,7 @@ def _say_what_was_scored(
     reporter.say(f"{scored} of {len(table)} images scored{also}" + (f"; {out}" if out else ""))
 
 
+app.command()(inspect)
 app.command()(submit)
 app.command()(export)
 app.command()(study)

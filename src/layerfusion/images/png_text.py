@@ -48,6 +48,38 @@ def without_long_text(path: str | Path) -> BytesIO | None:
         return None
 
 
+def text_chunks(path: str | Path, longest: int) -> list[tuple[str, str]]:
+    """Return the keywords and texts of a PNG file, in its order, texts cut at `longest` characters.
+
+    Nothing of a file that is no PNG, cannot be opened or breaks off before its text.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            if file.read(len(_SIGNATURE)) != _SIGNATURE:
+                return []
+            texts = [chunk for chunk in _chunks(file) if chunk.name in _TEXT]
+            return [_decoded(file, chunk, longest) for chunk in texts]
+    except OSError:
+        return []
+
+
+def _decoded(file: BinaryIO, chunk: _Chunk, longest: int) -> tuple[str, str]:
+    """Return a chunk's keyword and the beginning of its text; of damaged text, nothing."""
+    data = _read(file, chunk.start + 8, chunk.length)
+    keyword, _, rest = data.partition(b"\0")
+    packed = _packed(chunk.name, data)
+    if packed:
+        try:
+            rest = zlib.decompressobj().decompress(packed, 4 * longest)
+        except zlib.error:
+            rest = b""
+    elif chunk.name == b"iTXt":
+        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    encoding = "utf-8" if chunk.name == b"iTXt" else "latin-1"
+    text = rest[: 4 * longest].decode(encoding, "replace")[:longest]
+    return keyword.decode("latin-1"), text
+
+
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
     """Yield the chunks of a PNG up to its end, or to where it breaks off."""
     start = len(_SIGNATURE)

@@ -121,7 +121,7 @@ def read_image(path: str | Path) -> Image.Image:
     UserError
         If the limit is no number.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         turn = _UPRIGHT.get(_orientation(image))
         image.load()
         rgb = _to_rgb(image)
@@ -146,7 +146,7 @@ def probe_image(path: str | Path) -> ImageInfo:
         If the file cannot be opened, is no image or has too many pixels. Damage behind the header
         goes unnoticed.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
@@ -168,8 +168,14 @@ def begins_as_image(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[ImageFile]:
-    """Open an image file; whatever goes wrong until it is closed is an `ImageError`."""
+def opened(path: str | Path) -> Iterator[ImageFile]:
+    """Open an image file, of a format that is read, within a block.
+
+    Raises
+    ------
+    ImageError
+        Whatever goes wrong until the block is left.
+    """
     set_pixel_limit()
     try:
         with Image.open(without_long_text(path) or path, formats=_FORMATS) as image:

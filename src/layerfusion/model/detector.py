@@ -138,13 +138,15 @@ class Detector(nn.Module):
 
     def classify(self, h: Tensor) -> Tensor:
         """Return logits as `forward` does, of class tokens (batch, blocks, width) of all blocks."""
-        if self.head_settings.blocks == "last":
-            h = h[:, -1:]
-        elif len(self._blocks) < self.encoder.depth:
-            h = h[:, self._blocks]
         with torch.autocast(h.device.type, enabled=False):
-            logits: Tensor = self.head(h)
+            logits: Tensor = self.head(self.blocks_read(h))
         return logits
+
+    def blocks_read(self, h: Tensor) -> Tensor:
+        """Return the class tokens that the head reads, of those of all blocks, as `classify`."""
+        if self.head_settings.blocks == "last":
+            return h[:, -1:]
+        return h[:, self._blocks] if len(self._blocks) < self.encoder.depth else h
 
     def class_tokens(self, images: Tensor) -> Tensor:
         """Return h_l(x) of every block, (batch, blocks, width), of uint8 images as in `forward`."""

@@ -77,16 +77,17 @@ class LayerFusion(nn.Module):
 
         Where features have weights of their own, these are their means over the features.
         """
-        alpha = self._alpha()
+        alpha = self.alpha()
         return alpha if alpha.ndim == 1 else alpha.mean(dim=1)
 
     def fuse(self, h: Tensor) -> Tensor:
         """Return z, shape (batch, projection_width), of class tokens h (batch, blocks, width)."""
-        alpha = self._alpha()
+        alpha = self.alpha()
         terms = "l,bld->bd" if alpha.ndim == 1 else "ld,bld->bd"
         return torch.einsum(terms, alpha, self.projection(h))
 
-    def _alpha(self) -> Tensor:
+    def alpha(self) -> Tensor:
+        """Return alpha as `fuse` reads it: shape (blocks,), or (blocks, projection_width)."""
         return self.block_logits.softmax(dim=0)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from layerfusion.release.model_card import model_card
 from layerfusion.runs.conditions import CONDITIONS, score_condition
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
+from layerfusion.scoring.reference import write_reference
 from layerfusion.settings import Profile
 from layerfusion.studies.predictions import describe_images
 
@@ -72,7 +73,8 @@ def export(
 ) -> Shipped:
     """Write the detector of a finished run to a new folder: complete, or not there at all.
 
-    It holds ``detector.json``, ``trained.safetensors`` in float16, and ``MODEL_CARD.md``. What is
+    It holds ``detector.json``, ``trained.safetensors`` in float16, ``validation.csv`` (label and
+    logit of the validation images, without their names), and ``MODEL_CARD.md``. What is
     shipped is the rounded head, so the validation images are scored again with it, in float32 as
     `layerfusion score` does, and the threshold is chosen again as a run's is: largest F1.
 
@@ -144,6 +146,7 @@ def _write(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _write_detector(detector, partial)
+        write_reference(scored["local"], partial)
         size = (partial / TRAINED).stat().st_size
         facts = _facts(experiment, run, detector, scored, size, command)
         (partial / CARD).write_text(model_card(facts), encoding="utf-8")

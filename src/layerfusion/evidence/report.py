@@ -1,0 +1,94 @@
+"""Inspections as one page of HTML that needs no other file and no network."""
+
+import base64
+from collections.abc import Sequence
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image
+
+from layerfusion.errors import UserError
+from layerfusion.evidence.inspection import Inspection
+from layerfusion.evidence.words import GENERATED, PHOTOGRAPHS, Word
+from layerfusion.metrics.uncertainty import Interval
+
+THUMBNAIL = 320  # px, the longer side
+OVERLAY = (200, 30, 90), (30, 90, 200)  # where covering lowers the score, and where it raises it
+JPEG_QUALITY = 80
+
+
+def report_html(inspections: Sequence[Inspection], about: dict[str, str]) -> str:
+    """Return the page: an index where there are several pictures, then a section a picture.
+
+    Parameters
+    ----------
+    about
+        As `layerfusion.evidence.inspection.Inspector.about` returns it.
+    """
+    text = (files("layerfusion") / "evidence" / "templates" / "report.html.j2").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"share": _share, "picture": _picture, "covered": _covered}
+    environment.filters |= {"bars": _bars, "signed": lambda value: f"{value:+.2f}"}
+    return environment.from_string(text).render(
+        inspections=inspections,
+        about=about,
+        Word=Word,
+        words=sorted(Word, reverse=True),
+        rules={"photographs": PHOTOGRAPHS, "generated": GENERATED},
+    )
+
+
+def write_report(html: str, path: Path) -> None:
+    """Write a page; `path` is complete or what it was before.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(html, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"the report cannot be written to {path}: {error.strerror}") from None
+
+
+def _share(interval: Interval) -> str:
+    return f"{interval.estimate:.0%} (95 % interval {interval.low:.0%} to {interval.high:.0%})"
+
+
+def _picture(image: Image.Image) -> str:
+    """Return a small copy as a data address."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = BytesIO()
+    small.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _covered(found: Inspection) -> str:
+    """Return the crop with its occlusion map over it: the stronger, the more the score moves."""
+    assert found.crop is not None and found.places is not None
+    strength = found.places / max(np.abs(found.places).max(), 1e-9)
+    shape = found.crop.size
+    opacity = Image.fromarray((np.abs(strength) * 180).astype(np.uint8)).resize(shape)
+    rises = Image.fromarray((strength < 0).astype(np.uint8) * 255).resize(shape, 0)
+    falls_in, rises_in = (Image.new("RGB", shape, colour) for colour in OVERLAY)
+    colour = Image.composite(rises_in, falls_in, rises)
+    return _picture(Image.composite(colour, found.crop.convert("L").convert("RGB"), opacity))
+
+
+def _bars(blocks: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return number, value and width in percent of the largest, of each block."""
+    largest = max(float(np.abs(blocks).max()), 1e-9)
+    return [
+        {"number": number, "value": float(value), "width": round(100 * abs(value) / largest)}
+        for number, value in enumerate(blocks, start=1)
+    ]

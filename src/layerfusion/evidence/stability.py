@@ -1,0 +1,109 @@
+"""The score again, after what happens to pictures on their way: and whether the verdict stands."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from layerfusion.evidence.words import Scale, Word
+from layerfusion.images.degradations import degradation
+from layerfusion.images.transforms import EvaluationTransform, enlarge
+from layerfusion.model.detector import Detector
+
+RECOMPRESSED = {"JPEG, quality 85": "jpeg-85", "JPEG, quality 75": "jpeg-75"}
+RESIZED = {"resized to half and back, edges cut": "launder"}
+
+
+class Variant(NamedTuple):
+    """The picture in another form.
+
+    Attributes
+    ----------
+    name
+        What was done.
+    logit
+        Its score.
+    word
+        What that is called.
+    """
+
+    name: str
+    logit: float
+    word: Word
+
+
+def variants(detector: Detector, scale: Scale, image: Image.Image) -> list[Variant]:
+    """Return the scores of a picture as it is, which comes first, and in other forms.
+
+    Parameters
+    ----------
+    image
+        RGB, upright, at full size.
+    """
+    transform = EvaluationTransform(detector.image_settings)
+    views = {"as it is": transform(image)}
+    for name, how in (RECOMPRESSED | RESIZED).items():
+        views[name] = transform(degradation(how)(image))
+    views |= _other_crops(detector, transform, image)
+    logits = logits_of(detector, torch.stack(list(views.values())))
+    return [
+        Variant(name, logit, scale.word(logit))
+        for name, logit in zip(views, logits, strict=True)
+    ]  # fmt: skip
+
+
+def verdict(found: list[Variant]) -> tuple[Word, str | None]:
+    """Return the word of a picture, and why it is *unsure* where its own form has another.
+
+    It is unsure where one form gives evidence and another gives none: what a resize or another
+    crop turns round is no property of the picture. Where all give evidence, the least of it counts.
+    """
+    own = found[0].word
+    lowest = min(found, key=lambda variant: variant.word)
+    highest = max(found, key=lambda variant: variant.word)
+    if own == Word.UNSURE or highest.word < Word.WEAK:
+        return own, None
+    if lowest.word >= Word.WEAK:
+        return lowest.word, None
+    other = lowest if own >= Word.WEAK else highest
+    return Word.UNSURE, f"as it is: {own.text}; {other.name}: {other.word.text}"
+
+
+def logits_of(detector: Detector, images: Tensor) -> list[float]:
+    """Return the logits of uint8 images (n, 3, crop, crop)."""
+    with torch.inference_mode():
+        logits = detector.eval()(images.to(detector.mean.device))
+    return [float(logit) for logit in logits.cpu().double()]
+
+
+def _other_crops(
+    detector: Detector, transform: EvaluationTransform, image: Image.Image
+) -> dict[str, Tensor]:
+    """Return crops off the centre, and the whole shrunk to the least size, where these differ."""
+    settings = detector.image_settings
+    large, side = enlarge(image, settings.min_side), settings.crop
+    right, bottom = large.width - side, large.height - side
+    corners = {
+        "upper left crop": (0, 0),
+        "upper right crop": (right, 0),
+        "lower left crop": (0, bottom),
+        "lower right crop": (right, bottom),
+    }
+    crops = {
+        name: pixels(large.crop((left, top, left + side, top + side)))
+        for name, (left, top) in corners.items()
+        if (right, bottom) != (0, 0)
+    }
+    if min(large.size) > settings.min_side:
+        ratio = settings.min_side / min(large.size)
+        size = tuple(max(settings.min_side, round(length * ratio)) for length in large.size)
+        shrunk = large.resize((size[0], size[1]), Image.Resampling.BICUBIC)
+        crops["shrunk as a whole"] = transform(shrunk)
+    return crops
+
+
+def pixels(image: Image.Image) -> Tensor:
+    """Return an RGB image as uint8 (3, height, width)."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
