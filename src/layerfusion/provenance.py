@@ -18,7 +18,10 @@ from layerfusion.arithmetic import arithmetic
 from layerfusion.paths import PACKAGE, project_root
 
 # The libraries that compute; another version of one may change a number.
-LIBRARIES = ["torch", "torchvision", "open_clip_torch", "pillow", "numpy", "lightning-fabric"]
+LIBRARIES = [
+    "torch", "torchvision", "open_clip_torch", "pillow", "simplejpeg", "opencv-python-headless",
+    "numpy", "lightning-fabric",
+]  # fmt: skip
 
 # What numerical libraries choose their kernels by, as Linux calls it.
 INSTRUCTION_SETS = (

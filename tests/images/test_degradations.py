@@ -143,6 +143,23 @@ def test_the_named_jpegs_are_of_their_quality():
     }
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(48, 200),
+    height=st.integers(48, 200),
+    left=st.floats(0, 1),
+    top=st.floats(0, 1),
+    side=st.integers(1, 48),
+    quality=st.integers(1, 100),
+)
+def test_a_part_of_a_jpeg_is_what_the_whole_shows_there(width, height, left, top, side, quality):
+    image = photo(width, height, seed=quality)
+    y, x = int(top * (height - side)), int(left * (width - side))
+    part = Jpeg(quality).part(np.asarray(image), (y, x), side)
+    whole = np.asarray(Jpeg(quality)(image))
+    assert np.array_equal(part, whole[y : y + side, x : x + side])
+
+
 @pytest.fixture
 def files(tmp_path):
     paths = [tmp_path / f"{index}.png" for index in range(3)]

@@ -20,6 +20,7 @@ from layerfusion.images.reading import (
     ImageInfo,
     probe_image,
     read_image,
+    read_pixels,
 )
 
 WIDTH, HEIGHT = 24, 16
@@ -82,10 +83,54 @@ def test_lossless_rgb_is_read_as_it_was_written(tmp_path: Path, suffix: str) -> 
     assert np.array_equal(pixels(path), colours())
 
 
-def test_jpeg_equals_pillows_own_decoding(tmp_path: Path) -> None:
-    path = saved(Image.fromarray(colours()), tmp_path / "image.jpg", quality=80)
+@settings(max_examples=80, deadline=None)
+@given(
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+    quality=st.integers(1, 100),
+    subsampling=st.sampled_from(["4:4:4", "4:2:2", "4:2:0"]),
+    progressive=st.booleans(),
+    mode=st.sampled_from(["RGB", "L", "CMYK"]),
+)
+def test_jpeg_equals_pillows_own_decoding(
+    tmp_path_factory: pytest.TempPathFactory,
+    width: int,
+    height: int,
+    quality: int,
+    subsampling: str,
+    progressive: bool,
+    mode: str,
+) -> None:
+    rng = np.random.default_rng(quality)
+    image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).convert(mode)
+    options = {"quality": quality, "progressive": progressive}
+    if mode == "RGB":
+        options["subsampling"] = subsampling
+    path = saved(image, tmp_path_factory.mktemp("jpeg") / "image.jpg", **options)
     assert np.array_equal(pixels(path), pillows_own(path))
-    assert read_image(str(path)).size == (WIDTH, HEIGHT)
+    assert read_image(str(path)).size == (width, height)
+
+
+@settings(max_examples=150, deadline=None)
+@given(place=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
+def test_of_a_damaged_jpeg_nobody_sees_more_or_else_than_pillow_does(
+    tmp_path_factory: pytest.TempPathFactory, place: float, byte: int, cut: bool
+) -> None:
+    path = saved(Image.fromarray(colours()), tmp_path_factory.mktemp("jpeg") / "image.jpg")
+    data = bytearray(path.read_bytes())
+    at = int(place * (len(data) - 1))
+    data[at] = byte
+    path.write_bytes(data[:at] if cut else data)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            expected = pillows_own(path)
+    except Exception:
+        with pytest.raises(ImageError):
+            read_pixels(path)
+    else:
+        if stored(path, "format") in ("JPEG", "MPO"):
+            turned = ImageOps.exif_transpose(Image.fromarray(expected))
+            assert np.array_equal(read_pixels(path), np.asarray(turned))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"])

@@ -1,6 +1,7 @@
 """The two transforms do what they say, pixel for pixel and draw for draw."""
 
 from io import BytesIO
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image, ImageEnhance
 from scipy import stats
 from torchvision.transforms import v2
 
+from layerfusion.images.augmentation import ADJUST
 from layerfusion.images.transforms import (
     LONGEST_RATIO,
     Draws,
@@ -317,24 +319,28 @@ def test_lower_jpeg_quality_is_further_from_the_image() -> None:
     assert errors[0] > 1.3 * errors[1] > 1.3 * 1.3 * errors[2] > 0  # a decibel is 1.26
 
 
+def off(found: torch.Tensor, expected: Image.Image) -> torch.Tensor:
+    """By how many of 256 levels pixels differ, shape (3, height, width)."""
+    return (found.float() - tensor(expected).float()).abs()
+
+
 @pytest.mark.parametrize("side", [1, 80, 192, 224, 300])
 def test_resampling_goes_down_and_up_again(side: int) -> None:
     found, crop, _ = both(photo(300, 280), resample_probability=1.0, resample_size=(side, side))
     bicubic = Image.Resampling.BICUBIC
-    expected = crop.resize((side, side), bicubic).resize((224, 224), bicubic)
-    assert torch.equal(found, tensor(expected))
+    differs = off(found, crop.resize((side, side), bicubic).resize((224, 224), bicubic))
+    assert differs.max() <= 2
+    assert differs.mean() < 0.05
 
 
 def test_rotation_is_bilinear_about_the_centre_with_black_corners() -> None:
-    found, crop, draws = both(
-        Image.new("RGB", (300, 280), "white"), rotation_probability=1.0, rotation_degrees=40.0
-    )
+    found, crop, draws = both(photo(300, 280), rotation_probability=1.0, rotation_degrees=40.0)
     assert draws.angle is not None
     assert abs(draws.angle) > 5
-    assert torch.equal(found, tensor(crop.rotate(draws.angle, Image.Resampling.BILINEAR)))
+    differs = off(found, crop.rotate(draws.angle, Image.Resampling.BILINEAR))
+    assert differs.quantile(0.98) <= 1  # the rest are edges against black, half a pixel wide
     corners = found[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     assert (corners == 0).all()
-    assert (found[:, 112, 112] == 255).all()
 
 
 def shifted_hue(image: Image.Image, factor: float) -> Image.Image:
@@ -345,21 +351,53 @@ def shifted_hue(image: Image.Image, factor: float) -> Image.Image:
     return Image.merge("HSV", bands).convert("RGB")
 
 
+ENHANCE = {
+    "brightness": lambda image, factor: ImageEnhance.Brightness(image).enhance(factor),
+    "contrast": lambda image, factor: ImageEnhance.Contrast(image).enhance(factor),
+    "saturation": lambda image, factor: ImageEnhance.Color(image).enhance(factor),
+    "hue": shifted_hue,
+}
+
+
+@pytest.mark.parametrize("name", ENHANCE)
+@pytest.mark.parametrize("factor", [-0.1, -0.02, 0.004, 0.02, 0.1])
+def test_an_adjustment_is_pillows(name: str, factor: float) -> None:
+    centre = 0 if name == "hue" else 1
+    image = photo(200, 160)
+    found = torch.from_numpy(ADJUST[name](np.array(image), centre + factor)).permute(2, 0, 1)
+    differs = off(found, ENHANCE[name](image, centre + factor))
+    if name == "hue":  # its three numbers are rounded here and cut off there
+        assert differs.mean() < 1
+        assert differs.quantile(0.99) <= 8  # one of 256 hues is six levels of a full colour
+    else:
+        assert differs.max() <= 1
+        assert differs.mean() < 0.01
+
+
+def test_grey_has_no_colour_to_adjust() -> None:
+    grey = np.array(photo(60, 50).convert("L").convert("RGB"))
+    for factor in (0.5, 0.93, 1.07):
+        assert np.array_equal(ADJUST["saturation"](grey, factor), grey)
+    assert np.array_equal(ADJUST["hue"](grey, 0.02), grey)
+
+
 def test_jitter_applies_the_drawn_factors_in_the_drawn_order() -> None:
-    enhance = {
-        "brightness": lambda image, factor: ImageEnhance.Brightness(image).enhance(factor),
-        "contrast": lambda image, factor: ImageEnhance.Contrast(image).enhance(factor),
-        "saturation": lambda image, factor: ImageEnhance.Color(image).enhance(factor),
-        "hue": shifted_hue,
-    }
     transform = training(jitter_probability=1.0, jitter_brightness=0.5, jitter_hue=0.3)
     image = photo(300, 280)
     for position in range(6):
         draws = transform.draw(image_rng(0, 0, position), image.size)
-        expected = image.crop((draws.left, draws.top, draws.left + 224, draws.top + 224))
-        for name, factor in draws.jitter or ():
-            expected = enhance[name](expected, factor)
-        assert torch.equal(transform(image, image_rng(0, 0, position)), tensor(expected))
+        assert draws.jitter is not None
+        crop = image.crop((draws.left, draws.top, draws.left + 224, draws.top + 224))
+        found = transform(image, image_rng(0, 0, position))
+        assert torch.equal(found, transform.apply(np.array(crop), draws))
+        distances = {}
+        for order in permutations(draws.jitter):
+            expected = crop
+            for name, factor in order:
+                expected = ENHANCE[name](expected, factor)
+            distances[order] = off(found, expected).mean()
+        assert distances[draws.jitter] < 1.2
+        assert distances[draws.jitter] < min(distances.values()) + 0.05
 
 
 def test_steps_come_in_the_authors_order() -> None:
@@ -367,19 +405,34 @@ def test_steps_come_in_the_authors_order() -> None:
         photo(300, 280),
         flip_probability=1.0,
         jitter_probability=1.0,
+        jitter_brightness=0.5,
         jitter_saturation=0.0,
         jitter_hue=0.0,
         jitter_contrast=0.0,
         rotation_probability=1.0,
+        rotation_degrees=30.0,
         jpeg_probability=1.0,
+        jpeg_quality=(10, 10),
         resample_probability=1.0,
     )
     assert draws.jitter is not None
-    assert draws.angle is not None
-    assert draws.quality is not None
-    side = (draws.resample_side, draws.resample_side)
-    expected = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    expected = ImageEnhance.Brightness(expected).enhance(dict(draws.jitter)["brightness"])
-    expected = expected.rotate(draws.angle, Image.Resampling.BILINEAR)
-    expected = jpeg(expected, draws.quality).resize(side, Image.Resampling.BICUBIC)
-    assert torch.equal(found, tensor(expected.resize((224, 224), Image.Resampling.BICUBIC)))
+    factor, angle, quality, side = (
+        draws.jitter[0][1], draws.angle, draws.quality, draws.resample_side
+    )  # fmt: skip
+    assert angle is not None and quality is not None and side is not None
+    steps = {
+        "brightness": lambda image: ImageEnhance.Brightness(image).enhance(factor),
+        "rotation": lambda image: image.rotate(angle, Image.Resampling.BILINEAR),
+        "jpeg": lambda image: jpeg(image, quality),
+        "resample": lambda image: image.resize((side, side), Image.Resampling.BICUBIC).resize(
+            (224, 224), Image.Resampling.BICUBIC
+        ),
+    }
+    distances = {}
+    for order in permutations(steps):
+        expected = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        for name in order:
+            expected = steps[name](expected)
+        distances[order] = off(found, expected).mean().item()
+    best, second = sorted(distances.values())[:2]
+    assert distances["brightness", "rotation", "jpeg", "resample"] == best < 0.8 * second

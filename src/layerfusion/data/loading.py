@@ -14,7 +14,8 @@ from layerfusion.data.manifest import usable_cores
 from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation as degradation_of
-from layerfusion.images.reading import ImageError, read_image
+from layerfusion.images.degradations import evaluated
+from layerfusion.images.reading import ImageError, read_pixels
 from layerfusion.images.transforms import (
     EvaluationTransform,
     TrainingTransform,
@@ -59,14 +60,14 @@ class TrainingImages(Dataset[tuple[Item, int]]):
         """Return the uint8 image (3, crop, crop), or the error, and its label."""
         row, epoch, position = draw
         try:
-            image = read_image(self.root / self.paths[row])
+            pixels = read_pixels(self.root / self.paths[row])
         except ImageError as error:
             return error, self.labels[row]
         if self.views is None:
             rng = image_rng(self.seed, epoch, position)
         else:
             rng = view_rng(self.paths[row], self.view(draw))
-        return self.transform(image, rng), self.labels[row]
+        return self.transform(pixels, rng), self.labels[row]
 
     def view(self, draw: Draw) -> int:
         """Return which of an image's numbered views a draw takes, from 0."""
@@ -99,16 +100,16 @@ class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
     def __getitem__(self, index: int) -> tuple[int, Item, tuple[int, int]]:
         """Return the index, the uint8 image (3, crop, crop) or the error, and the size."""
         try:
-            image = read_image(self.files[index])
+            pixels = read_pixels(self.files[index])
         except ImageError as error:
             return index, error, (0, 0)
-        size = image.size
-        if self.degrade is not None:
-            try:
-                image = self.degrade(image)
-            except UserError as error:
-                return index, ImageError(self.files[index], str(error)), size
-        return index, self.transform(image), size
+        height, width = pixels.shape[:2]
+        if self.degrade is None:
+            return index, self.transform(pixels), (width, height)
+        try:
+            return index, evaluated(self.transform, pixels, self.degrade), (width, height)
+        except UserError as error:
+            return index, ImageError(self.files[index], str(error)), (width, height)
 
 
 class TrainingBatch(NamedTuple):

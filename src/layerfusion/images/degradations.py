@@ -9,16 +9,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
+from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from layerfusion.errors import UserError
-from layerfusion.images.transforms import recompress
+from layerfusion.images.augmentation import recompress
+from layerfusion.images.reading import Pixels
+from layerfusion.images.transforms import EvaluationTransform, planes
 
 Degradation = Callable[[Image.Image], Image.Image]
 
 LARGEST_JPEG_SIDE = 65_500  # px; libjpeg refuses more
 LEAST_LAUNDERED_SIDE = 32  # px; halving and cropping stop there
+_BLOCK = 16  # px; what a JPEG with 4:2:0 subsampling is coded in
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,36 @@ class Jpeg:
         UserError
             If a side is longer than a JPEG may have.
         """
-        if max(image.size) > LARGEST_JPEG_SIDE:
-            raise UserError(f"a side of more than {LARGEST_JPEG_SIDE} px does not fit into a JPEG")
-        return recompress(image, self.quality)
+        _check_sides(image.size)
+        return Image.fromarray(recompress(np.array(image), self.quality))
+
+    def part(self, pixels: Pixels, corner: tuple[int, int], side: int) -> Pixels:
+        """Return a square of what `__call__` returns, to the last bit, from the pixels about it.
+
+        A JPEG's blocks of 16 x 16 px are coded one by one; only the colour at a block's edge is
+        smoothed with the next block's. The blocks that touch the square, and one more on each side,
+        are therefore enough.
+
+        Parameters
+        ----------
+        pixels
+            RGB, uint8 (height, width, 3).
+        corner
+            Top and left of the square, px.
+        side
+            Of the square, px.
+
+        Raises
+        ------
+        UserError
+            As `__call__`.
+        """
+        _check_sides(pixels.shape[1::-1])
+        top, left = (max(0, start // _BLOCK - 1) * _BLOCK for start in corner)
+        bottom, right = (((start + side) // _BLOCK + 2) * _BLOCK for start in corner)
+        coded = recompress(np.array(pixels[top:bottom, left:right], order="C"), self.quality)
+        y, x = corner[0] - top, corner[1] - left
+        return coded[y : y + side, x : x + side]
 
 
 @dataclass(frozen=True)
@@ -54,8 +86,8 @@ class Launder:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the laundered image."""
-        restored = _bicubic(_bicubic(image, _shortened(image, self.scale)), image.size)
-        width, height = _shortened(image, 90)
+        restored = _bicubic(_bicubic(image, _shortened(image.size, self.scale)), image.size)
+        width, height = _shortened(image.size, 90)
         return _bicubic(F.center_crop(restored, [height, width]), image.size)
 
 
@@ -92,9 +124,36 @@ def degradation(name: str) -> Degradation:
     return _WITH_STRENGTH[match.group(1)](int(match.group(2)))
 
 
-def _shortened(image: Image.Image, percent: int) -> tuple[int, ...]:
+def evaluated(transform: EvaluationTransform, pixels: Pixels, degrade: Degradation) -> Tensor:
+    """Return what the transform makes of an image that is degraded first: uint8 (3, crop, crop).
+
+    A JPEG of an image that is not enlarged after it is made about the crop alone: the same pixels.
+    (Pillow resizes a part of an image to other last bits than the whole, so laundering is whole.)
+
+    Parameters
+    ----------
+    pixels
+        RGB, uint8 (height, width, 3).
+
+    Raises
+    ------
+    UserError
+        If the image cannot be degraded.
+    """
+    if isinstance(degrade, Jpeg) and min(pixels.shape[:2]) >= transform.min_side:
+        return planes(degrade.part(pixels, transform.corner(pixels), transform.crop))
+    return transform(degrade(Image.fromarray(pixels)))
+
+
+def _check_sides(size: tuple[int, ...]) -> None:
+    if max(size) > LARGEST_JPEG_SIDE:
+        raise UserError(f"a side of more than {LARGEST_JPEG_SIDE} px does not fit into a JPEG")
+
+
+def _shortened(size: tuple[int, int], percent: int) -> tuple[int, int]:
     """Return width and height at some percent, rounded down, neither below 32 px."""
-    return tuple(max(LEAST_LAUNDERED_SIDE, side * percent // 100) for side in image.size)
+    width, height = (max(LEAST_LAUNDERED_SIDE, side * percent // 100) for side in size)
+    return width, height
 
 
 def _bicubic(image: Image.Image, size: tuple[int, ...]) -> Image.Image:

@@ -1,17 +1,17 @@
 """Images to the pixels that the encoder sees (paper, section 2; sizes and order, author's code).
 
-Both transforms take an upright RGB image, as `layerfusion.images.reading.read_image` returns it,
-and give a contiguous uint8 tensor (3, crop, crop). CLIP's mean and standard deviation are not
-applied here: the detector does that on its device, and the workers hand over a quarter of the
-bytes.
+Both transforms take an upright RGB image, of Pillow or as an array, as
+`layerfusion.images.reading` reads both, and return a contiguous uint8 tensor (3, crop, crop).
+CLIP's mean and standard deviation are not applied here: the detector does that on its device, and
+the workers hand over a quarter of the bytes.
 
-All work on pixels is done on PIL images through `torchvision.transforms.v2.functional`, since its
-PIL kernels are what the author's code ran: the tensor kernels differ from them by rounding.
+What is evaluated is the author's to the last bit: cut out of the image, or enlarged by the same PIL
+kernels. Training images are cut out first, and go through the faster steps of
+`layerfusion.images.augmentation`.
 """
 
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from layerfusion.images import augmentation
+from layerfusion.images.reading import Pixels
 from layerfusion.settings import ImageSettings
 
 # A picture longer than this many times its shorter side loses its ends before it is enlarged: a
@@ -27,13 +29,6 @@ from layerfusion.settings import ImageSettings
 LONGEST_RATIO = 1000
 
 _DRAWS = 18  # uniform numbers that `TrainingTransform.draw` uses up for every image
-
-_ADJUST = {
-    "brightness": F.adjust_brightness,
-    "contrast": F.adjust_contrast,
-    "saturation": F.adjust_saturation,
-    "hue": F.adjust_hue,
-}
 
 
 def image_rng(seed: int, epoch: int, position: int) -> np.random.Generator:
@@ -62,11 +57,19 @@ class EvaluationTransform:
         self.crop = settings.crop
         self.min_side = settings.min_side
 
-    def __call__(self, image: Image.Image) -> Tensor:
+    def __call__(self, image: Image.Image | Pixels) -> Tensor:
         """Return the central pixels of an RGB image, uint8 (3, crop, crop)."""
-        image = enlarge(image, self.min_side)
-        image = F.center_crop(image, [self.crop, self.crop])
-        return _to_tensor(image)
+        pixels = enlarged(image, self.min_side)
+        top, left = self.corner(pixels)
+        return planes(pixels[top : top + self.crop, left : left + self.crop])
+
+    def corner(self, pixels: Pixels) -> tuple[int, int]:
+        """Return top and left of the crop of a large enough image.
+
+        Halves are rounded to even, as torchvision's `center_crop` does.
+        """
+        height, width = pixels.shape[:2]
+        return round((height - self.crop) / 2), round((width - self.crop) / 2)
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,13 @@ class TrainingTransform:
         self.min_side = settings.min_side
         self.augmentation = settings.augmentation
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Tensor:
+    def __call__(self, image: Image.Image | Pixels, rng: np.random.Generator) -> Tensor:
         """Return a random view of an RGB image, uint8 (3, crop, crop); see `image_rng`."""
-        image = enlarge(image, self.min_side)
-        return _to_tensor(self.apply(image, self.draw(rng, image.size)))
+        pixels = enlarged(image, self.min_side)
+        draws = self.draw(rng, pixels.shape[1::-1])
+        top, left = draws.top, draws.left
+        crop = np.array(pixels[top : top + self.crop, left : left + self.crop])
+        return self.apply(crop, draws)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Draws:
         """Decide all steps for an enlarged image of `size` (width, height).
@@ -135,21 +141,19 @@ class TrainingTransform:
             resample_side=shrunk_side if resample < chances.resample_probability else None,
         )
 
-    def apply(self, image: Image.Image, draws: Draws) -> Image.Image:
-        """Return the crop of an enlarged image after every step that was drawn for it."""
-        image = F.crop(image, draws.top, draws.left, self.crop, self.crop)
+    def apply(self, pixels: Pixels, draws: Draws) -> Tensor:
+        """Return a crop after every step that was drawn for it, uint8 (3, crop, crop)."""
         if draws.flip:
-            image = F.horizontal_flip(image)
+            pixels = augmentation.flip(pixels)
         for name, factor in draws.jitter or ():
-            image = _ADJUST[name](image, factor)
+            pixels = augmentation.ADJUST[name](pixels, factor)
         if draws.angle is not None:
-            image = F.rotate(image, draws.angle, InterpolationMode.BILINEAR)  # corners turn black
+            pixels = augmentation.rotate(pixels, draws.angle)
         if draws.quality is not None:
-            image = recompress(image, draws.quality)
+            pixels = augmentation.recompress(pixels, draws.quality)
         if draws.resample_side is not None:
-            image = _resize(image, draws.resample_side)
-            image = _resize(image, self.crop)
-        return image
+            return augmentation.resample(pixels, draws.resample_side)
+        return planes(pixels)
 
     def _adjustments(self, uniform: list[float]) -> tuple[tuple[str, float], ...]:
         """Turn eight uniform numbers into four factors and the order of the adjustments.
@@ -174,6 +178,21 @@ class TrainingTransform:
         return tuple((name, factor) for _, name, factor in sorted(drawn))
 
 
+def enlarged(image: Image.Image | Pixels, min_side: int) -> Pixels:
+    """Return the pixels of an RGB image, enlarged as `enlarge` does if it is small.
+
+    Raises
+    ------
+    ValueError
+        If the image is not RGB.
+    """
+    if isinstance(image, Image.Image):
+        return np.asarray(enlarge(image, min_side))
+    if min(image.shape[:2]) >= min_side:
+        return image
+    return np.asarray(enlarge(Image.fromarray(image), min_side))
+
+
 def enlarge(image: Image.Image, min_side: int) -> Image.Image:
     """Resize an RGB image whose shorter side is below `min_side` px to it; leave others alone.
 
@@ -191,27 +210,14 @@ def enlarge(image: Image.Image, min_side: int) -> Image.Image:
     if short >= min_side:
         return image
     width, height = (min(side, LONGEST_RATIO * short) for side in image.size)
-    return _resize(F.center_crop(image, [height, width]), min_side)
+    middle = F.center_crop(image, [height, width])
+    large: Image.Image = F.resize(middle, [min_side], InterpolationMode.BICUBIC, antialias=True)
+    return large
 
 
-def _resize(image: Image.Image, side: int) -> Image.Image:
-    """Bring the shorter side to `side` px, bicubic with antialiasing."""
-    resized: Image.Image = F.resize(image, [side], InterpolationMode.BICUBIC, antialias=True)
-    return resized
-
-
-def recompress(image: Image.Image, quality: int) -> Image.Image:
-    """Return the image after a round trip through JPEG, with Pillow's default 4:2:0 subsampling."""
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    decoded = Image.open(buffer, formats=("JPEG",))
-    decoded.load()
-    return decoded
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    """Return RGB pixels as uint8 (3, height, width), contiguous: a batch is then a plain copy."""
-    return torch.from_numpy(np.stack([np.asarray(band) for band in image.split()]))
+def planes(pixels: Pixels) -> Tensor:
+    """Return pixels as uint8 (3, height, width), contiguous: a batch is then a plain copy."""
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
 
 def _between(uniform: float, low: float, high: float) -> float:

@@ -1,0 +1,242 @@
+"""How many images one core prepares, beside the obvious way to do it, in one run.
+
+Photographs of a folder are brought to three sizes and kept as JPEG of quality 90. What prepares
+them is timed in turns, this project and `reference/preparation.py`, so that a ratio is of one
+machine in one minute. Then the steps of a training image are timed one by one, and what decodes a
+JPEG. Writes `results/preparation.json`.
+
+    python benchmarks/preparation.py --images DIR
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image
+from reference import preparation as reference
+
+from layerfusion.images import augmentation
+from layerfusion.images.degradations import degradation, evaluated
+from layerfusion.images.finding import files_below
+from layerfusion.images.reading import ImageError, read_image, read_pixels
+from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng
+from layerfusion.provenance import provenance
+from layerfusion.settings import ImageSettings
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SIZES = {(500, 375): 40, (640, 480): 40, (4000, 3000): 4}  # px, and how many images
+SETTINGS = ImageSettings()
+TRAIN, EVALUATE = TrainingTransform(SETTINGS), EvaluationTransform(SETTINGS)
+CONDITIONS = [None if name == "clean" else degradation(name) for name in reference.CONDITIONS]
+POSITIONS = count()
+
+
+def ours_training(path: Path) -> torch.Tensor:
+    """Return a random view, as a loader's worker makes it."""
+    return TRAIN(read_pixels(path), image_rng(0, 0, next(POSITIONS)))
+
+
+def ours_evaluation(path: Path) -> torch.Tensor:
+    """Return the centre."""
+    return EVALUATE(read_pixels(path))
+
+
+def ours_suite(path: Path) -> list[torch.Tensor]:
+    """Return the centre under every condition, of one decoding."""
+    pixels = read_pixels(path)
+    return [
+        EVALUATE(pixels) if degrade is None else evaluated(EVALUATE, pixels, degrade)
+        for degrade in CONDITIONS
+    ]
+
+
+WORK: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
+    "training": (ours_training, reference.training),
+    "evaluation": (ours_evaluation, reference.evaluation),
+    "robustness suite": (ours_suite, reference.suite),
+}
+
+
+def main() -> None:
+    """Print a row a measurement, and keep them with date and hardware."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True, help="photographs, in any folders")
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    alone()
+    kept: dict[str, Any] = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "load_average": os.getloadavg()[0],
+        "preparation": [],
+    }
+    with tempfile.TemporaryDirectory() as name:
+        for size, images in SIZES.items():
+            paths = photographs(chosen.images, size, images, Path(name))
+            for row in compared(size, paths, chosen.rounds):
+                kept["preparation"].append(row)
+                print(row, flush=True)
+            if images > 4:
+                check_equal(paths)
+        small = photographs(chosen.images, (500, 375), 12, Path(name))
+        kept["steps_ms"] = steps(small)
+        kept["decoders_ms"] = {f"{w} x {h}": decoders((w, h), Path(name)) for w, h in SIZES}
+    print(kept["steps_ms"], kept["decoders_ms"], sep="\n")
+    kept["provenance"] = provenance()
+    path = RESULTS / "preparation.json"
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def alone() -> None:
+    """Compute on one core, and on one thread."""
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def photographs(source: Path, size: tuple[int, int], images: int, folder: Path) -> list[Path]:
+    """Return JPEG files of photographs that are cut and brought to a size."""
+    paths = []
+    for number, image in zip(range(images), _read(source), strict=False):
+        path = folder / f"{size[0]}-{number}.jpg"
+        fitted(image, size).save(path, "JPEG", quality=90)
+        paths.append(path)
+    if not paths:
+        raise SystemExit(f"{source} holds no photograph whose shorter side has 300 px or more")
+    return paths
+
+
+def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the largest part of a picture that has the proportions of a size, at that size."""
+    width, height = image.size
+    scale = min(width / size[0], height / size[1])
+    box = (0, 0, int(size[0] * scale), int(size[1] * scale))
+    return image.resize(size, Image.Resampling.BICUBIC, box=box)
+
+
+def _read(source: Path) -> Iterator[Image.Image]:
+    for name in sorted(files_below(source).images):
+        try:
+            image = read_image(source / name)
+        except ImageError:
+            continue
+        if min(image.size) >= 300:
+            yield image
+
+
+def compared(size: tuple[int, int], paths: list[Path], rounds: int) -> Iterator[dict[str, Any]]:
+    """Yield a row a kind of work: images a second of both ways, and the ratios of the rounds."""
+    for name, both in WORK.items():
+        rates: tuple[list[float], list[float]] = ([], [])
+        for turn in range(rounds + 1):
+            for kept, prepare in zip(rates, both, strict=True):
+                begun = time.process_time()
+                for path in paths:
+                    prepare(path)
+                if turn:  # the first warms up
+                    kept.append(len(paths) / (time.process_time() - begun))
+        ratios = [one / other for one, other in zip(*rates, strict=True)]
+        yield {
+            "size": f"{size[0]} x {size[1]}",
+            "work": name,
+            "images": len(paths),
+            "per_second": _spread(rates[0]),
+            "reference_per_second": _spread(rates[1]),
+            "ratio": _spread(ratios),
+        }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        "min": round(min(values), 2),
+        "median": round(statistics.median(values), 2),
+        "max": round(max(values), 2),
+    }
+
+
+def check_equal(paths: list[Path]) -> None:
+    """Stop if evaluation pixels differ from the reference's under any condition."""
+    mean, std = torch.tensor(reference.MEAN), torch.tensor(reference.STD)
+    for path in paths:
+        for own, other in zip(ours_suite(path), reference.suite(path), strict=True):
+            normalised = (own.float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+            if not torch.allclose(normalised, other, atol=1e-6):
+                raise SystemExit(f"{path.name}: the evaluation pixels differ from the reference's")
+
+
+def steps(paths: list[Path]) -> dict[str, float]:
+    """Return the milliseconds of each step where it is taken, at 500 x 375 and a 224 px crop."""
+    whole = [read_pixels(path) for path in paths]
+    crops = [np.array(pixels[50:274, 60:284]) for pixels in whole]
+    work: dict[str, tuple[list[Any], Callable[[Any], Any]]] = {
+        "decode": (paths, read_pixels),
+        "flip": (crops, augmentation.flip),
+        "rotate": (crops, lambda crop: augmentation.rotate(crop, 3.0)),
+        "jpeg": (crops, lambda crop: augmentation.recompress(crop, 75)),
+        "resample": (crops, lambda crop: augmentation.resample(crop, 136)),
+        "draw": ([0], lambda _: TRAIN.draw(image_rng(0, 0, 1), (500, 375))),
+    }
+    for name, factor in {
+        "brightness": 1.05,
+        "contrast": 1.05,
+        "saturation": 1.05,
+        "hue": 0.01,
+    }.items():
+        adjust = augmentation.ADJUST[name]
+        work[name] = (crops, lambda crop, adjust=adjust, factor=factor: adjust(crop, factor))
+    return {name: milliseconds(step, given) for name, (given, step) in work.items()}
+
+
+def milliseconds(step: Callable[[Any], Any], given: list[Any], *, rounds: int = 7) -> float:
+    """Return the least time of a step over its inputs, as a mean."""
+    repeats, best = max(1, 60 // len(given)), float("inf")
+    for _ in range(rounds):
+        begun = time.process_time()
+        for _ in range(repeats):
+            for one in given:
+                step(one)
+        best = min(best, (time.process_time() - begun) / repeats / len(given))
+    return round(best * 1e3, 3)
+
+
+def decoders(size: tuple[int, int], folder: Path) -> dict[str, float]:
+    """Return the milliseconds that libraries take to decode a JPEG; all that are here."""
+    import cv2
+    import simplejpeg
+
+    path = folder / f"{size[0]}-0.jpg"
+    data = path.read_bytes()
+    encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    found = {
+        "pillow": lambda _: Image.open(BytesIO(data)).load(),
+        "simplejpeg": lambda _: simplejpeg.decode_jpeg(data, "RGB"),
+        "opencv": lambda _: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB),
+        "torchvision": lambda _: torchvision.io.decode_jpeg(encoded),
+    }
+    try:
+        import pyvips
+    except ImportError:
+        pass
+    else:
+        left, top = (side // 2 - 112 for side in size)
+        found["pyvips, centre alone"] = lambda _: (
+            pyvips.Image.new_from_file(str(path), access="sequential").crop(left, top, 224, 224)
+        ).numpy()
+    rounds = 3 if size[0] > 1000 else 7
+    given = [0] * (8 if size[0] > 1000 else 60)
+    return {name: milliseconds(decode, given, rounds=rounds) for name, decode in found.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The obvious way to write it, to measure against: honest, correct, and the same numbers."""
