@@ -41,9 +41,10 @@ PRESENTATION = {
     "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
     "data/sources/world.py", "demo/", "evidence/", "figures/", "images/degradations.py",
     "metrics/significance.py", "metrics/uncertainty.py", "model/fetching.py",
-    "model/openclip_tags.py", "paper/", "parallel/stopping.py", "paths.py", "progress.py",
-    "provenance.py", "release/", "rivals/", "runs/conditions.py", "scoring/files.py",
-    "scoring/reference.py", "scoring/shipped.py", "studies/", "task/", "training/disk.py",
+    "model/openclip_tags.py", "paper/", "parallel/allocation.py", "parallel/stopping.py",
+    "paths.py", "progress.py", "provenance.py", "release/", "rivals/", "runs/conditions.py",
+    "scoring/files.py", "scoring/reference.py", "scoring/shipped.py", "studies/", "task/",
+    "training/disk.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

@@ -30,7 +30,7 @@ RECORDED = dict.fromkeys(
 )
 
 # About the demo itself and what is committed: with any other profile the book shows those of demo.
-DEMO_CHAPTERS = {"07_demo_world", *RECORDED}
+DEMO_CHAPTERS = {"07_demo_world", "12_speed", *RECORDED}
 
 CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
 

@@ -28,6 +28,7 @@ from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from layerfusion.errors import SaidElsewhereError, UserError
+from layerfusion.parallel.allocation import keep_freed_memory
 from layerfusion.parallel.launcher import Launch, launched
 
 T = TypeVar("T")
@@ -244,6 +245,8 @@ def open_fabric(precision: str) -> Fabric:
         )
     for name in ("lightning_fabric", "lightning_utilities"):  # they would write into notebooks
         logging.getLogger(name).setLevel(logging.WARNING)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     launch = launched()
     _check_gpus(launch)
     fabric = Fabric(

@@ -1,0 +1,119 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How fast
+#
+# A constrained run sees 450,000 training images and an open run 810,000; somebody who looks through
+# an archive has a million. What one core and one device do, where their time goes, how that
+# compares with the obvious way to write the same, and what it comes to on more machines. Every
+# number is read from a result in `benchmarks/results`, which says when and on what it was measured.
+# None is of the machine that made this page.
+
+# %% tags=["parameters"]
+profile = "demo"
+seed = 1337
+data_root = None
+fresh = False
+settings = {}
+
+# %%
+from IPython.display import Markdown, display
+
+from layerfusion.analysis.projection import Work, project
+from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import benchmarks
+from layerfusion.figures.benchmarks import read_result
+
+tables = ChapterTables("12_speed", open_chapter("open", globals()))
+preparation, scoring, gpu, cpu = (
+    read_result(name)
+    for name in (benchmarks.PREPARATION, benchmarks.SCORING, benchmarks.GPU, benchmarks.CPU)
+)
+display(Markdown(benchmarks.in_a_sentence(preparation)))
+
+# %% [markdown]
+# ## Preparing images
+#
+# *The obvious way* is `benchmarks/reference`: torchvision's transforms of PIL images one after
+# another, and a full pass for each condition of the robustness suite. It is correct: the benchmark
+# stops if an evaluation pixel differs under any condition. Both are timed in turns on one core, so
+# that each ratio is of one minute; what is shown is the median of the rounds, and the least and
+# largest ratio.
+
+# %%
+display(Markdown(f"Measured {benchmarks.in_a_line(preparation)}."))
+tables.keep("preparation", benchmarks.preparation_table(preparation), fixed=True)
+
+# %% [markdown]
+# Why it is faster: the crop is cut out before anything is converted or turned; simplejpeg decodes
+# without Pillow's detours, to the same bits; steps work on bytes in one array; a JPEG of a
+# condition is made about the crop alone, which gives the same pixels. Laundering is resized whole,
+# as the author's code does: Pillow gives a part of an image other last bits than the whole, and it
+# is what the suite spends its time on. Where the time of a training image goes, at 500 x 375, each
+# step timed where it is taken:
+
+# %%
+tables.keep("steps", benchmarks.steps_table(preparation), fixed=True)
+
+# %% [markdown]
+# Libraries that decode a JPEG, in milliseconds. All give Pillow's pixels. pyvips decodes no further
+# than the last row that is asked for, which pays for large photographs only; it is not used here.
+
+# %%
+tables.keep("decoders", benchmarks.decoders_table(preparation), fixed=True)
+
+# %% [markdown]
+# ## The encoder
+#
+# ViT-L/14 at full size, batch 16 in training and 64 in scoring on the GPU. The matmul rate is the
+# largest that the same device reached on plain matrix products of the same precision. A training
+# step of 16 images is bound by the launching of kernels on a card as large as this one.
+
+# %%
+tables.keep("encoder", benchmarks.encoder_table(gpu, cpu), fixed=True)
+
+# %% [markdown]
+# ## Scoring a folder
+#
+# `layerfusion score` with the default detector, ViT-B/16, beside the forward pass alone on the same
+# pixels; seconds unless the row names another unit.
+
+# %%
+display(Markdown(f"Measured {benchmarks.in_a_line(scoring)}."))
+tables.keep("scoring", benchmarks.scoring_table(scoring), fixed=True)
+
+# %% [markdown]
+# ## Past one machine
+
+# %%
+display(Markdown(benchmarks.assumptions()))
+
+# %% [markdown]
+# *At worst*: the paper's batch of 16 does not grow with the number of devices. Shared by eight, a
+# step has two images each and waits for launches, so that more devices may bring nothing at all in
+# training. They do in scoring, until the store cannot follow.
+
+# %%
+rates = benchmarks.rates(gpu, preparation)
+work = [
+    Work("constrained run, 3 epochs", 450_000, training=True),
+    Work("open run, 3 epochs", 810_000, training=True),
+    Work("scoring 1 million", 10**6, training=False),
+    Work("scoring 1 billion", 10**9, training=False),
+]
+tables.keep("projection", project(work, rates, devices=[1, 8, 64]), fixed=True)
+
+# %% [markdown]
+# What was not measured: preparation on the cores of the GPU's machine with this code (the rates are
+# those of the processor above), more than one GPU, and reading from a store that others use.

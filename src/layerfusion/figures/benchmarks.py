@@ -1,0 +1,131 @@
+"""Tables of what `benchmarks/` measured, read from its results."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerfusion.analysis.projection import Rates
+from layerfusion.paths import project_root
+
+PREPARATION, SCORING = "preparation", "scoring"
+CORES = 16  # beside a device
+STORE_IN_GB = 10  # a second, of the store that all devices share
+FILE_BYTES = 150_000  # of a photograph as the data sets hold them
+GPU = "full_size-cuda-nvidia-h100-80gb-hbm3"
+CPU = "full_size-cpu-amd-epyc"
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """Return a benchmark's committed result.
+
+    Parameters
+    ----------
+    name
+        Of its file in ``benchmarks/results``, without the ending.
+    """
+    path: Path = project_root() / "benchmarks" / "results" / f"{name}.json"
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+def preparation_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return images a second of one core, beside the obvious way, a row a size and kind of work."""
+    rows = [
+        {
+            "photographs": row["size"],
+            "work": row["work"],
+            "images/s": row["per_second"]["median"],
+            "obvious way": row["reference_per_second"]["median"],
+            "times": row["ratio"]["median"],
+            "least": row["ratio"]["min"],
+            "most": row["ratio"]["max"],
+        }
+        for row in result["preparation"]
+    ]
+    return pd.DataFrame(rows).set_index(["photographs", "work"])
+
+
+def steps_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return the milliseconds of each step of a training image, where it is taken."""
+    steps = pd.Series(result["steps_ms"], name="ms").sort_values(ascending=False)
+    return steps.to_frame().rename_axis("step")
+
+
+def decoders_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return the milliseconds that libraries take to decode a JPEG, a column a size."""
+    return pd.DataFrame(result["decoders_ms"]).rename_axis("library")
+
+
+def encoder_table(*results: dict[str, Any]) -> pd.DataFrame:
+    """Return what ViT-L/14 does on each device and precision, at the measured batches."""
+    rows = [
+        {
+            "device": result["device"],
+            "activation": case["activation"],
+            "precision": case["precision"],
+            "trained, images/s": case["training"]["images_per_second"],
+            "of the matmul rate ": case["training"]["share_of_matmul_peak"],
+            "scored, images/s": case["scoring"]["images_per_second"],
+            "of the matmul rate": case["scoring"]["share_of_matmul_peak"],
+        }
+        for result in results
+        for case in result["measured"]
+    ]
+    return pd.DataFrame(rows).set_index(["device", "activation", "precision"])
+
+
+def scoring_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return what scoring a folder takes beside the encoder's forward pass alone."""
+    return pd.DataFrame(result["measured"]).set_index("what")
+
+
+def in_a_line(result: dict[str, Any]) -> str:
+    """Return when and on what something was measured."""
+    known = result["provenance"]
+    name = known["gpu"] or known["processor"]["name"]
+    torch = known["libraries"]["torch"]
+    return f"{result['date']}, {name}, {known['cores']} cores, torch {torch}"
+
+
+def in_a_sentence(result: dict[str, Any]) -> str:
+    """Return what one core prepares of common photographs, in training."""
+    first = result["preparation"][0]
+    ratio = first["ratio"]
+    return (
+        f"**One core prepares {first['per_second']['median']:,.0f} training images a second of "
+        f"{first['size']} px, {ratio['median']:.1f} times [{ratio['min']:.1f}, {ratio['max']:.1f}] "
+        "as many as the obvious way.**"
+    )
+
+
+def assumptions() -> str:
+    """Return what the projection takes for granted, in a paragraph."""
+    return (
+        "A calculation, not a measurement: what the measured rates come to on more devices. Each "
+        f"has {CORES} cores beside it, as the lent machine had, and all read files of "
+        f"{FILE_BYTES // 1000} kB from one store of {STORE_IN_GB} GB/s, which are assumptions."
+    )
+
+
+def rates(gpu: dict[str, Any], preparation: dict[str, Any]) -> Rates:
+    """Return measured rates for `layerfusion.analysis.projection`: fp16, and 640 x 480 px.
+
+    fp16 is the precision of the profile ``paper``.
+    """
+    half = next(case for case in gpu["measured"] if case["precision"] == "fp16")
+    prepared = {
+        row["work"]: row["per_second"]["median"]
+        for row in preparation["preparation"]
+        if row["size"] == "640 x 480"
+    }
+    return Rates(
+        training=half["training"]["images_per_second"],
+        scoring=half["scoring"]["images_per_second"],
+        training_images=prepared["training"],
+        scoring_images=prepared["evaluation"],
+        cores=CORES,
+        store=STORE_IN_GB * 1e9,
+        image_bytes=FILE_BYTES,
+    )

@@ -1,0 +1,41 @@
+"""The page on speed reads results that are committed, whatever they say."""
+
+import pandas as pd
+import pytest
+
+from layerfusion.analysis.projection import Work, project
+from layerfusion.figures import benchmarks
+
+
+@pytest.fixture(scope="module")
+def preparation():
+    return benchmarks.read_result(benchmarks.PREPARATION)
+
+
+def test_each_row_of_the_preparation_is_shown_with_its_ratio(preparation):
+    table = benchmarks.preparation_table(preparation)
+    assert len(table) == len(preparation["preparation"])
+    assert (table["least"] <= table["times"]).all() and (table["times"] <= table["most"]).all()
+
+
+def test_tables_of_steps_decoders_and_encoder(preparation):
+    assert benchmarks.steps_table(preparation)["ms"].is_monotonic_decreasing
+    assert "pillow" in benchmarks.decoders_table(preparation).index
+    gpu, cpu = (benchmarks.read_result(name) for name in (benchmarks.GPU, benchmarks.CPU))
+    table = benchmarks.encoder_table(gpu, cpu)
+    assert len(table) == len(gpu["measured"]) + len(cpu["measured"])
+    assert gpu["date"] in benchmarks.in_a_line(gpu) and "H100" in benchmarks.in_a_line(gpu)
+
+
+def test_scoring_is_shown_beside_the_forward_pass():
+    table = benchmarks.scoring_table(benchmarks.read_result(benchmarks.SCORING))
+    assert {"score, from files, an image", "forward pass alone, an image"} <= set(table.index)
+
+
+def test_rates_are_the_measured_ones(preparation):
+    gpu = benchmarks.read_result(benchmarks.GPU)
+    rates = benchmarks.rates(gpu, preparation)
+    table = project([Work("score", 10**6, training=False)], rates, [1])
+    assert isinstance(table, pd.DataFrame) and table["hours"].item() > 0
+    assert str(benchmarks.STORE_IN_GB) in benchmarks.assumptions()
+    assert "640" not in benchmarks.in_a_sentence(preparation)
