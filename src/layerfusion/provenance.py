@@ -40,6 +40,7 @@ PRESENTATION = {
     "data/sources/published.py", "data/sources/registry.py", "data/sources/synthbuster.py",
     "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
     "data/sources/world.py", "demo/", "evidence/", "figures/", "images/degradations.py",
+    "images/severity.py",
     "metrics/significance.py", "metrics/uncertainty.py", "model/fetching.py",
     "model/openclip_tags.py", "paper/", "parallel/allocation.py", "parallel/stopping.py",
     "paths.py", "progress.py", "provenance.py", "release/", "rivals/", "runs/conditions.py",

@@ -24,6 +24,7 @@ from layerfusion.cli.options import (
 )
 from layerfusion.cli.release import export
 from layerfusion.cli.rivals import rivals
+from layerfusion.cli.robustness import robustness
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
@@ -214,6 +215,7 @@ app.command()(export)
 app.command()(study)
 app.command()(ablation)
 app.command()(rivals)
+app.command()(robustness)
 
 
 @chapters_app.command("run")

@@ -17,6 +17,17 @@ from torchvision.transforms.v2 import functional as F
 from layerfusion.errors import UserError
 from layerfusion.images.augmentation import recompress
 from layerfusion.images.reading import Pixels
+from layerfusion.images.severity import (
+    Avif,
+    Blur,
+    Bound,
+    Chain,
+    Crop,
+    Noise,
+    Screenshot,
+    Shrink,
+    Webp,
+)
 from layerfusion.images.transforms import EvaluationTransform, planes
 
 Degradation = Callable[[Image.Image], Image.Image]
@@ -98,13 +109,26 @@ DEGRADATIONS: dict[str, Degradation] = {
     "jpeg-75": Jpeg(75),
     "launder": Launder(),
 }
-_WITH_STRENGTH: dict[str, Callable[[int], Degradation]] = {"jpeg": Jpeg, "launder": Launder}
+# By kind: what it is made of, its least and largest strength, and what that counts.
+_WITH_STRENGTH: dict[str, tuple[Callable[[int], Degradation], int, int, str]] = {
+    "jpeg": (Jpeg, 1, 100, "quality"),
+    "launder": (Launder, 1, 100, "percent"),
+    "webp": (Webp, 1, 100, "quality"),
+    "avif": (Avif, 1, 100, "quality"),
+    "blur": (Blur, 1, 200, "tenths of a pixel"),
+    "noise": (Noise, 1, 100, "levels"),
+    "shrink": (Shrink, 1, 100, "percent"),
+    "crop": (Crop, 1, 100, "percent"),
+    "screenshot": (Screenshot, 1, 400, "percent"),
+    "bound": (Bound, 16, 65_500, "px"),
+}
 
 
 def degradation(name: str) -> Degradation:
     """Return a degradation by its name.
 
-    That is one of `DEGRADATIONS`, ``jpeg-<quality>`` or ``launder-<scale>``, in 1..100.
+    That is one of `DEGRADATIONS`, ``<kind>-<strength>`` as in ``jpeg-85`` or ``blur-15``, or
+    several of these in their order, joined by plus signs: ``shrink-50+jpeg-80``.
 
     What is returned can be pickled, and so be handed to the loader's workers.
 
@@ -113,15 +137,22 @@ def degradation(name: str) -> Degradation:
     UserError
         If there is none of that name.
     """
+    if "+" in name:
+        return Chain(tuple(map(degradation, name.split("+"))))
     if name in DEGRADATIONS:
         return DEGRADATIONS[name]
-    match = re.fullmatch(r"(jpeg|launder)-([1-9][0-9]?|100)", name)
-    if match is None:
-        raise UserError(
-            f"there is no degradation '{name}'; use launder, jpeg-<quality> or launder-<scale>, "
-            "with a quality or a scale in percent from 1 to 100"
-        )
-    return _WITH_STRENGTH[match.group(1)](int(match.group(2)))
+    match = re.fullmatch(r"([a-z]+)-([1-9][0-9]*)", name)
+    if match and match[1] in _WITH_STRENGTH:
+        make, least, largest, _ = _WITH_STRENGTH[match[1]]
+        if least <= int(match[2]) <= largest:
+            return make(int(match[2]))
+    kinds = ", ".join(
+        f"{kind}-<{least}..{largest} {unit}>"
+        for kind, (_, least, largest, unit) in _WITH_STRENGTH.items()
+    )
+    raise UserError(
+        f"there is no degradation '{name}'; use launder, {kinds}, or several joined by +"
+    )
 
 
 def evaluated(transform: EvaluationTransform, pixels: Pixels, degrade: Degradation) -> Tensor:

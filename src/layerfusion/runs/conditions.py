@@ -24,7 +24,7 @@ from layerfusion.settings import Profile, digest
 FOLDER = "conditions"  # in a run's folder
 
 # What predictions depend on that a run does not: part of their key.
-MODULES = ("runs/conditions.py", "images/degradations.py")
+MODULES = ("runs/conditions.py", "images/degradations.py", "images/severity.py")
 
 
 @dataclass(frozen=True)

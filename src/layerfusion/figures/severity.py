@@ -1,0 +1,115 @@
+"""Conditions and what they cost: a sentence, curves over their strengths, a table."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from layerfusion.figures.style import COLOURS, finish
+from layerfusion.studies.severity import SeverityRecord
+
+# What a strength counts, and whether less of it is worse.
+AXES = {
+    "jpeg": ("JPEG, quality", True),
+    "webp": ("WebP, quality", True),
+    "avif": ("AVIF, quality", True),
+    "shrink": ("smaller copy, % of each side", True),
+    "crop": ("centre, % of each side", True),
+    "blur": ("blur, px / 10", False),
+    "noise": ("noise, levels of 256", False),
+    "screenshot": ("drawn on a screen at %", True),
+}
+ALPHA = 0.05
+
+
+def in_a_sentence(table: pd.DataFrame) -> str:
+    """Return what the conditions cost, as Markdown.
+
+    Parameters
+    ----------
+    table
+        As `layerfusion.analysis.severity.severity_table` returns it.
+    """
+    rows = table.to_dict("index")
+    clean = rows.pop("clean")
+    clear = [row for row in rows.values() if row["p_holm"] < ALPHA and row["difference"] < 0]
+    worst = min(rows, key=lambda name: rows[name]["difference"])
+    alarms = max(rows, key=lambda name: rows[name]["false_alarms"])
+    finds = min(rows, key=lambda name: rows[name]["recall"])
+    loss = _with_interval(rows[worst], "difference", "difference_low", "difference_high", "+.3f")
+    return (
+        f"**Of {len(rows)} conditions {len(clear) or 'none'} cost{'s' * (len(clear) == 1)} ROC AUC "
+        f"for sure** (corrected for their number), from {clean['roc_auc']:.3f} on clean images; "
+        f"`{worst}` costs most, {loss}. At the threshold of clean images, false alarms go from "
+        f"{clean['false_alarms']:.0%} to {rows[alarms]['false_alarms']:.0%} under `{alarms}`, and "
+        f"recall from {clean['recall']:.0%} to {rows[finds]['recall']:.0%} under `{finds}`."
+    )
+
+
+def what_was_measured(record: SeverityRecord) -> str:
+    """Return which images were scored with what, as Markdown."""
+    return (
+        f"{record.per_class} photographs and {record.per_class} generated images, drawn from the "
+        f"validation images of the profile `{record.profile}`, which chose the detector's "
+        f"threshold ({record.threshold:.4f}); {len(record.conditions)} conditions; by "
+        f"`{record.command}`, {record.date}. Validation images share sources with the training "
+        "images: on others everything is worse to begin with ([On photographs](10_photographs))."
+    )
+
+
+def draw_severity(table: pd.DataFrame, curves: Mapping[str, Sequence[int]]) -> Figure:
+    """Draw ROC AUC, recall and false alarms over each kind's strength, a panel a kind.
+
+    Clean images are dashed lines; strength grows from left to right.
+    """
+    lines = {"roc_auc": "0.2", "recall": COLOURS["synthetic"], "false_alarms": COLOURS["real"]}
+    names = {"roc_auc": "ROC AUC", "recall": "recall", "false_alarms": "false alarms"}
+    figure, axes = plt.subplots(2, 4, figsize=(10, 5), sharey=True, layout="constrained")
+    for ax, (kind, strengths) in zip(axes.flat, curves.items(), strict=True):
+        part = table.loc[[f"{kind}-{strength}" for strength in strengths]]
+        label, falling = AXES[kind]
+        for column, colour in lines.items():
+            low, high = (
+                ("low", "high") if column == "roc_auc" else (f"{column}_low", f"{column}_high")
+            )
+            ax.plot(strengths, part[column], color=colour, marker="o", label=names[column])
+            ax.fill_between(strengths, part[low], part[high], color=colour, alpha=0.15)
+            ax.axhline(table.loc["clean", column], color=colour, linestyle="--", linewidth=1)
+        if falling:
+            ax.invert_xaxis()
+        ax.set(xlabel=label, ylim=(0, 1))
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
+    figure.supxlabel("bands: 95 % over other images; dashed: clean images", fontsize="small")
+    return finish(figure)
+
+
+def shown(table: pd.DataFrame, conditions: Mapping[str, str]) -> pd.DataFrame:
+    """Return rows of the table as a page has room for them.
+
+    Parameters
+    ----------
+    conditions
+        What to call them, by the condition's name.
+    """
+    rows, known = {}, table.to_dict("index")
+    for condition, name in conditions.items():
+        row = known[condition]
+        rows[name] = {
+            "condition": condition,
+            "ROC AUC": _with_interval(row, "roc_auc", "low", "high", ".3f"),
+            "difference": _with_interval(
+                row, "difference", "difference_low", "difference_high", "+.3f"
+            ),
+            "recall": _with_interval(row, "recall", "recall_low", "recall_high", ".0%"),
+            "false alarms": _with_interval(
+                row, "false_alarms", "false_alarms_low", "false_alarms_high", ".0%"
+            ),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _with_interval(row: Mapping[Hashable, Any], name: str, low: str, high: str, form: str) -> str:
+    return f"{row[name]:{form}} [{row[low]:{form}}, {row[high]:{form}}]"

@@ -1,0 +1,67 @@
+"""What conditions cost, on scores whose answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerfusion.analysis.severity import severity_table
+from layerfusion.figures import severity as figures
+from layerfusion.metrics.rates import probability
+
+
+@pytest.fixture(scope="module")
+def predictions():
+    """Clean scores, the same shifted, others of chance, and worse ones."""
+    rng = np.random.default_rng(0)
+    label = np.arange(200) % 2
+    clean = rng.normal(label * 2.0)
+    scores = {
+        "clean": clean,
+        "jpeg-85": clean - 1.5,
+        "blur-20": rng.normal(size=200),
+        "noise-5": clean + rng.normal(0, 1.0, 200),
+    }
+    return pd.concat(
+        pd.DataFrame(
+            {"condition": name, "image_id": [f"{i:03d}" for i in range(200)],
+             "label": label, "logit": logit}
+        )
+        for name, logit in scores.items()
+    )  # fmt: skip
+
+
+def test_a_shift_costs_recall_and_no_order(predictions):
+    table = severity_table(predictions, float(probability(1.0)))
+    assert list(table.index) == ["clean", "jpeg-85", "blur-20", "noise-5"]
+    shifted, clean = table.loc["jpeg-85"], table.loc["clean"]
+    assert shifted["difference"] == 0 and shifted["roc_auc"] == clean["roc_auc"]
+    assert shifted["recall"] < clean["recall"] and shifted["false_alarms"] < clean["false_alarms"]
+    assert np.isnan(clean["p_holm"])
+
+
+def test_chance_is_found_out_and_its_interval_holds_a_half(predictions):
+    row = severity_table(predictions, 0.5).loc["blur-20"]
+    assert row["low"] < 0.5 < row["high"] or abs(row["roc_auc"] - 0.5) < 0.1
+    assert row["difference_high"] < 0 and row["p_holm"] < 0.001
+
+
+def test_rates_are_counts_of_images(predictions):
+    table = severity_table(predictions, 0.5)
+    clean = predictions[predictions["condition"] == "clean"]
+    called = clean["logit"] >= 0
+    assert table.loc["clean", "recall"] == called[clean["label"] == 1].mean()
+    assert table.loc["clean", "false_alarms"] == called[clean["label"] == 0].mean()
+    assert (table["recall_low"] <= table["recall"]).all()
+
+
+def test_the_sentence_names_the_dearest_and_counts_the_sure_ones(predictions):
+    table = severity_table(predictions, 0.5)
+    said = figures.in_a_sentence(table)
+    sure = int(((table["p_holm"] < 0.05) & (table["difference"] < 0)).sum())
+    assert f"Of 3 conditions {sure} cost" in said and "`blur-20` costs most" in said
+
+
+def test_rows_are_shown_under_their_names(predictions):
+    shown = figures.shown(severity_table(predictions, 0.5), {"clean": "as it is"})
+    assert list(shown.index) == ["as it is"]
+    assert "[" in shown.loc["as it is", "recall"]
