@@ -186,3 +186,13 @@ def test_the_patterns_find_what_they_are_for() -> None:
     assert REGISTRY.search("https://" + ".".join(["files", "python" + "hosted", "org"]))
     assert REGISTRY.search("https://mirror.example/" + "simple/")
     assert not REGISTRY.search("a simple sentence about anaconda")
+
+
+def test_every_variable_that_is_read_is_in_the_table_of_variables() -> None:
+    text = (ROOT / "book" / "reproducing.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(LAYERFUSION_\w+)` \|", text, flags=re.MULTILINE))
+    read: set[str] = set()
+    for folder in ("src", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            read |= set(re.findall(r"LAYERFUSION_[A-Z_]*[A-Z]", path.read_text(encoding="utf-8")))
+    assert told == read

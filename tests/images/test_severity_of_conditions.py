@@ -29,7 +29,7 @@ def test_every_condition_gives_rgb_and_the_same_twice_also_in_a_worker(name):
     image = photo()
     before = image.tobytes()
     once = degradation(name)(image)
-    handed = pickle.loads(pickle.dumps(degradation(name)))  # noqa: S301
+    handed = pickle.loads(pickle.dumps(degradation(name)))
     assert once.mode == "RGB"
     assert once.tobytes() == handed(image).tobytes()
     assert image.tobytes() == before

@@ -5,7 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from layerfusion.errors import UserError
+from layerfusion.images.libtiff import without_libtiffs_words
 from layerfusion.images.png_text import without_long_text
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
@@ -146,7 +147,8 @@ def read_pixels(path: str | Path) -> Pixels:
         turn = _UPRIGHT.get(_orientation(image))
         pixels = _decoded_jpeg(image, Path(path)) if image.format in _JPEGS else None
         if pixels is None:
-            image.load()
+            with without_libtiffs_words() if image.format == "TIFF" else nullcontext():
+                image.load()
             pixels = np.asarray(_to_rgb(image))
         return pixels if turn is None else turn(pixels)
 
