@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from layerfusion.errors import UserError
-from layerfusion.model.detector import Detector, read_trained_tensors
+from layerfusion.model.detector import (
+    TRAINED,
+    Detector,
+    read_trained_tensors,
+    write_checksums,
+)
+from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
 from layerfusion.training.loop import build_optimizer
 
@@ -274,3 +280,25 @@ def test_statistics_that_make_no_sense_are_refused(tiny_settings, wrong):
     overrides = tiny_settings | {f"encoder.{name}": value for name, value in wrong.items()}
     with pytest.raises(UserError, match="setting 'encoder"):
         load_profile("demo", overrides)
+
+
+def test_a_changed_byte_in_a_folder_with_checksums_is_found(detector, tmp_path):
+    detector.save(tmp_path)
+    write_checksums(tmp_path)
+    Detector.load(tmp_path)
+    data = bytearray((tmp_path / TRAINED).read_bytes())
+    data[-3] ^= 1
+    (tmp_path / TRAINED).write_bytes(data)
+    with pytest.raises(UserError, match="SHA256SUMS beside it names"):
+        Detector.load(tmp_path)
+    detector.save(tmp_path)  # what is written anew is known by no checksum
+    Detector.load(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [DEMO_FOLDER, DEFAULT_FOLDER])
+def test_what_is_shipped_has_checksums_of_everything(folder):
+    said = (folder / "SHA256SUMS").read_text().splitlines()
+    assert {line.split()[1] for line in said} == {
+        path.name for path in folder.iterdir() if path.name != "SHA256SUMS"
+    }
+    read_trained_tensors(folder)

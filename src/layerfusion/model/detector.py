@@ -1,5 +1,6 @@
 """Encoder and fusion head together: uint8 images in, synthetic-image logits out; save and load."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 DESCRIPTION = "detector.json"
 TRAINED = "trained.safetensors"
+CHECKSUMS = (
+    "SHA256SUMS"  # in a folder that is passed on: of what else is in it, as sha256sum writes
+)
 
 
 class DetectorDescription(BaseModel):
@@ -207,6 +211,7 @@ class Detector(nn.Module):
         where they came.
         """
         directory.mkdir(parents=True, exist_ok=True)
+        (directory / CHECKSUMS).unlink(missing_ok=True)  # of what was there before
         description = DetectorDescription(
             encoder=self.encoder_settings,
             head=self.head_settings,
@@ -292,13 +297,35 @@ def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
     Raises
     ------
     UserError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or is not the one that the folder's checksums name.
     """
     path = directory / TRAINED
+    _check_sum(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as trained tensors: {error}") from None
+
+
+def write_checksums(directory: Path) -> None:
+    """Write the sha256 of each file of a detector's folder beside it, for whoever gets a copy."""
+    files = sorted(path for path in directory.iterdir() if path.name != CHECKSUMS)
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (directory / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _check_sum(path: Path) -> None:
+    """Raise a UserError if a file is not the one that `CHECKSUMS` beside it names; it need not."""
+    try:
+        sums = (path.parent / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        expected = [line.split()[0] for line in sums if line.endswith(f"  {path.name}")]
+        if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected[0]:
+            raise UserError(
+                f"{path} is not the file that {CHECKSUMS} beside it names: damaged, or changed; "
+                "get the folder anew"
+            )
+    except (OSError, ValueError):
+        return  # a folder without them; what is wrong with the file itself is said in reading it
 
 
 def _read_description(directory: Path) -> DetectorDescription:

@@ -12,7 +12,12 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import best_f1_threshold
-from layerfusion.model.detector import TRAINED, Detector, read_trained_tensors
+from layerfusion.model.detector import (
+    TRAINED,
+    Detector,
+    read_trained_tensors,
+    write_checksums,
+)
 from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
 from layerfusion.release.model_card import model_card
@@ -74,9 +79,10 @@ def export(
     """Write the detector of a finished run to a new folder: complete, or not there at all.
 
     It holds ``detector.json``, ``trained.safetensors`` in float16, ``validation.csv`` (label and
-    logit of the validation images, without their names), and ``MODEL_CARD.md``. What is
-    shipped is the rounded head, so the validation images are scored again with it, in float32 as
-    `layerfusion score` does, and the threshold is chosen again as a run's is: largest F1.
+    logit of the validation images, without their names), ``MODEL_CARD.md``, and ``SHA256SUMS``.
+    What is shipped is the rounded head, so the validation images are scored again with it, in
+    float32 as `layerfusion score` does, and the threshold is chosen again as a run's is: largest
+    F1.
 
     Parameters
     ----------
@@ -150,6 +156,7 @@ def _write(
         size = (partial / TRAINED).stat().st_size
         facts = _facts(experiment, run, detector, scored, size, command)
         (partial / CARD).write_text(model_card(facts), encoding="utf-8")
+        write_checksums(partial)
         partial.replace(out)
     except OSError as error:
         raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
