@@ -1,4 +1,4 @@
-r"""A threshold for somebody's own images: chosen on few of them, judged on those that did not choose.
+r"""A threshold for somebody's own images: chosen on few of them, judged on the others.
 
 A detector meets images that score higher or lower than those its threshold was chosen on. What a
 few dozen labelled images can mend is the level, one number: the shift b of the logit with which the
@@ -139,8 +139,9 @@ def held_out_calls(
     groups = np.arange(len(labels)) if folder is None else np.asarray(folder)
     kind = StratifiedKFold if folder is None else StratifiedGroupKFold
     folds = kind(min(FOLDS, _fewest(labels, groups)), shuffle=True, random_state=0)
+    divided = folds.split(logits[:, None], labels, None if folder is None else groups)
     thresholds = np.empty(len(labels))
-    for chosen, left in folds.split(logits[:, None], labels, groups):
+    for chosen, left in divided:
         # A division by folders may leave a class without images: the whole is the nearest then.
         both = len(np.unique(labels[chosen])) == 2
         own = (labels[chosen], logits[chosen]) if both else (labels, logits)
@@ -201,7 +202,8 @@ def balanced_gain(label: ArrayLike, before: ArrayLike, after: ArrayLike) -> Inte
         middle += shift / 2
         variance += ((g + lost) / n - shift**2) / n / 4
     reach = norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance)
-    return Interval(float(estimate), float(middle - reach), float(middle + reach))
+    low, high = np.clip([middle - reach, middle + reach], -1, 1)
+    return Interval(float(estimate), float(low), float(high))
 
 
 def _spread(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> tuple[float, float]:
