@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from layerfusion.analysis.probes import linear_probe
@@ -65,7 +65,8 @@ def held_out_shortcuts(
     known = metadata_features(manifest.rows)
     reports = []
     for name, columns in LOOKED_AT.items():
-        score = _held_out(_trees(), known[columns], labels)
+        numbers = pd.get_dummies(known[columns], dtype=float)
+        score = _held_out(_trees(), numbers, labels)
         reports.append(report_shortcut(name, ", ".join(columns), labels, score))
     spectra = radial_spectra(manifest, images, loader, progress=progress)
     probe = linear_probe(spectra.shape[1])
@@ -79,18 +80,16 @@ def held_out_shortcuts(
 
 
 def _trees() -> ClassifierMixin:
-    """Return the trees of `layerfusion.analysis.shortcuts`, with leaves that a few images fill.
+    """Return trees that find exact sizes and ranges among few images.
 
-    Classes weigh the same: else folds differ by how many of each they hold, and where nothing can
-    be learnt the images of different folds would be ranked by that alone.
+    Boosted ones, as `layerfusion.analysis.shortcuts` has them, want more. Classes weigh the same:
+    else folds differ by how many of each they hold, and where nothing can be learnt the images of
+    different folds would be ranked by that alone.
     """
-    return HistGradientBoostingClassifier(
-        learning_rate=0.1,
-        max_iter=50,
-        max_leaf_nodes=8,
-        min_samples_leaf=5,
-        early_stopping=False,
-        categorical_features="from_dtype",
+    return ExtraTreesClassifier(
+        n_estimators=30,
+        max_features=None,
+        min_samples_leaf=3,
         class_weight="balanced",
         random_state=0,
     )
@@ -106,5 +105,5 @@ def _held_out(
     total = np.zeros(len(labels))
     for seed in range(REPEATS):
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-        total += cross_val_predict(model, features, labels, cv=folds, method="decision_function")
+        total += cross_val_predict(model, features, labels, cv=folds, method="predict_proba")[:, 1]
     return np.round(total / REPEATS, DIGITS)
