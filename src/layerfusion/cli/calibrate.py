@@ -46,8 +46,8 @@ def calibrate(
 
     check_place(out)
     reporter, folder = Reporter(), detector_folder(detector)
-    own = find_own_images(images)
     loaded = Detector.load(folder)
+    own = find_own_images(images)
     if loaded.notice:
         reporter.say(f"warning: {loaded.notice}")
     for file in own.unreadable.to_dict("records"):
