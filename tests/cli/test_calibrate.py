@@ -10,10 +10,16 @@ import pandas as pd
 import pytest
 
 from conftest import draw_image
+from layerfusion.errors import UserError
 from layerfusion.model.detector import TRAINED, Detector
 from layerfusion.release import calibrated
+from layerfusion.release.calibrated import write_calibrated
+from layerfusion.release.calibration import calibrate
+from layerfusion.release.calibration_words import as_values
+from layerfusion.release.own_images import find_own_images
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
+from layerfusion.settings import LoaderSettings
 
 
 def draw(root, *, dark, count=26):
@@ -36,12 +42,17 @@ def mine(tmp_path_factory):
     return draw(tmp_path_factory.mktemp("own") / "mine", dark="real")
 
 
-@pytest.fixture
-def made(run, mine, tmp_path):
-    arguments = ("calibrate", mine, "--out", tmp_path / "out", "--detector", "demo")
-    status, out, err = run(*arguments, "--json")
-    assert status == 0, err
-    return tmp_path / "out", json.loads(out)
+@pytest.fixture(scope="module")
+def calibration(mine):
+    return calibrate(demo_detector(), find_own_images(mine), loader=LoaderSettings(workers=0))
+
+
+@pytest.fixture(scope="module")
+def made(calibration, tmp_path_factory):
+    """The calibrated folder, and what is said of it as plain values."""
+    folder = tmp_path_factory.mktemp("made") / "calibrated"
+    write_calibrated(calibration, DEMO_FOLDER, folder)
+    return folder, as_values(calibration)
 
 
 def test_a_better_threshold_is_taken_and_used(run, made, mine):
@@ -93,21 +104,23 @@ def test_shortcuts_come_first_and_folders_of_one_class_are_there(made):
 
 
 def test_an_old_threshold_is_kept_where_a_new_one_may_be_no_better(run, mine, made, tmp_path):
-    again = tmp_path / "again"
+    again = tmp_path / "again"  # what was calibrated is calibrated again
     status, out, err = run("calibrate", mine, "--out", again, "--detector", made[0])
     assert status == 0, err
-    assert "Threshold: kept" in out and "Why kept" in out
+    assert "Threshold: kept" in out and "Why kept" in out and "Use it: " in out
     assert Detector.load(again).threshold == Detector.load(made[0]).threshold
     card = (again / "MODEL_CARD.md").read_text()
     assert card.count("## On its user's own images") == 2
     assert card.index("Threshold: kept") < card.index("Threshold: new")
 
 
-def test_the_same_images_give_the_same_folder(run, mine, made, tmp_path):
-    out = tmp_path / "second"
-    assert run("calibrate", mine, "--out", out, "--detector", "demo")[0] == 0
+def test_a_program_gets_the_same_and_the_folder_is_the_same(run, mine, made, tmp_path):
+    folder = tmp_path / "second"
+    status, out, err = run("calibrate", mine, "--out", folder, "--detector", "demo", "--json")
+    assert status == 0, err
+    assert json.loads(out) == json.loads(json.dumps(made[1])) | {"folder": str(folder)}
     for path in made[0].iterdir():
-        assert path.read_bytes() == (out / path.name).read_bytes(), path.name
+        assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
 
 
 def test_swapped_folders_are_noticed_and_what_is_unreadable_is_named(run, tmp_path):
@@ -120,11 +133,18 @@ def test_swapped_folders_are_noticed_and_what_is_unreadable_is_named(run, tmp_pa
     assert "Left out: 1 real that cannot be read." in out
 
 
-def test_a_failure_leaves_nothing_behind(run, mine, tmp_path, monkeypatch):
+def test_a_failure_leaves_nothing_behind(calibration, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(calibrated, "write_reference", full)
-    status, out, err = run("calibrate", mine, "--out", tmp_path / "out", "--detector", "demo")
-    assert (status, out) == (2, "") and "cannot be written" in err
-    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
+    with pytest.raises(UserError, match="cannot be written"):
+        write_calibrated(calibration, DEMO_FOLDER, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_detector_without_a_threshold_is_refused(mine):
+    uncalibrated = demo_detector()
+    uncalibrated.threshold = None
+    with pytest.raises(UserError, match="no threshold"):
+        calibrate(uncalibrated, find_own_images(mine))

@@ -34,7 +34,7 @@ def notice(made: Calibration, before: str | None) -> str:
     what = "chosen" if made.choice.changed else "kept after a trial"
     told = f"its threshold was {what} on {_count(made)} of its user's own, {made.date}"
     if _level(made.shortcuts.iloc[0]) == "clearly":
-        told += f", whose classes {made.shortcuts['name'].iloc[0]} alone tells apart"
+        told += f", whose classes {made.shortcuts['name'].iloc[0]} alone would tell apart"
     return told if before is None else f"{before.rstrip('.')}; {told}"
 
 
@@ -49,6 +49,7 @@ def card_section(made: Calibration) -> str:
             "and `calibration.json` all numbers.",
             lines,
             "### Shortcuts",
+            "Each image is scored by what was learnt on the others. About 0.5, or below: nothing.",
             _table(
                 ["looked at", "ROC AUC"],
                 [
@@ -120,8 +121,8 @@ def _shortcuts(made: Calibration) -> list[str]:
             f"at the picture; the best of them is {best['name']}, {alone}."
         ]
     return [
-        f"Shortcuts: {best['name']} alone, without a look at the picture, {level} tells your "
-        f"classes apart: {alone}.",
+        f"Shortcuts: without a look at the picture your classes are {level} told apart by "
+        f"{best['name']} alone: {alone}.",
         "What follows may measure that, and holds for files like these; save both classes alike "
         "(format, size, quality) and calibrate again to know more.",
     ]
