@@ -77,6 +77,18 @@ inspect                                                 | Missing argument
 inspect photos                                          | needs the weights 'clip-vit-b-16-int8'
 inspect photos --detector demo                          | has no validation.csv
 inspect photos --report gone/a.html                     | the folder of --report gone/a.html does
+calibrate                                               | Missing argument
+calibrate photos                                        | Missing option
+calibrate photos --out photos                           | photos is there already
+calibrate photos --out gone/new                         | the folder above --out gone/new does not
+calibrate photos --out new                              | needs the weights 'clip-vit-b-16-int8'
+calibrate photos --out new --detector gone              | gone holds no detector.json
+calibrate gone --out new --detector demo                | there is no folder gone
+calibrate a.txt --out new --detector demo               | a.txt is a file; give the folder
+calibrate empty --out new --detector demo               | there are no images in empty
+calibrate unsorted --out new --detector demo            | sort them into folders named so
+calibrate photos --out new --detector demo              | to calibrate, 50 are needed at least
+calibrate one_class --out new --detector demo           | to calibrate, both classes are needed
 submit                                                  | Missing option
 submit --run open --images photos --team a --out gone   | the folder of --out gone does not exist
 submit --run open --images gone --team a --out .        | there is no folder gone

@@ -10,6 +10,7 @@ import typer
 
 import layerfusion
 from layerfusion.cli.ablation import ablation
+from layerfusion.cli.calibrate import calibrate
 from layerfusion.cli.data import data_app
 from layerfusion.cli.demo import demo_app
 from layerfusion.cli.inspect import inspect
@@ -210,6 +211,7 @@ def _say_what_was_scored(
 
 
 app.command()(inspect)
+app.command()(calibrate)
 app.command()(submit)
 app.command()(export)
 app.command()(study)

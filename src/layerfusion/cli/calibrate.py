@@ -1,0 +1,61 @@
+"""The command line's `layerfusion calibrate`: a detector, on its user's own labelled images."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(
+    images: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with real and synthetic below it.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there yet.")],
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|demo",
+            help="Folder of a detector, or the toy. [default: the package's, of photographs]",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Try a detector on your own labelled images, 50 or more, and fit its threshold to them.
+
+    DIR holds `real` and `synthetic` (or `0_real` and `1_fake`), each with a folder a source if you
+    like. First comes what a *shortcut* alone would do: format, sizes, fine detail. Then whether a
+    new threshold is better on images that did not choose it; only where that is sure is it taken.
+    Then every folder, for one number over all hides the worst.
+
+    The folder that it makes has the same head, that threshold, the scores of your images, which
+    `layerfusion inspect` then reads scores against, and a section in the model card.
+
+    Example: `layerfusion calibrate mine --out my_detector`
+    then `layerfusion score PHOTOS --detector my_detector`
+    """
+    from layerfusion.model.detector import Detector
+    from layerfusion.parallel.processes import open_fabric
+    from layerfusion.progress import Reporter
+    from layerfusion.release.calibrated import write_calibrated
+    from layerfusion.release.calibration import calibrate as calibrate_on
+    from layerfusion.release.calibration_words import as_values, sentences
+    from layerfusion.release.export import check_place
+    from layerfusion.release.own_images import find_own_images
+    from layerfusion.scoring.shipped import detector_folder
+
+    check_place(out)
+    reporter, folder = Reporter(), detector_folder(detector)
+    loaded = Detector.load(folder)
+    own = find_own_images(images)
+    if loaded.notice:
+        reporter.say(f"warning: {loaded.notice}")
+    for file in own.unreadable.to_dict("records"):
+        reporter.say(f"left out: {file['path']} ({file['class']}): {file['reason']}")
+    device = open_fabric("fp32").device
+    made = calibrate_on(loaded, own, device=device, reporter=reporter)
+    write_calibrated(made, folder, out)
+    if as_json:
+        print(json.dumps(as_values(made) | {"folder": str(out)}, indent=2, allow_nan=False))
+    else:
+        print("\n".join([*sentences(made), f"Use it: layerfusion score IMAGES --detector {out}"]))

@@ -1,0 +1,72 @@
+"""The folder of a detector that was calibrated on its user's own images."""
+
+import json
+import shutil
+from pathlib import Path
+
+import layerfusion
+from layerfusion.errors import UserError
+from layerfusion.model.detector import DESCRIPTION, TRAINED, DetectorDescription
+from layerfusion.provenance import code_sha256
+from layerfusion.release.calibration import Calibration
+from layerfusion.release.calibration_words import as_values, card_section, notice
+from layerfusion.release.export import CARD, check_place
+from layerfusion.scoring.reference import write_reference
+
+RECORD = "calibration.json"
+
+
+def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
+    """Write a calibrated detector to a new folder: complete, or not there at all.
+
+    It holds the head of the detector as it is, byte for byte; ``detector.json`` with the threshold
+    that was taken and a longer notice; ``validation.csv``, label and logit of the user's images;
+    ``MODEL_CARD.md``, the detector's own with a section on these images before all others; and
+    ``calibration.json``, what was measured, with the hash of the list of images, versions and day.
+
+    Parameters
+    ----------
+    detector
+        The folder of the detector that `made` is of.
+
+    Raises
+    ------
+    UserError
+        If something is at `out` already, or the folder cannot be written.
+    """
+    check_place(out)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        shutil.copyfile(detector / TRAINED, partial / TRAINED)
+        (partial / DESCRIPTION).write_text(_description(made, detector), encoding="utf-8")
+        write_reference(made.scored, partial)
+        (partial / CARD).write_text(_card(made, detector), encoding="utf-8")
+        (partial / RECORD).write_text(_record(made), encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _description(made: Calibration, detector: Path) -> str:
+    text = (detector / DESCRIPTION).read_text(encoding="utf-8")
+    before = DetectorDescription.model_validate_json(text)
+    now = {"threshold": made.choice.threshold, "notice": notice(made, before.notice)}
+    return before.model_copy(update=now).model_dump_json(indent=2) + "\n"
+
+
+def _card(made: Calibration, detector: Path) -> str:
+    """Return the detector's card with the new section before its first one."""
+    section, path = card_section(made), detector / CARD
+    if not path.is_file():
+        return f"# layerfusion: a calibrated detector\n\n{section}\n"
+    top, heading, rest = path.read_text(encoding="utf-8").partition("\n## ")
+    return f"{top}\n{section}\n{heading}{rest}" if heading else f"{top}\n{section}\n"
+
+
+def _record(made: Calibration) -> str:
+    code = {"layerfusion": layerfusion.__version__, "code_sha256": code_sha256()}
+    return json.dumps(as_values(made) | code, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,134 @@
+"""What a detector does on its user's own images: shortcuts, threshold, folders."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import torch
+
+from layerfusion.analysis.folders import auc_interval, folder_table
+from layerfusion.analysis.own_shortcuts import held_out_shortcuts
+from layerfusion.analysis.own_threshold import ThresholdChoice, choose
+from layerfusion.errors import UserError
+from layerfusion.metrics.uncertainty import Interval
+from layerfusion.model.detector import Detector
+from layerfusion.progress import Reporter
+from layerfusion.release.own_images import OwnImages
+from layerfusion.scoring.files import NO_NUMBER
+from layerfusion.scoring.predictions import score_files
+from layerfusion.settings import LoaderSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """All that was measured of a detector on labelled images.
+
+    Attributes
+    ----------
+    images
+        What was found.
+    shortcuts
+        As `layerfusion.analysis.own_shortcuts.held_out_shortcuts` returns it.
+    scored
+        A row an image: ``label``, ``logit``, ``source``.
+    roc_auc
+        Of the detector, in [0, 1].
+    choice
+        The threshold, and how it does on images that did not choose it.
+    folders
+        As `layerfusion.analysis.folders.folder_table` returns it, of the calls of `choice`.
+    images_sha256
+        Of the list of images: of a line "label sha256" each, sorted. 64 hex digits.
+    date
+        The day, as ISO 8601 has it, UTC.
+    """
+
+    images: OwnImages
+    shortcuts: pd.DataFrame
+    scored: pd.DataFrame
+    roc_auc: Interval
+    choice: ThresholdChoice
+    folders: pd.DataFrame
+    images_sha256: str
+    date: str
+
+
+def calibrate(
+    detector: Detector,
+    images: OwnImages,
+    *,
+    loader: LoaderSettings | None = None,
+    device: torch.device | str = "cpu",
+    reporter: Reporter | None = None,
+) -> Calibration:
+    """Measure a detector on labelled images, and choose its threshold for them.
+
+    Parameters
+    ----------
+    detector
+        One that has a threshold. It is left as it is, on `device`.
+
+    Raises
+    ------
+    UserError
+        If the detector has no threshold, or a score is not a number.
+    ImageError
+        If a file cannot be read any more.
+    """
+    if detector.threshold is None:
+        raise UserError("this detector has no threshold yet; it must be calibrated first")
+    loader, reporter = loader or LoaderSettings(), reporter or Reporter()
+    rows = images.manifest.rows
+    with reporter.bar("looking for shortcuts", len(rows)) as bar:
+        shortcuts = held_out_shortcuts(
+            images.manifest, detector.image_settings, loader, progress=bar
+        )
+    scored = _scored(detector, images, loader, device, reporter)
+    label, logit, folder = (scored[name].to_numpy() for name in ("label", "logit", "source"))
+    choice = choose(label, logit, detector.threshold, folder)
+    return Calibration(
+        images=images,
+        shortcuts=shortcuts,
+        scored=scored,
+        roc_auc=auc_interval(label, logit),
+        choice=choice,
+        folders=folder_table(folder, label, logit, choice.called),
+        images_sha256=_list_sha256(rows),
+        date=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _scored(
+    detector: Detector,
+    images: OwnImages,
+    loader: LoaderSettings,
+    device: torch.device | str,
+    reporter: Reporter,
+) -> pd.DataFrame:
+    rows = images.manifest.rows
+    files = [images.manifest.root / path for path in rows["path"]]
+    with reporter.bar("scoring", len(files)) as bar:
+        table = score_files(
+            detector.to(device), files, detector.image_settings, loader, device=device, progress=bar
+        )
+    wrong = np.flatnonzero(~np.isfinite(table["logit"]))
+    if len(wrong):
+        reason = table["error"].iloc[wrong[0]]
+        raise UserError(
+            f"{rows['path'].iloc[wrong[0]]} has no score: "
+            f"{NO_NUMBER if pd.isna(reason) else reason}"
+        )
+    return pd.DataFrame(
+        {
+            "label": rows["label"].to_numpy(dtype=np.int64),
+            "logit": table["logit"].to_numpy(),
+            "source": rows["source"].to_numpy(dtype=object),
+        }
+    )
+
+
+def _list_sha256(rows: pd.DataFrame) -> str:
+    lines = sorted(f"{row['label']} {row['sha256']}\n" for row in rows.to_dict("records"))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

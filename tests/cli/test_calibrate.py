@@ -1,0 +1,150 @@
+"""`layerfusion calibrate` as a person uses it, with the toy: what is said, and what is made."""
+
+import hashlib
+import io
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import draw_image
+from layerfusion.errors import UserError
+from layerfusion.model.detector import TRAINED, Detector
+from layerfusion.release import calibrated
+from layerfusion.release.calibrated import write_calibrated
+from layerfusion.release.calibration import calibrate
+from layerfusion.release.calibration_words import as_values
+from layerfusion.release.own_images import find_own_images
+from layerfusion.scoring.reference import read_reference
+from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
+from layerfusion.settings import LoaderSettings
+
+
+def draw(root, *, dark, count=26):
+    """Draw images of both classes in four folders, one of them of photographs alone."""
+    rng = np.random.default_rng(0)
+    for label in ("real", "synthetic"):
+        for number in range(count):
+            folder = (
+                root / label / ("scans" if label == "real" and number % 2 else f"s{number % 3}")
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            image = draw_image(rng, dark=(label == dark), size=(72, 70))
+            image.save(folder / f"{number:02d}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    """Dark pictures that are photographs: the toy ranks these so, far above its threshold."""
+    return draw(tmp_path_factory.mktemp("own") / "mine", dark="real")
+
+
+@pytest.fixture(scope="module")
+def calibration(mine):
+    return calibrate(demo_detector(), find_own_images(mine), loader=LoaderSettings(workers=0))
+
+
+@pytest.fixture(scope="module")
+def made(calibration, tmp_path_factory):
+    """The calibrated folder, and what is said of it as plain values."""
+    folder = tmp_path_factory.mktemp("made") / "calibrated"
+    write_calibrated(calibration, DEMO_FOLDER, folder)
+    return folder, as_values(calibration)
+
+
+def test_a_better_threshold_is_taken_and_used(run, made, mine):
+    folder, answer = made
+    threshold = answer["threshold"]
+    assert threshold["changed"] and threshold["gain_in_balanced_accuracy"]["low"] > 0
+    assert threshold["taken"] == threshold["new"]["estimate"] != threshold["old"]
+    assert threshold["old"] == demo_detector().threshold
+    assert Detector.load(folder).threshold == threshold["taken"]
+    status, out, err = run("score", mine / "real", "--detector", folder)
+    assert status == 0, err
+    scores = pd.read_csv(io.StringIO(out))
+    assert (scores["threshold"] == threshold["taken"]).all()
+    assert scores["label"].mean() < 0.5  # before, the toy called every one of them synthetic
+    assert scores["warning"].str.contains("its threshold was chosen on 52 images").all()
+
+
+def test_the_folder_is_the_detector_with_these_images_scores(run, made, mine):
+    folder, answer = made
+    assert (folder / TRAINED).read_bytes() == (DEMO_FOLDER / TRAINED).read_bytes()
+    reference = read_reference(folder)
+    assert np.bincount(reference.label).tolist() == [26, 26]
+    picture = next((mine / "real").rglob("*.png"))
+    status, out, err = run("inspect", picture, "--detector", folder, "--json")
+    assert status == 0, err
+    logit = json.loads(out)["pictures"][0]["scores"][0]["logit"]
+    assert np.abs(reference.logit[reference.label == 0] - logit).min() < 1e-3
+    lines = sorted(
+        f"{label} {hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+        for label, name in enumerate(("real", "synthetic"))
+        for file in (mine / name).rglob("*.png")
+    )
+    expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+    record = json.loads((folder / "calibration.json").read_text())
+    assert record["images"]["sha256"] == answer["images"]["sha256"] == expected
+    assert record["layerfusion"] and len(record["code_sha256"]) == 64
+
+
+def test_shortcuts_come_first_and_folders_of_one_class_are_there(made):
+    folder, answer = made
+    said = answer["in_words"]
+    assert said[1].startswith("Shortcuts: ") and "ROC AUC" in said[1] and len(said) <= 12
+    by_name = {row["name"]: row for row in answer["shortcuts"]}
+    assert by_name["the file format"]["roc_auc"] == 0.5  # all are PNG
+    rows = {row["folder"]: row for row in answer["folders"]}
+    assert rows["scans"]["recall"] is None and rows["scans"]["against"] == "all synthetic"
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert all(sentence in card for sentence in said) and "| scans | 13 | 0 |" in card
+
+
+def test_an_old_threshold_is_kept_where_a_new_one_may_be_no_better(run, mine, made, tmp_path):
+    again = tmp_path / "again"  # what was calibrated is calibrated again
+    status, out, err = run("calibrate", mine, "--out", again, "--detector", made[0])
+    assert status == 0, err
+    assert "Threshold: kept" in out and "Why kept" in out and "Use it: " in out
+    assert Detector.load(again).threshold == Detector.load(made[0]).threshold
+    card = (again / "MODEL_CARD.md").read_text()
+    assert card.count("## On its user's own images") == 2
+    assert card.index("Threshold: kept") < card.index("Threshold: new")
+
+
+def test_a_program_gets_the_same_and_the_folder_is_the_same(run, mine, made, tmp_path):
+    folder = tmp_path / "second"
+    status, out, err = run("calibrate", mine, "--out", folder, "--detector", "demo", "--json")
+    assert status == 0, err
+    assert json.loads(out) == json.loads(json.dumps(made[1])) | {"folder": str(folder)}
+    for path in made[0].iterdir():
+        assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+
+
+def test_swapped_folders_are_noticed_and_what_is_unreadable_is_named(run, tmp_path):
+    swapped = draw(tmp_path / "swapped", dark="synthetic")
+    (swapped / "real" / "bad.jpg").write_text("no picture")
+    status, out, err = run("calibrate", swapped, "--out", tmp_path / "out", "--detector", "demo")
+    assert status == 0, err
+    assert "the wrong way round" in out and "Threshold: kept" in out
+    assert "left out: real/bad.jpg (real): not an image" in err
+    assert "Left out: 1 real that cannot be read." in out
+
+
+def test_a_failure_leaves_nothing_behind(calibration, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(calibrated, "write_reference", full)
+    with pytest.raises(UserError, match="cannot be written"):
+        write_calibrated(calibration, DEMO_FOLDER, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_detector_without_a_threshold_is_refused(mine):
+    uncalibrated = demo_detector()
+    uncalibrated.threshold = None
+    with pytest.raises(UserError, match="no threshold"):
+        calibrate(uncalibrated, find_own_images(mine))
