@@ -6,7 +6,12 @@ from pathlib import Path
 
 import layerfusion
 from layerfusion.errors import UserError
-from layerfusion.model.detector import DESCRIPTION, TRAINED, DetectorDescription
+from layerfusion.model.detector import (
+    DESCRIPTION,
+    TRAINED,
+    DetectorDescription,
+    write_checksums,
+)
 from layerfusion.provenance import code_sha256
 from layerfusion.release.calibration import Calibration
 from layerfusion.release.calibration_words import as_values, card_section, notice
@@ -21,8 +26,9 @@ def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
 
     It holds the head of the detector as it is, byte for byte; ``detector.json`` with the threshold
     that was taken and a longer notice; ``validation.csv``, label and logit of the user's images;
-    ``MODEL_CARD.md``, the detector's own with a section on these images before all others; and
-    ``calibration.json``, what was measured, with the hash of the list of images, versions and day.
+    ``MODEL_CARD.md``, the detector's own with a section on these images before all others;
+    ``calibration.json``, what was measured, with the hash of the list of images, versions and day;
+    and ``SHA256SUMS``.
 
     Parameters
     ----------
@@ -44,6 +50,7 @@ def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
         write_reference(made.scored, partial)
         (partial / CARD).write_text(_card(made, detector), encoding="utf-8")
         (partial / RECORD).write_text(_record(made), encoding="utf-8")
+        write_checksums(partial)
         partial.replace(out)
     except OSError as error:
         raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
