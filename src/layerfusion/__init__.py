@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from layerfusion.metrics.uncertainty import evaluate
     from layerfusion.model.detector import Detector
     from layerfusion.runs.experiment import Experiment
+    from layerfusion.scoring.classifier import ImageClassifier
     from layerfusion.scoring.files import score
 
     __version__: str
 
-__all__ = ["Detector", "Experiment", "evaluate", "score"]
+__all__ = ["Detector", "Experiment", "ImageClassifier", "evaluate", "score"]
 
 _PLACES = {
     "Detector": "layerfusion.model.detector",
     "Experiment": "layerfusion.runs.experiment",
+    "ImageClassifier": "layerfusion.scoring.classifier",
     "evaluate": "layerfusion.metrics.uncertainty",
     "score": "layerfusion.scoring.files",
 }

@@ -41,11 +41,11 @@ PRESENTATION = {
     "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
     "data/sources/world.py", "demo/", "evidence/", "figures/", "images/degradations.py",
     "images/severity.py",
-    "metrics/significance.py", "metrics/uncertainty.py", "model/fetching.py",
+    "metrics/significance.py", "metrics/uncertainty.py", "model/fetching.py", "model/hub.py",
     "model/openclip_tags.py", "paper/", "parallel/allocation.py", "parallel/stopping.py",
     "paths.py", "progress.py", "provenance.py", "release/", "rivals/", "runs/conditions.py",
-    "scoring/files.py", "scoring/reference.py", "scoring/shipped.py", "studies/", "task/",
-    "training/disk.py",
+    "scoring/classifier.py", "scoring/files.py", "scoring/reference.py", "scoring/shipped.py",
+    "studies/", "task/", "training/disk.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from layerfusion.errors import UserError
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
+from layerfusion.model.hub import CARD, CONFIG, TENSORS, find_folder, upload
 from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import OPENAI, build_tower, normalisation, weights_source
@@ -263,6 +265,55 @@ class Detector(nn.Module):
         detector.threshold, detector.notice = description.threshold, description.notice
         return detector.eval()
 
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, revision: str | None = None, weights: str | None = None
+    ) -> "Detector":
+        """Read a detector from a folder, or from a hub by its name ``owner/name``.
+
+        A folder is as `save`, `save_pretrained` or `layerfusion export` wrote it. The encoder's
+        frozen weights are not in it: they are those that the description names, as for `load`.
+
+        Raises
+        ------
+        UserError
+            As `layerfusion.model.hub.find_folder` and `load`.
+        """
+        return cls.load(find_folder(name, revision=revision), weights=weights)
+
+    def save_pretrained(self, directory: str | Path, *, card: str | None = None) -> None:
+        """Write the folder that hubs expect: ``config.json`` and ``model.safetensors``.
+
+        They hold what ``detector.json`` and ``trained.safetensors`` of `save` do, how images are
+        prepared included. `load` reads either.
+
+        Parameters
+        ----------
+        card
+            Markdown of a model card, for ``README.md``; `layerfusion export` writes one.
+        """
+        directory = Path(directory)
+        self.save(directory)
+        (directory / DESCRIPTION).replace(directory / CONFIG)
+        (directory / TRAINED).replace(directory / TENSORS)
+        if card is not None:
+            (directory / CARD).write_text(card, encoding="utf-8")
+        write_checksums(directory)
+
+    def push_to_hub(
+        self, name: str, *, card: str | None = None, private: bool = False, token: str | None = None
+    ) -> str:
+        """Write what `save_pretrained` does to a hub's repository ``owner/name``; return its page.
+
+        Raises
+        ------
+        UserError
+            As `layerfusion.model.hub.upload`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, card=card)
+            return upload(Path(folder), name, private=private, token=token)
+
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Replace the trained tensors, all of them, by those given.
 
@@ -299,12 +350,18 @@ def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
     UserError
         If the file is missing or damaged, or is not the one that the folder's checksums name.
     """
-    path = directory / TRAINED
+    path = _either(directory, TRAINED, TENSORS)
     _check_sum(path)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as trained tensors: {error}") from None
+
+
+def _either(directory: Path, own: str, hubs: str) -> Path:
+    """Return a file by our name, or by the hubs' where only that is there."""
+    here = (directory / hubs).is_file() and not (directory / own).is_file()
+    return directory / (hubs if here else own)
 
 
 def write_checksums(directory: Path) -> None:
@@ -329,7 +386,7 @@ def _check_sum(path: Path) -> None:
 
 
 def _read_description(directory: Path) -> DetectorDescription:
-    path = directory / DESCRIPTION
+    path = _either(directory, DESCRIPTION, CONFIG)
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
         return DetectorDescription.model_validate(values)

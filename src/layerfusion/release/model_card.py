@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import yaml
+from huggingface_hub import EvalResult, ModelCardData
 
 from layerfusion.analysis.sources import FEWEST_IMAGES, UNKNOWN
 from layerfusion.data.manifest import CLASSES
@@ -63,23 +63,25 @@ def model_card(facts: Facts) -> str:
 def _front_matter(facts: Facts) -> str:
     point = operating_point(facts.local, facts.threshold)
     values = {"roc_auc": roc_auc(facts.local), **point}
-    metrics = [
-        {"type": name, "value": round(values[name].estimate, 4)}
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type="imagefolder",
+            dataset_name="its own validation images",
+            metric_type=name,
+            metric_value=round(values[name].estimate, 4),
+        )
         for name in ("roc_auc", "f1", "precision", "recall")
     ]
-    result = {
-        "task": {"type": "image-classification"},
-        "dataset": {"name": "its own validation images", "type": "imagefolder"},
-        "metrics": metrics,
-    }
-    fields = {
-        "license": LICENCE,
-        "library_name": "layerfusion",
-        "pipeline_tag": "image-classification",
-        "tags": ["synthetic-image-detection", "image-forensics", "clip"],
-        "model-index": [{"name": _title(facts), "results": [result]}],
-    }
-    return f"---\n{yaml.safe_dump(fields, sort_keys=False)}---"
+    fields = ModelCardData(
+        license=LICENCE,
+        library_name="layerfusion",
+        pipeline_tag="image-classification",
+        tags=["synthetic-image-detection", "image-forensics", "clip"],
+        model_name=_title(facts),
+        eval_results=results,
+    )
+    return f"---\n{fields.to_yaml()}\n---"
 
 
 def _title(facts: Facts) -> str:

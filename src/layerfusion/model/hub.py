@@ -1,0 +1,74 @@
+"""A detector's folder on a model hub: found by its name, fetched, uploaded.
+
+The network is used by these two functions and by nothing that is not given a hub's name.
+"""
+
+import re
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from layerfusion.errors import UserError
+
+CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"  # as hubs call them
+
+_HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+# What a detector's folder holds; code and pickles that lie beside it are not even fetched.
+_WANTED = ["*.json", "*.safetensors", "*.csv", "*.md", "SHA256SUMS"]
+
+
+def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
+    """Return a local folder: the one that is named, or a copy of the hub's repository of that name.
+
+    Parameters
+    ----------
+    name
+        A folder, or ``owner/name`` where there is no such folder.
+    revision
+        Branch, tag or commit on the hub; None for its main branch.
+
+    Raises
+    ------
+    UserError
+        If there is neither, or the hub cannot be reached and holds no earlier copy here.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if isinstance(name, Path) or not _HUB_NAME.fullmatch(name):
+        raise UserError(f"there is no folder {name}, and it is no hub's name as in owner/name")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"there is no folder {name} here and no repository of that name on the hub that you "
+            "may read; private ones need `hf auth login`"
+        ) from None
+    except LocalEntryNotFoundError:
+        raise UserError(
+            f"there is no folder {name} here, and the hub cannot be reached to look there"
+        ) from None
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{name} cannot be fetched from the hub: {reason}") from None
+
+
+def upload(folder: Path, name: str, *, private: bool = False, token: str | None = None) -> str:
+    """Upload a folder's files to a repository of a hub, made if it is not there; return its page.
+
+    Raises
+    ------
+    UserError
+        If the name is none, or the hub refuses.
+    """
+    if not _HUB_NAME.fullmatch(name):
+        raise UserError(f"'{name}' is no name of a repository; give owner/name")
+    api = HfApi(token=token)
+    try:
+        page = api.create_repo(name, private=private, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder, commit_message="layerfusion detector")
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{name} cannot be written on the hub: {reason}") from None
+    return str(page)

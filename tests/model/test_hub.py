@@ -1,0 +1,115 @@
+"""A detector as hubs keep it: the same scores from either kind of folder, no network unasked."""
+
+import json
+
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+from layerfusion.errors import UserError
+from layerfusion.model import hub
+from layerfusion.model.detector import Detector
+from layerfusion.scoring.shipped import DEMO_FOLDER
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return Detector.load(DEMO_FOLDER)
+
+
+def scores(detector):
+    side = detector.image_settings.crop
+    images = torch.arange(2 * 3 * side * side).reshape(2, 3, side, side).remainder(256).byte()
+    with torch.no_grad():
+        return detector(images)
+
+
+def test_a_folder_as_hubs_expect_it_gives_the_same_scores(detector, tmp_path):
+    detector.save_pretrained(tmp_path / "pretrained", card="# A card\n")
+    names = {path.name for path in (tmp_path / "pretrained").iterdir()}
+    assert names == {"config.json", "model.safetensors", "README.md", "SHA256SUMS"}
+    read = Detector.from_pretrained(tmp_path / "pretrained")
+    assert torch.equal(scores(read), scores(detector))
+    assert read.threshold == detector.threshold and read.notice == detector.notice
+    config = json.loads((tmp_path / "pretrained" / "config.json").read_text())
+    assert config["images"]["crop"] == detector.image_settings.crop
+
+
+def test_what_save_and_export_write_is_read_too(detector):
+    assert torch.equal(scores(Detector.from_pretrained(str(DEMO_FOLDER))), scores(detector))
+
+
+def test_saved_over_a_folder_of_the_other_kind_the_newer_is_read(detector, tmp_path):
+    other = Detector.load(DEMO_FOLDER)
+    other.threshold = 0.75
+    detector.save_pretrained(tmp_path)
+    other.save(tmp_path)
+    assert Detector.load(tmp_path).threshold == 0.75
+    detector.save_pretrained(tmp_path)
+    assert Detector.load(tmp_path).threshold == detector.threshold
+
+
+def test_a_hubs_name_is_fetched_and_nothing_else(detector, tmp_path, monkeypatch):
+    detector.save_pretrained(tmp_path)
+    asked = []
+
+    def fetch(name, **options):
+        asked.append((name, options["revision"]))
+        assert not any("py" in pattern or "bin" in pattern for pattern in options["allow_patterns"])
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    read = Detector.from_pretrained("somebody/detector", revision="v1")
+    assert torch.equal(scores(read), scores(detector))
+    assert asked == [("somebody/detector", "v1")]
+    Detector.from_pretrained(tmp_path)
+    for none in ("nowhere", "a/b/c", tmp_path / "nowhere", "../x y"):
+        with pytest.raises(UserError, match="there is no folder"):
+            Detector.from_pretrained(none)
+    assert len(asked) == 1
+
+
+def gone():
+    """What the hub's client raises, made without an answer of a server."""
+    return RepositoryNotFoundError.__new__(RepositoryNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (gone(), "no repository of that name"),
+        (LocalEntryNotFoundError("offline"), "cannot be reached"),
+        (OSError("disk full\nmore"), "disk full$"),
+    ],
+)
+def test_what_goes_wrong_on_the_way_is_one_sentence(monkeypatch, error, words):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(hub, "snapshot_download", fail)
+    with pytest.raises(UserError, match=words) as caught:
+        Detector.from_pretrained("somebody/detector")
+    assert "\n" not in str(caught.value)
+
+
+def test_pushing_uploads_what_save_pretrained_writes(detector, monkeypatch):
+    sent = {}
+
+    class Api:
+        def __init__(self, token):
+            sent["token"] = token
+
+        def create_repo(self, name, *, private, exist_ok):
+            sent["repo"] = name, private, exist_ok
+            return f"https://hub.invalid/{name}"
+
+        def upload_folder(self, *, repo_id, folder_path, commit_message):
+            sent["files"] = sorted(path.name for path in folder_path.iterdir())
+
+    monkeypatch.setattr(hub, "HfApi", Api)
+    page = detector.push_to_hub("me/detector", card="# Card\n", private=True, token="t")
+    assert page.endswith("me/detector")
+    assert sent["repo"] == ("me/detector", True, True)
+    assert sent["files"] == ["README.md", "SHA256SUMS", "config.json", "model.safetensors"]
+    with pytest.raises(UserError, match="give owner/name"):
+        detector.push_to_hub("detector")
