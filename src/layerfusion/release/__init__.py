@@ -1,1 +1,1 @@
-"""A finished run as a detector to ship: its head, rounded, and a card of what to know of it."""
+"""A detector to ship: a finished run's, or calibrated on its user's images, and its card."""
