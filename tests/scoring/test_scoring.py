@@ -204,3 +204,13 @@ def test_a_detector_without_a_threshold_is_refused(detector, tmp_path):
     uncalibrated.threshold = None
     with pytest.raises(UserError, match="no threshold"):
         score_images(uncalibrated, {"a": tmp_path / "a.jpg"}, loader=ALONE)
+
+
+def test_scores_far_below_one_in_a_million_are_still_told_apart(monkeypatch):
+    found = [0.9e-9, 0.99999e-7, 1e-7 * (1 - 1e-9), 1e-7, 1e-6]
+    table = pd.DataFrame({"probability": found, "error": [None] * len(found)})
+    monkeypatch.setattr("layerfusion.scoring.files.score_files", lambda *_, **__: table)
+    detector = demo_detector()
+    detector.threshold = 1e-7
+    scored = score_images(detector, {str(number): Path("x") for number in range(len(found))})
+    assert scored["label"].tolist() == [0, 0, 1, 1, 1]  # the third is the threshold's own image

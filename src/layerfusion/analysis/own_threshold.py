@@ -23,13 +23,12 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from layerfusion.analysis.recalibration import fit_shift
 from layerfusion.metrics.rates import probability
 from layerfusion.metrics.uncertainty import LEVEL, Interval, resample_images, share_interval
-from layerfusion.scoring.files import SAME_SCORE
+from layerfusion.scoring.files import same_score
 
 FOLDS = 10
 CHOICES = 500  # resamples on which a threshold is chosen anew
-# `layerfusion score` takes probabilities for equal that are SAME_SCORE apart: nearer to 0 or 1 a
-# threshold would call images that it should tell apart.
-NEAREST = 10 * SAME_SCORE
+# Nearer to 0 or 1 a few images would decide nothing but how extreme the number looks.
+NEAREST = 1e-5
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,8 @@ def called(logit: ArrayLike, threshold: ArrayLike) -> NDArray[np.bool_]:
 
     The threshold is a probability, or one an image.
     """
-    return np.asarray(probability(logit) > np.asarray(threshold) - SAME_SCORE)
+    least = np.asarray(threshold) - same_score(threshold)
+    return np.asarray(probability(logit) > least)
 
 
 def held_out_calls(

@@ -12,7 +12,7 @@ from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.detector import Detector
-from layerfusion.scoring.files import SAME_SCORE
+from layerfusion.scoring.files import same_score
 from layerfusion.scoring.predictions import score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
@@ -86,7 +86,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Sequence[str | Path]) -> NDArray[np.int64]:  # noqa: N803
         """Return the class of each image, shape (n,), as `layerfusion score` labels it."""
         synthetic = self.predict_proba(X)[:, 1]
-        return (synthetic > self._threshold() - SAME_SCORE).astype(np.int64)
+        threshold = self._threshold()
+        return (synthetic > threshold - same_score(threshold)).astype(np.int64)
 
     @property
     def classes_(self) -> NDArray[np.int64]:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, count
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.errors import UserError
 from layerfusion.images.finding import FilesBelow, files_below, printable
@@ -17,9 +19,9 @@ from layerfusion.scoring.predictions import Progress, score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
-# How far apart two probabilities of one image may lie, scored in batches of different sizes in
-# fp32: such last bits were seen at 1e-8 and below.
-SAME_SCORE = 1e-6
+# How far apart two logits of one image may lie, scored in batches of different sizes in fp32: last
+# bits of 1e-7 were seen.
+SAME_LOGIT = 4e-6
 NO_NUMBER = "the detector's score is not a number"
 
 
@@ -143,7 +145,7 @@ def score_images(
     -------
     DataFrame
         A row an image, in the given order: ``image_id``; ``prob`` (float64 in [0, 1], NaN where
-        there is no score; exactly the threshold where it is within `SAME_SCORE` of it); ``label``
+        there is no score; exactly the threshold where it is within `same_score` of it); ``label``
         (nullable integer, 1 where ``prob >= threshold``); ``threshold``; ``error`` (why there is no
         score, or None); and, if the detector has a notice, ``warning``.
 
@@ -165,7 +167,8 @@ def score_images(
     )
     prob = scored["probability"]
     # The threshold is a score that was observed: a last bit must not decide that image's label.
-    prob = prob.mask((prob - detector.threshold).abs() < SAME_SCORE, detector.threshold)
+    near = (prob - detector.threshold).abs() < same_score(detector.threshold)
+    prob = prob.mask(near, detector.threshold)
     error = scored["error"].mask(prob.isna() & scored["error"].isna(), NO_NUMBER)
     table = pd.DataFrame(
         {
@@ -177,6 +180,15 @@ def score_images(
         }
     )
     return table if detector.notice is None else table.assign(warning=detector.notice)
+
+
+def same_score(threshold: ArrayLike) -> NDArray[np.float64]:
+    """Return how far from a threshold a probability may lie and still be the threshold's own score.
+
+    That is `SAME_LOGIT` on the logit: less near 0 and 1, where many images' scores lie close.
+    """
+    t = np.asarray(threshold, dtype=np.float64)
+    return np.asarray(SAME_LOGIT * t * (1 - t))
 
 
 def write_scores(table: pd.DataFrame, path: Path) -> None:
