@@ -245,8 +245,7 @@ def open_fabric(precision: str) -> Fabric:
         )
     for name in ("lightning_fabric", "lightning_utilities"):  # they would write into notebooks
         logging.getLogger(name).setLevel(logging.WARNING)
-    if not torch.cuda.is_available():
-        keep_freed_memory()
+    keep_freed_memory()
     launch = launched()
     _check_gpus(launch)
     fabric = Fabric(
