@@ -24,6 +24,7 @@ from layerfusion.cli.options import (
 )
 from layerfusion.cli.release import export
 from layerfusion.cli.rivals import rivals
+from layerfusion.cli.serve import serve
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
@@ -209,6 +210,7 @@ def _say_what_was_scored(
 
 
 app.command()(inspect)
+app.command()(serve)
 app.command()(submit)
 app.command()(export)
 app.command()(study)
