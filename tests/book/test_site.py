@@ -1,7 +1,6 @@
 """The built site: complete, no link broken, no request elsewhere, readable dark and small."""
 
 import functools
-import json
 import os
 import shutil
 import subprocess
@@ -10,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +17,7 @@ import nbformat
 import pytest
 import yaml
 
+from browsing import chromium, failures
 from layerfusion.chapters.source import read_chapter
 from layerfusion.paper import numbers as paper
 
