@@ -61,7 +61,10 @@ def signed():
     chain = own.public_bytes(pem) + authority[0].public_bytes(pem)
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     info = c2pa.C2paSignerInfo(alg=b"es256", sign_cert=chain, private_key=secret, ta_url=None)
-    made = {"action": "c2pa.created"}
+    made = {
+        "action": "c2pa.created",
+        "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
+    }
     builder = c2pa.Builder(
         {
             "claim_generator_info": [{"name": "Snapper", "version": "1"}],
