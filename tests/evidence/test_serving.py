@@ -1,6 +1,9 @@
 """`layerfusion serve` and the report: by HTTP, and as a browser shows them."""
 
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from io import BytesIO
 
@@ -28,14 +31,19 @@ OWN = HERE | {"Origin": f"http://127.0.0.1:{PORT}"}
 
 
 @pytest.fixture(scope="module")
-def inspector(tmp_path_factory):
+def detector(tmp_path_factory):
     """The toy, and scores that it can be read against."""
     folder = tmp_path_factory.mktemp("serve") / "detector"
     shutil.copytree(DEMO_FOLDER, folder)
     rng = np.random.default_rng(0)
     label = np.arange(200) % 2
     write_reference(pd.DataFrame({"label": label, "logit": rng.normal(label * 2.0)}), folder)
-    return Inspector(Detector.load(folder), Scale(read_reference(folder)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspector(detector):
+    return Inspector(Detector.load(detector), Scale(read_reference(detector)))
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +144,16 @@ def test_a_taken_port_is_one_sentence(inspector):
     with pytest.raises(UserError, match=f"port {port} cannot be used .* --port"):
         listen(inspector, Limits(1, 1), port=int(port))
     server.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal of its own there")
+def test_ctrl_c_ends_it_quietly(detector):
+    command = ["-m", "layerfusion", "serve", "--port", "0", "--detector", detector]
+    with subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("open http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The command line's `layerfusion serve`: the answers of `inspect` on a local page."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -39,5 +40,6 @@ def serve(
     scale = Scale(read_reference(folder))
     loaded = Detector.load(folder).to(open_fabric("fp32").device)
     server = listen(Inspector(loaded, scale), Limits(max_files, max_mb), port=port)
-    Reporter().say(f"open {server.address} (Ctrl-C ends it)")
-    server.run()
+    with suppress(KeyboardInterrupt):
+        Reporter().say(f"open {server.address} (Ctrl-C ends it)")
+        server.run()
