@@ -1,7 +1,6 @@
 """The built site: complete, no link broken, no request elsewhere, readable dark and small."""
 
 import functools
-import json
 import os
 import shutil
 import subprocess
@@ -10,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +17,7 @@ import nbformat
 import pytest
 import yaml
 
+from browsing import chromium, failures
 from layerfusion.chapters.source import read_chapter
 from layerfusion.paper import numbers as paper
 
@@ -276,17 +275,6 @@ def test_a_published_page_leads_to_its_source_and_can_be_launched(small_book: Pa
 
 # From here on: the site as a browser shows it.
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--hide-scrollbars",
-]
 DESKTOP, PHONE = 1280, 390  # px
 VIEWS = [(width, mode) for width in (DESKTOP, PHONE) for mode in ("light", "dark")]
 
@@ -362,35 +350,10 @@ def address(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def absent(what: str) -> None:
-    """Leave the browser out, or fail where LAYERFUSION_BROWSER says that there must be one."""
-    if os.environ.get("LAYERFUSION_BROWSER") == "required":
-        pytest.fail(f"{what}, and LAYERFUSION_BROWSER=required")
-    pytest.skip(f"{what}: no page was looked at in a browser")
-
-
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium without a window, with a profile of its own."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        absent("chromium or chromedriver is not installed")
-    if find_spec("selenium") is None:
-        absent("the package selenium is not installed")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    chromium.get("about:blank")
-    chromium.get_log("performance")  # of the page that Chromium opens by itself
-    yield chromium
-    chromium.quit()
+    yield from chromium(tmp_path_factory.mktemp("chromium"))
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=lambda view: f"{view[0]}px-{view[1]}")
@@ -439,25 +402,6 @@ def keep_picture(browser: Any, width: int, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     browser.save_screenshot(str(folder / name))
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"height": 900})
-
-
-def failures(browser: Any, address: str) -> dict[str, list[str]]:
-    """What went wrong since the last page: in the console, in requests, in requests elsewhere."""
-    complaints = [
-        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
-    ]
-    failed, foreign = [], []
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        kind, details = message["method"], message["params"]
-        if kind == "Network.loadingFailed":
-            failed.append(details["errorText"])
-        elif kind == "Network.responseReceived" and details["response"]["status"] >= 400:
-            failed.append(details["response"]["url"])
-        elif kind == "Network.requestWillBeSent":
-            url = details["request"]["url"]
-            foreign += [] if url.startswith((address, "data:")) else [url]
-    return {"complaints": complaints, "failed": failed, "foreign": foreign}
 
 
 def of_all(view: tuple[int, str, dict[str, dict[str, Any]]], fact: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from layerfusion.cli.options import (
 from layerfusion.cli.release import export
 from layerfusion.cli.rivals import rivals
 from layerfusion.cli.robustness import robustness
+from layerfusion.cli.serve import serve
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
@@ -212,6 +213,7 @@ def _say_what_was_scored(
 
 app.command()(inspect)
 app.command()(calibrate)
+app.command()(serve)
 app.command()(submit)
 app.command()(export)
 app.command()(study)

@@ -22,6 +22,8 @@ from layerfusion.images.transforms import EvaluationTransform, enlarge
 from layerfusion.metrics.rates import probability
 from layerfusion.model.detector import Detector
 
+SHOWN = 320  # px, the longer side of the copy that a page shows
+
 
 @dataclass(frozen=True)
 class Inspection:
@@ -51,8 +53,11 @@ class Inspection:
         What the file says of itself.
     limits
         What of the detector's limits applies to this picture, a sentence each.
+    size
+        The picture's upright width and height in pixels.
     image, crop
-        The picture, upright RGB, and what the detector sees of it.
+        A small copy of the picture, upright RGB, `SHOWN` px at most on its longer side, and what
+        the detector sees of it: a folder's pictures are not all held in memory.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Inspection:
     places: NDArray[np.float64] | None = None
     marks: tuple[Mark, ...] = ()
     limits: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
     image: Image.Image | None = None
     crop: Image.Image | None = None
 
@@ -118,7 +124,8 @@ class Inspector:
             places=occlusion_map(self.detector, crop) if places else None,
             marks=tuple(marks(path)),
             limits=tuple(self._limits(image)),
-            image=image,
+            size=image.size,
+            image=_small(image),
             crop=Image.fromarray(crop.permute(1, 2, 0).numpy()),
         )
 
@@ -178,3 +185,9 @@ def as_values(found: Inspection) -> dict[str, Any]:
             "limits": list(found.limits),
         }
     return values | {"metadata": [mark._asdict() for mark in found.marks]}
+
+
+def _small(image: Image.Image) -> Image.Image:
+    small = image.copy()
+    small.thumbnail((SHOWN, SHOWN))
+    return small

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from PIL import ExifTags, Image
 
+from layerfusion.evidence.credentials import credentials
 from layerfusion.images.png_text import text_chunks
 from layerfusion.images.reading import ImageError, opened
 
@@ -81,9 +82,7 @@ def marks(path: Path) -> list[Mark]:
         name = match[1].decode("ascii", "replace")
         found.append(Mark("IPTC digital source type", _BY_PROGRAM.get(name, name)))
     if any(sign in data for sign in _CREDENTIALS):
-        found.append(
-            Mark("Content Credentials (C2PA)", "present; who signed them is not checked here")
-        )
+        found.append(Mark("Content Credentials (C2PA)", shown(credentials(path))))
     return found
 
 

@@ -1,6 +1,7 @@
 """Inspections as one page of HTML that needs no other file and no network."""
 
 import base64
+import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from io import BytesIO
@@ -13,33 +14,68 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from layerfusion.errors import UserError
-from layerfusion.evidence.inspection import Inspection
+from layerfusion.evidence.inspection import SHOWN, Inspection
 from layerfusion.evidence.words import GENERATED, PHOTOGRAPHS, Word
 from layerfusion.metrics.uncertainty import Interval
 
-THUMBNAIL = 320  # px, the longer side
 OVERLAY = (200, 30, 90), (30, 90, 200)  # where covering lowers the score, and where it raises it
 JPEG_QUALITY = 80
 
 
-def report_html(inspections: Sequence[Inspection], about: dict[str, str]) -> str:
+def report_html(
+    inspections: Sequence[Inspection], about: dict[str, str], *, again: str | None = None
+) -> str:
     """Return the page: an index where there are several pictures, then a section a picture.
 
     Parameters
     ----------
     about
         As `layerfusion.evidence.inspection.Inspector.about` returns it.
+    again
+        Address of a page on which more pictures can be chosen, if there is one.
     """
-    text = (files("layerfusion") / "evidence" / "templates" / "report.html.j2").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"share": _share, "picture": _picture, "covered": _covered}
-    environment.filters |= {"bars": _bars, "signed": lambda value: f"{value:+.2f}"}
-    return environment.from_string(text).render(
+    return render(
+        "report.html.j2",
+        script="report.js" if len(inspections) > 1 else None,
         inspections=inspections,
         about=about,
+        again=again,
         Word=Word,
         words=sorted(Word, reverse=True),
         rules={"photographs": PHOTOGRAPHS, "generated": GENERATED},
+    )
+
+
+def render(template: str, *, script: str | None, **values: object) -> str:
+    """Return a page of `templates`, with its style, its script and a policy that allows no others.
+
+    Parameters
+    ----------
+    script
+        Name of a file of `templates`; None where the page has none.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"share": _share, "picture": _picture, "covered": _covered}
+    environment.filters |= {"bars": _bars, "signed": lambda value: f"{value:+.2f}"}
+    style, code = _template("page.css"), "" if script is None else _template(script)
+    return environment.from_string(_template(template)).render(
+        style=style, script=code, policy=_policy(style, code), **values
+    )
+
+
+def _template(name: str) -> str:
+    return (files("layerfusion") / "evidence" / "templates" / name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a Content-Security-Policy: nothing but this style, this script and data addresses."""
+    allowed = [
+        "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") + "'"
+        for text in (style, script)
+    ]
+    return (
+        f"default-src 'none'; style-src {allowed[0]}; script-src {allowed[1]}; "
+        "img-src data:; form-action 'self'; base-uri 'none'"
     )
 
 
@@ -64,10 +100,10 @@ def _share(interval: Interval) -> str:
     return f"{interval.estimate:.0%} (95 % interval {interval.low:.0%} to {interval.high:.0%})"
 
 
-def _picture(image: Image.Image) -> str:
+def _picture(image: Image.Image, longest: int = SHOWN) -> str:
     """Return a small copy as a data address."""
     small = image.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    small.thumbnail((longest, longest))
     buffer = BytesIO()
     small.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

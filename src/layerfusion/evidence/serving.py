@@ -1,0 +1,187 @@
+"""Inspections on a local page: pictures are dropped on it, and a report comes back.
+
+Only this machine can reach it, and of the pages that a browser here has open only this one.
+"""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from waitress import create_server
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wrappers import Request, Response
+
+from layerfusion.errors import UserError
+from layerfusion.evidence.inspection import Inspection, Inspector
+from layerfusion.evidence.report import render, report_html
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+LOOPBACK = "127.0.0.1"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",  # the page's own says the rest
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" a form's Origin would be null
+    "X-Content-Type-Options": "nosniff",
+}
+_OTHER_FIELDS = 8  # fields of the form that are no files, generously
+
+
+class Limits(NamedTuple):
+    """What one request may bring.
+
+    Attributes
+    ----------
+    files
+        Number of pictures.
+    megabytes
+        Of the whole request, 10^6 bytes each.
+    """
+
+    files: int
+    megabytes: int
+
+
+@dataclass(frozen=True)
+class Service:
+    """The page as a WSGI application: GET shows the form, POST answers with the report.
+
+    Parameters
+    ----------
+    inspector
+        Used by one request at a time.
+    limits
+        Of each request.
+    port
+        Where it is served: a request that names another host came by a foreign name.
+    """
+
+    inspector: Inspector
+    limits: Limits
+    port: int
+    _one_at_a_time: Lock = field(default_factory=Lock)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer a request."""
+        response = self._answer(Request(environ))
+        response.headers.update(_HEADERS)
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        hosts = {f"{name}:{self.port}" for name in (LOOPBACK, "localhost")}
+        if request.headers.get("Host") not in hosts:
+            return Response("This page is for this machine only.\n", status=403)
+        if request.path != "/":
+            return Response("There is only one page here: /\n", status=404)
+        if request.method in ("GET", "HEAD"):
+            return self._form()
+        if request.method != "POST":
+            return Response("GET or POST\n", status=405, headers={"Allow": "GET, HEAD, POST"})
+        if request.headers.get("Origin") != f"http://{request.headers['Host']}":
+            return Response("Pictures are taken from this page's own form only.\n", status=403)
+        return self._report(request)
+
+    def _form(self, trouble: str = "", status: int = 200) -> Response:
+        notice = self.inspector.detector.notice or ""
+        page = render(
+            "serve.html.j2", script="serve.js", limits=self.limits, notice=notice, trouble=trouble
+        )
+        return Response(page, status=status, mimetype="text/html")
+
+    def _report(self, request: Request) -> Response:
+        if (request.content_length or 0) > self.limits.megabytes * 1_000_000:
+            return self._form(
+                f"These files have more than {self.limits.megabytes} MB; choose fewer, or start "
+                "with a larger --max-mb.",
+                413,
+            )
+        request.max_form_parts = self.limits.files + _OTHER_FIELDS
+        too_many = (
+            f"These are more than {self.limits.files} files; choose fewer, or start with a larger "
+            "--max-files."
+        )
+        try:
+            sent = [one for one in request.files.getlist("pictures") if one.filename]
+        except RequestEntityTooLarge:
+            return self._form(too_many, 413)
+        except HTTPException as error:
+            return Response("The form cannot be read.\n", status=error.code)
+        if len(sent) > self.limits.files:
+            return self._form(too_many, 413)
+        if not sent:
+            return self._form("No file was chosen.", 400)
+        places = "places" in request.form
+        with self._one_at_a_time:
+            found = [self._inspect(one, places=places) for one in sent]
+        page = report_html(found, self.inspector.about(), again="/")
+        return Response(page, mimetype="text/html")
+
+    def _inspect(self, sent: FileStorage, *, places: bool) -> Inspection:
+        """Inspect a file that was sent, which lies on disk for so long only."""
+        with TemporaryDirectory(prefix="layerfusion-") as folder:
+            path = Path(folder) / "picture"
+            sent.save(path)
+            return self.inspector.inspect(path, name=sent.filename, places=places)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A service that listens on this machine.
+
+    Attributes
+    ----------
+    address
+        What a browser opens.
+    """
+
+    address: str
+    _waitress: object
+
+    def run(self) -> None:
+        """Answer until Ctrl-C."""
+        self._waitress.run()  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._waitress.close()  # type: ignore[attr-defined]
+
+
+def listen(inspector: Inspector, limits: Limits, *, port: int) -> Server:
+    """Open a port of this machine, reachable from it only.
+
+    Parameters
+    ----------
+    port
+        0 for any that is free.
+
+    Raises
+    ------
+    UserError
+        If the port is taken.
+    """
+    inspector.about()  # fails now, not at the first picture
+    try:
+        listening = socket.create_server((LOOPBACK, port))
+    except OSError as error:
+        raise UserError(
+            f"port {port} cannot be used ({(error.strerror or str(error)).lower()}); choose "
+            "another with --port, or 0 for any"
+        ) from None
+    port = listening.getsockname()[1]
+    server = create_server(
+        Service(inspector, limits, port),
+        sockets=[listening],
+        ident=None,
+        # What is somewhat too large is read, so that a browser gets to see why it is refused.
+        max_request_body_size=4 * limits.megabytes * 1_000_000,
+    )
+    return Server(f"http://{LOOPBACK}:{port}/", server)

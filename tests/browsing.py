@@ -1,0 +1,72 @@
+"""Pages as a browser shows them: Chromium for the tests, and what went wrong in it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--hide-scrollbars",
+]
+
+
+def absent(what: str) -> None:
+    """Leave the browser out, or fail where LAYERFUSION_BROWSER says that there must be one."""
+    if os.environ.get("LAYERFUSION_BROWSER") == "required":
+        pytest.fail(f"{what}, and LAYERFUSION_BROWSER=required")
+    pytest.skip(f"{what}: no page was looked at in a browser")
+
+
+def chromium(profile: Path) -> Iterator[Any]:
+    """Chromium without a window, with its profile in a folder of its own."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        absent("chromium or chromedriver is not installed")
+    if find_spec("selenium") is None:
+        absent("the package selenium is not installed")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in [*FLAGS, f"--user-data-dir={profile}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driven = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    driven.get("about:blank")
+    driven.get_log("performance")  # of the page that Chromium opens by itself
+    yield driven
+    driven.quit()
+
+
+def failures(browser: Any, address: str) -> dict[str, list[str]]:
+    """What went wrong since the last page: in the console, in requests, in requests elsewhere."""
+    complaints = [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ]
+    failed, foreign = [], []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        kind, details = message["method"], message["params"]
+        if kind == "Network.loadingFailed":
+            failed.append(details["errorText"])
+        elif kind == "Network.responseReceived" and details["response"]["status"] >= 400:
+            failed.append(details["response"]["url"])
+        elif kind == "Network.requestWillBeSent":
+            url = details["request"]["url"]
+            foreign += [] if url.startswith((address, "data:")) else [url]
+    return {"complaints": complaints, "failed": failed, "foreign": foreign}

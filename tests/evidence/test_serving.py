@@ -1,0 +1,218 @@
+"""`layerfusion serve` and the report: by HTTP, and as a browser shows them."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from werkzeug.test import Client
+
+from browsing import chromium, failures
+from conftest import draw_image
+from layerfusion.errors import UserError
+from layerfusion.evidence.inspection import Inspector
+from layerfusion.evidence.report import report_html, write_report
+from layerfusion.evidence.serving import Limits, Service, listen
+from layerfusion.evidence.words import Scale
+from layerfusion.model.detector import Detector
+from layerfusion.scoring.reference import read_reference, write_reference
+from layerfusion.scoring.shipped import DEMO_FOLDER
+
+PHONE = 390  # px
+PORT = 4321
+HERE = {"Host": f"127.0.0.1:{PORT}"}
+OWN = HERE | {"Origin": f"http://127.0.0.1:{PORT}"}
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """The toy, and scores that it can be read against."""
+    folder = tmp_path_factory.mktemp("serve") / "detector"
+    shutil.copytree(DEMO_FOLDER, folder)
+    rng = np.random.default_rng(0)
+    label = np.arange(200) % 2
+    write_reference(pd.DataFrame({"label": label, "logit": rng.normal(label * 2.0)}), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspector(detector):
+    return Inspector(Detector.load(detector), Scale(read_reference(detector)))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    drawn = draw_image(np.random.default_rng(0), dark=False, size=(90, 80))
+    drawn.save(folder / "b2.png")
+    drawn.resize((9, 7)).save(folder / ("b10" + "_long" * 30 + ".png"))
+    (folder / "a.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def client(inspector):
+    return Client(Service(inspector, Limits(files=3, megabytes=1), PORT))
+
+
+def sent(*files):
+    return {"pictures": [(BytesIO(data), name) for name, data in files]}
+
+
+def test_the_page_is_a_plain_form_of_its_own(client):
+    answer = client.get("/", headers=HERE)
+    assert answer.status_code == 200 and answer.headers["Cache-Control"] == "no-store"
+    soup = BeautifulSoup(answer.text, "html.parser")
+    form = soup.find("form")
+    assert (form["method"], form["enctype"]) == ("post", "multipart/form-data")
+    assert soup.find("label", attrs={"for": form.find("input", type="file")["id"]}) is not None
+    policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert soup.select("[style], [onclick], [src]") == []
+
+
+def test_pictures_are_answered_with_the_words_of_inspect(client, inspector, pictures, monkeypatch):
+    folders = []
+    inspect = Inspector.inspect
+    monkeypatch.setattr(
+        Inspector,
+        "inspect",
+        lambda self, path, **options: folders.append(path.parent) or inspect(self, path, **options),
+    )
+    files = [(path.name, path.read_bytes()) for path in pictures]
+    answer = client.post("/", data=sent(*files), headers=OWN)
+    assert answer.status_code == 200
+    soup = BeautifulSoup(answer.text, "html.parser")
+    said = {one.h2.text: one.select_one(".verdict").text for one in soup.select("section.picture")}
+    expected = {path.name: inspect(inspector, path, places=False).word for path in pictures}
+    assert said == {
+        name: word.text.capitalize() if word is not None else "Could not be read"
+        for name, word in expected.items()
+    }
+    assert len(folders) == 3 and not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Host": f"evil.example:{PORT}", "Origin": f"http://evil.example:{PORT}"}, 403),
+        (HERE, 403),
+        (HERE | {"Origin": "null"}, 403),
+        (HERE | {"Origin": "http://evil.example"}, 403),
+        (OWN, 400),
+    ],
+)
+def test_only_the_own_page_may_send(client, headers, status):
+    assert client.post("/", data={"pictures": ""}, headers=headers).status_code == status
+
+
+def test_a_foreign_name_sees_nothing(client):
+    answer = client.get("/", headers={"Host": f"evil.example:{PORT}"})
+    assert answer.status_code == 403 and "form" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("files", "option"),
+    [
+        ([("a.png", b"x" * 1_000_001)], "--max-mb"),
+        ([("a.png", b"x")] * 4, "--max-files"),
+        ([("a.png", b"x")] * 40, "--max-files"),
+    ],
+)
+def test_too_much_is_refused_and_the_setting_is_named(client, files, option):
+    answer = client.post("/", data=sent(*files), headers=OWN)
+    assert answer.status_code == 413
+    assert option in BeautifulSoup(answer.text, "html.parser").find(role="alert").text
+
+
+def test_other_paths_and_methods(client):
+    assert client.get("/etc/passwd", headers=HERE).status_code == 404
+    assert client.put("/", headers=OWN).status_code == 405
+    assert client.post("/", data=b"?", headers=OWN).status_code == 400
+
+
+def test_a_taken_port_is_one_sentence(inspector):
+    server = listen(inspector, Limits(1, 1), port=0)
+    port = server.address.split(":")[-1].strip("/")
+    with pytest.raises(UserError, match=f"port {port} cannot be used .* --port"):
+        listen(inspector, Limits(1, 1), port=int(port))
+    server.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal of its own there")
+def test_ctrl_c_ends_it_quietly(detector):
+    command = ["-m", "layerfusion", "serve", "--port", "0", "--detector", detector]
+    with subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline().startswith("open http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    yield from chromium(tmp_path_factory.mktemp("chromium"))
+
+
+def on_a_phone(browser):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": PHONE, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+
+
+def names_shown(browser):
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#index tbody tr')]"
+        ".filter(row => !row.hidden).map(row => row.dataset.name.slice(0, 3))"
+    )
+
+
+def test_a_report_in_a_browser(browser, inspector, pictures, tmp_path):
+    found = [inspector.inspect(path) for path in pictures]
+    write_report(report_html(found, inspector.about()), tmp_path / "report.html")
+    on_a_phone(browser)
+    browser.get((tmp_path / "report.html").as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
+    shown = "return [...document.images].every(image => image.complete && image.naturalWidth)"
+    assert browser.execute_script(shown)
+    head = browser.find_element("css selector", "th[data-sort=name]")
+    head.find_element("tag name", "button").click()
+    assert names_shown(browser) == ["a.j", "b2.", "b10"]
+    head.find_element("tag name", "button").click()
+    assert names_shown(browser) == ["b10", "b2.", "a.j"]
+    assert head.get_attribute("aria-sort") == "descending"
+    browser.find_element("css selector", "#filters [data-word='-1']").click()
+    assert names_shown(browser) == ["a.j"]
+    assert browser.find_element("id", "counted").text == "1 of 3 shown"
+    faults = failures(browser, tmp_path.as_uri())
+    assert faults == {"complaints": [], "failed": [], "foreign": []}
+
+
+def test_a_file_is_chosen_and_words_come_back(browser, inspector, pictures):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    server = listen(inspector, Limits(files=1, megabytes=5), port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    on_a_phone(browser)
+    browser.get(server.address)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
+    browser.find_element("id", "pictures").send_keys("\n".join(map(str, pictures[:2])))
+    assert "--max-files 1" in browser.find_element("id", "state").text
+    assert not browser.find_element("css selector", "button").is_enabled()
+    browser.execute_script("document.querySelector('#pictures').value = ''")
+    browser.find_element("id", "pictures").send_keys(str(pictures[-1]))
+    browser.find_element("css selector", "button").click()
+    WebDriverWait(browser, 60).until(lambda _: browser.find_elements("css selector", ".verdict"))
+    word = inspector.inspect(pictures[-1], places=False).word
+    assert browser.find_element("css selector", ".verdict").text == word.text.capitalize()
+    faults = failures(browser, server.address)
+    server.close()
+    assert faults == {"complaints": [], "failed": [], "foreign": []}
