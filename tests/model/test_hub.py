@@ -4,7 +4,12 @@ import json
 
 import pytest
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 from layerfusion.errors import UserError
 from layerfusion.model import hub
@@ -49,6 +54,22 @@ def test_saved_over_a_folder_of_the_other_kind_the_newer_is_read(detector, tmp_p
     assert Detector.load(tmp_path).threshold == detector.threshold
 
 
+def test_a_save_that_was_stopped_leaves_no_mixture(detector, tmp_path, monkeypatch):
+    detector.save_pretrained(tmp_path)
+    other = Detector.load(DEMO_FOLDER)
+    other.threshold = 0.75
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("layerfusion.model.detector.save_file", stopped)
+    for save in (other.save, other.save_pretrained):
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path)
+        with pytest.raises(UserError, match="cannot be read as trained tensors"):
+            Detector.load(tmp_path)
+
+
 def test_a_hubs_name_is_fetched_and_nothing_else(detector, tmp_path, monkeypatch):
     detector.save_pretrained(tmp_path)
     asked = []
@@ -80,6 +101,9 @@ def gone():
         (gone(), "no repository of that name"),
         (LocalEntryNotFoundError("offline"), "cannot be reached"),
         (OSError("disk full\nmore"), "disk full$"),
+        (OSError(), "OSError$"),
+        (HFValidationError("no such name"), "no such name"),
+        (GatedRepoError.__new__(GatedRepoError), "has to let you in"),
     ],
 )
 def test_what_goes_wrong_on_the_way_is_one_sentence(monkeypatch, error, words):

@@ -62,3 +62,7 @@ def test_no_images_and_bad_ones(detector, images, tmp_path):
         classifier.predict([images[0][0], tmp_path / "broken.png"])
     with pytest.raises(UserError, match="do not fit"):
         classifier.fit(images[0], [0, 1])
+    with pytest.raises(UserError, match="both of them"):
+        classifier.fit(images[0], [1] * 12)
+    with pytest.raises(UserError, match="give a list of paths"):
+        classifier.predict(images[0][0])

@@ -213,7 +213,9 @@ class Detector(nn.Module):
         where they came.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / CHECKSUMS).unlink(missing_ok=True)  # of what was there before
+        # What was there before goes first: new settings beside old tensors would be no detector.
+        for name in (TRAINED, TENSORS, CONFIG, CHECKSUMS):
+            (directory / name).unlink(missing_ok=True)
         description = DetectorDescription(
             encoder=self.encoder_settings,
             head=self.head_settings,

@@ -7,7 +7,13 @@ import re
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 from layerfusion.errors import UserError
 
@@ -40,6 +46,11 @@ def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
         raise UserError(f"there is no folder {name}, and it is no hub's name as in owner/name")
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+    except GatedRepoError:
+        raise UserError(
+            f"{name} is on the hub, and its owner has to let you in: ask on its page, then "
+            "`hf auth login`"
+        ) from None
     except RepositoryNotFoundError:
         raise UserError(
             f"there is no folder {name} here and no repository of that name on the hub that you "
@@ -49,9 +60,8 @@ def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
         raise UserError(
             f"there is no folder {name} here, and the hub cannot be reached to look there"
         ) from None
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{name} cannot be fetched from the hub: {reason}") from None
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        raise UserError(f"{name} cannot be fetched from the hub: {_first_line(error)}") from None
 
 
 def upload(folder: Path, name: str, *, private: bool = False, token: str | None = None) -> str:
@@ -68,7 +78,10 @@ def upload(folder: Path, name: str, *, private: bool = False, token: str | None 
     try:
         page = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="layerfusion detector")
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{name} cannot be written on the hub: {reason}") from None
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        raise UserError(f"{name} cannot be written on the hub: {_first_line(error)}") from None
     return str(page)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -58,6 +58,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = np.asarray(y)
         if labels.shape != (len(X),):
             raise UserError(f"{len(X)} images and labels of shape {labels.shape} do not fit")
+        if set(np.unique(labels)) != {0, 1}:
+            raise UserError("labels must be 0 (real) and 1 (synthetic), both of them")
         self.threshold_ = best_f1_threshold(labels, self.predict_proba(X)[:, 1])
         return self
 
@@ -72,6 +74,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If an image cannot be read: a row that is not a number would surprise whatever comes
             next. `layerfusion.score` gives reasons in its place.
         """
+        if isinstance(X, str | Path):
+            raise UserError(f"give a list of paths, as in [{str(X)!r}]")
         files = [Path(path) for path in X]
         if not files:
             return np.empty((0, 2))
