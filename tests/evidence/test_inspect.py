@@ -11,9 +11,11 @@ from bs4 import BeautifulSoup
 from PIL import Image, PngImagePlugin
 
 from conftest import draw_image
+from layerfusion.evidence.inspection import Inspector
 from layerfusion.evidence.metadata import LONGEST, marks
-from layerfusion.evidence.words import Word
-from layerfusion.scoring.reference import write_reference
+from layerfusion.evidence.words import Scale, Word
+from layerfusion.model.detector import Detector
+from layerfusion.scoring.reference import read_reference, write_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER
 
 XMP = (
@@ -141,3 +143,16 @@ def test_long_and_damaged_metadata_does_no_harm(tmp_path):
     (tmp_path / "b.jpg").write_bytes(b"\xff\xd8\xff\xe1\xff\xffExif\0\0 jumbc2pa")
     assert [mark.what for mark in marks(tmp_path / "b.jpg")] == ["Content Credentials (C2PA)"]
     assert marks(tmp_path / "gone.jpg") == []
+
+
+def test_a_notebook_shows_the_picture_and_its_words(detector, pictures):
+    scale = Scale(read_reference(detector))
+    inspector = Inspector(Detector.load(detector), scale)
+    (pictures / "a<b>.png").write_bytes((pictures / "plain.png").read_bytes())
+    found = inspector.inspect(pictures / "a<b>.png", places=False)
+    page = BeautifulSoup(found._repr_html_(), "html.parser")
+    assert page.img["src"].startswith("data:image/jpeg;base64,")
+    assert page.img["alt"] == "a<b>.png"
+    assert found.word.text in page.text and "validation photographs" in page.text
+    broken = inspector.inspect(pictures / "broken.jpg")._repr_html_()
+    assert "could not be read" in broken and "<img" not in broken

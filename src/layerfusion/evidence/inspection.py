@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import layerfusion
 from layerfusion.errors import UserError
 from layerfusion.evidence.metadata import Mark, marks
 from layerfusion.evidence.origin import block_contributions, occlusion_map
+from layerfusion.evidence.pictures import picture_address, small_copy
 from layerfusion.evidence.stability import Variant, variants, verdict
 from layerfusion.evidence.words import Meaning, Scale, Word
 from layerfusion.images.finding import printable
@@ -21,8 +23,6 @@ from layerfusion.images.reading import ImageError, read_image
 from layerfusion.images.transforms import EvaluationTransform, enlarge
 from layerfusion.metrics.rates import probability
 from layerfusion.model.detector import Detector
-
-SHOWN = 320  # px, the longer side of the copy that a page shows
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,24 @@ class Inspection:
     image: Image.Image | None = None
     crop: Image.Image | None = None
 
+    def _repr_html_(self) -> str:
+        """Return the picture and its words, as a notebook shows them."""
+        if self.word is None or self.meaning is None or self.image is None:
+            said = f"could not be read: {self.error}"
+            return f"<p><b>{escape(self.name)}</b> {escape(said)}</p>"
+        real, generated = self.meaning
+        often = (
+            f"So called: {real.estimate:.0%} of validation photographs [{real.low:.0%}, "
+            f"{real.high:.0%}], {generated.estimate:.0%} of generated images "
+            f"[{generated.low:.0%}, {generated.high:.0%}]."
+        )
+        why = f"<br>Does not stand: {escape(self.why)}" if self.why else ""
+        return (
+            f'<figure><img src="{picture_address(self.image)}" alt="{escape(self.name)}">'
+            f"<figcaption><b>{escape(self.word.text)}</b> {escape(self.name)}<br>"
+            f"{often}{why}</figcaption></figure>"
+        )
+
 
 @dataclass(frozen=True)
 class Inspector:
@@ -125,7 +143,7 @@ class Inspector:
             marks=tuple(marks(path)),
             limits=tuple(self._limits(image)),
             size=image.size,
-            image=_small(image),
+            image=small_copy(image),
             crop=Image.fromarray(crop.permute(1, 2, 0).numpy()),
         )
 
@@ -185,9 +203,3 @@ def as_values(found: Inspection) -> dict[str, Any]:
             "limits": list(found.limits),
         }
     return values | {"metadata": [mark._asdict() for mark in found.marks]}
-
-
-def _small(image: Image.Image) -> Image.Image:
-    small = image.copy()
-    small.thumbnail((SHOWN, SHOWN))
-    return small

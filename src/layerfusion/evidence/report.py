@@ -4,7 +4,6 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from layerfusion.errors import UserError
-from layerfusion.evidence.inspection import SHOWN, Inspection
+from layerfusion.evidence.inspection import Inspection
+from layerfusion.evidence.pictures import picture_address
 from layerfusion.evidence.words import GENERATED, PHOTOGRAPHS, Word
 from layerfusion.metrics.uncertainty import Interval
 
 OVERLAY = (200, 30, 90), (30, 90, 200)  # where covering lowers the score, and where it raises it
-JPEG_QUALITY = 80
 
 
 def report_html(
@@ -55,7 +54,7 @@ def render(template: str, *, script: str | None, **values: object) -> str:
         Name of a file of `templates`; None where the page has none.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"share": _share, "picture": _picture, "covered": _covered}
+    environment.filters |= {"share": _share, "picture": picture_address, "covered": _covered}
     environment.filters |= {"bars": _bars, "signed": lambda value: f"{value:+.2f}"}
     style, code = _template("page.css"), "" if script is None else _template(script)
     return environment.from_string(_template(template)).render(
@@ -100,15 +99,6 @@ def _share(interval: Interval) -> str:
     return f"{interval.estimate:.0%} (95 % interval {interval.low:.0%} to {interval.high:.0%})"
 
 
-def _picture(image: Image.Image, longest: int = SHOWN) -> str:
-    """Return a small copy as a data address."""
-    small = image.copy()
-    small.thumbnail((longest, longest))
-    buffer = BytesIO()
-    small.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
 def _covered(found: Inspection) -> str:
     """Return the crop with its occlusion map over it: the stronger, the more the score moves."""
     assert found.crop is not None and found.places is not None
@@ -118,7 +108,7 @@ def _covered(found: Inspection) -> str:
     rises = Image.fromarray((strength < 0).astype(np.uint8) * 255).resize(shape, 0)
     falls_in, rises_in = (Image.new("RGB", shape, colour) for colour in OVERLAY)
     colour = Image.composite(rises_in, falls_in, rises)
-    return _picture(Image.composite(colour, found.crop.convert("L").convert("RGB"), opacity))
+    return picture_address(Image.composite(colour, found.crop.convert("L").convert("RGB"), opacity))
 
 
 def _bars(blocks: NDArray[np.float64]) -> list[dict[str, Any]]:
