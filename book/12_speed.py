@@ -17,7 +17,7 @@
 # an archive has a million. What one core and one device do, where their time goes, how that
 # compares with the obvious way to write the same, and what it comes to on more machines. Every
 # number is read from a result in `benchmarks/results`, which says when and on what it was measured.
-# None is of the machine that made this page.
+# None was measured while this page was made.
 
 # %% tags=["parameters"]
 profile = "demo"
