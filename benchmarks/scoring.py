@@ -109,9 +109,13 @@ def _timed(work: Callable[[], None]) -> float:
 
 
 def _resident() -> float:
-    """Return the memory of this process and of those it started, MiB."""
+    """Return the memory of this process and of those it started, MiB; what they share counts once.
+
+    Where the system does not say what is shared, it counts for each.
+    """
     own = psutil.Process()
-    return sum(one.memory_info().rss for one in (own, *own.children(recursive=True))) / 2**20
+    known = [one.memory_full_info() for one in (own, *own.children(recursive=True))]
+    return float(sum(getattr(one, "pss", one.rss) for one in known)) / 2**20
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -112,7 +112,8 @@ work = [
     Work("scoring 1 million", 10**6, training=False),
     Work("scoring 1 billion", 10**9, training=False),
 ]
-tables.keep("projection", project(work, rates, devices=[1, 8, 64]), fixed=True)
+projection = tables.keep("projection", project(work, rates, devices=[1, 8, 64]), fixed=True)
+benchmarks.shown_projection(projection)
 
 # %% [markdown]
 # What was not measured: preparation on the cores of the GPU's machine with this code (the rates are

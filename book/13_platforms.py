@@ -46,6 +46,9 @@ display(Markdown(severity_figures.in_a_sentence(measured)))
 display(Markdown(severity_figures.what_was_measured(study.record)))
 
 # %% [markdown]
+# Validation images share sources with the training images: on others everything is worse to begin
+# with ([On photographs](10_photographs)).
+#
 # ## How much of each
 #
 # Differences are paired: the same images, degraded and not, so that their intervals are narrower

@@ -61,6 +61,12 @@ def client(inspector):
     return Client(Service(inspector, Limits(files=3, megabytes=1), PORT))
 
 
+def test_on_the_webs_own_port_browsers_leave_it_out(inspector):
+    client = Client(Service(inspector, Limits(files=3, megabytes=1), 80))
+    assert client.get("/", headers={"Host": "127.0.0.1"}).status_code == 200
+    assert client.get("/", headers={"Host": "elsewhere"}).status_code == 403
+
+
 def sent(*files):
     return {"pictures": [(BytesIO(data), name) for name, data in files]}
 

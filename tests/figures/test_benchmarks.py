@@ -37,5 +37,8 @@ def test_rates_are_the_measured_ones(preparation):
     rates = benchmarks.rates(gpu, preparation)
     table = project([Work("score", 10**6, training=False)], rates, [1])
     assert isinstance(table, pd.DataFrame) and table["hours"].item() > 0
+    shown = benchmarks.shown_projection(table)
+    assert shown.loc[("score", 1), "images"] == "1,000,000"
+    assert float(shown.loc[("score", 1), "hours"]) == pytest.approx(table["hours"].item(), rel=0.05)
     assert str(benchmarks.STORE_IN_GB) in benchmarks.assumptions()
     assert "640" not in benchmarks.in_a_sentence(preparation)

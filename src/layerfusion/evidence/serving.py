@@ -23,6 +23,7 @@ from layerfusion.evidence.report import render, report_html
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+HTTP_PORT = 80
 LOOPBACK = "127.0.0.1"
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -77,7 +78,8 @@ class Service:
         return response(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
-        hosts = {f"{name}:{self.port}" for name in (LOOPBACK, "localhost")}
+        port = "" if self.port == HTTP_PORT else f":{self.port}"  # browsers leave it out
+        hosts = {f"{name}{port}" for name in (LOOPBACK, "localhost")}
         if request.headers.get("Host") not in hosts:
             return Response("This page is for this machine only.\n", status=403)
         if request.path != "/":

@@ -73,12 +73,21 @@ def encoder_table(*results: dict[str, Any]) -> pd.DataFrame:
         for result in results
         for case in result["measured"]
     ]
-    return pd.DataFrame(rows).set_index(["device", "activation", "precision"])
+    return pd.DataFrame(rows).set_index(["device", "activation", "precision"]).round(3)
 
 
 def scoring_table(result: dict[str, Any]) -> pd.DataFrame:
     """Return what scoring a folder takes beside the encoder's forward pass alone."""
     return pd.DataFrame(result["measured"]).set_index("what")
+
+
+def shown_projection(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of `layerfusion.analysis.projection.project` as a page has room for it."""
+    shown = table.set_index(["work", "devices"])
+    shown["images"] = shown["images"].map("{:,}".format)
+    for column in ("hours", "at worst", "device hours"):
+        shown[column] = shown[column].map("{:.2g}".format)
+    return shown
 
 
 def in_a_line(result: dict[str, Any]) -> str:

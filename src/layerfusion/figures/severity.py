@@ -54,8 +54,7 @@ def what_was_measured(record: SeverityRecord) -> str:
         f"{record.per_class} photographs and {record.per_class} generated images, drawn from the "
         f"validation images of the profile `{record.profile}`, which chose the detector's "
         f"threshold ({record.threshold:.4f}); {len(record.conditions)} conditions; by "
-        f"`{record.command}`, {record.date}. Validation images share sources with the training "
-        "images: on others everything is worse to begin with ([On photographs](10_photographs))."
+        f"`{record.command}`, {record.date}."
     )
 
 

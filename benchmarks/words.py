@@ -1,0 +1,101 @@
+"""How often `layerfusion inspect`'s words are right, and what saying *unsure* saves.
+
+Inspects some of each class of a tree of validation images with the default detector, without maps,
+and counts each word: as the score alone has it, and as it is said once other forms of the picture
+have been scored. The words are made on these very images, so that what is learnt here is what the
+other forms add. Writes `results/words.json`.
+
+    python benchmarks/words.py --images DIR/val
+"""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from layerfusion.evidence.inspection import Inspector
+from layerfusion.evidence.words import Scale, Word
+from layerfusion.images.finding import files_below
+from layerfusion.metrics.uncertainty import share_interval
+from layerfusion.model.detector import Detector
+from layerfusion.parallel.processes import open_fabric
+from layerfusion.provenance import provenance
+from layerfusion.scoring.reference import read_reference
+from layerfusion.scoring.shipped import detector_folder
+
+LABELS = {"real": 0, "0_real": 0, "synthetic": 1, "1_fake": 1}  # of folders
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def main() -> None:
+    """Print the tables, and keep them with date and hardware."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True, help="holds a folder for each class")
+    parser.add_argument("--count", type=int, default=80, help="of each class")
+    parser.add_argument("--seed", type=int, default=1337)
+    chosen = parser.parse_args()
+    folder = detector_folder()
+    detector = Detector.load(folder).to(open_fabric("fp32").device)
+    inspector = Inspector(detector, Scale(read_reference(folder)))
+    images = drawn(chosen.images, chosen.count, chosen.seed)
+    said = pd.DataFrame([_said(inspector, path, label) for path, label in images])
+    kept = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "per_class": chosen.count,
+        "seed": chosen.seed,
+        "words": {name: words(said, name) for name in ("alone", "said")},
+        "decided": {name: decided(said, name) for name in ("alone", "said")},
+        "provenance": provenance(),
+    }
+    print(json.dumps({name: kept[name] for name in ("words", "decided")}, indent=1))
+    path = RESULTS / "words.json"
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def drawn(folder: Path, count: int, seed: int) -> list[tuple[Path, int]]:
+    """Return so many images of each class, with their labels."""
+    names = pd.Series(sorted(files_below(folder).images))
+    labels = names.map(lambda name: LABELS[Path(name).parts[0]])
+    chosen = names.groupby(labels).sample(count, random_state=seed)
+    return [(folder / name, int(labels[at])) for at, name in chosen.items()]
+
+
+def _said(inspector: Inspector, path: Path, label: int) -> dict[str, Any]:
+    found = inspector.inspect(path, places=False)
+    if found.word is None:
+        raise SystemExit(f"{path.name} cannot be read: {found.error}")
+    return {"label": label, "alone": found.variants[0].word, "said": found.word}
+
+
+def words(said: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
+    """Return by word how many images of each class have it, and which share was generated."""
+    found = {}
+    for word in sorted(Word, reverse=True):
+        own = said.loc[said[name] == word, "label"]
+        share = share_interval(int(own.sum()), len(own))
+        found[word.text] = {
+            "photographs": int((own == 0).sum()),
+            "generated": int(own.sum()),
+            "share_generated": [share.estimate, share.low, share.high] if len(own) else None,
+        }
+    return found
+
+
+def decided(said: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return how many are unsure, and how many of the others are called wrongly."""
+    sure = said[said[name] != Word.UNSURE]
+    wrong = int(((sure[name] >= Word.WEAK) != (sure["label"] == 1)).sum())
+    share = share_interval(wrong, len(sure))
+    return {
+        "unsure": len(said) - len(sure),
+        "decided": len(sure),
+        "wrong": wrong,
+        "share_wrong": [share.estimate, share.low, share.high],
+    }
+
+
+if __name__ == "__main__":
+    main()
