@@ -1,9 +1,12 @@
 """A detector as hubs keep it: the same scores from either kind of folder, no network unasked."""
 
 import json
+import socket
+from functools import partial
 
 import pytest
 import torch
+from huggingface_hub import HfApi
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -84,7 +87,7 @@ def test_a_hubs_name_is_fetched_and_nothing_else(detector, tmp_path, monkeypatch
     assert torch.equal(scores(read), scores(detector))
     assert asked == [("somebody/detector", "v1")]
     Detector.from_pretrained(tmp_path)
-    for none in ("nowhere", "a/b/c", tmp_path / "nowhere", "../x y"):
+    for none in ("nowhere", "a/b/c", tmp_path / "nowhere", "../x y", "./nowhere", "../nowhere"):
         with pytest.raises(UserError, match="there is no folder"):
             Detector.from_pretrained(none)
     assert len(asked) == 1
@@ -137,3 +140,13 @@ def test_pushing_uploads_what_save_pretrained_writes(detector, monkeypatch):
     assert sent["files"] == ["README.md", "SHA256SUMS", "config.json", "model.safetensors"]
     with pytest.raises(UserError, match="give owner/name"):
         detector.push_to_hub("detector")
+
+
+def test_pushing_without_a_network_is_one_sentence(detector, monkeypatch):
+    with socket.socket() as taken:  # bound and not listening: whoever connects is refused
+        taken.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(hub, "HfApi", partial(HfApi, endpoint=nobody))
+        with pytest.raises(UserError, match="me/detector cannot be written on the hub") as caught:
+            detector.push_to_hub("me/detector", token="t")
+    assert "\n" not in str(caught.value)

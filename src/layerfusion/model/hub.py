@@ -5,6 +5,7 @@ The network is used by these two functions and by nothing that is not given a hu
 
 import re
 from pathlib import Path
+from typing import cast
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
@@ -19,9 +20,14 @@ from layerfusion.errors import UserError
 
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"  # as hubs call them
 
-_HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+# Neither part begins with a dot, so that a mistyped ./folder is not taken for a hub's name.
+_HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 # What a detector's folder holds; code and pickles that lie beside it are not even fetched.
 _WANTED = ["*.json", "*.safetensors", "*.csv", "*.md", "SHA256SUMS"]
+# The hub's client does not name what its HTTP library raises without an answer, and that library
+# changed between its versions; it is what the error of an answer derives from.
+_NO_ANSWER = cast(type[Exception], HfHubHTTPError.__bases__[0])
+_REFUSED = (HFValidationError, HfHubHTTPError, _NO_ANSWER, OSError)
 
 
 def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
@@ -60,7 +66,7 @@ def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
         raise UserError(
             f"there is no folder {name} here, and the hub cannot be reached to look there"
         ) from None
-    except (HFValidationError, HfHubHTTPError, OSError) as error:
+    except _REFUSED as error:
         raise UserError(f"{name} cannot be fetched from the hub: {_first_line(error)}") from None
 
 
@@ -70,7 +76,7 @@ def upload(folder: Path, name: str, *, private: bool = False, token: str | None 
     Raises
     ------
     UserError
-        If the name is none, or the hub refuses.
+        If the name is none, or the hub refuses or cannot be reached.
     """
     if not _HUB_NAME.fullmatch(name):
         raise UserError(f"'{name}' is no name of a repository; give owner/name")
@@ -78,7 +84,7 @@ def upload(folder: Path, name: str, *, private: bool = False, token: str | None 
     try:
         page = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="layerfusion detector")
-    except (HFValidationError, HfHubHTTPError, OSError) as error:
+    except _REFUSED as error:
         raise UserError(f"{name} cannot be written on the hub: {_first_line(error)}") from None
     return str(page)
 
