@@ -13,7 +13,7 @@
 # %% [markdown]
 # # How fast
 #
-# A constrained run sees 450,000 training images and an open run 810,000; somebody who looks through
+# A run of the paper sees hundreds of thousands of training images, and somebody who looks through
 # an archive has a million. What one core and one device do, where their time goes, how that
 # compares with the obvious way to write the same, and what it comes to on more machines. Every
 # number is read from a result in `benchmarks/results`, which says when and on what it was measured.
@@ -29,11 +29,12 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion.analysis.projection import Work, project
+from layerfusion.analysis.projection import project
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import benchmarks
 from layerfusion.figures.benchmarks import read_result
+from layerfusion.settings import load_profile
 
 tables = ChapterTables("12_speed", open_chapter("open", globals()))
 preparation, scoring, gpu, cpu = (
@@ -97,7 +98,8 @@ tables.keep("scoring", benchmarks.scoring_table(scoring), fixed=True)
 # ## Past one machine
 
 # %%
-display(Markdown(benchmarks.assumptions()))
+rates = benchmarks.rates(gpu, preparation)
+display(Markdown(benchmarks.assumptions(rates)))
 
 # %% [markdown]
 # *At worst*: the paper's batch of 16 does not grow with the number of devices. Shared by eight, a
@@ -105,13 +107,7 @@ display(Markdown(benchmarks.assumptions()))
 # training. They do in scoring, until the store cannot follow.
 
 # %%
-rates = benchmarks.rates(gpu, preparation)
-work = [
-    Work("constrained run, 3 epochs", 450_000, training=True),
-    Work("open run, 3 epochs", 810_000, training=True),
-    Work("scoring 1 million", 10**6, training=False),
-    Work("scoring 1 billion", 10**9, training=False),
-]
+work = benchmarks.papers_work(load_profile("paper").training.epochs)
 projection = tables.keep("projection", project(work, rates, devices=[1, 8, 64]), fixed=True)
 benchmarks.shown_projection(projection)
 

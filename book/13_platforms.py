@@ -43,7 +43,7 @@ tables.keep("conditions", measured, fixed=True)
 display(Markdown(severity_figures.in_a_sentence(measured)))
 
 # %%
-display(Markdown(severity_figures.what_was_measured(study.record)))
+display(Markdown(severity_figures.what_was_measured(study)))
 
 # %% [markdown]
 # Validation images share sources with the training images: on others everything is worse to begin
@@ -67,20 +67,20 @@ strongest = {
     f"{kind}-{strengths[-1]}": severity_figures.AXES[kind][0]
     for kind, strengths in severity.CURVES.items()
 }
-severity_figures.shown(measured, {"clean": "clean", **strongest})
+severity_figures.shown(measured, strongest)
 
 # %% [markdown]
 # ## Platforms, and two things after each other
 #
 # What a platform does to an upload changes without notice. Longest sides of Facebook and X are what
 # {cite:t}`harmon2021` measured with uploads; Telegram's 1,280 px and all qualities are assumptions.
-# Most images here are smaller than any of these bounds, so it is the recompression that is seen. A
-# JPEG that is compressed a second time, a smaller copy that is compressed: pictures seldom travel
-# once.
+# No image here is longer than any of these bounds, so that none of them acts: the three rows are
+# what JPEG of an assumed quality does, and no more. A JPEG that is compressed a second time, a
+# smaller copy that is compressed: pictures seldom travel once.
 
 # %%
 platforms = {condition: platform for platform, condition in severity.PLATFORMS.items()}
-severity_figures.shown(measured, {"clean": "clean", **platforms, **{c: c for c in severity.CHAINS}})
+severity_figures.shown(measured, {**platforms, **{c: c for c in severity.CHAINS}})
 
 # %% [markdown]
 # What this is not: uploads. No picture here went through a platform, and no screen was

@@ -148,3 +148,9 @@ def test_a_detector_without_a_threshold_is_refused(mine):
     uncalibrated.threshold = None
     with pytest.raises(UserError, match="no threshold"):
         calibrate(uncalibrated, find_own_images(mine))
+
+
+def test_a_folder_as_hubs_have_it_can_be_calibrated_too(calibration, tmp_path):
+    demo_detector().save_pretrained(tmp_path / "pretrained")
+    write_calibrated(calibration, tmp_path / "pretrained", tmp_path / "calibrated")
+    assert Detector.load(tmp_path / "calibrated").threshold == calibration.choice.threshold

@@ -40,5 +40,12 @@ def test_rates_are_the_measured_ones(preparation):
     shown = benchmarks.shown_projection(table)
     assert shown.loc[("score", 1), "images"] == "1,000,000"
     assert float(shown.loc[("score", 1), "hours"]) == pytest.approx(table["hours"].item(), rel=0.05)
-    assert str(benchmarks.STORE_IN_GB) in benchmarks.assumptions()
-    assert "640" not in benchmarks.in_a_sentence(preparation)
+    assert f"{benchmarks.STORE_IN_GB} GB/s" in benchmarks.assumptions(rates)
+    ratio = preparation["preparation"][0]["ratio"]["median"]
+    assert f"{ratio:.1f} times" in benchmarks.in_a_sentence(preparation)
+
+
+def test_the_papers_runs_see_each_image_once_an_epoch():
+    work = {piece.name: piece.images for piece in benchmarks.papers_work(3)}
+    assert work["constrained run, 3 epochs"] == 3 * (75_000 + 75_000)
+    assert work["open run, 3 epochs"] == 3 * (75_000 + 60_000 + 75_000 + 60_000)

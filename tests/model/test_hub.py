@@ -57,6 +57,24 @@ def test_saved_over_a_folder_of_the_other_kind_the_newer_is_read(detector, tmp_p
     assert Detector.load(tmp_path).threshold == detector.threshold
 
 
+def test_a_folder_that_holds_more_is_left_as_it_is_otherwise(detector, tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    detector.save_pretrained(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert torch.equal(scores(Detector.from_pretrained(tmp_path)), scores(detector))
+    with pytest.raises(UserError, match="is a file"):
+        detector.save_pretrained(tmp_path / "notes.txt")
+
+
+def test_another_models_files_are_not_lost_by_a_save(detector, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("another's")
+    detector.save(tmp_path)
+    assert (tmp_path / "model.safetensors").read_text() == "another's"
+    assert torch.equal(scores(Detector.load(tmp_path)), scores(detector))
+
+
 def test_a_save_that_was_stopped_leaves_no_mixture(detector, tmp_path, monkeypatch):
     detector.save_pretrained(tmp_path)
     other = Detector.load(DEMO_FOLDER)

@@ -33,9 +33,9 @@ def opened(tree):
     return Experiment.open("open", profile="folder", data_root=tree, overrides=settings)
 
 
-def run(tree, per_class=2):
+def run(tree, per_class=2, detector=DEMO_FOLDER):
     return severity.severity_study(
-        DEMO_FOLDER, opened(tree).validation, profile="folder", per_class=per_class, seed=0,
+        detector, opened(tree).validation, profile="folder", per_class=per_class, seed=0,
         command="test",
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ def test_each_image_has_a_row_a_condition_and_is_scored_once(tree, tmp_path, mon
     assert read.record == finished.record
     table = severity_table(read.predictions, read.record.threshold)
     assert len(draw_severity(table, severity.CURVES).axes) == len(severity.CURVES)
-    assert "2 photographs" in what_was_measured(read.record)
+    assert "2 photographs" in what_was_measured(read)
 
 
 def test_clean_logits_are_those_of_scoring(tree):
@@ -93,3 +93,9 @@ def test_a_table_that_is_not_of_the_record_is_refused(tree, tmp_path):
     (tmp_path / severity.RECORD).write_text("{}")
     with pytest.raises(UserError, match="cannot be read"):
         severity.read_severity(tmp_path)
+
+
+def test_a_folder_as_hubs_have_it_is_scored_alike(tree, tmp_path):
+    Detector.load(DEMO_FOLDER).save_pretrained(tmp_path / "pretrained")
+    again = run(tree, detector=tmp_path / "pretrained")
+    pd.testing.assert_frame_equal(again.predictions, run(tree).predictions)

@@ -23,7 +23,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from layerfusion.analysis.recalibration import fit_shift
 from layerfusion.metrics.rates import probability
 from layerfusion.metrics.uncertainty import LEVEL, Interval, resample_images, share_interval
-from layerfusion.scoring.files import same_score
+from layerfusion.scoring.files import called_synthetic
 
 FOLDS = 10
 CHOICES = 500  # resamples on which a threshold is chosen anew
@@ -116,8 +116,7 @@ def called(logit: ArrayLike, threshold: ArrayLike) -> NDArray[np.bool_]:
 
     The threshold is a probability, or one an image.
     """
-    least = np.asarray(threshold) - same_score(threshold)
-    return np.asarray(probability(logit) > least)
+    return called_synthetic(probability(logit), threshold)
 
 
 def held_out_calls(

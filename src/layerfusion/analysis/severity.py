@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from layerfusion.metrics.rates import probability
 from layerfusion.metrics.significance import delong_contrast, delong_test, holm
@@ -26,7 +27,8 @@ def severity_table(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
         Indexed by ``condition``: ``roc_auc`` with ``low`` and ``high`` (DeLong); ``difference`` of
         ROC AUC from clean images, with ``difference_low``, ``difference_high`` and ``p_holm``, its
         p-value corrected for the number of conditions (NaN for clean images); ``recall`` and
-        ``false_alarms`` at the threshold, each with ``_low`` and ``_high`` (Wilson).
+        ``false_alarms`` at the threshold, each with ``_low`` and ``_high`` (Wilson); these two are
+        not tested against those of clean images.
     """
     logits = predictions.pivot(index="image_id", columns="condition", values="logit")
     label = predictions.groupby("image_id")["label"].first().loc[logits.index].to_numpy(dtype=int)
@@ -42,7 +44,7 @@ def severity_table(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
 def _row(
     name: str,
     logits: pd.DataFrame,
-    label: "np.ndarray[tuple[int], np.dtype[np.int_]]",
+    label: NDArray[np.int_],
     threshold: float,
 ) -> dict[str, object]:
     own = logits[name].to_numpy(dtype=np.float64)

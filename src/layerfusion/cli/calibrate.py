@@ -40,7 +40,7 @@ def calibrate(
     from layerfusion.release.calibrated import write_calibrated
     from layerfusion.release.calibration import calibrate as calibrate_on
     from layerfusion.release.calibration_words import as_values, sentences
-    from layerfusion.release.export import check_place
+    from layerfusion.release.folders import check_place
     from layerfusion.release.own_images import find_own_images
     from layerfusion.scoring.shipped import detector_folder
 

@@ -40,9 +40,10 @@ def export(
     Example: `layerfusion export -p photographs -d photos --run open --out photographs_detector`
     """
     from layerfusion.progress import Reporter
-    from layerfusion.release.export import check_place, check_shippable
+    from layerfusion.release.export import check_shippable
     from layerfusion.release.export import export as export_run
     from layerfusion.release.facts import roc_auc
+    from layerfusion.release.folders import check_place
     from layerfusion.scoring.predictions import write_predictions
 
     check_place(out)

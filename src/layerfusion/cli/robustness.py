@@ -37,7 +37,12 @@ def robustness(
 
     folder, reporter = detector_folder(detector), Reporter()
     opened = Experiment.open("open", profile=profile, data_root=data_root, reporter=reporter)
-    asked = f" --images {images}" if images != 100 else ""
+    asked = "".join(
+        f" --{name} {value}"
+        for name, value, usual in (("images", images, 100), ("seed", seed, 1337))
+        if value != usual
+    )
+    asked += " --detector DIR" if detector is not None else ""
     finished = severity_study(
         folder,
         opened.validation,

@@ -31,10 +31,9 @@ def credentials(path: Path) -> str:
             path.open("rb") as file,
             c2pa.Reader(file, context=context) as reader,
         ):
-            store = json.loads(reader.json())
+            return _in_words(json.loads(reader.json()))
     except Exception:  # hostile bytes meet a library of another language
         return "present, and cannot be read: damaged or cut off"
-    return _in_words(store)
 
 
 def _in_words(store: dict[str, Any]) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.analysis.projection import Rates
+from layerfusion.analysis.projection import Rates, Work
+from layerfusion.paper.numbers import TRAINING_IMAGES
 from layerfusion.paths import project_root
 
 PREPARATION, SCORING = "preparation", "scoring"
-CORES = 16  # beside a device
 STORE_IN_GB = 10  # a second, of the store that all devices share
 FILE_BYTES = 150_000  # of a photograph as the data sets hold them
 GPU = "full_size-cuda-nvidia-h100-80gb-hbm3"
@@ -60,20 +60,19 @@ def decoders_table(result: dict[str, Any]) -> pd.DataFrame:
 
 def encoder_table(*results: dict[str, Any]) -> pd.DataFrame:
     """Return what ViT-L/14 does on each device and precision, at the measured batches."""
-    rows = [
-        {
-            "device": result["device"],
-            "activation": case["activation"],
-            "precision": case["precision"],
-            "trained, images/s": case["training"]["images_per_second"],
-            "of the matmul rate ": case["training"]["share_of_matmul_peak"],
-            "scored, images/s": case["scoring"]["images_per_second"],
-            "of the matmul rate": case["scoring"]["share_of_matmul_peak"],
+    rows = {
+        (result["device"], case["activation"], case["precision"]): {
+            ("training", "images/s"): case["training"]["images_per_second"],
+            ("training", "of the matmul rate"): case["training"]["share_of_matmul_peak"],
+            ("scoring", "images/s"): case["scoring"]["images_per_second"],
+            ("scoring", "of the matmul rate"): case["scoring"]["share_of_matmul_peak"],
         }
         for result in results
         for case in result["measured"]
-    ]
-    return pd.DataFrame(rows).set_index(["device", "activation", "precision"]).round(3)
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").round(3)
+    table.columns = pd.MultiIndex.from_tuples([tuple(pair) for pair in table.columns])
+    return table.rename_axis(["device", "activation", "precision"])
 
 
 def scoring_table(result: dict[str, Any]) -> pd.DataFrame:
@@ -95,7 +94,9 @@ def in_a_line(result: dict[str, Any]) -> str:
     known = result["provenance"]
     name = known["gpu"] or known["processor"]["name"]
     torch = known["libraries"]["torch"]
-    return f"{result['date']}, {name}, {known['cores']} cores, torch {torch}"
+    load = result.get("load_average")
+    shared = "" if load is None else f", load average {load:.1f}"
+    return f"{result['date']}, {name}, {known['cores']} cores, torch {torch}{shared}"
 
 
 def in_a_sentence(result: dict[str, Any]) -> str:
@@ -109,13 +110,25 @@ def in_a_sentence(result: dict[str, Any]) -> str:
     )
 
 
-def assumptions() -> str:
+def assumptions(rates: Rates) -> str:
     """Return what the projection takes for granted, in a paragraph."""
     return (
         "A calculation, not a measurement: what the measured rates come to on more devices. Each "
-        f"has {CORES} cores beside it, as the lent machine had, and all read files of "
-        f"{FILE_BYTES // 1000} kB from one store of {STORE_IN_GB} GB/s, which are assumptions."
+        f"has {rates.cores} cores beside it, as the machine that was measured; that all read files "
+        f"of {rates.image_bytes / 1e3:.0f} kB from one store of {rates.store / 1e9:.0f} GB/s is "
+        "assumed."
     )
+
+
+def papers_work(epochs: int) -> list[Work]:
+    """Return the paper's runs, every training image as often as there are epochs, and archives."""
+    runs = [
+        Work(f"{run} run, {epochs} epochs", 2 * each * epochs, training=True)
+        for run, each in TRAINING_IMAGES.items()
+    ]
+    archives = {"1 million": 10**6, "1 billion": 10**9}
+    scored = [Work(f"scoring {name}", count, training=False) for name, count in archives.items()]
+    return runs + scored
 
 
 def rates(gpu: dict[str, Any], preparation: dict[str, Any]) -> Rates:
@@ -134,7 +147,7 @@ def rates(gpu: dict[str, Any], preparation: dict[str, Any]) -> Rates:
         scoring=half["scoring"]["images_per_second"],
         training_images=prepared["training"],
         scoring_images=prepared["evaluation"],
-        cores=CORES,
+        cores=gpu["provenance"]["cores"],
         store=STORE_IN_GB * 1e9,
         image_bytes=FILE_BYTES,
     )

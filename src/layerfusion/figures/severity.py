@@ -7,10 +7,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from layerfusion.analysis.severity import CLEAN
 from layerfusion.figures.style import COLOURS, finish
-from layerfusion.studies.severity import SeverityRecord
+from layerfusion.metrics.uncertainty import LEVEL
+from layerfusion.studies.severity import FinishedSeverity
 
-# What a strength counts, and whether less of it is worse.
+# What a strength counts, and whether less of it is more of the condition.
 AXES = {
     "jpeg": ("JPEG, quality", True),
     "webp": ("WebP, quality", True),
@@ -33,28 +35,32 @@ def in_a_sentence(table: pd.DataFrame) -> str:
         As `layerfusion.analysis.severity.severity_table` returns it.
     """
     rows = table.to_dict("index")
-    clean = rows.pop("clean")
+    clean = rows.pop(CLEAN)
     clear = [row for row in rows.values() if row["p_holm"] < ALPHA and row["difference"] < 0]
     worst = min(rows, key=lambda name: rows[name]["difference"])
     alarms = max(rows, key=lambda name: rows[name]["false_alarms"])
     finds = min(rows, key=lambda name: rows[name]["recall"])
     loss = _with_interval(rows[worst], "difference", "difference_low", "difference_high", "+.3f")
+    unseen = -min(row["difference_low"] for row in rows.values())
     return (
-        f"**Of {len(rows)} conditions {len(clear) or 'none'} cost{'s' * (len(clear) == 1)} ROC AUC "
-        f"for sure** (corrected for their number), from {clean['roc_auc']:.3f} on clean images; "
-        f"`{worst}` costs most, {loss}. At the threshold of clean images, false alarms go from "
-        f"{clean['false_alarms']:.0%} to {rows[alarms]['false_alarms']:.0%} under `{alarms}`, and "
-        f"recall from {clean['recall']:.0%} to {rows[finds]['recall']:.0%} under `{finds}`."
+        f"**Of {len(rows)} conditions {len(clear) or 'none'} can be shown to cost ROC AUC** "
+        f"(corrected for their number), which is {clean['roc_auc']:.3f} on clean images; so few "
+        f"images do not rule out losses of up to {unseen:.3f}, and the largest that was measured "
+        f"is {loss} under `{worst}`. **The threshold is another matter**: at that of clean images, "
+        f"false alarms go from {clean['false_alarms']:.0%} to {rows[alarms]['false_alarms']:.0%} "
+        f"under `{alarms}`, recall from {clean['recall']:.0%} to {rows[finds]['recall']:.0%} under "
+        f"`{finds}`; each is the most extreme of all conditions, and neither was tested."
     )
 
 
-def what_was_measured(record: SeverityRecord) -> str:
+def what_was_measured(study: FinishedSeverity) -> str:
     """Return which images were scored with what, as Markdown."""
+    record, longest = study.record, int(study.predictions[["width", "height"]].to_numpy().max())
     return (
         f"{record.per_class} photographs and {record.per_class} generated images, drawn from the "
         f"validation images of the profile `{record.profile}`, which chose the detector's "
         f"threshold ({record.threshold:.4f}); {len(record.conditions)} conditions; by "
-        f"`{record.command}`, {record.date}."
+        f"`{record.command}`, {record.date}. The longest side of all is {longest} px."
     )
 
 
@@ -75,18 +81,18 @@ def draw_severity(table: pd.DataFrame, curves: Mapping[str, Sequence[int]]) -> F
             )
             ax.plot(strengths, part[column], color=colour, marker="o", label=names[column])
             ax.fill_between(strengths, part[low], part[high], color=colour, alpha=0.15)
-            ax.axhline(table.loc["clean", column], color=colour, linestyle="--", linewidth=1)
+            ax.axhline(table.loc[CLEAN, column], color=colour, linestyle="--", linewidth=1)
         if falling:
             ax.invert_xaxis()
         ax.set(xlabel=label, ylim=(0, 1))
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
-    figure.supxlabel("bands: 95 % over other images; dashed: clean images", fontsize="small")
+    figure.supxlabel(f"bands: {LEVEL:.0%} over other images; dashed: clean", fontsize="small")
     return finish(figure)
 
 
 def shown(table: pd.DataFrame, conditions: Mapping[str, str]) -> pd.DataFrame:
-    """Return rows of the table as a page has room for them.
+    """Return rows of the table as a page has room for them, clean images first.
 
     Parameters
     ----------
@@ -94,7 +100,7 @@ def shown(table: pd.DataFrame, conditions: Mapping[str, str]) -> pd.DataFrame:
         What to call them, by the condition's name.
     """
     rows, known = {}, table.to_dict("index")
-    for condition, name in conditions.items():
+    for condition, name in {CLEAN: CLEAN, **conditions}.items():
         row = known[condition]
         rows[name] = {
             "condition": condition,

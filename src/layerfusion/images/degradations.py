@@ -1,8 +1,9 @@
 """What robustness is measured under: degradations of evaluation images (paper, Table 2).
 
 A degradation takes an upright RGB image at full size, as `layerfusion.images.reading.read_image`
-returns it, and gives one of the same size; enlarging and cropping (`layerfusion.images.transforms`)
-come after it. The steps, their numbers and how they round are those of the author's code.
+returns it, and gives another; enlarging and cropping (`layerfusion.images.transforms`) come after
+it. JPEG and laundering, which keep the size, are the paper's: their steps, numbers and rounding are
+those of the author's code. Others are in `layerfusion.images.severity`.
 """
 
 import re

@@ -271,8 +271,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _decoded_jpeg(image: ImageFile, path: Path) -> Pixels | None:
     """Return a JPEG's pixels, those that Pillow decodes; None where only Pillow does.
 
-    simplejpeg takes little more than half of Pillow's time. What it finds wrong, and pixels that
-    are inks, are left to Pillow.
+    simplejpeg takes less time. What it finds wrong, and pixels that are inks, are left to Pillow.
     """
     if image.mode not in ("RGB", "L"):
         return None

@@ -10,7 +10,9 @@ from hashlib import sha256
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, features
+
+from layerfusion.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,15 @@ class Avif:
     quality: int
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Return the image as the file shows it."""
+        """Return the image as the file shows it.
+
+        Raises
+        ------
+        UserError
+            If the installed Pillow writes no AVIF.
+        """
+        if not features.check("avif"):
+            raise UserError("this Pillow writes no AVIF; install a newer one")
         return _through(image, "AVIF", self.quality)
 
 

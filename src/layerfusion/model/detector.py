@@ -25,9 +25,7 @@ from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 DESCRIPTION = "detector.json"
 TRAINED = "trained.safetensors"
-CHECKSUMS = (
-    "SHA256SUMS"  # in a folder that is passed on: of what else is in it, as sha256sum writes
-)
+CHECKSUMS = "SHA256SUMS"  # of what else is in a folder that is passed on
 
 
 class DetectorDescription(BaseModel):
@@ -212,9 +210,12 @@ class Detector(nn.Module):
         The frozen weights are not written: they are named, with their sha256, and read again from
         where they came.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise UserError(f"{directory} is a file; a detector is saved as a folder") from None
         # What was there before goes first: new settings beside old tensors would be no detector.
-        for name in (TRAINED, TENSORS, CONFIG, CHECKSUMS):
+        for name in (TRAINED, CHECKSUMS):
             (directory / name).unlink(missing_ok=True)
         description = DetectorDescription(
             encoder=self.encoder_settings,
@@ -296,8 +297,9 @@ class Detector(nn.Module):
         """
         directory = Path(directory)
         self.save(directory)
-        (directory / DESCRIPTION).replace(directory / CONFIG)
+        # In this order: the description says which tensors are its own.
         (directory / TRAINED).replace(directory / TENSORS)
+        (directory / DESCRIPTION).replace(directory / CONFIG)
         if card is not None:
             (directory / CARD).write_text(card, encoding="utf-8")
         write_checksums(directory)
@@ -352,7 +354,7 @@ def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
     UserError
         If the file is missing or damaged, or is not the one that the folder's checksums name.
     """
-    path = _either(directory, TRAINED, TENSORS)
+    path = tensors_file(directory)
     _check_sum(path)
     try:
         return load_file(path)
@@ -360,16 +362,25 @@ def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
         raise UserError(f"{path} cannot be read as trained tensors: {error}") from None
 
 
-def _either(directory: Path, own: str, hubs: str) -> Path:
-    """Return a file by our name, or by the hubs' where only that is there."""
-    here = (directory / hubs).is_file() and not (directory / own).is_file()
-    return directory / (hubs if here else own)
+def description_file(directory: Path) -> Path:
+    """Return the description in a folder, whether `Detector.save` wrote it or `save_pretrained`."""
+    own, hubs = directory / DESCRIPTION, directory / CONFIG
+    return hubs if hubs.is_file() and not own.is_file() else own
+
+
+def tensors_file(directory: Path) -> Path:
+    """Return the trained tensors that belong to the description in a folder."""
+    return directory / (TENSORS if description_file(directory).name == CONFIG else TRAINED)
 
 
 def write_checksums(directory: Path) -> None:
     """Write the sha256 of each file of a detector's folder beside it, for whoever gets a copy."""
-    files = sorted(path for path in directory.iterdir() if path.name != CHECKSUMS)
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    files = sorted(path for path in directory.iterdir() if path.is_file())
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in files
+        if path.name != CHECKSUMS
+    ]
     (directory / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -388,7 +399,7 @@ def _check_sum(path: Path) -> None:
 
 
 def _read_description(directory: Path) -> DetectorDescription:
-    path = _either(directory, DESCRIPTION, CONFIG)
+    path = description_file(directory)
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
         return DetectorDescription.model_validate(values)

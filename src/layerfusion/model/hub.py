@@ -1,6 +1,6 @@
 """A detector's folder on a model hub: found by its name, fetched, uploaded.
 
-The network is used by these two functions and by nothing that is not given a hub's name.
+Of all that reads a detector these two functions alone use the network, and only for a hub's name.
 """
 
 import re
@@ -23,7 +23,10 @@ CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"  # as hu
 # Neither part begins with a dot, so that a mistyped ./folder is not taken for a hub's name.
 _HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 # What a detector's folder holds; code and pickles that lie beside it are not even fetched.
-_WANTED = ["*.json", "*.safetensors", "*.csv", "*.md", "SHA256SUMS"]
+_WANTED = [
+    CONFIG, TENSORS, CARD, "detector.json", "trained.safetensors", "validation.csv",
+    "calibration.json", "MODEL_CARD.md", "SHA256SUMS",
+]  # fmt: skip
 # The hub's client does not name what its HTTP library raises without an answer, and that library
 # changed between its versions; it is what the error of an answer derives from.
 _NO_ANSWER = cast(type[Exception], HfHubHTTPError.__bases__[0])

@@ -1,8 +1,8 @@
 """Freed memory stays with the process: glibc otherwise returns it, and asks for it again.
 
 A forward pass of an image encoder frees and needs again the same large pieces, block after block.
-Giving them back to the system each time, which then has to clear them, was a tenth to a fifth of
-the time of scoring on a CPU. It changes no number.
+Giving them back to the system each time, which then has to clear them, costs time and changes no
+number.
 """
 
 import ctypes

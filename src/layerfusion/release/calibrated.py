@@ -5,17 +5,19 @@ import shutil
 from pathlib import Path
 
 import layerfusion
-from layerfusion.errors import UserError
 from layerfusion.model.detector import (
     DESCRIPTION,
     TRAINED,
     DetectorDescription,
+    description_file,
+    tensors_file,
     write_checksums,
 )
 from layerfusion.provenance import code_sha256
 from layerfusion.release.calibration import Calibration
 from layerfusion.release.calibration_words import as_values, card_section, notice
-from layerfusion.release.export import CARD, check_place
+from layerfusion.release.export import CARD
+from layerfusion.release.folders import new_folder
 from layerfusion.scoring.reference import write_reference
 
 RECORD = "calibration.json"
@@ -40,26 +42,17 @@ def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
     UserError
         If something is at `out` already, or the folder cannot be written.
     """
-    check_place(out)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
-        shutil.copyfile(detector / TRAINED, partial / TRAINED)
-        (partial / DESCRIPTION).write_text(_description(made, detector), encoding="utf-8")
-        write_reference(made.scored, partial)
-        (partial / CARD).write_text(_card(made, detector), encoding="utf-8")
-        (partial / RECORD).write_text(_record(made), encoding="utf-8")
-        write_checksums(partial)
-        partial.replace(out)
-    except OSError as error:
-        raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(out) as folder:
+        shutil.copyfile(tensors_file(detector), folder / TRAINED)
+        (folder / DESCRIPTION).write_text(_description(made, detector), encoding="utf-8")
+        write_reference(made.scored, folder)
+        (folder / CARD).write_text(_card(made, detector), encoding="utf-8")
+        (folder / RECORD).write_text(_record(made), encoding="utf-8")
+        write_checksums(folder)
 
 
 def _description(made: Calibration, detector: Path) -> str:
-    text = (detector / DESCRIPTION).read_text(encoding="utf-8")
+    text = description_file(detector).read_text(encoding="utf-8")
     before = DetectorDescription.model_validate_json(text)
     now = {"threshold": made.choice.threshold, "notice": notice(made, before.notice)}
     return before.model_copy(update=now).model_dump_json(indent=2) + "\n"

@@ -1,6 +1,5 @@
 """From a finished run to a folder that can be shipped: rounded head, new threshold, model card."""
 
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from layerfusion.model.detector import (
 )
 from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
+from layerfusion.release.folders import check_place, new_folder
 from layerfusion.release.model_card import model_card
 from layerfusion.runs.conditions import CONDITIONS, score_condition
 from layerfusion.runs.experiment import Experiment
@@ -45,14 +45,6 @@ class Shipped:
     def predictions(self) -> pd.DataFrame:
         """Return the scores of the validation images as they are: the columns of `KEPT`."""
         return self.facts.local[KEPT]
-
-
-def check_place(out: Path) -> None:
-    """Raise a UserError if a folder cannot come to lie at `out`, or something is there already."""
-    if out.exists():
-        raise UserError(f"{out} is there already; remove it or name another --out")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"the folder above --out {out} does not exist; make it first")
 
 
 def check_shippable(profile: Profile) -> None:
@@ -148,20 +140,13 @@ def _write(
     out: Path,
     command: str,
 ) -> Shipped:
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        _write_detector(detector, partial)
-        write_reference(scored["local"], partial)
-        size = (partial / TRAINED).stat().st_size
+    with new_folder(out) as folder:
+        _write_detector(detector, folder)
+        write_reference(scored["local"], folder)
+        size = (folder / TRAINED).stat().st_size
         facts = _facts(experiment, run, detector, scored, size, command)
-        (partial / CARD).write_text(model_card(facts), encoding="utf-8")
-        write_checksums(partial)
-        partial.replace(out)
-    except OSError as error:
-        raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+        write_checksums(folder)
     return Shipped(out, facts)
 
 

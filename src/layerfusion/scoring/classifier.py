@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.exceptions import NotFittedError
 
 from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.detector import Detector
-from layerfusion.scoring.files import same_score
+from layerfusion.scoring.files import called_synthetic
 from layerfusion.scoring.predictions import score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
@@ -90,8 +90,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Sequence[str | Path]) -> NDArray[np.int64]:  # noqa: N803
         """Return the class of each image, shape (n,), as `layerfusion score` labels it."""
         synthetic = self.predict_proba(X)[:, 1]
-        threshold = self._threshold()
-        return (synthetic > threshold - same_score(threshold)).astype(np.int64)
+        return called_synthetic(synthetic, self._threshold()).astype(np.int64)
 
     @property
     def classes_(self) -> NDArray[np.int64]:
@@ -106,10 +105,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._shipped
 
     def _threshold(self) -> float:
-        if not hasattr(self, "threshold_") and self._detector().threshold is not None:
-            return float(self._detector().threshold or 0.0)
-        check_is_fitted(self, "threshold_")
-        return float(self.threshold_)
+        threshold = getattr(self, "threshold_", self._detector().threshold)
+        if threshold is None:
+            raise NotFittedError("this detector has no threshold yet; fit the classifier first")
+        return float(threshold)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Say whether there is a threshold to predict with."""

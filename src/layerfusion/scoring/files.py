@@ -191,6 +191,14 @@ def same_score(threshold: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(SAME_LOGIT * t * (1 - t))
 
 
+def called_synthetic(prob: ArrayLike, threshold: ArrayLike) -> NDArray[np.bool_]:
+    """Return whether `score_images` labels images synthetic, of their probabilities, shape (n,).
+
+    The threshold is a probability, or one an image.
+    """
+    return np.asarray(prob) > np.asarray(threshold) - same_score(threshold)
+
+
 def write_scores(table: pd.DataFrame, path: Path) -> None:
     """Write a score table as CSV, floats in full; `path` is complete or what it was before.
 

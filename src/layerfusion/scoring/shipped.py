@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from layerfusion.errors import UserError
-from layerfusion.model.detector import DESCRIPTION, TRAINED, Detector, DetectorDescription
+from layerfusion.model.detector import (
+    TRAINED,
+    Detector,
+    DetectorDescription,
+    description_file,
+)
 from layerfusion.model.known_weights import KNOWN
 from layerfusion.paths import PACKAGE
 
@@ -66,7 +71,7 @@ def detector_folder(named: str | Path | None = None, *, weights: str | None = No
 def _described_weights(folder: Path) -> str:
     """Return `encoder.weights` of a description; nothing if it is none, as loading it will say."""
     try:
-        text = (folder / DESCRIPTION).read_text(encoding="utf-8")
+        text = description_file(folder).read_text(encoding="utf-8")
         return DetectorDescription.model_validate_json(text).encoder.weights
     except (OSError, ValueError):
         return ""

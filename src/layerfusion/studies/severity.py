@@ -11,20 +11,19 @@ import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from layerfusion.analysis.severity import CLEAN
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.reading import read_pixels
 from layerfusion.images.transforms import EvaluationTransform
-from layerfusion.model.detector import TRAINED, Detector
+from layerfusion.model.detector import Detector, tensors_file
 from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
 from layerfusion.settings import digest
 from layerfusion.studies.predictions import describe_images, read_table
-
-CLEAN = "clean"
 
 # By kind: the strengths that its curve is drawn through, from none to most.
 CURVES = {
@@ -137,7 +136,7 @@ def severity_study(
     if detector.threshold is None:
         raise UserError("this detector has no threshold yet; it must be calibrated first")
     rows = chosen_images(images, per_class, seed)
-    known = hashlib.sha256((folder / TRAINED).read_bytes()).hexdigest()
+    known = hashlib.sha256(tensors_file(folder).read_bytes()).hexdigest()
     key = digest(
         {
             "detector": known,
