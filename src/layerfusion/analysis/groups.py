@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerfusion.analysis.sources import FEWEST_IMAGES
 from layerfusion.metrics.significance import groups_above_the_rest, holm
 from layerfusion.metrics.uncertainty import share_interval
 
@@ -51,7 +52,7 @@ def corrected(tables: pd.DataFrame) -> pd.DataFrame:
     return tables.assign(p_holm=holm(tables["p"].to_numpy()))
 
 
-def worst_groups(table: pd.DataFrame, fewest: int) -> pd.DataFrame:
+def worst_groups(table: pd.DataFrame, fewest: int = FEWEST_IMAGES) -> pd.DataFrame:
     """Return, of each class and run, all images' row and that of the group with most errors.
 
     Parameters

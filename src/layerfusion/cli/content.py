@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption
+from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
 from layerfusion.cli.study import PublishOption, publish_files
 
 
@@ -18,6 +18,7 @@ def content(
         typer.Option(metavar="NAME;...", help="Of the groups, after a look at the sheet."),
     ] = None,
     publish: PublishOption = False,
+    settings: SetOption = None,
 ) -> None:
     """Group validation images by what the frozen encoder sees in them, and draw a sheet of them.
 
@@ -36,11 +37,18 @@ def content(
     from layerfusion.studies.content import publish as publish_content
 
     reporter = Reporter()
-    opened = Experiment.open("open", profile=profile, data_root=data_root, reporter=reporter)
+    opened = Experiment.open(
+        "open",
+        profile=profile,
+        data_root=data_root,
+        overrides=replaced(settings),
+        reporter=reporter,
+    )
     encoder = FrozenEncoder(opened.profile, reporter)
     embedding = encoder.evaluation_features(opened.validation).embedding
     table = look_at_content(opened.validation, embedding, groups=groups, seed=seed)
-    asked = f" --groups {groups} --seed {seed}" + (f' --names "{names}"' if names else "")
+    asked = "".join(f" --set {one}" for one in settings or [])
+    asked += f" --groups {groups} --seed {seed}" + (f' --names "{names}"' if names else "")
     finished = finished_content(
         table,
         profile=opened.profile.name,

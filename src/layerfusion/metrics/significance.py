@@ -266,8 +266,11 @@ def groups_above_the_rest(
     r"""Return a p-value for each group of images: that its mean is above that of all by chance.
 
     A permutation test, one-sided: values are dealt to the images again and again, and
-    :math:`p = (1 + b) / (1 + \text{draws})` with the number b of deals that give the group a mean as
-    high as it has or higher (Phipson and Smyth 2010). Of one detector's errors it is Fisher's exact
+
+    .. math:: p = \frac{1 + b}{1 + \text{draws}}
+
+    with the number b of deals that give the group a mean as high as it has, or higher
+    (Phipson and Smyth 2010). Of one detector's errors it is Fisher's exact
     test of a group against the rest, drawn rather than counted; of a mean over seeds, whose errors
     on an image hang together, it still holds, for an image's value moves as a whole.
 

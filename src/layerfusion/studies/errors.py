@@ -1,6 +1,7 @@
 """Which images a study's runs get wrong, by all that is known of them, from predictions alone."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -72,9 +73,7 @@ def study_errors(
     return table[["run", "class", *table.columns.drop(["run", "class"])]]
 
 
-def _properties(
-    images: pd.DataFrame, content: FinishedContent
-) -> Iterator[tuple[str, pd.Series]]:
+def _properties(images: pd.DataFrame, content: FinishedContent) -> Iterator[tuple[str, pd.Series]]:
     """Yield what is known of the images of a class, in the order it is shown."""
     for name in ("source", "style", "generator", "platform"):
         yield name, images[name]
@@ -87,7 +86,6 @@ def _properties(
 
 def _ranges(values: pd.Series, bounds: tuple[int, ...], unit: str) -> pd.Series:
     """Return which range each value is in, in words; missing stays missing."""
-    pairs = zip(bounds[1:-1], bounds[2:], strict=True)
-    middle = [f"{low} to {high - 1}{unit}" for low, high in pairs]
+    middle = [f"{low} to {high - 1}{unit}" for low, high in pairwise(bounds[1:])]
     labels = [f"< {bounds[1]}{unit}", *middle, f"≥ {bounds[-1]}{unit}"]
     return pd.cut(values, [*bounds, np.inf], right=False, labels=labels)
