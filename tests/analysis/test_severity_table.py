@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from layerfusion.analysis.severity import severity_table
 from layerfusion.figures import severity as figures
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.significance import delong_contrast, delong_test, holm, mcnemar_test
 from layerfusion.metrics.uncertainty import share_interval
 

@@ -13,7 +13,8 @@ import pandas as pd
 
 from layerfusion.analysis.claims import RUNS
 from layerfusion.data.manifest import Manifest
-from layerfusion.metrics.rates import best_f1_threshold, probability
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
@@ -31,7 +32,8 @@ from layerfusion.rivals.record import (
 from layerfusion.rivals.registry import modules_of
 from layerfusion.rivals.rival import Labels, Rival
 from layerfusion.runs.experiment import Experiment
-from layerfusion.scoring.predictions import CARRIED, report_predictions, write_predictions
+from layerfusion.scoring.predictions import CARRIED, write_predictions
+from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import Blocks, digest
 from layerfusion.studies.predictions import Setup, collect_predictions, describe_images
 from layerfusion.studies.study import Study

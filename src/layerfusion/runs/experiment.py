@@ -35,7 +35,7 @@ from layerfusion.runs.record import (
     run_identity,
     write_identity,
 )
-from layerfusion.scoring.predictions import report_predictions
+from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import Profile, digest, load_profile
 from layerfusion.training.disk import check_disk, disk_needed
 from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, Progress, train

@@ -9,7 +9,7 @@ import pandas as pd
 from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.groups import corrected, errors_by_group
 from layerfusion.data.manifest import CLASSES
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.settings import Blocks
 from layerfusion.studies.content import FinishedContent
 from layerfusion.studies.predictions import by_run
