@@ -13,6 +13,7 @@ import pandas as pd
 
 from layerfusion.analysis.claims import RUNS
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.parquet import read_parquet
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.paths import runs_root, shown
@@ -132,7 +133,7 @@ class Contest:
         (directory / FITS).mkdir(parents=True, exist_ok=True)
         missing = [fit for fit in self.fits if not _place(directory, fit).is_file()]
         cost = self._make(missing, directory, reporter) if missing else FeatureCost()
-        scores = {fit: pd.read_parquet(_place(directory, fit)) for fit in self.fits}
+        scores = {fit: read_parquet(_place(directory, fit)) for fit in self.fits}
         record = self._record(scores, key, cost)
         write_contest(record, self._predictions(scores), directory)
         return read_contest(directory)

@@ -14,6 +14,7 @@ from layerfusion.arithmetic import use_arithmetic
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.opening import open_data
+from layerfusion.data.parquet import read_parquet
 from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
@@ -248,7 +249,7 @@ class Experiment:
 
     def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
         """Choose the threshold on the best epoch's predictions, write it down, report."""
-        predictions = pd.read_parquet(directory / "predictions.parquet")
+        predictions = read_parquet(directory / "predictions.parquet")
         threshold = best_f1_threshold(predictions["label"], predictions["probability"])
         best.restore(read_trained_tensors(directory / BEST_DETECTOR))
         best.threshold, best.notice = threshold, self.profile.notice
