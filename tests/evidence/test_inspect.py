@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from conftest import draw_image
 from layerfusion.evidence.inspection import Inspector
@@ -156,3 +156,13 @@ def test_a_notebook_shows_the_picture_and_its_words(detector, pictures):
     assert found.word.text in page.text and "validation photographs" in page.text
     broken = inspector.inspect(pictures / "broken.jpg")._repr_html_()
     assert "could not be read" in broken and "<img" not in broken
+
+
+def test_a_description_of_any_length_is_cut_before_it_is_looked_through(tmp_path):
+    told = TiffImagePlugin.ImageFileDirectory_v2()
+    told[270] = " a  cat\n" + "d" * 30_000_000
+    draw_image(np.random.default_rng(0), dark=True, size=(60, 50)).save(
+        tmp_path / "a.tif", tiffinfo=told
+    )
+    (found,) = marks(tmp_path / "a.tif")
+    assert found.says.startswith("a cat ddd") and len(found.says) == LONGEST + 3

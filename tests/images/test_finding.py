@@ -1,5 +1,6 @@
 """One way to walk a tree: links, debris, names that do not say what a file is."""
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -8,7 +9,10 @@ from PIL import Image
 
 from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.errors import UserError
+from layerfusion.evidence.inspection import Inspector
+from layerfusion.evidence.metadata import marks
 from layerfusion.images.finding import composed, files_below
+from layerfusion.images.reading import ImageError, begins_as_image, probe_image, read_pixels
 from layerfusion.scoring.files import find_images
 from layerfusion.task.submission import find_test_images
 
@@ -86,3 +90,23 @@ def test_backslashes_in_a_name_are_named(tmp_path: Path) -> None:
 def test_accents_are_compared_as_they_look() -> None:
     name = "caf\u00e9.jpg"
     assert composed(unicodedata.normalize("NFD", name)) == composed(name) == name
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_pipes_sockets_and_devices_are_never_opened(tmp_path: Path) -> None:
+    # To open a pipe that nobody writes to takes for ever: where it is opened, this test never ends.
+    picture(tmp_path / "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    found = files_below(tmp_path)
+    assert found.images == ["a.jpg"] and found.others == ["device.png", "pipe", "pipe.jpg"]
+    images, passed_over = find_images([tmp_path])
+    assert list(images) == ["a.jpg"] and passed_over == 3
+    for name in found.others:
+        for read in (read_pixels, probe_image):
+            with pytest.raises(ImageError, match="a pipe, socket or device, not a file"):
+                read(tmp_path / name)
+        assert marks(tmp_path / name) == [] and not begins_as_image(tmp_path / name)
+        found_out = Inspector(None, None).inspect(tmp_path / name)
+        assert found_out.error == "a pipe, socket or device, not a file"

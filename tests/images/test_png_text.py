@@ -64,3 +64,11 @@ def test_a_chunk_that_lies_about_its_length_is_pillows_to_judge(tmp_path: Path) 
     path.write_bytes(data)
     found = without_long_text(path)
     assert found is None or len(found.getvalue()) < len(data)
+
+
+@pytest.mark.parametrize("profile", [LONG, 40_000_000])
+def test_a_long_colour_profile_does_not_hide_pixels(profile: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels()).save(path, icc_profile=b"p" * profile)
+    np.testing.assert_array_equal(np.asarray(read_image(path)), pixels())
+    assert without_long_text(path) is not None

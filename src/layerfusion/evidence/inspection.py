@@ -19,7 +19,7 @@ from layerfusion.evidence.pictures import picture_address, small_copy
 from layerfusion.evidence.stability import Variant, variants, verdict
 from layerfusion.evidence.words import Meaning, Scale, Word
 from layerfusion.images.finding import printable
-from layerfusion.images.reading import ImageError, read_image
+from layerfusion.images.reading import ImageError, check_is_file, read_image
 from layerfusion.images.transforms import EvaluationTransform, enlarge
 from layerfusion.metrics.probability import probability
 from layerfusion.model.detector import Detector
@@ -121,7 +121,10 @@ class Inspector:
         """
         name = printable(name or path.name)
         try:
+            check_is_file(path)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        except ImageError as error:
+            return Inspection(name, error=error.reason)
         except OSError as error:
             return Inspection(name, error=(error.strerror or "it cannot be read").lower())
         try:

@@ -12,9 +12,10 @@ from PIL import ExifTags, Image
 
 from layerfusion.evidence.credentials import credentials
 from layerfusion.images.png_text import text_chunks
-from layerfusion.images.reading import ImageError, opened
+from layerfusion.images.reading import ImageError, is_special, opened
 
 LONGEST = 200  # characters of a value that is shown
+_LOOKED_AT = 10 * LONGEST  # of which blanks and what cannot be printed may be many
 
 _EXIF = {
     ExifTags.Base.Make: "camera maker",
@@ -72,6 +73,8 @@ def marks(path: Path) -> list[Mark]:
 
     Never fails: a file whose metadata cannot be read has none that is known.
     """
+    if is_special(path):
+        return []
     found = [*_exif(path), *_png_text(path)]
     try:
         with path.open("rb") as file:
@@ -108,6 +111,8 @@ def _png_text(path: Path) -> list[Mark]:
 def shown(value: object) -> str:
     """Return a value as one printable line, cut where it is long."""
     if isinstance(value, bytes):
-        value = value.removeprefix(b"ASCII\0\0\0").decode("utf-8", "replace")
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+        beginning = value[: 4 * _LOOKED_AT].removeprefix(b"ASCII\0\0\0")
+        value = beginning.decode("utf-8", "replace")
+    text = str(value)[:_LOOKED_AT]
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= LONGEST else line[:LONGEST] + "..."

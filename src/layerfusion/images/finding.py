@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from layerfusion.images.reading import IMAGE_SUFFIXES, begins_as_image
+from layerfusion.images.reading import IMAGE_SUFFIXES, begins_as_image, is_special
 
 # What other programs leave beside images: the resource forks of macOS's archives, thumbnails and
 # bins of network storage, what Windows and file systems keep for themselves.
@@ -23,7 +23,8 @@ class FilesBelow(NamedTuple):
     images
         Files that are named as images, or begin as one; links that lead nowhere and are named so.
     others
-        All other files, hidden ones and debris left out.
+        All other files, hidden ones and debris left out; pipes, sockets and devices are of them,
+        whatever their names, for to read them may take for ever.
     """
 
     images: list[str]
@@ -79,4 +80,6 @@ def _walked(folder: Path, prefix: str = "", above: tuple[Path, ...] = ()) -> Ite
 
 
 def _is_image(folder: Path, path: str) -> bool:
+    if is_special(folder / path):
+        return False
     return PurePath(path).suffix.lower() in IMAGE_SUFFIXES or begins_as_image(folder / path)

@@ -1,4 +1,4 @@
-"""PNG files with more text in them than Pillow takes: generators keep whole workflows there."""
+"""PNG files with more about them than Pillow takes: generators keep whole workflows in text."""
 
 import struct
 import zlib
@@ -11,6 +11,8 @@ from PIL import PngImagePlugin
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_PROFILE = b"iCCP"  # a printer's may be as long; nobody here applies it
+_DROPPED = (*_TEXT, _PROFILE)
 _FRAME = 12  # bytes of a chunk beside its data: length, name and checksum
 
 
@@ -21,13 +23,13 @@ class _Chunk(NamedTuple):
 
 
 def without_long_text(path: str | Path) -> BytesIO | None:
-    """Return a PNG file without its text, if that is longer than Pillow takes.
+    """Return a PNG file without text and colour profile, if these are longer than Pillow takes.
 
     Pillow refuses such files whole, to be safe from texts that expand; but only generated images
-    carry workflows and prompts of that length, and to skip them would be to skip a class. Pixels,
-    colours and EXIF stay as they are.
+    carry workflows and prompts of that length, and to skip them would be to skip a class. Pixels
+    and EXIF stay as they are.
 
-    Text is all of it together, and compressed text counts as expanded.
+    What counts is all of it together, and what is compressed as it is expanded.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def without_long_text(path: str | Path) -> BytesIO | None:
             if file.read(len(_SIGNATURE)) != _SIGNATURE:
                 return None
             chunks = list(_chunks(file))
-            texts = [chunk for chunk in chunks if chunk.name in _TEXT]
+            texts = [chunk for chunk in chunks if chunk.name in _DROPPED]
             if sum(_length(file, chunk) for chunk in texts) <= PngImagePlugin.MAX_TEXT_CHUNK:
                 return None
             return BytesIO(b"".join(_kept(file, chunks)))
@@ -92,7 +94,7 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
 def _kept(file: BinaryIO, chunks: list[_Chunk]) -> Iterator[bytes]:
     yield _SIGNATURE
     for chunk in chunks:
-        if chunk.name not in _TEXT:
+        if chunk.name not in _DROPPED:
             yield _read(file, chunk.start, chunk.length + _FRAME)
 
 
@@ -111,7 +113,7 @@ def _length(file: BinaryIO, chunk: _Chunk) -> int:
 def _packed(name: bytes, data: bytes) -> bytes:
     """Return the compressed part of a text chunk's data, empty where it has none."""
     _, _, rest = data.partition(b"\0")
-    if name == b"zTXt":
+    if name in (b"zTXt", _PROFILE):
         return rest[1:]
     if name == b"iTXt" and rest[:1] == b"\1":
         return rest[2:].partition(b"\0")[2].partition(b"\0")[2]

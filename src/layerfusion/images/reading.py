@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -180,13 +181,30 @@ def probe_image(path: str | Path) -> ImageInfo:
 def begins_as_image(path: Path) -> bool:
     """Say whether a file's first bytes are those of an image, of a format that is read or not.
 
-    False for one that cannot be opened.
+    False for one that cannot be opened, or must not: see `is_special`.
     """
+    if is_special(path):
+        return False
     try:
         start = _beginning(path)
     except OSError:
         return False
     return any(sign.match(start) for sign in (*_SIGNATURES.values(), *_NOT_READ.values()))
+
+
+def is_special(path: Path) -> bool:
+    """Say whether there is a pipe, socket or device: to read it may take for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # the second of a name that no system has
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_is_file(path: Path) -> None:
+    """Raise the `ImageError` that says so if a path is of a pipe, socket or device."""
+    if is_special(path):
+        raise ImageError(path, "a pipe, socket or device, not a file")
 
 
 @contextmanager
@@ -199,6 +217,7 @@ def opened(path: str | Path) -> Iterator[ImageFile]:
         Whatever goes wrong until the block is left.
     """
     set_pixel_limit()
+    check_is_file(Path(path))
     try:
         with Image.open(without_long_text(path) or path, formats=_FORMATS) as image:
             # Pillow only warns of up to twice its limit, and catching a warning is not thread safe.
