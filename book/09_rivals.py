@@ -69,9 +69,9 @@ rivals.draw_rivals(compared)
 
 # %% [markdown]
 # The linear probe and the support vector machine read the last block alone: what they lack against
-# the paper's head is what other blocks add, and what a second layer adds. RINE reads all blocks, and
-# learns an importance for every feature of every block where the paper's head learns one number a
-# block. It has many times as many numbers to learn, from few images.
+# the paper's head is what other blocks add, and what a second layer adds. RINE reads all blocks,
+# and learns an importance for every feature of every block where the paper's head learns one number
+# a block. It has many times as many numbers to learn, from few images.
 #
 # ## What each learns
 #

@@ -402,6 +402,26 @@ class Profile(_Settings):
         return chosen
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Reads YAML without aliases, which can stand for any amount, and without doubled names."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases (*) are not read", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names: list[Any] = []
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in names:
+                problem = f"'{name}' stands there twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            names.append(name)
+        return super().construct_mapping(node, deep)
+
+
 def digest(value: object) -> str:
     """Return the sha256 of a JSON-serialisable value in canonical form, as 64 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -438,7 +458,7 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
             f"there is no profile '{name}'; use {', '.join(profile_names())} or the path of a YAML"
         )
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _PlainLoader)  # noqa: S506, a safe loader
     except yaml.YAMLError as error:
         raise UserError(f"profile '{name}' is not valid YAML: {_one_line(error)}") from None
     except RecursionError:

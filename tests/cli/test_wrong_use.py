@@ -6,7 +6,9 @@ A row of the table is a command line and words of what it says. Each runs in a f
     a.txt   a.csv   empty/   empty.yaml   list.yaml   cp1252.yaml   broken_detector/
 """
 
+import json
 import shlex
+import shutil
 import sys
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 
 from conftest import draw_image
 from layerfusion.cli import main
+from layerfusion.scoring.shipped import DEMO_FOLDER
 
 TABLE = """
 train                                                   | Missing option
@@ -25,6 +28,8 @@ train --run open --profile none.yaml                    | there is no profile 'n
 train --run open --profile empty.yaml                   | must be a YAML mapping
 train --run open --profile list.yaml                    | must be a YAML mapping
 train --run open --profile cp1252.yaml                  | is not UTF-8 from line 1 on
+train --run open --profile alias.yaml                   | aliases (*) are not read
+train --run open --profile twice.yaml                   | 'name' stands there twice
 train --run open --profile folder                       | give it with --data-root
 train --run open -p folder -d gone                      | there is no folder gone
 train --run open -p folder -d a.txt                     | a.txt is a file; give the folder
@@ -72,11 +77,19 @@ score photos --detector empty                           | empty holds no detecto
 score photos --detector broken_detector                 | is not a detector's description: encoder
 score photos --detector photos                          | photos holds no detector.json
 score photos --detector demo --out gone/scores.csv      | the folder of --out gone/scores.csv does
+score photos --detector demo --out photos               | --out photos is a folder; name a file in
+score photos --detector demo --out photos/val/real/c.png | is an image, which would be lost
+score photos --detector demo --out /dev/null            | is a pipe, socket or device; name a file
+score photos --detector threshold_nan                   | threshold: Input should be
+score photos --detector threshold_2                     | threshold: Input should be
+score photos --detector threshold_text                  | threshold: Input should be
 score photos --detector demo --weights gone.pt          | is neither a tag, nor
 inspect                                                 | Missing argument
 inspect photos                                          | needs the weights 'clip-vit-b-16-int8'
 inspect photos --detector demo                          | has no validation.csv
 inspect photos --report gone/a.html                     | the folder of --report gone/a.html does
+inspect photos --report /dev/null                       | is a pipe, socket or device; name a file
+inspect photos --report photos/val/real/c.png           | is an image, which would be lost
 calibrate                                               | Missing argument
 calibrate photos                                        | Missing option
 calibrate photos --out photos                           | photos is there already
@@ -122,6 +135,8 @@ data check --profile none                               | there is no profile 'n
 data check --profile folder                             | --data-root
 data check --profile folder --data-root gone            | there is no folder gone
 data manifest --profile folder                          | give it with --data-root
+data manifest --profile folder -d photos --out photos   | --out photos is a folder; name a file in
+data manifest --profile folder -d photos --out /dev/null | is a pipe, socket or device; name a file
 data manifest --profile folder -d empty                 | there are no images in empty
 data card gone                                          | Missing option
 weights get nothing                                     | no weights are known as 'nothing'
@@ -147,11 +162,18 @@ def folder(tmp_path_factory):
     for name, content in {
         "a.txt": b"hello", "a.csv": b"image_id,prob,label,threshold\n", "a.json": b"{}",
         "empty.yaml": b"", "list.yaml": b"- 1", "cp1252.yaml": "about: \u00e9".encode("cp1252"),
+        "alias.yaml": b"name: &a [1]\nabout: [*a, *a]", "twice.yaml": b"name: a\nname: b",
         "broken_detector/detector.json": b"{}", "broken_detector/trained.safetensors": b"x",
     }.items():  # fmt: skip
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(content)
     (root / "empty").mkdir()
+    described = json.loads((DEMO_FOLDER / "detector.json").read_text())
+    for name, threshold in {"nan": float("nan"), "2": 2, "text": "0.5"}.items():
+        shutil.copytree(DEMO_FOLDER, root / f"threshold_{name}")
+        (root / f"threshold_{name}" / "SHA256SUMS").unlink(missing_ok=True)
+        text = json.dumps(described | {"threshold": threshold})
+        (root / f"threshold_{name}" / "detector.json").write_text(text)
     return root
 
 

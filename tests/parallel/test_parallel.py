@@ -228,11 +228,31 @@ SRUN = {"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_NUM_NODES": "2", "SLURM_PROCID"
     ],
 )
 def test_launchers_are_told_apart(monkeypatch, variables, expected):
+    set_only(monkeypatch, variables)
+    assert launched() == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        (SRUN | {"SLURM_PROCID": "zero"}, "SLURM_PROCID is 'zero', which is no number"),
+        (SRUN | {"SLURM_STEP_NUM_TASKS": "-1"}, "SLURM_STEP_NUM_TASKS is '-1'"),
+        (SRUN | {"SLURM_PROCID": "8"}, "process 8 of 8, counted from 0; start it with srun"),
+        (TORCHRUN | {"RANK": "8"}, "process 8 of 8, counted from 0; start it with torchrun"),
+        ({"TORCHELASTIC_RUN_ID": "x", "RANK": "0"}, "WORLD_SIZE is not set"),
+    ],
+)
+def test_what_no_launcher_sets_is_refused(monkeypatch, variables, words):
+    set_only(monkeypatch, variables)
+    with pytest.raises(UserError, match=words):
+        launched()
+
+
+def set_only(monkeypatch, variables):
     for name in (*LAUNCHERS, *SRUN):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert launched() == expected
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):

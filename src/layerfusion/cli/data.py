@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
+from layerfusion.cli.outputs import check_output
 from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def check(
 
     if quick and decode:
         raise UserError("--quick reads no file and --decode every one: give one of them")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise UserError(f"the folder of --out {out} does not exist; make it first")
+    check_output(out, "--out")
     depth: Depth = "names" if quick else "pixels" if decode else "ends"
     chosen = load_profile(profile, replaced(settings))
     root = data_root.expanduser() if data_root else None
@@ -93,8 +93,7 @@ def manifest(
     from layerfusion.progress import Reporter
     from layerfusion.settings import load_profile
 
-    if out is not None and out.is_dir():
-        raise UserError(f"--out {out} is a folder; name the file in it, such as manifest.parquet")
+    check_output(out, "--out")
     overrides = replaced(settings)
     left_out = {"data.hash_files": no_hash, "data.decode_files": no_decode}
     overrides |= {setting: False for setting, given in left_out.items() if given}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.errors import UserError
+from layerfusion.cli.outputs import check_output
 
 if TYPE_CHECKING:
     from layerfusion.evidence.inspection import Inspection
@@ -53,8 +53,7 @@ def inspect(
     from layerfusion.scoring.reference import read_reference
     from layerfusion.scoring.shipped import detector_folder
 
-    if report is not None and not report.absolute().parent.is_dir():
-        raise UserError(f"the folder of --report {report} does not exist; make it first")
+    check_output(report, "--report")
     folder, reporter = detector_folder(detector), Reporter()
     scale = Scale(read_reference(folder))
     images, _ = find_images(photos)

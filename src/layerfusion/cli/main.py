@@ -24,6 +24,7 @@ from layerfusion.cli.options import (
     SetOption,
     replaced,
 )
+from layerfusion.cli.outputs import check_output
 from layerfusion.cli.release import export
 from layerfusion.cli.rivals import rivals
 from layerfusion.cli.robustness import robustness
@@ -174,8 +175,7 @@ def score(
     from layerfusion.scoring.shipped import detector_folder
     from layerfusion.settings import LoaderSettings
 
-    if out is not None and not out.absolute().parent.is_dir():
-        raise UserError(f"the folder of --out {out} does not exist; make it first")
+    check_output(out, "--out")
     reporter, folder = Reporter(), detector_folder(detector, weights=weights)
     images, passed_over = find_images(paths)
     loaded = Detector.load(folder, weights=weights)

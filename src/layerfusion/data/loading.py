@@ -15,7 +15,7 @@ from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation as degradation_of
 from layerfusion.images.degradations import evaluated
-from layerfusion.images.reading import ImageError, read_pixels
+from layerfusion.images.reading import ImageError, read_pixels, set_pixel_limit
 from layerfusion.images.transforms import (
     EvaluationTransform,
     TrainingTransform,
@@ -49,6 +49,7 @@ class TrainingImages(Dataset[tuple[Item, int]]):
         seed: int,
         views: int | None = None,
     ) -> None:
+        set_pixel_limit()  # or each worker would say what is wrong with it
         self.root = root
         self.paths = rows["path"].tolist()
         self.labels = rows["label"].astype(int).tolist()
@@ -90,6 +91,7 @@ class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
     def __init__(
         self, files: Sequence[Path], settings: ImageSettings, *, degradation: str | None = None
     ) -> None:
+        set_pixel_limit()
         self.files = files
         self.transform = EvaluationTransform(settings)
         self.degrade = None if degradation is None else degradation_of(degradation)

@@ -5,10 +5,10 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class DetectorDescription(BaseModel):
     head: HeadSettings
     images: ImageSettings
     frozen_sha256: str
-    threshold: float | None = None
+    threshold: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
     notice: str | None = None
 
 

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from layerfusion.errors import UserError
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -35,15 +37,38 @@ class Launch:
 def launched() -> Launch:
     """Read from the environment how this process was started.
 
+    Raises
+    ------
+    UserError
+        If a variable of theirs is missing or no number.
+
+    Notes
+    -----
     torchrun counts first, for it may run inside a SLURM job. A job's batch script sees SLURM's
     variables too, but it is a single process: only what srun starts is one of several.
     """
-    env = os.environ
-    if "TORCHELASTIC_RUN_ID" in env:
-        size, local_size = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
-        launch = Launch(int(env["RANK"]), size, local_size, "torchrun")
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        size, local_size = _number("WORLD_SIZE"), _number("LOCAL_WORLD_SIZE")
+        launch = Launch(_number("RANK"), size, local_size, "torchrun")
     else:
-        size = int(env.get("SLURM_STEP_NUM_TASKS", 1))
-        local_size = size // int(env.get("SLURM_STEP_NUM_NODES", 1))
-        launch = Launch(int(env.get("SLURM_PROCID", 0)), size, local_size, "srun")
-    return launch if launch.size > 1 else Launch()
+        size = _number("SLURM_STEP_NUM_TASKS", 1)
+        local_size = size // max(_number("SLURM_STEP_NUM_NODES", 1), 1)
+        launch = Launch(_number("SLURM_PROCID", 0), size, local_size, "srun")
+    if launch.size <= 1:
+        return Launch()
+    if launch.rank >= launch.size:
+        raise UserError(
+            f"the environment says that this is process {launch.rank} of {launch.size}, counted "
+            f"from 0; start it with {launch.by}, or unset what it left there"
+        )
+    return launch
+
+
+def _number(variable: str, otherwise: int | None = None) -> int:
+    text = os.environ.get(variable)
+    if text is None and otherwise is not None:
+        return otherwise
+    if text is None or not text.isdecimal():
+        said = "is not set" if text is None else f"is '{text}', which is no number"
+        raise UserError(f"{variable} {said}; torchrun and srun set it, nobody else should")
+    return int(text)
