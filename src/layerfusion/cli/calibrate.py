@@ -42,18 +42,19 @@ def calibrate(
     from layerfusion.release.calibration_words import as_values, sentences
     from layerfusion.release.folders import check_place
     from layerfusion.release.own_images import find_own_images
+    from layerfusion.release.seen_images import read_seen
     from layerfusion.scoring.shipped import detector_folder
 
     check_place(out)
     reporter, folder = Reporter(), detector_folder(detector)
-    loaded = Detector.load(folder)
+    loaded, seen = Detector.load(folder), read_seen(folder)
     own = find_own_images(images)
     if loaded.notice:
         reporter.say(f"warning: {loaded.notice}")
     for file in own.unreadable.to_dict("records"):
         reporter.say(f"left out: {file['path']} ({file['class']}): {file['reason']}")
     device = open_fabric("fp32").device
-    made = calibrate_on(loaded, own, device=device, reporter=reporter)
+    made = calibrate_on(loaded, own, seen=seen, device=device, reporter=reporter)
     write_calibrated(made, folder, out)
     if as_json:
         print(json.dumps(as_values(made) | {"folder": str(out)}, indent=2, allow_nan=False))

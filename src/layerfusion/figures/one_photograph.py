@@ -74,7 +74,8 @@ def shown_words(table: pd.DataFrame, how: str) -> pd.DataFrame:
     how
         ``alone`` or ``said``.
     """
-    own = table.loc[HOW[how]]
+    own = table.xs(HOW[how])
+    assert isinstance(own, pd.DataFrame)
     shown = own[["photographs", "generated"]].copy()
     shown["right"] = [
         "" if row["right"] != row["right"] else _share(_interval(row, "right"))
@@ -143,10 +144,11 @@ def shown_sources(table: pd.DataFrame) -> pd.DataFrame:
 
 def sources_in_a_sentence(table: pd.DataFrame) -> str:
     """Return between what the shares of `by_source` lie, as Markdown."""
-    real, generated = (table.loc[name, "wrong"] for name in ("real", "synthetic"))
+    wrong = table["wrong"].groupby("class")
+    low, high = wrong.min(), wrong.max()
     return (
-        f"By source, {real.min():.0%} to {real.max():.0%} of the photographs have moderate or "
-        f"strong evidence, and {generated.min():.0%} to {generated.max():.0%} of the generated "
+        f"By source, {low['real']:.0%} to {high['real']:.0%} of the photographs have moderate or "
+        f"strong evidence, and {low['synthetic']:.0%} to {high['synthetic']:.0%} of the generated "
         "images have none."
     )
 

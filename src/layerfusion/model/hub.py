@@ -25,7 +25,7 @@ _HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 # What a detector's folder holds; code and pickles that lie beside it are not even fetched.
 _WANTED = [
     CONFIG, TENSORS, CARD, "detector.json", "trained.safetensors", "validation.csv",
-    "calibration.json", "MODEL_CARD.md", "SHA256SUMS",
+    "seen_images.csv", "calibration.json", "MODEL_CARD.md", "SHA256SUMS",
 ]  # fmt: skip
 # The hub's client does not name what its HTTP library raises without an answer, and that library
 # changed between its versions; it is what the error of an answer derives from.

@@ -16,6 +16,7 @@ from layerfusion.metrics.uncertainty import Interval
 from layerfusion.model.detector import Detector
 from layerfusion.progress import Reporter
 from layerfusion.release.own_images import OwnImages
+from layerfusion.release.seen_images import count_seen
 from layerfusion.scoring.files import NO_NUMBER
 from layerfusion.scoring.predictions import score_files
 from layerfusion.settings import LoaderSettings
@@ -29,6 +30,9 @@ class Calibration:
     ----------
     images
         What was found.
+    seen
+        How many of them the detector was trained on and chosen on, as
+        `layerfusion.release.seen_images.count_seen` returns it.
     shortcuts
         As `layerfusion.analysis.own_shortcuts.held_out_shortcuts` returns it.
     scored
@@ -46,6 +50,7 @@ class Calibration:
     """
 
     images: OwnImages
+    seen: dict[str, int | None]
     shortcuts: pd.DataFrame
     scored: pd.DataFrame
     roc_auc: Interval
@@ -59,6 +64,7 @@ def calibrate(
     detector: Detector,
     images: OwnImages,
     *,
+    seen: pd.DataFrame | None = None,
     loader: LoaderSettings | None = None,
     device: torch.device | str = "cpu",
     reporter: Reporter | None = None,
@@ -69,6 +75,8 @@ def calibrate(
     ----------
     detector
         One that has a threshold. It is left as it is, on `device`.
+    seen
+        Which images it has seen, as `layerfusion.release.seen_images.read_seen` returns it.
 
     Raises
     ------
@@ -90,6 +98,7 @@ def calibrate(
     choice = choose(label, logit, detector.threshold, folder)
     return Calibration(
         images=images,
+        seen=count_seen(seen, rows),
         shortcuts=shortcuts,
         scored=scored,
         roc_auc=auc_interval(label, logit),

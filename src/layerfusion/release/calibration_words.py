@@ -9,6 +9,7 @@ from layerfusion.analysis.folders import worst_folder
 from layerfusion.analysis.own_threshold import balanced_accuracy, right_by_class
 from layerfusion.metrics.uncertainty import Interval
 from layerfusion.release.calibration import Calibration
+from layerfusion.release.seen_images import CHOSEN_ON, TRAINED_ON
 
 # From which lower end of its interval on a shortcut is said to tell classes apart so. Not from 0.5
 # on: of five that are tried one is above it by chance more often than the interval says.
@@ -22,6 +23,7 @@ def sentences(made: Calibration) -> list[str]:
     return [
         *_counted(made),
         *_shortcuts(made),
+        _seen(made),
         _told_apart(made),
         *_threshold(made),
         _rates(made),
@@ -33,8 +35,10 @@ def notice(made: Calibration, before: str | None) -> str:
     """Return the detector's notice, which goes with every score, and what to add to it."""
     what = "chosen" if made.choice.changed else "kept after a trial"
     told = f"its threshold was {what} on {_count(made)} of its user's own, {made.date}"
-    if _level(made.shortcuts.iloc[0]) == "clearly":
-        told += f", whose classes {made.shortcuts['name'].iloc[0]} alone would tell apart"
+    if (level := _level(made.shortcuts.iloc[0])) is not None:
+        told += f", whose classes {made.shortcuts['name'].iloc[0]} alone would {level} tell apart"
+    if seen := sum(filter(None, made.seen.values())):
+        told += f"; {seen} of these it had seen before"
     return told if before is None else f"{before.rstrip('.')}; {told}"
 
 
@@ -80,6 +84,7 @@ def as_values(made: Calibration) -> dict[str, Any]:
             "unreadable": made.images.unreadable.to_dict("records"),
             "copies": made.images.copies,
             "unlabelled": made.images.unlabelled,
+            "seen_before": made.seen,
         },
         "shortcuts": _records(made.shortcuts),
         "roc_auc": _values(made.roc_auc),
@@ -131,6 +136,18 @@ def _shortcuts(made: Calibration) -> list[str]:
 def _level(shortcut: pd.Series) -> str | None:
     low = shortcut["roc_auc_low"]
     return "clearly" if low >= CLEARLY else "somewhat" if low >= SOMEWHAT else None
+
+
+def _seen(made: Calibration) -> str:
+    trained, chosen = (made.seen[use] for use in (TRAINED_ON, CHOSEN_ON))
+    unknown = " Which images it was trained on it does not say." if trained is None else ""
+    kinds = {"trained on": trained, "chosen on": chosen}
+    known = [f"{number} that it was {kind}" for kind, number in kinds.items() if number]
+    if known:
+        said = f"the detector knows {' and '.join(known)} among these. What follows flatters; leave"
+        return f"Seen before: {said} them out and calibrate again.{unknown}"
+    anew = "" if unknown else " One that was saved anew would not be found."
+    return f"Seen before: none of these images that is known.{anew}{unknown}"
 
 
 def _told_apart(made: Calibration) -> str:
