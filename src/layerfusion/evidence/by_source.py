@@ -25,9 +25,10 @@ def words_by_source(images: pd.DataFrame) -> pd.DataFrame:
         The scale is made of the images of all other sources.
     """
     rows = []
-    for (source, label), own in images.groupby(["source", "label"]):
+    for _, own in images.groupby(["source", "label"]):
         if len(own) < FEWEST_IMAGES:
             continue
+        source, label = own[["source", "label"]].iloc[0]
         others = images[images["source"] != source]
         scale = Scale(
             Reference(

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from layerfusion.analysis.folders import auc_interval, folder_table
+from layerfusion.analysis.own_optimism import Optimism, optimism
 from layerfusion.analysis.own_shortcuts import held_out_shortcuts
 from layerfusion.analysis.own_threshold import ThresholdChoice, choose
 from layerfusion.errors import UserError
@@ -41,6 +42,8 @@ class Calibration:
         Of the detector, in [0, 1].
     choice
         The threshold, and how it does on images that did not choose it.
+    flattery
+        How far the rates that `choice` announces flatter it: subtracted wherever they are said.
     folders
         As `layerfusion.analysis.folders.folder_table` returns it, of the calls of `choice`.
     images_sha256
@@ -55,6 +58,7 @@ class Calibration:
     scored: pd.DataFrame
     roc_auc: Interval
     choice: ThresholdChoice
+    flattery: Optimism
     folders: pd.DataFrame
     images_sha256: str
     date: str
@@ -103,6 +107,7 @@ def calibrate(
         scored=scored,
         roc_auc=auc_interval(label, logit),
         choice=choice,
+        flattery=optimism(label, logit, detector.threshold, changed=choice.changed),
         folders=folder_table(folder, label, logit, choice.called),
         images_sha256=_list_sha256(rows),
         date=datetime.now(UTC).date().isoformat(),
