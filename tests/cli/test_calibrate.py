@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from conftest import draw_image
 from layerfusion.errors import UserError
@@ -16,6 +17,7 @@ from layerfusion.model.detector import TRAINED, Detector
 from layerfusion.release import calibrated
 from layerfusion.release.calibrated import write_calibrated
 from layerfusion.release.calibration import calibrate
+from layerfusion.release.calibration_page import calibration_html
 from layerfusion.release.calibration_words import as_values, notice, sentences
 from layerfusion.release.own_images import find_own_images
 from layerfusion.release.seen_images import seen_images
@@ -156,11 +158,38 @@ def test_a_program_gets_the_same_and_the_folder_is_the_same(run, mine, made, tmp
 def test_swapped_folders_are_noticed_and_what_is_unreadable_is_named(run, tmp_path):
     swapped = draw(tmp_path / "swapped", dark="synthetic")
     (swapped / "real" / "bad.jpg").write_text("no picture")
-    status, out, err = run("calibrate", swapped, "--out", tmp_path / "out", "--detector", "demo")
+    page = tmp_path / "report.html"
+    command = ["calibrate", swapped, "--out", tmp_path / "out", "--report", page]
+    status, out, err = run(*command, "--detector", "demo")
     assert status == 0, err
+    assert f"open {page}" in err
     assert "the wrong way round" in out and "Threshold: kept" in out
     assert "left out: real/bad.jpg (real): not an image" in err
     assert "Left out: 1 real that cannot be read." in out
+    html = page.read_text(encoding="utf-8")
+    assert "the wrong way round" in html and "bad.jpg: not an image" in html
+
+
+def test_the_page_says_what_the_terminal_does_and_stands_alone(calibration):
+    folder = calibration.folders["folder"].iloc[0]
+    table = calibration.folders.replace(folder, "<b>bold</b>")
+    html = calibration_html(replace(calibration, folders=table), "A <i>toy</i>.")
+    soup = BeautifulSoup(html, "html.parser")
+    assert soup.select("b, i, script") == []
+    listed = [item.text for item in soup.select("section[aria-label='In words'] li")]
+    assert listed == sentences(replace(calibration, folders=table))
+    assert soup.aside.text.strip() == "Before you read on. A <i>toy</i>."
+    rows = soup.select("section[aria-label='By folder'] tbody tr")
+    assert [row.th.text for row in rows] == list(table["folder"])
+    addresses = [tag.get("src") or tag.get("href") for tag in soup.select("[src], [href]")]
+    assert addresses == ["data:,"] and "@import" not in html and "url(" not in html
+
+
+def test_a_report_nowhere_is_refused_before_anything_is_scored(run, mine, tmp_path):
+    page = tmp_path / "gone" / "a.html"
+    status, out, err = run("calibrate", mine, "--out", tmp_path / "out", "--report", page)
+    assert (status, out) == (2, "") and f"the folder of --report {page} does not exist" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_failure_leaves_nothing_behind(calibration, tmp_path, monkeypatch):

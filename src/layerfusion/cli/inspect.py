@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.errors import UserError
-
 if TYPE_CHECKING:
     from layerfusion.evidence.inspection import Inspection
 
@@ -44,7 +42,7 @@ def inspect(
     Example: `layerfusion inspect holiday.jpg --report holiday.html`
     """
     from layerfusion.evidence.inspection import Inspector, as_values
-    from layerfusion.evidence.report import report_html, write_report
+    from layerfusion.evidence.report import check_report_place, report_html, write_report
     from layerfusion.evidence.words import Scale
     from layerfusion.model.detector import Detector
     from layerfusion.parallel.processes import open_fabric
@@ -53,8 +51,8 @@ def inspect(
     from layerfusion.scoring.reference import read_reference
     from layerfusion.scoring.shipped import detector_folder
 
-    if report is not None and not report.absolute().parent.is_dir():
-        raise UserError(f"the folder of --report {report} does not exist; make it first")
+    if report is not None:
+        check_report_place(report)
     folder, reporter = detector_folder(detector), Reporter()
     scale = Scale(read_reference(folder))
     images, _ = find_images(photos)

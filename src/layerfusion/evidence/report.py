@@ -78,6 +78,12 @@ def _policy(style: str, script: str) -> str:
     )
 
 
+def check_report_place(path: Path) -> None:
+    """Raise a UserError if the folder that a report is to lie in does not exist."""
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"the folder of --report {path} does not exist; make it first")
+
+
 def write_report(html: str, path: Path) -> None:
     """Write a page; `path` is complete or what it was before.
 

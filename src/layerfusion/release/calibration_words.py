@@ -55,22 +55,26 @@ def card_section(made: Calibration) -> str:
             lines,
             "### Shortcuts",
             "Each image is scored by what was learnt on the others. About 0.5, or below: nothing.",
-            _table(
-                ["looked at", "ROC AUC"],
-                [
-                    [row["name"], _number(_interval(row, "roc_auc"))]
-                    for row in made.shortcuts.to_dict("records")
-                ],
-            ),
+            _table(*shortcut_cells(made)),
             "### By folder",
             "ROC AUC of a folder of one class is against all images of the other.",
-            _table(
-                ["folder", "real", "synthetic", "ROC AUC", "right", "recall", "false alarms"],
-                [_folder_row(row) for row in made.folders.to_dict("records")],
-            ),
+            _table(*folder_cells(made)),
             f"List of the images: sha256 {made.images_sha256}.",
         ]
     )
+
+
+def shortcut_cells(made: Calibration) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table of shortcuts, every cell as it is shown."""
+    rows = made.shortcuts.to_dict("records")
+    cells = [[str(row["name"]), _number(_interval(row, "roc_auc"))] for row in rows]
+    return ["looked at", "ROC AUC"], cells
+
+
+def folder_cells(made: Calibration) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table of folders, every cell as it is shown."""
+    head = ["folder", "real", "synthetic", "ROC AUC", "right", "recall", "false alarms"]
+    return head, [_folder_row(row) for row in made.folders.to_dict("records")]
 
 
 def as_values(made: Calibration) -> dict[str, Any]:
