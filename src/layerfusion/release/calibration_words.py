@@ -195,8 +195,8 @@ def _rates(made: Calibration) -> str:
     return (
         f"At it {_share(right)} are right, both classes weighing the same; "
         f"{_share(_opposite(real))} of real images are called synthetic, "
-        f"{_share(_opposite(synthetic))} of synthetic ones are missed. Counted here were "
-        f"{less:+.1%} more right, which is what this choice flatters on so few images."
+        f"{_share(_opposite(synthetic))} of synthetic ones are missed. Counted were "
+        f"{right.estimate + less:.1%}; the rest is what a choice on these images flatters."
     )
 
 
