@@ -1,7 +1,7 @@
 """Time and memory of `layerfusion inspect`, as a person who types it pays them.
 
-Runs the command on one picture and on many, with and without a page with maps, each in a process of
-its own. Writes `results/inspect_photographs.json`.
+Runs the command on one picture, on one with a page that has its map, and on many, each in a process
+of its own. Writes `results/inspect_photographs.json` after each.
 
     python benchmarks/inspect_photographs.py --images DIR
 """
@@ -28,15 +28,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="a folder of pictures")
     parser.add_argument("--many", type=int, default=50, help="how many are many")
-    parser.add_argument("--many-with-maps", type=int, default=50, help="and with maps; 0: none")
     chosen = parser.parse_args()
     pictures = [chosen.images / name for name in sorted(files_below(chosen.images).images)]
-    cases = [(1, False), (1, True), (chosen.many, False), (chosen.many_with_maps, True)]
-    measured = []
-    for count, maps in cases:
-        if count:
-            measured.append(measure(pictures[:count], maps=maps))
-            print(json.dumps(measured[-1]), flush=True)
+    measured: list[dict[str, Any]] = []
+    for count, maps in [(1, False), (1, True), (chosen.many, False)]:
+        measured.append(measure(pictures[:count], maps=maps))
+        print(json.dumps(measured[-1]), flush=True)
+        keep(measured)
+
+
+def keep(measured: list[dict[str, Any]]) -> None:
+    """Write what has been measured, with date and hardware."""
     kept = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "load_average": os.getloadavg()[0],

@@ -27,7 +27,7 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter, reference_folder
 from layerfusion.evidence.by_source import words_by_source
 from layerfusion.figures import one_photograph
-from layerfusion.figures.benchmarks import read_result
+from layerfusion.figures.benchmarks import in_a_line, read_result
 from layerfusion.studies.predictions import read_predictions
 
 tables = ChapterTables("14_one_photograph", open_chapter("open", globals()))
@@ -125,3 +125,15 @@ one_photograph.shown_sources(sources)
 #
 # A detector that is [tried on one's own images](reproducing) with `layerfusion calibrate` reads its
 # words against these, and they then mean what they say there.
+#
+# ## What it takes
+#
+# `layerfusion inspect` as a person types it, each row a process of its own. Nearly all of it is the
+# encoder: a picture is scored in up to nine forms, and once for each of the map's 49 fields. Where
+# the load average is above the number of cores other work ran beside it: *seconds* are then longer
+# than they are alone, and *processor seconds* are what to go by.
+
+# %%
+taken = read_result(one_photograph.TIMES)
+display(Markdown(f"Measured {in_a_line(taken)}. {one_photograph.a_further_picture(taken)}"))
+tables.keep("times", one_photograph.time_table(taken), fixed=True)

@@ -73,3 +73,22 @@ def test_a_source_is_read_by_words_that_the_others_made():
     assert table["images"].sum() == 400
     assert "0% to 100% of the photographs" in one_photograph.sources_in_a_sentence(table)
     assert one_photograph.shown_sources(table).loc[("real", "a"), "wrong"].startswith("100% [")
+
+
+def test_times_are_those_that_were_measured():
+    rows = [
+        {"pictures": 1, "maps": False, "processor_seconds": 10.0},
+        {"pictures": 11, "maps": False, "processor_seconds": 30.0},
+        {"pictures": 1, "maps": True, "processor_seconds": 20.0},
+    ]
+    result = {"measured": [row | {"seconds": 5.0, "peak_memory_mib": 1000} for row in rows]}
+    table = one_photograph.time_table(result)
+    assert table.loc[(11, "no"), "processor seconds"] == 30 and len(table) == 3
+    said = one_photograph.a_further_picture(result)
+    assert "takes 2.0 seconds" in said and "its map 10.0 more" in said
+
+
+def test_the_committed_times_are_of_one_picture_and_of_many():
+    table = one_photograph.time_table(read_result(one_photograph.TIMES))
+    assert {pictures for pictures, _ in table.index} > {1}
+    assert (table > 0).all(axis=None)

@@ -14,7 +14,7 @@ from layerfusion.evidence.words import Word
 from layerfusion.figures.benchmarks import in_a_line
 from layerfusion.metrics.uncertainty import Interval, share_interval
 
-WORDS = "words"  # the result that is read
+WORDS, TIMES = "words", "inspect_photographs"  # the results that are read
 # Of the study's predictions those of the run that the shipped detector was exported from.
 SHIPPED = "run == 'open' and seed == 1337 and blocks == 'all' and condition == 'local'"
 HOW = {"alone": "the score alone", "said": "as it is said"}
@@ -150,6 +150,42 @@ def sources_in_a_sentence(table: pd.DataFrame) -> str:
         f"By source, {low['real']:.0%} to {high['real']:.0%} of the photographs have moderate or "
         f"strong evidence, and {low['synthetic']:.0%} to {high['synthetic']:.0%} of the generated "
         "images have none."
+    )
+
+
+def time_table(result: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what the command takes, a row a number of pictures, without and with maps.
+
+    Returns
+    -------
+    DataFrame
+        By ``pictures`` and whether there are ``maps``: ``seconds``, ``processor seconds`` (of all
+        cores together), ``peak memory, MiB``.
+    """
+    rows = {
+        (row["pictures"], "yes" if row["maps"] else "no"): {
+            "seconds": row["seconds"],
+            "processor seconds": row["processor_seconds"],
+            "peak memory, MiB": row["peak_memory_mib"],
+        }
+        for row in result["measured"]
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename_axis(["pictures", "maps"])
+
+
+def a_further_picture(result: Mapping[str, Any]) -> str:
+    """Return what one picture more costs, and what a map adds, as Markdown."""
+    plain = [row for row in result["measured"] if not row["maps"]]
+    few, many = (pick(plain, key=lambda row: row["pictures"]) for pick in (min, max))
+    mapped = next(row for row in result["measured"] if row["maps"])
+    more = (many["processor_seconds"] - few["processor_seconds"]) / (
+        many["pictures"] - few["pictures"]
+    )
+    added = (mapped["processor_seconds"] - few["processor_seconds"]) / mapped["pictures"]
+    return (
+        f"A further picture takes {more:.1f} seconds of a processor's core, and its map "
+        f"{added:.1f} more; the rest of the first one's is libraries and weights being read."
     )
 
 
