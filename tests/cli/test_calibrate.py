@@ -4,10 +4,12 @@ import hashlib
 import io
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from conftest import draw_image
 from layerfusion.errors import UserError
@@ -15,8 +17,10 @@ from layerfusion.model.detector import TRAINED, Detector
 from layerfusion.release import calibrated
 from layerfusion.release.calibrated import write_calibrated
 from layerfusion.release.calibration import calibrate
-from layerfusion.release.calibration_words import as_values
+from layerfusion.release.calibration_page import calibration_html
+from layerfusion.release.calibration_words import as_values, notice, sentences
 from layerfusion.release.own_images import find_own_images
+from layerfusion.release.seen_images import seen_images
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
 from layerfusion.settings import LoaderSettings
@@ -103,11 +107,39 @@ def test_shortcuts_come_first_and_folders_of_one_class_are_there(made):
     assert all(sentence in card for sentence in said) and "| scans | 13 | 0 |" in card
 
 
+def test_images_that_the_detector_was_trained_on_are_counted(mine, calibration):
+    own = find_own_images(mine)
+    seen = seen_images(own.manifest.rows[:7], own.manifest.rows[5:10])
+    known = calibrate(demo_detector(), own, seen=seen, loader=LoaderSettings(workers=0))
+    said = "Seen before: the detector knows 7 that it was trained on and 3 that it was chosen on"
+    assert any(said in sentence for sentence in sentences(known))
+    assert "10 of these it had seen before" in notice(known, None)
+    assert as_values(known)["images"]["seen_before"] == {"training": 7, "choice": 3}
+    unknown = next(sentence for sentence in sentences(calibration) if "Seen before" in sentence)
+    assert unknown.endswith("Which images it was trained on it does not say.")
+    assert "seen" not in notice(calibration, None)
+
+
+@pytest.mark.parametrize(
+    ("low", "told"), [(0.9, "clearly tell apart"), (0.65, "somewhat tell apart"), (0.5, None)]
+)
+def test_a_shortcut_is_in_the_notice_also_where_it_is_of_middling_strength(calibration, low, told):
+    shortcuts = calibration.shortcuts.assign(roc_auc_low=low)
+    said = notice(replace(calibration, shortcuts=shortcuts), "Before")
+    assert said.startswith("Before; its threshold was chosen on 52 images")
+    if told is None:
+        assert "tell apart" not in said
+    else:
+        assert f"whose classes {shortcuts['name'].iloc[0]} alone would {told}" in said
+
+
 def test_an_old_threshold_is_kept_where_a_new_one_may_be_no_better(run, mine, made, tmp_path):
     again = tmp_path / "again"  # what was calibrated is calibrated again
     status, out, err = run("calibrate", mine, "--out", again, "--detector", made[0])
     assert status == 0, err
     assert "Threshold: kept" in out and "Why kept" in out and "Use it: " in out
+    assert "Seen before: the detector knows 52 that it was chosen on among these." in out
+    assert "Which images it was trained on it does not say." in out
     assert Detector.load(again).threshold == Detector.load(made[0]).threshold
     card = (again / "MODEL_CARD.md").read_text()
     assert card.count("## On its user's own images") == 2
@@ -126,11 +158,38 @@ def test_a_program_gets_the_same_and_the_folder_is_the_same(run, mine, made, tmp
 def test_swapped_folders_are_noticed_and_what_is_unreadable_is_named(run, tmp_path):
     swapped = draw(tmp_path / "swapped", dark="synthetic")
     (swapped / "real" / "bad.jpg").write_text("no picture")
-    status, out, err = run("calibrate", swapped, "--out", tmp_path / "out", "--detector", "demo")
+    page = tmp_path / "report.html"
+    command = ["calibrate", swapped, "--out", tmp_path / "out", "--report", page]
+    status, out, err = run(*command, "--detector", "demo")
     assert status == 0, err
+    assert f"open {page}" in err
     assert "the wrong way round" in out and "Threshold: kept" in out
     assert "left out: real/bad.jpg (real): not an image" in err
     assert "Left out: 1 real that cannot be read." in out
+    html = page.read_text(encoding="utf-8")
+    assert "the wrong way round" in html and "bad.jpg: not an image" in html
+
+
+def test_the_page_says_what_the_terminal_does_and_stands_alone(calibration):
+    folder = calibration.folders["folder"].iloc[0]
+    table = calibration.folders.replace(folder, "<b>bold</b>")
+    html = calibration_html(replace(calibration, folders=table), "A <i>toy</i>.")
+    soup = BeautifulSoup(html, "html.parser")
+    assert soup.select("b, i, script") == []
+    listed = [item.text for item in soup.select("section[aria-label='In words'] li")]
+    assert listed == sentences(replace(calibration, folders=table))
+    assert soup.aside.text.strip() == "Before you read on. A <i>toy</i>."
+    rows = soup.select("section[aria-label='By folder'] tbody tr")
+    assert [row.th.text for row in rows] == list(table["folder"])
+    addresses = [tag.get("src") or tag.get("href") for tag in soup.select("[src], [href]")]
+    assert addresses == ["data:,"] and "@import" not in html and "url(" not in html
+
+
+def test_a_report_nowhere_is_refused_before_anything_is_scored(run, mine, tmp_path):
+    page = tmp_path / "gone" / "a.html"
+    status, out, err = run("calibrate", mine, "--out", tmp_path / "out", "--report", page)
+    assert (status, out) == (2, "") and f"the folder of --report {page} does not exist" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_failure_leaves_nothing_behind(calibration, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from layerfusion.evidence.origin import block_contributions, occlusion_map
-from layerfusion.evidence.stability import Variant, logits_of, pixels, variants, verdict
+from layerfusion.evidence.stability import Variant, logits_of, look, pixels, verdict
 from layerfusion.evidence.words import Scale, Word
 from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.scoring.reference import Reference
@@ -56,16 +56,21 @@ def test_what_contradicts_itself_is_unsure(words, expected):
 
 def test_the_first_form_is_the_score_itself(detector, scale):
     image = noise(150, 120)
-    found = variants(detector, scale, image)
+    seen = look(detector, scale, image)
+    found = seen.variants
     crop = EvaluationTransform(detector.image_settings)(image)
+    assert torch.equal(seen.crop, crop)
     assert found[0].logit == pytest.approx(logits_of(detector, crop[None])[0], abs=1e-4)
+    with torch.inference_mode():
+        own = detector.classify(seen.tokens[None]).item()
+    assert found[0].logit == pytest.approx(own, abs=1e-6)
     assert len({variant.name for variant in found}) == len(found) >= 8
     assert all(variant.word == scale.word(variant.logit) for variant in found)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 400), (64, 64), (1000, 70)])
 def test_any_size_has_its_forms(size, detector, scale):
-    assert len(variants(detector, scale, noise(*size))) >= 4
+    assert len(look(detector, scale, noise(*size)).variants) >= 4
 
 
 def test_contributions_are_those_of_an_independent_computation(detector):
@@ -80,15 +85,17 @@ def test_contributions_are_those_of_an_independent_computation(detector):
             weights = alpha[rest] / alpha[rest].sum()
             z = (weights[:, None] * head.projection(tokens[0, rest])).sum(dim=0)
             own.append(float(head(tokens) - head.classifier(z)))
-    np.testing.assert_allclose(block_contributions(detector, crop), own, atol=1e-4)
+    np.testing.assert_allclose(block_contributions(detector, tokens[0]), own, atol=1e-4)
 
 
 def test_the_map_is_of_the_fields_that_are_covered(detector):
     side = detector.image_settings.crop
     plain = torch.full((3, side, side), 100, dtype=torch.uint8)
-    np.testing.assert_allclose(occlusion_map(detector, plain, grid=3), 0, atol=1e-4)
+    np.testing.assert_allclose(
+        occlusion_map(detector, plain, logits_of(detector, plain[None])[0], grid=3), 0, atol=1e-4
+    )
     crop = pixels(noise(side, side))
-    found = occlusion_map(detector, crop, grid=2)
+    found = occlusion_map(detector, crop, logits_of(detector, crop[None])[0], grid=2)
     covered = crop.clone()
     grey = crop.float().mean(dim=(1, 2), keepdim=True).round().to(torch.uint8)
     covered[:, : side // 2, side // 2 :] = grey

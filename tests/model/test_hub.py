@@ -98,17 +98,66 @@ def test_a_hubs_name_is_fetched_and_nothing_else(detector, tmp_path, monkeypatch
     def fetch(name, **options):
         asked.append((name, options["revision"]))
         assert not any("py" in pattern or "bin" in pattern for pattern in options["allow_patterns"])
+        assert ("model.safetensors" in options["allow_patterns"]) == (len(asked) == 2)
         return str(tmp_path)
 
     monkeypatch.setattr(hub, "snapshot_download", fetch)
     read = Detector.from_pretrained("somebody/detector", revision="v1")
     assert torch.equal(scores(read), scores(detector))
-    assert asked == [("somebody/detector", "v1")]
+    assert asked == [("somebody/detector", "v1")] * 2  # what describes it, then the rest
     Detector.from_pretrained(tmp_path)
     for none in ("nowhere", "a/b/c", tmp_path / "nowhere", "../x y", "./nowhere", "../nowhere"):
         with pytest.raises(UserError, match="there is no folder"):
             Detector.from_pretrained(none)
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("text", [None, "{}", "[]", "no JSON", '{"model_type": "clip"}'])
+def test_tensors_of_another_model_are_not_even_fetched(tmp_path, monkeypatch, text):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+
+    def fetch(name, **options):
+        assert not any("safetensors" in pattern for pattern in options["allow_patterns"])
+        return str(tmp_path)
+
+    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    with pytest.raises(UserError, match="is no detector of layerfusion"):
+        Detector.from_pretrained("somebody/clip")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("weights", "/etc/hostname", "say where yours are with weights="),
+        ("weights", "here.pt", "say where yours are with weights="),
+        ("weights", "../nowhere", "say where yours are with weights="),
+        ("model", "tower.json", "describes its encoder by a file"),
+        ("model", "../tower", "describes its encoder by a file"),
+    ],
+)
+def test_a_fetched_description_may_name_no_file(
+    detector, tmp_path, monkeypatch, field, value, words
+):
+    detector.save_pretrained(tmp_path)
+    (tmp_path / "here.pt").write_bytes(b"mine")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["encoder"][field] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    with pytest.raises(UserError, match=words):
+        Detector.from_pretrained("somebody/detector")
+
+
+def test_weights_that_the_reader_names_are_read(detector, tmp_path, monkeypatch):
+    detector.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["encoder"]["weights"] = "elsewhere/clip.pt"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    read = Detector.from_pretrained("somebody/detector", weights="embedded")
+    assert torch.equal(scores(read), scores(detector))
 
 
 def gone():
@@ -151,6 +200,12 @@ def test_pushing_uploads_what_save_pretrained_writes(detector, monkeypatch):
         def upload_folder(self, *, repo_id, folder_path, commit_message):
             sent["files"] = sorted(path.name for path in folder_path.iterdir())
 
+        def file_exists(self, name, file):
+            return "there" in sent
+
+        def upload_file(self, *, path_or_fileobj, path_in_repo, repo_id):
+            sent[path_in_repo] = path_or_fileobj.decode()
+
     monkeypatch.setattr(hub, "HfApi", Api)
     page = detector.push_to_hub("me/detector", card="# Card\n", private=True, token="t")
     assert page.endswith("me/detector")
@@ -158,6 +213,14 @@ def test_pushing_uploads_what_save_pretrained_writes(detector, monkeypatch):
     assert sent["files"] == ["README.md", "SHA256SUMS", "config.json", "model.safetensors"]
     with pytest.raises(UserError, match="give owner/name"):
         detector.push_to_hub("detector")
+    assert "README.md" not in sent  # the card that was given went with the folder
+    detector.push_to_hub("me/detector")
+    card = sent.pop("README.md")
+    assert card.startswith("---\nlibrary_name: layerfusion\n") and "# me/detector" in card
+    assert detector.notice in card and f"{detector.threshold:.6g}" in card
+    sent["there"] = True  # a card that somebody wrote is left as it is
+    detector.push_to_hub("me/detector")
+    assert "README.md" not in sent
 
 
 def test_pushing_without_a_network_is_one_sentence(detector, monkeypatch):

@@ -94,7 +94,8 @@ def shipped(export, tmp_path):
 def test_the_head_is_rounded_and_small_and_its_folder_complete(shipped, made):
     folder, _ = shipped
     assert sorted(path.name for path in folder.iterdir()) == [
-        "MODEL_CARD.md", "SHA256SUMS", "detector.json", "trained.safetensors", "validation.csv",
+        "MODEL_CARD.md", "SHA256SUMS", "detector.json", "seen_images.csv", "trained.safetensors",
+        "validation.csv",
     ]  # fmt: skip
     assert not list(folder.parent.glob(".*"))
     written = read_trained_tensors(folder)

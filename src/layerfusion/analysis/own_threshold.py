@@ -14,6 +14,7 @@ takes all images in, where the threshold of the largest F1 or accuracy hangs on 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,29 @@ FOLDS = 10
 CHOICES = 500  # resamples on which a threshold is chosen anew
 # Nearer to 0 or 1 a few images would decide nothing but how extreme the number looks.
 NEAREST = 1e-5
+
+
+class Trial(NamedTuple):
+    """A new threshold, and how it does on images that did not choose it.
+
+    Attributes
+    ----------
+    new
+        What the images ask for, a probability.
+    calls
+        Whether each image is called synthetic by a threshold that was chosen without it, (n,).
+    gain
+        Of the balanced accuracy, new minus old, by these calls.
+    """
+
+    new: float
+    calls: NDArray[np.bool_]
+    gain: Interval
+
+    @property
+    def better(self) -> bool:
+        """Whether it is surely better: the interval of the gain lies above 0."""
+        return self.gain.low > 0
 
 
 @dataclass(frozen=True)
@@ -89,14 +113,20 @@ def choose(
         If a class is missing.
     """
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
-    new = Interval(balancing_threshold(labels, logits), *_spread(labels, logits))
-    before, after = called(logits, old), held_out_calls(labels, logits)
-    gained = balanced_gain(labels, before, after)
+    trial, before = try_new(labels, logits, old), called(logits, old)
+    new = Interval(trial.new, *_spread(labels, logits))
     elsewhere = None
     if folder is not None and _fewest(labels, np.asarray(folder)) > 1:
         left_out = held_out_calls(labels, logits, folder)
         elsewhere = balanced_gain(labels, before, left_out).estimate
-    return ThresholdChoice(old, new, gained, elsewhere, after if gained.low > 0 else before)
+    calls = trial.calls if trial.better else before
+    return ThresholdChoice(old, new, trial.gain, elsewhere, calls)
+
+
+def try_new(label: NDArray[np.int64], logit: NDArray[np.float64], old: float) -> Trial:
+    """Choose a threshold as `choose` does, and judge it; the arguments are those of `choose`."""
+    new, calls = balancing_threshold(label, logit), held_out_calls(label, logit)
+    return Trial(new, calls, balanced_gain(label, called(logit, old), calls))
 
 
 def balancing_threshold(label: ArrayLike, logit: ArrayLike) -> float:

@@ -26,7 +26,15 @@ from layerfusion.settings import WorldSource, digest, load_profile
 
 # Made of the committed records of a profile, wherever they are executed; their pages name it.
 RECORDED = dict.fromkeys(
-    ("08_ablations", "09_rivals", "10_photographs", "11_thresholds", "13_platforms"), "photographs"
+    (
+        "08_ablations",
+        "09_rivals",
+        "10_photographs",
+        "11_thresholds",
+        "13_platforms",
+        "14_one_photograph",
+    ),
+    "photographs",
 )
 
 # About the demo itself and what is committed: with any other profile the book shows those of demo.

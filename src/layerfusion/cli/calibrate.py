@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from layerfusion.cli.outputs import check_output
+
 
 def calibrate(
     images: Annotated[
@@ -19,6 +21,9 @@ def calibrate(
             help="Folder of a detector, or the toy. [default: the package's, of photographs]",
         ),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Also write a page to read.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Try a detector on your own labelled images, 50 or more, and fit its threshold to them.
@@ -31,31 +36,38 @@ def calibrate(
     The folder that it makes has the same head, that threshold, the scores of your images, which
     `layerfusion inspect` then reads scores against, and a section in the model card.
 
-    Example: `layerfusion calibrate mine --out my_detector`
+    Example: `layerfusion calibrate mine --out my_detector --report mine.html`
     then `layerfusion score PHOTOS --detector my_detector`
     """
+    from layerfusion.evidence.report import write_report
     from layerfusion.model.detector import Detector
     from layerfusion.parallel.processes import open_fabric
     from layerfusion.progress import Reporter
     from layerfusion.release.calibrated import write_calibrated
     from layerfusion.release.calibration import calibrate as calibrate_on
+    from layerfusion.release.calibration_page import calibration_html
     from layerfusion.release.calibration_words import as_values, sentences
     from layerfusion.release.folders import check_place
     from layerfusion.release.own_images import find_own_images
+    from layerfusion.release.seen_images import read_seen
     from layerfusion.scoring.shipped import detector_folder
 
     check_place(out)
+    check_output(report, "--report")
     reporter, folder = Reporter(), detector_folder(detector)
-    loaded = Detector.load(folder)
+    loaded, seen = Detector.load(folder), read_seen(folder)
     own = find_own_images(images)
     if loaded.notice:
         reporter.say(f"warning: {loaded.notice}")
     for file in own.unreadable.to_dict("records"):
         reporter.say(f"left out: {file['path']} ({file['class']}): {file['reason']}")
     device = open_fabric("fp32").device
-    made = calibrate_on(loaded, own, device=device, reporter=reporter)
+    made = calibrate_on(loaded, own, seen=seen, device=device, reporter=reporter)
     write_calibrated(made, folder, out)
     if as_json:
         print(json.dumps(as_values(made) | {"folder": str(out)}, indent=2, allow_nan=False))
     else:
         print("\n".join([*sentences(made), f"Use it: layerfusion score IMAGES --detector {out}"]))
+    if report is not None:
+        write_report(calibration_html(made, loaded.notice), report)
+        reporter.say(f"open {report}")

@@ -16,11 +16,11 @@ from layerfusion.errors import UserError
 from layerfusion.evidence.metadata import Mark, marks
 from layerfusion.evidence.origin import block_contributions, occlusion_map
 from layerfusion.evidence.pictures import picture_address, small_copy
-from layerfusion.evidence.stability import Variant, variants, verdict
+from layerfusion.evidence.stability import Variant, look, verdict
 from layerfusion.evidence.words import Meaning, Scale, Word
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError, check_is_file, read_image
-from layerfusion.images.transforms import EvaluationTransform, enlarge
+from layerfusion.images.transforms import enlarge
 from layerfusion.metrics.probability import probability
 from layerfusion.model.detector import Detector
 
@@ -129,20 +129,20 @@ class Inspector:
             return Inspection(name, error=(error.strerror or "it cannot be read").lower())
         try:
             image = read_image(path)
-            found = variants(self.detector, self.scale, image)
+            seen = look(self.detector, self.scale, image)
         except ImageError as error:
             return Inspection(name, error=error.reason, sha256=sha256, marks=tuple(marks(path)))
-        crop = EvaluationTransform(self.detector.image_settings)(image)
-        word, why = verdict(found)
+        crop, own = seen.crop, seen.variants[0].logit
+        word, why = verdict(seen.variants)
         return Inspection(
             name=name,
             sha256=sha256,
             word=word,
             why=why,
             meaning=self.scale.meaning(word),
-            variants=tuple(found),
-            blocks=block_contributions(self.detector, crop),
-            places=occlusion_map(self.detector, crop) if places else None,
+            variants=tuple(seen.variants),
+            blocks=block_contributions(self.detector, seen.tokens),
+            places=occlusion_map(self.detector, crop, own) if places else None,
             marks=tuple(marks(path)),
             limits=tuple(self._limits(image)),
             size=image.size,

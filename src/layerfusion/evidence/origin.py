@@ -11,7 +11,7 @@ from layerfusion.model.detector import Detector
 GRID = 7  # fields of the map on each side: 32 px of a crop of 224
 
 
-def block_contributions(detector: Detector, crop: Tensor) -> NDArray[np.float64]:
+def block_contributions(detector: Detector, tokens: Tensor) -> NDArray[np.float64]:
     r"""Return how much the logit falls without each block, shape (blocks,).
 
     .. math:: c_l = f\Big(\sum_m \alpha_m u_m\Big)
@@ -24,14 +24,12 @@ def block_contributions(detector: Detector, crop: Tensor) -> NDArray[np.float64]
 
     Parameters
     ----------
-    crop
-        uint8, (3, crop, crop).
+    tokens
+        The class tokens of all blocks, float32, (blocks, width).
     """
     head = detector.head
     with torch.inference_mode():
-        read = detector.blocks_read(
-            detector.eval().class_tokens(crop[None].to(detector.mean.device))
-        )
+        read = detector.blocks_read(tokens[None])
         alpha = head.block_weights().view(-1, 1)
         terms = alpha * head.projection(read[0])
         whole = head.classifier(terms.sum(dim=0, keepdim=True))
@@ -41,20 +39,28 @@ def block_contributions(detector: Detector, crop: Tensor) -> NDArray[np.float64]
         return np.asarray((whole - head.classifier(without))[:, 0].cpu().double())
 
 
-def occlusion_map(detector: Detector, crop: Tensor, *, grid: int = GRID) -> NDArray[np.float64]:
+def occlusion_map(
+    detector: Detector, crop: Tensor, logit: float, *, grid: int = GRID
+) -> NDArray[np.float64]:
     """Return how much the logit falls where a field of the crop is covered, shape (grid, grid).
 
     Covered is a square of the crop's mean colour (Zeiler and Fergus 2014). Positive is where the
     picture looks generated to the detector. What it reads of a picture as a whole shows nowhere.
+
+    Parameters
+    ----------
+    crop
+        uint8, (3, crop, crop).
+    logit
+        Its score.
     """
     side = crop.shape[-1]
     edges = np.linspace(0, side, grid + 1).round().astype(int)
     grey = crop.float().mean(dim=(1, 2), keepdim=True).round().to(torch.uint8)
-    covered = crop.repeat(1 + grid * grid, 1, 1, 1)
+    covered = crop.repeat(grid * grid, 1, 1, 1)
     for field in range(grid * grid):
         row, column = divmod(field, grid)
         top, bottom = edges[row], edges[row + 1]
         left, right = edges[column], edges[column + 1]
-        covered[1 + field, :, top:bottom, left:right] = grey
-    logits = np.array(logits_of(detector, covered))
-    return np.asarray(logits[0] - logits[1:]).reshape(grid, grid)
+        covered[field, :, top:bottom, left:right] = grey
+    return np.asarray(logit - np.array(logits_of(detector, covered))).reshape(grid, grid)

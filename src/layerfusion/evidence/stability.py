@@ -13,6 +13,7 @@ from layerfusion.images.transforms import EvaluationTransform, enlarge
 from layerfusion.model.detector import Detector
 
 RECOMPRESSED = {"JPEG, quality 85": "jpeg-85", "JPEG, quality 75": "jpeg-75"}
+AT_ONCE = 10  # images of one pass
 RESIZED = {"resized to half and back, edges cut": "launder"}
 
 
@@ -34,8 +35,26 @@ class Variant(NamedTuple):
     word: Word
 
 
-def variants(detector: Detector, scale: Scale, image: Image.Image) -> list[Variant]:
-    """Return the scores of a picture as it is, which comes first, and in other forms.
+class Look(NamedTuple):
+    """What a detector makes of a picture in all its forms.
+
+    Attributes
+    ----------
+    variants
+        The scores of the picture as it is, which comes first, and in other forms.
+    crop
+        What it sees of the picture as it is, uint8, (3, crop, crop).
+    tokens
+        The class tokens of that crop, float32, (blocks, width).
+    """
+
+    variants: list[Variant]
+    crop: Tensor
+    tokens: Tensor
+
+
+def look(detector: Detector, scale: Scale, image: Image.Image) -> Look:
+    """Score a picture as it is, and in other forms.
 
     Parameters
     ----------
@@ -47,11 +66,12 @@ def variants(detector: Detector, scale: Scale, image: Image.Image) -> list[Varia
     for name, how in (RECOMPRESSED | RESIZED).items():
         views[name] = transform(degradation(how)(image))
     views |= _other_crops(detector, transform, image)
-    logits = logits_of(detector, torch.stack(list(views.values())))
-    return [
+    tokens = _tokens_of(detector, torch.stack(list(views.values())))
+    variants = [
         Variant(name, logit, scale.word(logit))
-        for name, logit in zip(views, logits, strict=True)
-    ]  # fmt: skip
+        for name, logit in zip(views, _classified(detector, tokens), strict=True)
+    ]
+    return Look(variants, views["as it is"], tokens[0])
 
 
 def verdict(found: list[Variant]) -> tuple[Word, str | None]:
@@ -73,9 +93,23 @@ def verdict(found: list[Variant]) -> tuple[Word, str | None]:
 
 def logits_of(detector: Detector, images: Tensor) -> list[float]:
     """Return the logits of uint8 images (n, 3, crop, crop)."""
+    return _classified(detector, _tokens_of(detector, images))
+
+
+def _tokens_of(detector: Detector, images: Tensor) -> Tensor:
+    """Return class tokens (n, blocks, width): few images at a time, which bounds the memory."""
     with torch.inference_mode():
-        logits = detector.eval()(images.to(detector.mean.device))
-    return [float(logit) for logit in logits.cpu().double()]
+        detector.eval()
+        parts = [
+            detector.class_tokens(part.to(detector.mean.device))
+            for part in torch.split(images, AT_ONCE)
+        ]
+        return torch.cat(parts)
+
+
+def _classified(detector: Detector, tokens: Tensor) -> list[float]:
+    with torch.inference_mode():
+        return [float(logit) for logit in detector.classify(tokens).cpu().double()]
 
 
 def _other_crops(

@@ -282,7 +282,7 @@ class Detector(nn.Module):
         UserError
             As `layerfusion.model.hub.find_folder` and `load`.
         """
-        return cls.load(find_folder(name, revision=revision), weights=weights)
+        return cls.load(find_folder(name, revision=revision, weights=weights), weights=weights)
 
     def save_pretrained(self, directory: str | Path, *, card: str | None = None) -> None:
         """Write the folder that hubs expect: ``config.json`` and ``model.safetensors``.

@@ -1,8 +1,11 @@
 """A detector's folder on a model hub: found by its name, fetched, uploaded.
 
 Of all that reads a detector these two functions alone use the network, and only for a hub's name.
+A folder that comes from there is somebody else's: its description is looked at before its tensors
+are fetched, and names no file of this machine.
 """
 
+import json
 import re
 from pathlib import Path
 from typing import cast
@@ -15,25 +18,32 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from pydantic import ValidationError
 
 from layerfusion.errors import UserError
+from layerfusion.model.weights import weights_source
+from layerfusion.settings import EncoderSettings
 
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"  # as hubs call them
 
 # Neither part begins with a dot, so that a mistyped ./folder is not taken for a hub's name.
 _HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
-# What a detector's folder holds; code and pickles that lie beside it are not even fetched.
-_WANTED = [
-    CONFIG, TENSORS, CARD, "detector.json", "trained.safetensors", "validation.csv",
-    "calibration.json", "MODEL_CARD.md", "SHA256SUMS",
+# A folder's description, and the tensors that are its own; the first that is there counts.
+_DESCRIBED = {"detector.json": "trained.safetensors", CONFIG: TENSORS}
+# What else a detector's folder holds; code and pickles that lie beside it are not even fetched.
+_BESIDE = [
+    CARD, "validation.csv", "seen_images.csv", "calibration.json", "MODEL_CARD.md", "SHA256SUMS",
 ]  # fmt: skip
+_MODEL_NAME = re.compile(r"\w[\w.-]*")
 # The hub's client does not name what its HTTP library raises without an answer, and that library
 # changed between its versions; it is what the error of an answer derives from.
 _NO_ANSWER = cast(type[Exception], HfHubHTTPError.__bases__[0])
 _REFUSED = (HFValidationError, HfHubHTTPError, _NO_ANSWER, OSError)
 
 
-def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
+def find_folder(
+    name: str | Path, *, revision: str | None = None, weights: str | None = None
+) -> Path:
     """Return a local folder: the one that is named, or a copy of the hub's repository of that name.
 
     Parameters
@@ -42,19 +52,32 @@ def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
         A folder, or ``owner/name`` where there is no such folder.
     revision
         Branch, tag or commit on the hub; None for its main branch.
+    weights
+        Where the frozen weights lie on this machine, if the reader says so.
 
     Raises
     ------
     UserError
-        If there is neither, or the hub cannot be reached and holds no earlier copy here.
+        If there is neither, the hub cannot be reached and holds no earlier copy here, or the
+        repository is no detector's, or one that would read a file of this machine that nobody
+        named.
     """
     folder = Path(name)
     if folder.is_dir():
         return folder
     if isinstance(name, Path) or not _HUB_NAME.fullmatch(name):
         raise UserError(f"there is no folder {name}, and it is no hub's name as in owner/name")
+    wanted = list(_DESCRIBED)
+    description = _described(_fetched(name, revision, wanted), name, weights)
+    fetched = _fetched(name, revision, [*wanted, _DESCRIBED[description], *_BESIDE])
+    _described(fetched, name, weights)  # again: the repository may have changed in between
+    return fetched
+
+
+def _fetched(name: str, revision: str | None, files: list[str]) -> Path:
+    """Return a local copy of some of a repository's files."""
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_WANTED))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except GatedRepoError:
         raise UserError(
             f"{name} is on the hub, and its owner has to let you in: ask on its page, then "
@@ -73,8 +96,41 @@ def find_folder(name: str | Path, *, revision: str | None = None) -> Path:
         raise UserError(f"{name} cannot be fetched from the hub: {_first_line(error)}") from None
 
 
+def _described(folder: Path, name: str, weights: str | None) -> str:
+    """Return which file describes the detector; a UserError if none does, or it names a path."""
+    file = next((one for one in _DESCRIBED if (folder / one).is_file()), None)
+    try:
+        text = "{}" if file is None else (folder / file).read_text(encoding="utf-8")
+        encoder = EncoderSettings.model_validate(json.loads(text)["encoder"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        file = None
+    if file is None:
+        raise UserError(f"{name} is on the hub, and is no detector of layerfusion")
+    if not _MODEL_NAME.fullmatch(encoder.model) or encoder.model.endswith(".json"):
+        raise UserError(
+            f"{name} on the hub describes its encoder by a file, '{encoder.model}', and what is "
+            "fetched may name none; fetch it by hand and look at it first"
+        )
+    if weights is None and _is_path(encoder):
+        raise UserError(
+            f"{name} on the hub wants its encoder's weights from a file, '{encoder.weights}', and "
+            "what is fetched may name none; say where yours are with weights="
+        )
+    return file
+
+
+def _is_path(encoder: EncoderSettings) -> bool:
+    try:
+        return weights_source(encoder) == "file"
+    except UserError:  # no name that is known here
+        return True
+
+
 def upload(folder: Path, name: str, *, private: bool = False, token: str | None = None) -> str:
     """Upload a folder's files to a repository of a hub, made if it is not there; return its page.
+
+    Without a card in the folder, and none there before, one is uploaded that says what these files
+    are, and what its reader must know of the scores.
 
     Raises
     ------
@@ -87,9 +143,32 @@ def upload(folder: Path, name: str, *, private: bool = False, token: str | None 
     try:
         page = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="layerfusion detector")
+        if not (folder / CARD).is_file() and not api.file_exists(name, CARD):
+            card = _plain_card(folder, name).encode()
+            api.upload_file(path_or_fileobj=card, path_in_repo=CARD, repo_id=name)
     except _REFUSED as error:
         raise UserError(f"{name} cannot be written on the hub: {_first_line(error)}") from None
     return str(page)
+
+
+def _plain_card(folder: Path, name: str) -> str:
+    """Return the least that a card must say: what it is, how it is read, what it warns of."""
+    said = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    threshold, notice = said["threshold"], said["notice"]
+    lines = [
+        "---\nlibrary_name: layerfusion\npipeline_tag: image-classification\ntags:\n"
+        "- synthetic-image-detection\n---",
+        f"# {name}",
+        *([f"> {notice.rstrip('.')}."] if notice else []),
+        f"A detector of generated images on the class tokens of {said['encoder']['model']}, of the "
+        "Python package `layerfusion`. Nobody has written yet what it was trained on, how it was "
+        "tested and where it fails.",
+        f'```python\nfrom layerfusion import Detector\n\nDetector.from_pretrained("{name}")\n```',
+        "It has no threshold yet."
+        if threshold is None
+        else f"Read its probability against the threshold {threshold:.6g}, never against 0.5.",
+    ]
+    return "\n\n".join(lines) + "\n"
 
 
 def _first_line(error: Exception) -> str:

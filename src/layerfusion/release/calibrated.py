@@ -18,6 +18,7 @@ from layerfusion.release.calibration import Calibration
 from layerfusion.release.calibration_words import as_values, card_section, notice
 from layerfusion.release.export import CARD
 from layerfusion.release.folders import new_folder
+from layerfusion.release.seen_images import read_seen, with_choice, write_seen
 from layerfusion.scoring.reference import write_reference
 
 RECORD = "calibration.json"
@@ -30,7 +31,7 @@ def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
     that was taken and a longer notice; ``validation.csv``, label and logit of the user's images;
     ``MODEL_CARD.md``, the detector's own with a section on these images before all others;
     ``calibration.json``, what was measured, with the hash of the list of images, versions and day;
-    and ``SHA256SUMS``.
+    ``seen_images.csv``, the detector's own and these; and ``SHA256SUMS``.
 
     Parameters
     ----------
@@ -48,6 +49,7 @@ def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
         write_reference(made.scored, folder)
         (folder / CARD).write_text(_card(made, detector), encoding="utf-8")
         (folder / RECORD).write_text(_record(made), encoding="utf-8")
+        write_seen(with_choice(read_seen(detector), made.images.manifest.rows), folder)
         write_checksums(folder)
 
 

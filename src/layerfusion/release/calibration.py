@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from layerfusion.analysis.folders import auc_interval, folder_table
+from layerfusion.analysis.own_optimism import Optimism, optimism
 from layerfusion.analysis.own_shortcuts import held_out_shortcuts
 from layerfusion.analysis.own_threshold import ThresholdChoice, choose
 from layerfusion.errors import UserError
@@ -16,6 +17,7 @@ from layerfusion.metrics.uncertainty import Interval
 from layerfusion.model.detector import Detector
 from layerfusion.progress import Reporter
 from layerfusion.release.own_images import OwnImages
+from layerfusion.release.seen_images import count_seen
 from layerfusion.scoring.files import NO_NUMBER
 from layerfusion.scoring.predictions import score_files
 from layerfusion.settings import LoaderSettings
@@ -29,6 +31,9 @@ class Calibration:
     ----------
     images
         What was found.
+    seen
+        How many of them the detector was trained on and chosen on, as
+        `layerfusion.release.seen_images.count_seen` returns it.
     shortcuts
         As `layerfusion.analysis.own_shortcuts.held_out_shortcuts` returns it.
     scored
@@ -37,6 +42,8 @@ class Calibration:
         Of the detector, in [0, 1].
     choice
         The threshold, and how it does on images that did not choose it.
+    flattery
+        How far the rates that `choice` announces flatter it: subtracted wherever they are said.
     folders
         As `layerfusion.analysis.folders.folder_table` returns it, of the calls of `choice`.
     images_sha256
@@ -46,10 +53,12 @@ class Calibration:
     """
 
     images: OwnImages
+    seen: dict[str, int | None]
     shortcuts: pd.DataFrame
     scored: pd.DataFrame
     roc_auc: Interval
     choice: ThresholdChoice
+    flattery: Optimism
     folders: pd.DataFrame
     images_sha256: str
     date: str
@@ -59,6 +68,7 @@ def calibrate(
     detector: Detector,
     images: OwnImages,
     *,
+    seen: pd.DataFrame | None = None,
     loader: LoaderSettings | None = None,
     device: torch.device | str = "cpu",
     reporter: Reporter | None = None,
@@ -69,6 +79,8 @@ def calibrate(
     ----------
     detector
         One that has a threshold. It is left as it is, on `device`.
+    seen
+        Which images it has seen, as `layerfusion.release.seen_images.read_seen` returns it.
 
     Raises
     ------
@@ -90,10 +102,12 @@ def calibrate(
     choice = choose(label, logit, detector.threshold, folder)
     return Calibration(
         images=images,
+        seen=count_seen(seen, rows),
         shortcuts=shortcuts,
         scored=scored,
         roc_auc=auc_interval(label, logit),
         choice=choice,
+        flattery=optimism(label, logit, detector.threshold, changed=choice.changed),
         folders=folder_table(folder, label, logit, choice.called),
         images_sha256=_list_sha256(rows),
         date=datetime.now(UTC).date().isoformat(),

@@ -6,9 +6,11 @@ from typing import Any
 import pandas as pd
 
 from layerfusion.analysis.folders import worst_folder
+from layerfusion.analysis.own_optimism import without
 from layerfusion.analysis.own_threshold import balanced_accuracy, right_by_class
 from layerfusion.metrics.uncertainty import Interval
 from layerfusion.release.calibration import Calibration
+from layerfusion.release.seen_images import CHOSEN_ON, TRAINED_ON
 
 # From which lower end of its interval on a shortcut is said to tell classes apart so. Not from 0.5
 # on: of five that are tried one is above it by chance more often than the interval says.
@@ -22,6 +24,7 @@ def sentences(made: Calibration) -> list[str]:
     return [
         *_counted(made),
         *_shortcuts(made),
+        _seen(made),
         _told_apart(made),
         *_threshold(made),
         _rates(made),
@@ -33,8 +36,10 @@ def notice(made: Calibration, before: str | None) -> str:
     """Return the detector's notice, which goes with every score, and what to add to it."""
     what = "chosen" if made.choice.changed else "kept after a trial"
     told = f"its threshold was {what} on {_count(made)} of its user's own, {made.date}"
-    if _level(made.shortcuts.iloc[0]) == "clearly":
-        told += f", whose classes {made.shortcuts['name'].iloc[0]} alone would tell apart"
+    if (level := _level(made.shortcuts.iloc[0])) is not None:
+        told += f", whose classes {made.shortcuts['name'].iloc[0]} alone would {level} tell apart"
+    if seen := sum(filter(None, made.seen.values())):
+        told += f"; {seen} of these it had seen before"
     return told if before is None else f"{before.rstrip('.')}; {told}"
 
 
@@ -50,28 +55,32 @@ def card_section(made: Calibration) -> str:
             lines,
             "### Shortcuts",
             "Each image is scored by what was learnt on the others. About 0.5, or below: nothing.",
-            _table(
-                ["looked at", "ROC AUC"],
-                [
-                    [row["name"], _number(_interval(row, "roc_auc"))]
-                    for row in made.shortcuts.to_dict("records")
-                ],
-            ),
+            _table(*shortcut_cells(made)),
             "### By folder",
             "ROC AUC of a folder of one class is against all images of the other.",
-            _table(
-                ["folder", "real", "synthetic", "ROC AUC", "right", "recall", "false alarms"],
-                [_folder_row(row) for row in made.folders.to_dict("records")],
-            ),
+            _table(*folder_cells(made)),
             f"List of the images: sha256 {made.images_sha256}.",
         ]
     )
 
 
+def shortcut_cells(made: Calibration) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table of shortcuts, every cell as it is shown."""
+    rows = made.shortcuts.to_dict("records")
+    cells = [[str(row["name"]), _number(_interval(row, "roc_auc"))] for row in rows]
+    return ["looked at", "ROC AUC"], cells
+
+
+def folder_cells(made: Calibration) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table of folders, every cell as it is shown."""
+    head = ["folder", "real", "synthetic", "ROC AUC", "right", "recall", "false alarms"]
+    return head, [_folder_row(row) for row in made.folders.to_dict("records")]
+
+
 def as_values(made: Calibration) -> dict[str, Any]:
     """Return a calibration as plain values, as JSON holds them; NaN is None."""
-    choice, label = made.choice, made.scored["label"]
-    real, synthetic = right_by_class(label, choice.called)
+    choice = made.choice
+    right, real, synthetic = _right(made)
     return {
         "date": made.date,
         "images": {
@@ -80,6 +89,7 @@ def as_values(made: Calibration) -> dict[str, Any]:
             "unreadable": made.images.unreadable.to_dict("records"),
             "copies": made.images.copies,
             "unlabelled": made.images.unlabelled,
+            "seen_before": made.seen,
         },
         "shortcuts": _records(made.shortcuts),
         "roc_auc": _values(made.roc_auc),
@@ -91,9 +101,10 @@ def as_values(made: Calibration) -> dict[str, Any]:
             "gain_in_balanced_accuracy": _values(choice.gain),
             "gain_on_folders_left_out": choice.elsewhere,
         },
-        "balanced_accuracy": _values(balanced_accuracy(label, choice.called)),
+        "balanced_accuracy": _values(right),
         "false_alarms": _values(_opposite(real)),
         "misses": _values(_opposite(synthetic)),
+        "subtracted_for_having_been_chosen": made.flattery._asdict(),
         "folders": _records(made.folders),
         "in_words": sentences(made),
     }
@@ -133,6 +144,18 @@ def _level(shortcut: pd.Series) -> str | None:
     return "clearly" if low >= CLEARLY else "somewhat" if low >= SOMEWHAT else None
 
 
+def _seen(made: Calibration) -> str:
+    trained, chosen = (made.seen[use] for use in (TRAINED_ON, CHOSEN_ON))
+    unknown = " Which images it was trained on it does not say." if trained is None else ""
+    kinds = {"trained on": trained, "chosen on": chosen}
+    known = [f"{number} that it was {kind}" for kind, number in kinds.items() if number]
+    if known:
+        said = f"the detector knows {' and '.join(known)} among these. What follows flatters; leave"
+        return f"Seen before: {said} them out and calibrate again.{unknown}"
+    anew = "" if unknown else " One that was saved anew would not be found."
+    return f"Seen before: none of these images that is known.{anew}{unknown}"
+
+
 def _told_apart(made: Calibration) -> str:
     found = f"ROC AUC {_number(made.roc_auc)}"
     if made.roc_auc.high < 0.5:
@@ -151,7 +174,11 @@ def _threshold(made: Calibration) -> list[str]:
     reach = f"[{choice.new.low:.3g}, {choice.new.high:.3g}]"
     if choice.changed:
         said = f"Threshold: new, {choice.new.estimate:.4g} {reach}; it was {choice.old:.4g}."
-        why = f"On images that did not choose it, balanced accuracy gains {gain}."
+        expected = choice.gain.estimate - made.flattery.gain
+        why = (
+            f"On images that did not choose it, balanced accuracy gains {gain}; a new threshold is "
+            f"taken only where it comes out well, so expect {expected:+.1%} of further ones."
+        )
     else:
         said = f"Threshold: kept, {choice.old:.4g}; these images ask for {choice.new.estimate:.4g}"
         said += f" {reach}."
@@ -163,13 +190,24 @@ def _threshold(made: Calibration) -> list[str]:
 
 
 def _rates(made: Calibration) -> str:
-    label = made.scored["label"]
-    right = balanced_accuracy(label, made.choice.called)
-    real, synthetic = right_by_class(label, made.choice.called)
+    right, real, synthetic = _right(made)
+    less = (made.flattery.real + made.flattery.synthetic) / 2
     return (
         f"At it {_share(right)} are right, both classes weighing the same; "
         f"{_share(_opposite(real))} of real images are called synthetic, "
-        f"{_share(_opposite(synthetic))} of synthetic ones are missed."
+        f"{_share(_opposite(synthetic))} of synthetic ones are missed. Counted were "
+        f"{right.estimate + less:.1%}; the rest is what a choice on these images flatters."
+    )
+
+
+def _right(made: Calibration) -> tuple[Interval, Interval, Interval]:
+    """Return the share called rightly, both classes weighing the same, of real, of synthetic."""
+    label, calls, flattery = made.scored["label"], made.choice.called, made.flattery
+    real, synthetic = right_by_class(label, calls)
+    return (
+        without(balanced_accuracy(label, calls), (flattery.real + flattery.synthetic) / 2),
+        without(real, flattery.real),
+        without(synthetic, flattery.synthetic),
     )
 
 

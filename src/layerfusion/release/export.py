@@ -21,6 +21,7 @@ from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
 from layerfusion.release.folders import check_place, new_folder
 from layerfusion.release.model_card import model_card
+from layerfusion.release.seen_images import seen_images, write_seen
 from layerfusion.runs.conditions import CONDITIONS, score_condition
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
@@ -71,7 +72,8 @@ def export(
     """Write the detector of a finished run to a new folder: complete, or not there at all.
 
     It holds ``detector.json``, ``trained.safetensors`` in float16, ``validation.csv`` (label and
-    logit of the validation images, without their names), ``MODEL_CARD.md``, and ``SHA256SUMS``.
+    logit of the validation images, without their names), ``seen_images.csv`` (the beginning of the
+    hash of each training and validation image), ``MODEL_CARD.md``, and ``SHA256SUMS``.
     What is shipped is the rounded head, so the validation images are scored again with it, in
     float32 as `layerfusion score` does, and the threshold is chosen again as a run's is: largest
     F1.
@@ -143,6 +145,9 @@ def _write(
     with new_folder(out) as folder:
         _write_detector(detector, folder)
         write_reference(scored["local"], folder)
+        seen = seen_images(experiment.training.rows, experiment.validation.rows)
+        if seen is not None:
+            write_seen(seen, folder)
         size = (folder / TRAINED).stat().st_size
         facts = _facts(experiment, run, detector, scored, size, command)
         (folder / CARD).write_text(model_card(facts), encoding="utf-8")

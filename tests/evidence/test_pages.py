@@ -1,0 +1,218 @@
+"""The pages of `inspect`, `serve` and `calibrate` as a person sees them, in a real browser.
+
+Contrast is that of WCAG 2.2, computed from the colours that Chromium has rendered.
+"""
+
+import base64
+import re
+import shutil
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from browsing import chromium, failures
+from conftest import draw_image
+from layerfusion.evidence.inspection import Inspector
+from layerfusion.evidence.report import report_html, write_report
+from layerfusion.evidence.serving import Limits, listen
+from layerfusion.evidence.words import Scale
+from layerfusion.model.detector import Detector
+from layerfusion.release.calibration import calibrate
+from layerfusion.release.calibration_page import calibration_html
+from layerfusion.release.own_images import find_own_images
+from layerfusion.scoring.reference import read_reference, write_reference
+from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
+from layerfusion.settings import LoaderSettings
+
+PHONE = 390  # px
+ENOUGH = 4.5  # WCAG's AA for text
+
+# Every element with a text of its own: its contrast with the first ground below it that is drawn.
+CONTRASTS = """
+const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+const luminance = rgb => rgb.slice(0, 3).map(value => value / 255)
+  .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+const ground = element => {
+  for (let at = element; at; at = at.parentElement) {
+    const drawn = channels(getComputedStyle(at).backgroundColor);
+    if (drawn.length < 4 || drawn[3] === 1) return drawn;
+    if (drawn[3] > 0) throw new Error('a ground that shines through is not measured here');
+  }
+  return channels('rgb(255, 255, 255)');
+};
+return [...document.body.querySelectorAll('*')]
+  .filter(one => one.checkVisibility({visibilityProperty: true, opacityProperty: true}))
+  .filter(one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+  .filter(one => !['SCRIPT', 'STYLE'].includes(one.tagName) && !one.matches(':disabled'))
+  .map(one => {
+    const [text, below] = [channels(getComputedStyle(one).color), ground(one)].map(luminance);
+    const [light, dark] = [Math.max(text, below), Math.min(text, below)];
+    const said = one.textContent.trim().slice(0, 40);
+    return [one.tagName + ' ' + said, (light + 0.05) / (dark + 0.05)];
+  });
+"""
+BEYOND = """
+const width = document.documentElement.clientWidth;
+const scrolls = one =>
+  one && (getComputedStyle(one).overflowX === 'auto' || scrolls(one.parentElement));
+return [...document.body.querySelectorAll('*')]
+  .filter(one => one.getBoundingClientRect().right > width + 0.5 && !scrolls(one.parentElement))
+  .map(one => one.tagName + ' ' + one.className);
+"""
+# What `drop` of a desktop brings: files in a DataTransfer, on the element below the pointer.
+DROP = """
+const bytes = Uint8Array.from(atob(arguments[0]), one => one.charCodeAt(0));
+const carried = new DataTransfer();
+carried.items.add(new File([bytes], arguments[1], {type: 'image/png'}));
+const target = document.querySelector('.drop p');
+const send = kind => target.dispatchEvent(
+  new DragEvent(kind, {dataTransfer: carried, bubbles: true, cancelable: true}));
+const over = !send('dragover') && document.querySelector('.drop').classList.contains('over');
+const kept = !send('drop');
+return [over, kept, document.querySelector('.drop').classList.contains('over')];
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    yield from chromium(tmp_path_factory.mktemp("chromium"))
+
+
+@pytest.fixture(scope="module")
+def inspector(tmp_path_factory):
+    """The toy, and scores that it can be read against."""
+    folder = tmp_path_factory.mktemp("pages") / "detector"
+    shutil.copytree(DEMO_FOLDER, folder)
+    label = np.arange(200) % 2
+    logit = np.random.default_rng(0).normal(label * 2.0)
+    write_reference(pd.DataFrame({"label": label, "logit": logit}), folder)
+    return Inspector(Detector.load(folder), Scale(read_reference(folder)))
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("picture") / ("holiday" + "_long" * 30 + ".png")
+    draw_image(np.random.default_rng(0), dark=False, size=(90, 80)).save(path)
+    return path
+
+
+def own_images(root):
+    """Folders with names that do not break, of which one has most errors."""
+    rng = np.random.default_rng(0)
+    for label in ("real", "synthetic"):
+        for number in range(26):
+            folder = root / label / f"{'scans' * 8}{number % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            drawn = draw_image(rng, dark=label == "real", size=(72, 70))
+            drawn.save(folder / f"{number}.png")
+    return find_own_images(root)
+
+
+@pytest.fixture(scope="module")
+def pages(inspector, picture, tmp_path_factory):
+    """A report of two pictures, one of a file that is none, and a calibration's."""
+    folder = tmp_path_factory.mktemp("written")
+    broken = folder / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff nothing")
+    found = [inspector.inspect(path) for path in (picture, broken)]
+    write_report(report_html(found, inspector.about()), folder / "report.html")
+    made = calibrate(
+        demo_detector(),
+        own_images(tmp_path_factory.mktemp("own") / "mine"),
+        loader=LoaderSettings(workers=0),
+    )
+    write_report(calibration_html(made, "It is a toy"), folder / "calibration.html")
+    return folder
+
+
+def show(browser, address, *, scheme="light", width=1000, media=""):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    browser.get(address)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", ["report.html", "calibration.html", "serve"])
+def test_every_text_can_be_read(browser, inspector, pages, page, scheme):
+    server = listen(inspector, Limits(3, 5), port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    show(browser, server.address if page == "serve" else (pages / page).as_uri(), scheme=scheme)
+    found = dict(browser.execute_script(CONTRASTS))
+    dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    server.close()
+    assert len(found) > 5 and (dark != "rgb(255, 255, 255)") == (scheme == "dark")
+    assert {text: ratio for text, ratio in found.items() if ratio < ENOUGH} == {}
+
+
+def test_what_is_too_faint_is_found(browser, pages):
+    show(browser, (pages / "report.html").as_uri())
+    browser.execute_script("document.querySelector('h1').style.color = '#999'")
+    faint = [text for text, ratio in browser.execute_script(CONTRASTS) if ratio < ENOUGH]
+    assert len(faint) == 1 and faint[0].startswith("H1 ")
+
+
+@pytest.mark.parametrize("page", ["report.html", "calibration.html"])
+def test_on_a_phone_nothing_reaches_beyond_the_side(browser, pages, page):
+    show(browser, (pages / page).as_uri(), width=PHONE)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
+    assert browser.execute_script(BEYOND) == []
+    browser.execute_script("document.querySelector('h1').style.width = '500px'")
+    assert any(one.startswith("H1") for one in browser.execute_script(BEYOND))
+
+
+@pytest.mark.parametrize("page", ["report.html", "calibration.html"])
+def test_in_print_every_section_is_there_dark_on_white(browser, pages, page):
+    address = (pages / page).as_uri()
+    show(browser, address)
+    sections = browser.execute_script("return document.querySelectorAll('section').length")
+    show(browser, address, scheme="dark", media="print")
+    seen = browser.execute_script(
+        "return [...document.querySelectorAll('section')]"
+        ".filter(one => one.checkVisibility() && one.getBoundingClientRect().height > 0).length"
+    )
+    assert seen == sections >= 3
+    found = dict(browser.execute_script(CONTRASTS))
+    assert found and {text: ratio for text, ratio in found.items() if ratio < ENOUGH} == {}
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert ground == "rgb(255, 255, 255)"
+    headings = browser.execute_script(
+        "return [...document.querySelectorAll('h1, h2, h3')].map(one => one.textContent)"
+    )
+    show(browser, address)
+    assert headings_in_print(browser) >= set(headings)
+    browser.execute_script("document.querySelector('section.words').style.display = 'none'")
+    assert headings_in_print(browser) < set(headings)
+
+
+def headings_in_print(browser):
+    """The headings that the printed page has as a PDF's outline."""
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"generateDocumentOutline": True})
+    found = re.findall(rb"/Title \(((?:[^()\\]|\\.)*)", base64.b64decode(printed["data"]))
+    return {title.replace(b"\\", b"").decode("ascii") for title in found}
+
+
+def test_a_dropped_file_is_uploaded_and_its_words_come_back(browser, inspector, picture):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    server = listen(inspector, Limits(files=1, megabytes=5), port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    failures(browser, "")  # those of the pages before
+    show(browser, server.address)
+    sent = base64.b64encode(picture.read_bytes()).decode("ascii")
+    assert browser.execute_script(DROP, sent, "dropped.png") == [True, True, False]
+    assert browser.find_element("id", "state").text == "1 chosen: dropped.png"
+    browser.find_element("css selector", "button").click()
+    WebDriverWait(browser, 60).until(lambda _: browser.find_elements("css selector", ".verdict"))
+    word = inspector.inspect(picture, places=False).word
+    assert browser.find_element("css selector", ".verdict").text == word.text.capitalize()
+    assert browser.find_element("css selector", "section.picture h2").text == "dropped.png"
+    faults = failures(browser, server.address)
+    server.close()
+    assert faults == {"complaints": [], "failed": [], "foreign": []}
