@@ -30,5 +30,8 @@ def test_a_damaged_file_is_noticed(kills, tmp_path):
     (tmp_path / "scores.csv").write_text("")
     (tmp_path / "manifest.parquet").write_bytes(b"PAR1")
     (tmp_path / ".manifest.parquet.partial").write_bytes(b"PAR1")
+    (tmp_path / ".getting").mkdir()
+    (tmp_path / ".getting" / "weights.safetensors").write_bytes(b"half")
     named = [line.partition(":")[0] for line in kills.damaged_files(tmp_path)]
     assert named == ["manifest.parquet", "record.json", "scores.csv"]
+    assert kills.unfinished_bytes(tmp_path) == 8
