@@ -110,6 +110,9 @@ def test_a_log_that_cannot_be_opened_stops_nothing(tmp_path, capfd):
         Reporter().say("going on")
     first, second = capfd.readouterr().err.splitlines()
     assert first.startswith("warning: no log is kept in") and second == "going on"
+    with pytest.raises(UserError) as caught, Reporter().keep(tmp_path / "log.txt"):
+        raise UserError("of its own")
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")

@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
@@ -217,12 +217,17 @@ def kept_in(path: Path, trouble: Callable[[str], None]) -> Iterator[None]:
     trouble
         Told, once, if the file cannot be written; the block runs nevertheless.
     """
+    file: _File | None = None
     try:
         file = _File(path, trouble)
     except OSError as error:
         trouble(f"no log is kept in {path} ({error.strerror})")
+    with nullcontext() if file is None else _writing(file):
         yield
-        return
+
+
+@contextmanager
+def _writing(file: _File) -> Iterator[None]:
     root, level, shows = logging.getLogger(), LOGGER.level, warnings.showwarning
     root.addHandler(file)
     LOGGER.setLevel(logging.DEBUG)
