@@ -90,7 +90,7 @@ def _is_own(record: logging.LogRecord) -> bool:
 
 
 class _Once(logging.Filter):
-    """Lets a library's line pass once a place in its code, and counts how often it came."""
+    """Lets a library's warning pass once a place in its code, and counts how often it came."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class _Once(logging.Filter):
         self.first: dict[tuple[str, int], logging.LogRecord] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if _is_own(record):
+        if _is_own(record) or record.levelno >= logging.ERROR:
             return True
         place = record.pathname, record.lineno
         self.counts[place] = self.counts.get(place, 0) + 1
