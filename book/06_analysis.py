@@ -26,16 +26,22 @@ fresh = False
 settings = {}
 
 # %%
+import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
 from layerfusion.analysis import calibration, operating_points
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.content import content_groups
+from layerfusion.analysis.groups import worst_groups
 from layerfusion.analysis.slices import error_slices, held_out_errors
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
+from layerfusion.figures import content as content_figures
 from layerfusion.figures import errors as error_figures
 from layerfusion.figures import glance, style
+from layerfusion.progress import Reporter
+from layerfusion.rivals.features import FrozenEncoder
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("06_analysis", experiment)
@@ -126,11 +132,30 @@ error_figures.f1_over_threshold(runs)
 #
 # Errors by what is known of an image: where it was shared, what made it, its size, its file. The
 # bytes per pixel of a file are a coarse measure of detail and compression, in quarters of each
-# class. A slice whose interval lies apart from those of its neighbours is where to look.
+# class. What images show is in groups of like ones, which the frozen encoder's output was put into
+# and which know neither labels nor scores.
 
 # %% tags=["nbval-ignore-output"]
-errors = tables.keep("slices", error_slices(runs))
+encoder = FrozenEncoder(experiment.profile, Reporter())
+seen = content_groups(encoder.evaluation_features(experiment.validation).embedding)
+images = pd.DataFrame(seen._asdict()).assign(image_id=experiment.validation.rows["path"].array)
+errors = error_slices(runs, content="group " + images.set_index("image_id")["group"].astype(str))
+tables.keep("slices", errors[errors["by"] != "content"])
+display(Markdown(content_figures.in_a_sentence(errors)))
 error_figures.slices(errors)
+
+# %% [markdown]
+# The images that are most typical of each group:
+
+# %% tags=["nbval-ignore-output"]
+names = {number: f"group {number}" for number in images["group"]}
+style.as_jpeg(content_figures.content_sheet(experiment.manifest.root, images, names))
+
+# %% [markdown]
+# The worst slice of each class beside all of its images, among slices of ten images or more:
+
+# %% tags=["nbval-ignore-output"]
+worst_groups(errors).round(3)
 
 # %% [markdown]
 # The surest errors of the open run, by how far their logit lies beyond the threshold's. Nothing was

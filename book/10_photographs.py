@@ -30,6 +30,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
+from layerfusion.analysis.groups import worst_groups
 from layerfusion.analysis.sources import (
     scored_images,
     source_table,
@@ -40,11 +41,15 @@ from layerfusion.analysis.sources import (
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter, reference_folder
 from layerfusion.figures import answers, photographs
+from layerfusion.figures import content as content_figures
+from layerfusion.figures import errors as error_figures
 from layerfusion.figures.data_card import counts_table, sources_table
 from layerfusion.figures.sources import draw_sources
 from layerfusion.figures.study import draw_claims
 from layerfusion.provenance import processor_name
 from layerfusion.settings import Profile
+from layerfusion.studies.content import read_content
+from layerfusion.studies.errors import study_errors
 from layerfusion.studies.measures import recomputed_claims
 from layerfusion.studies.predictions import read_predictions
 from layerfusion.studies.record import claims_table, read_study
@@ -133,6 +138,30 @@ draw_sources(by_source)
 # %%
 worst = pd.concat({run: worst_sources(own) for run, own in scored.items()}, names=["run"])
 tables.keep("worst", worst.droplevel(1), fixed=True).round(3)
+
+# %% [markdown]
+# ## Which images
+#
+# At the thresholds, errors by all that is known of an image: its source, style and size, the
+# quality that its JPEG was written with, and what it shows. For the last, the frozen encoder's
+# output was put into groups that know neither labels nor scores, and somebody looked at a sheet of
+# each and gave it a name. A property that groups the images as one before it does is left out:
+# every generator has a source of its own here.
+
+# %%
+errors = study_errors(study, predictions, read_content(folder))
+tables.keep("errors", errors, fixed=True)
+display(Markdown(content_figures.in_a_sentence(errors)))
+
+# %% tags=["nbval-ignore-output"]
+error_figures.slices(errors)
+
+# %% [markdown]
+# The worst group of each class beside all of its images, among groups of ten or more. The worst of
+# many looks worse than it is: read it with its corrected p-value.
+
+# %%
+tables.keep("worst_groups", worst_groups(errors), fixed=True).round(4)
 
 # %% [markdown]
 # ## It is a drawing

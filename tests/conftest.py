@@ -14,7 +14,8 @@ from layerfusion.analysis.claims import RunMeasures
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
-from layerfusion.metrics.rates import best_f1_threshold, probability
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.settings import load_profile
 

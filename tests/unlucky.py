@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from conftest import TINY, draw_image
-from layerfusion.metrics.rates import best_f1_threshold, probability
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.runs import conditions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import RECORD, Run, RunRecord
-from layerfusion.scoring.predictions import CARRIED, report_predictions, write_predictions
+from layerfusion.scoring.predictions import CARRIED, write_predictions
+from layerfusion.scoring.report import report_predictions
 
 SETTINGS = TINY | {"training.small_side": 60}
 SIDES = {"small": 50, "middle": 80, "large": 130}

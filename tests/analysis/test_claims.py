@@ -6,7 +6,8 @@ import pytest
 
 from layerfusion.analysis.claims import CLAIMS, RUNS, RunMeasures, verdict
 from layerfusion.images.degradations import degradation
-from layerfusion.metrics.rates import probability, ranking_metrics, threshold_metrics
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
 from layerfusion.metrics.uncertainty import Interval, resample_images, seed_interval
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.conditions import CONDITIONS

@@ -16,7 +16,7 @@ from layerfusion.analysis.own_threshold import (
     held_out_calls,
 )
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import probability, threshold_logit
+from layerfusion.metrics.probability import probability, threshold_logit
 
 HALF = 3.0  # classes at -HALF and HALF
 

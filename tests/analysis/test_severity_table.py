@@ -1,12 +1,15 @@
 """What conditions cost, on scores whose answer is known."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from layerfusion.analysis.severity import severity_table
 from layerfusion.figures import severity as figures
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,24 @@ def test_chance_is_found_out_and_its_interval_holds_a_half(predictions):
     row = severity_table(predictions, 0.5).loc["blur-20"]
     assert row["low"] < 0.5 < row["high"]
     assert row["difference_high"] < 0 and row["p_holm"] < 0.001
+
+
+def test_rates_are_tested_on_the_same_images_and_corrected_together(predictions):
+    table = severity_table(predictions, float(probability(1.0)))
+    wide = predictions.pivot(index="image_id", columns="condition", values="logit") >= 1
+    label = predictions.groupby("image_id")["label"].first()
+    p = {}
+    for (rate, of), name in product(
+        {"recall": 1, "false_alarms": 0}.items(), wide.columns.drop("clean")
+    ):
+        own = wide[label == of]
+        lost, won = ((own["clean"] != own[name]) & (own["clean"] == was) for was in (True, False))
+        p[name, rate] = binomtest(lost.sum(), (lost | won).sum()).pvalue if any(lost | won) else 1.0
+    least = min(p, key=p.get)
+    assert table.loc[least[0], f"{least[1]}_p_holm"] == pytest.approx(min(1, len(p) * p[least]))
+    assert table.loc["clean", ["recall_p_holm", "false_alarms_p_holm"]].isna().all()
+    said = figures.in_a_sentence(table)
+    assert "recall under `jpeg-85`" in said
 
 
 def test_rates_are_counts_of_images(predictions):

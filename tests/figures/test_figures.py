@@ -7,7 +7,7 @@ import pytest
 
 from layerfusion.chapters.parameters import reference_folder
 from layerfusion.figures import run, tables
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.runs.record import read_record
 
 

@@ -7,13 +7,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import (
-    best_f1_threshold,
-    probability,
-    ranking_metrics,
-    report,
-    threshold_metrics,
-)
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import best_f1_threshold, ranking_metrics, report, threshold_metrics
 
 # Few distinct scores, so that ties are common.
 labelled_scores = st.lists(

@@ -17,7 +17,7 @@ from layerfusion.cli.main import main
 from layerfusion.data.loading import EvaluationImages, TrainingImages
 from layerfusion.data.sampling import Draw
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.model.detector import Detector
 from layerfusion.progress import Reporter
 from layerfusion.rivals import contest as contest_module

@@ -21,7 +21,7 @@ from layerfusion.figures import errors as error_figures
 from layerfusion.figures import glance, mirror, tables
 from layerfusion.figures import robustness as robustness_figures
 from layerfusion.figures import run as run_figures
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.task.check import keep_submissions
 from unlucky import SETTINGS, WORLDS, plant
 

@@ -21,7 +21,7 @@ from scipy.stats import norm
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfusion.analysis.recalibration import fit_shift
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.uncertainty import LEVEL, Interval, resample_images, share_interval
 from layerfusion.scoring.files import called_synthetic
 

@@ -23,7 +23,7 @@ from layerfusion.analysis.calibration import FOLDS, expected_calibration_error
 from layerfusion.analysis.source_splits import SPLITTING_SEED, source_names
 from layerfusion.analysis.sources import ScoredImages
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.uncertainty import seed_interval
 
 REPEATS = 3  # divisions into folds

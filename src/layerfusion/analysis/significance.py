@@ -17,7 +17,7 @@ from scipy import stats
 
 from layerfusion.analysis.claims import RUNS, Values, Verdict, verdict
 from layerfusion.analysis.sources import ScoredImages, scored_images
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.significance import (
     TestedDifference,
     delong_contrast,

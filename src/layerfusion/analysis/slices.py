@@ -7,6 +7,7 @@ import pandas as pd
 
 from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.groups import corrected, errors_by_group
 from layerfusion.data.manifest import CLASSES
 from layerfusion.metrics.uncertainty import share_interval
 from layerfusion.progress import Reporter
@@ -16,42 +17,52 @@ UNKNOWN = "unknown"
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 
 
-def error_slices(comparison: Comparison, on: str = "local") -> pd.DataFrame:
+def error_slices(
+    comparison: Comparison, on: str = "local", content: pd.Series | None = None
+) -> pd.DataFrame:
     """Return each run's share of errors in slices of the images, at its own threshold.
 
     Slices of a property hold all images between them. A property that has one value only tells
     nothing and is left out, for each class by itself: photographs have no generator.
 
+    Parameters
+    ----------
+    content
+        A further property, indexed by path: what images show, as
+        `layerfusion.analysis.content.content_groups` returns it.
+
     Returns
     -------
     DataFrame
-        ``run``; ``class`` (real: errors are false alarms; synthetic: misses); ``by`` (the
-        property; ``all`` for the class as a whole) and ``value``; ``images`` and ``errors``;
-        ``share`` of errors with ``low`` and ``high`` (Wilson's interval), in [0, 1].
+        ``run``; ``class`` (real: errors are false alarms; synthetic: misses); then as
+        `layerfusion.analysis.groups.errors_by_group`, of one seed, and ``p_holm``, corrected over
+        all slices of both runs.
 
     Raises
     ------
     LookupError
         If the images have no labels, or were not scored.
     """
-    rows: list[dict[str, object]] = []
+    parts = []
     for run in RUNS:
         table, _ = comparison.measures[run].images(on)
         experiment = comparison.experiments[run]
         files = experiment.manifest.select(split=CONDITIONS[on].split).rows.set_index("path")
         called = table["probability"] >= comparison.runs[run].record.threshold
         wrong = (called != (table["label"] == 1)).to_numpy(dtype=bool)
-        table = table.assign(
-            wrong=wrong, bytes=files.loc[table["image_id"], "bytes"].to_numpy(dtype=float)
-        )
+        sizes = files.loc[table["image_id"], "bytes"].to_numpy(dtype=float)
+        table = table.assign(bytes=sizes)
+        if content is not None:
+            table = table.assign(content=content.loc[table["image_id"]].to_numpy())
         for label, name in CLASSES.items():
-            own = table[(table["label"] == label).to_numpy(dtype=bool)]
-            small = experiment.profile.training.small_side
-            for by, values in _properties(own, small):
-                for value, members in own.groupby(values, observed=True):
-                    row = {"run": run, "class": name, "by": by, "value": str(value)}
-                    rows.append(row | _share(members["wrong"]))
-    return pd.DataFrame(rows)
+            own = (table["label"] == label).to_numpy(dtype=bool)
+            if not own.any():
+                continue
+            properties = _properties(table[own], experiment.profile.training.small_side)
+            found = errors_by_group(wrong[None, own], properties)
+            parts.append(found.assign(**{"run": run, "class": name}))
+    slices = corrected(pd.concat(parts, ignore_index=True)).astype({"errors": "int64"})
+    return slices[["run", "class", *slices.columns.drop(["run", "class"])]]
 
 
 def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) -> pd.DataFrame:
@@ -81,7 +92,7 @@ def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) ->
 
 
 def _properties(images: pd.DataFrame, small: int) -> Iterator[tuple[str, pd.Series]]:
-    """Yield each property that tells images of a class apart, in the order it is shown."""
+    """Yield each property of images of a class, in the order it is shown."""
     shorter = images[["width", "height"]].min(axis=1).astype(float)
     size = pd.cut(
         shorter,
@@ -90,17 +101,16 @@ def _properties(images: pd.DataFrame, small: int) -> Iterator[tuple[str, pd.Seri
     )
     density = images["bytes"] / images[["width", "height"]].astype(float).prod(axis=1)
     quarter = pd.cut(density.rank(method="first", pct=True), 4, labels=list(QUARTERS))
-    yield "all", pd.Series("all", index=images.index)
-    for by, values in {
+    yield from {
         "platform": images["platform"].fillna(UNKNOWN),
         "generator": images["generator"].fillna(UNKNOWN),
         "source": images["source"],
         "format": images["format"],
         "shorter side": size,
         "bytes per pixel": quarter,
-    }.items():
-        if values.nunique() > 1:
-            yield by, values
+    }.items()
+    if "content" in images:
+        yield "content", images["content"]
 
 
 def _share(wrong: pd.Series) -> dict[str, object]:

@@ -22,7 +22,7 @@ from layerfusion.analysis.source_splits import TRIED_ON, resample_sources, sourc
 from layerfusion.analysis.sources import ScoredImages
 from layerfusion.data.manifest import CLASSES
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.uncertainty import image_interval, seed_interval, share_interval
 
 ALLOWED = (0.01, 0.05, 0.10)  # false-alarm rates

@@ -11,6 +11,7 @@ import typer
 import layerfusion
 from layerfusion.cli.ablation import ablation
 from layerfusion.cli.calibrate import calibrate
+from layerfusion.cli.content import content
 from layerfusion.cli.data import data_app
 from layerfusion.cli.demo import demo_app
 from layerfusion.cli.inspect import inspect
@@ -225,6 +226,7 @@ app.command()(export)
 app.command()(study)
 app.command()(ablation)
 app.command()(rivals)
+app.command()(content)
 app.command()(robustness)
 
 

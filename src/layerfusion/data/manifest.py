@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-import pyarrow as arrow
 
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 
 Split = Literal["train", "val", "test", "heldout"]
@@ -170,12 +170,14 @@ class Manifest:
             If there is no such file, it is not Parquet, or a row is not as `SCHEMA` says.
         """
         try:
-            rows = pd.read_parquet(path)
+            rows = read_parquet(path)
+            skipped = [(file["path"], file["reason"]) for file in rows.attrs.pop("skipped", [])]
         except FileNotFoundError:
             raise UserError(f"there is no manifest at {path}") from None
-        except (OSError, arrow.ArrowException):
-            raise UserError(f"{path} is not a manifest: it cannot be read as Parquet") from None
-        skipped = [(file["path"], file["reason"]) for file in rows.attrs.pop("skipped", [])]
+        except (TypeError, KeyError):
+            raise UserError(
+                f"{path} is not a manifest: its list of skipped files is damaged"
+            ) from None
         return cls(root, _checked(rows, path), _skipped_table(skipped))
 
     def summary(self) -> pd.DataFrame:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as arrow
 from filelock import FileLock
 
 from layerfusion.data.inspection import inspector_digest
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.settings import digest
 
@@ -104,8 +104,8 @@ class ScanCache:
     def _read(self, file: Path) -> pd.DataFrame:
         nothing = pd.DataFrame(columns=list(DTYPES)).astype(DTYPES)
         try:
-            table = pd.read_parquet(file)
-        except (OSError, arrow.ArrowException):
+            table = read_parquet(file)
+        except (FileNotFoundError, UserError):
             return nothing
         if table.attrs.pop("inspector", None) != self._inspector:
             return nothing

@@ -21,7 +21,7 @@ from layerfusion.evidence.words import Meaning, Scale, Word
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError, read_image
 from layerfusion.images.transforms import EvaluationTransform, enlarge
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.model.detector import Detector
 
 

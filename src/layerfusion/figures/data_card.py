@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as arrow
 
 from layerfusion.data.card import IMAGES, SOURCES, WHAT
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.figures.data_tables import class_names
 
@@ -52,8 +52,8 @@ def counts_table(folder: Path) -> pd.DataFrame:
         If there is no card in the folder.
     """
     try:
-        images = pd.read_parquet(folder / IMAGES)
-    except (OSError, arrow.ArrowException):
+        images = read_parquet(folder / IMAGES)
+    except (FileNotFoundError, UserError):
         raise _no_card(folder) from None
     kinds = images.assign(
         **{"class": class_names(images["label"]).astype("str")},

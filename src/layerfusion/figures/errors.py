@@ -19,7 +19,7 @@ from layerfusion.analysis.operating_points import paper_points
 from layerfusion.data.manifest import CLASSES, Manifest
 from layerfusion.figures.data import square_picture
 from layerfusion.figures.style import COLOURS, RUN_STYLES, finish, say
-from layerfusion.metrics.rates import threshold_logit
+from layerfusion.metrics.probability import threshold_logit
 from layerfusion.metrics.uncertainty import LEVEL
 
 LONGEST_CAPTION = 18

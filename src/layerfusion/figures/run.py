@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from layerfusion.figures.style import COLOURS, finish
-from layerfusion.metrics.rates import threshold_logit
+from layerfusion.metrics.probability import threshold_logit
 from layerfusion.runs.record import RunRecord
 
 

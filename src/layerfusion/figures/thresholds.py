@@ -20,7 +20,7 @@ from layerfusion.analysis.source_splits import TRIED_ON
 from layerfusion.analysis.sources import ScoredImages
 from layerfusion.data.manifest import CLASSES
 from layerfusion.figures.style import COLOURS, RUN_STYLES, finish
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.uncertainty import LEVEL
 
 SAME, OTHER = TRIED_ON

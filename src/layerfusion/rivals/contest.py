@@ -13,7 +13,9 @@ import pandas as pd
 
 from layerfusion.analysis.claims import RUNS
 from layerfusion.data.manifest import Manifest
-from layerfusion.metrics.rates import best_f1_threshold, probability
+from layerfusion.data.parquet import read_parquet
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
@@ -32,7 +34,8 @@ from layerfusion.rivals.registry import modules_of
 from layerfusion.rivals.rival import Labels, Rival
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import LOG
-from layerfusion.scoring.predictions import CARRIED, report_predictions, write_predictions
+from layerfusion.scoring.predictions import CARRIED, write_predictions
+from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import Blocks, digest
 from layerfusion.studies.predictions import Setup, collect_predictions, describe_images
 from layerfusion.studies.study import Study
@@ -132,7 +135,7 @@ class Contest:
         missing = [fit for fit in self.fits if not _place(directory, fit).is_file()]
         with reporter.keep(directory / LOG):
             cost = self._make(missing, directory, reporter) if missing else FeatureCost()
-            scores = {fit: pd.read_parquet(_place(directory, fit)) for fit in self.fits}
+            scores = {fit: read_parquet(_place(directory, fit)) for fit in self.fits}
             record = self._record(scores, key, cost)
             write_contest(record, self._predictions(scores), directory)
         return read_contest(directory)

@@ -13,7 +13,7 @@ from layerfusion.rivals.rival import Rival
 ALL = (
     Rival("linear-probe", "linear probe (Ojha 2023)", fit_linear_probe, "linear_probe"),
     Rival("linear-svm", "linear SVM (Cozzolino 2024)", fit_linear_svm, "linear_svm"),
-    Rival("rine", "RINE (Koutlis 2024)", partial(fit_rine, sizes=PUBLISHED["2-class"]), "rine"),
+    Rival("rine", "RINE (Koutlis 2024)", partial(fit_rine, sizes=PUBLISHED["4-class"]), "rine"),
 )
 RIVALS = {rival.name: rival for rival in ALL}
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest, Split
+from layerfusion.data.parquet import read_parquet
 from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.model.together import Together, share_prefix
@@ -112,8 +113,7 @@ def obtain_together(
             due = [(runs[name], paths[name]) for name in missing]
             _score(experiment, due, images, condition, reporter or Reporter())
         tables = {
-            name: processes.only_first(partial(pd.read_parquet, path))
-            for name, path in paths.items()
+            name: processes.only_first(partial(read_parquet, path)) for name, path in paths.items()
         }
     # Paired comparisons subtract row by row.
     order = images.rows["path"]

@@ -14,6 +14,7 @@ from layerfusion.arithmetic import use_arithmetic
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.opening import open_data
+from layerfusion.data.parquet import read_parquet
 from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
@@ -36,7 +37,7 @@ from layerfusion.runs.record import (
     run_identity,
     write_identity,
 )
-from layerfusion.scoring.predictions import report_predictions
+from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import Profile, digest, load_profile
 from layerfusion.training.disk import check_disk, disk_needed
 from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, Progress, train
@@ -262,7 +263,7 @@ class Experiment:
 
     def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
         """Choose the threshold on the best epoch's predictions, write it down, report."""
-        predictions = pd.read_parquet(directory / "predictions.parquet")
+        predictions = read_parquet(directory / "predictions.parquet")
         threshold = best_f1_threshold(predictions["label"], predictions["probability"])
         best.restore(read_trained_tensors(directory / BEST_DETECTOR))
         best.threshold, best.notice = threshold, self.profile.notice

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.weights import encoder_identity
@@ -59,7 +60,7 @@ class Run:
 
     def predictions(self) -> pd.DataFrame:
         """Return the predictions of the validation images, a row an image."""
-        return pd.read_parquet(self.directory / "predictions.parquet")
+        return read_parquet(self.directory / "predictions.parquet")
 
     def manifest(self, root: Path) -> Manifest:
         """Return the manifest that the run was made from, its files looked for below `root`."""

@@ -15,7 +15,7 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError
-from layerfusion.metrics.rates import Report, probability, report
+from layerfusion.metrics.probability import probability
 from layerfusion.parallel.processes import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
 
@@ -264,21 +264,6 @@ def _table(manifest: Manifest, scored: pd.DataFrame, suffix: str) -> pd.DataFram
     carried = manifest.rows[CARRIED].reset_index(drop=True)
     ids = manifest.rows["path"].reset_index(drop=True).rename("image_id")
     return pd.concat([ids, own, carried], axis=1)
-
-
-def report_predictions(predictions: pd.DataFrame, threshold: float) -> Report:
-    """Return every reported number of a table of predictions, at a threshold on the probability.
-
-    Raises
-    ------
-    UserError
-        If the table is empty, unlabelled or holds one class only.
-    """
-    return report(
-        predictions["label"].to_numpy(dtype=float, na_value=np.nan),
-        predictions["logit"].to_numpy(),
-        threshold,
-    )
 
 
 def write_predictions(predictions: pd.DataFrame, path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 
 REFERENCE = "validation.csv"  # in a detector's folder
@@ -42,7 +43,7 @@ def read_reference(detector: Path) -> Reference:
         if own.is_file():
             table, path = pd.read_csv(own), own
         elif of_run.is_file():
-            table, path = pd.read_parquet(of_run), of_run
+            table, path = read_parquet(of_run), of_run
         else:
             raise UserError(
                 f"{detector} has no {REFERENCE}: without scores of labelled images nothing says "

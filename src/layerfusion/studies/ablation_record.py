@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import pyarrow as arrow
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.analysis.claims import Values, resamples_of
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.metrics.uncertainty import resampled_roc_auc, seed_interval
 from layerfusion.studies.variants import ABLATIONS
@@ -177,10 +177,10 @@ def read_ablation(directory: Path, name: str) -> FinishedAblation:
     path = directory / f"{name}.json"
     try:
         record = AblationRecord.model_validate_json(path.read_text(encoding="utf-8"))
-        predictions = pd.read_parquet(path.with_suffix(".parquet"))[list(DTYPES)].astype(DTYPES)
+        predictions = read_parquet(path.with_suffix(".parquet"), DTYPES)
     except FileNotFoundError as error:
         raise UserError(f"there is no ablation at {path}: {error.filename} is missing") from None
-    except (ValidationError, ValueError, KeyError, OSError, arrow.ArrowException) as error:
+    except (ValidationError, ValueError, OSError, UserError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is not an ablation with its predictions: {reason}") from None
     _check(record, predictions, path)

@@ -18,7 +18,7 @@ from layerfusion.analysis.claims import (
     verdict,
 )
 from layerfusion.data.manifest import Split
-from layerfusion.metrics.rates import probability
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.uncertainty import image_interval, seed_interval
 from layerfusion.runs.conditions import CONDITIONS
 from layerfusion.settings import Blocks

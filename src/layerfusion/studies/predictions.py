@@ -6,9 +6,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
-import pyarrow as arrow
 
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.parquet import read_parquet
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
 from layerfusion.settings import Blocks
@@ -150,15 +150,9 @@ def read_table(path: Path, dtypes: Mapping[str, str], what: str) -> pd.DataFrame
         If there is no such file, it is not Parquet, or a column is missing.
     """
     try:
-        found = pd.read_parquet(path)
+        return read_parquet(path, dtypes)
     except FileNotFoundError:
         raise UserError(f"there are no {what} at {path}") from None
-    except (OSError, arrow.ArrowException):
-        raise UserError(f"{path} cannot be read as Parquet; get it anew") from None
-    lacking = [column for column in dtypes if column not in found]
-    if lacking:
-        raise UserError(f"{path} does not hold {what}: it lacks '{lacking[0]}'")
-    return found[list(dtypes)].astype(dict(dtypes))
 
 
 def by_run(predictions: pd.DataFrame) -> dict[Setup, dict[str, pd.DataFrame]]:

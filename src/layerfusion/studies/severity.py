@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from layerfusion.analysis.severity import CLEAN
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.reading import read_pixels
@@ -176,7 +177,7 @@ def _scored(
     reporter: Reporter,
 ) -> pd.DataFrame:
     """Return a row a condition and image, kept at `place` while they come."""
-    done = pd.read_parquet(place) if place.is_file() else pd.DataFrame({"image_id": []})
+    done = read_parquet(place) if place.is_file() else pd.DataFrame({"image_id": []})
     found, due = [done], rows[~rows["path"].isin(done["image_id"])]
     with reporter.bar("scoring under conditions", len(rows)) as bar, deterministic():
         for number, row in enumerate(due.itertuples(), start=1):
@@ -194,7 +195,7 @@ def _scored(
                 pd.concat(found, ignore_index=True).to_parquet(partial)
                 partial.replace(place)
             bar(len(rows) - len(due) + number, len(rows))
-    together = pd.read_parquet(place)
+    together = read_parquet(place)
     order = pd.Index(rows["path"]).get_indexer(together["image_id"])
     in_order: pd.DataFrame = together.iloc[order.argsort(kind="stable")]
     return in_order.reset_index(drop=True)

@@ -1,0 +1,145 @@
+"""What a study's validation images show and how their files were written: kept beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from layerfusion.analysis.content import content_groups
+from layerfusion.data.manifest import Manifest
+from layerfusion.errors import UserError
+from layerfusion.images.jpeg_quality import jpeg_quality
+from layerfusion.provenance import provenance
+from layerfusion.studies.predictions import read_table
+
+RECORD, IMAGES = "content.json", "content.parquet"
+DTYPES = {
+    "image_id": "str", "label": "Int8", "group": "int64", "distance": "float32",
+    "jpeg_quality": "Int16",
+}  # fmt: skip
+
+
+class ContentRecord(BaseModel):
+    """How images were grouped; `content.json` in a study's folder.
+
+    ``names`` are what a person wrote who had looked at the sheet, group 1 first.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str
+    command: str
+    encoder: str
+    names: list[str]
+    seed: int
+    date: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FinishedContent:
+    """A record, and a row an image with the columns of `DTYPES`, in the manifest's order."""
+
+    record: ContentRecord
+    images: pd.DataFrame
+
+    def named(self) -> pd.Series:
+        """Return what each image shows, in the record's words, indexed by image_id."""
+        words = dict(enumerate(self.record.names, start=1))
+        return self.images.set_index("image_id")["group"].map(words)
+
+
+def look_at_content(
+    images: Manifest, embedding: ArrayLike, *, groups: int, seed: int
+) -> pd.DataFrame:
+    """Return a row an image with the columns of `DTYPES`.
+
+    Parameters
+    ----------
+    embedding
+        The tower's output for each image of the manifest, in its order, shape (n, width).
+    groups, seed
+        As `layerfusion.analysis.content.content_groups` takes them.
+    """
+    found = content_groups(embedding, groups, seed)
+    table = pd.DataFrame(
+        {
+            "image_id": images.rows["path"].to_numpy(),
+            "label": images.rows["label"].to_numpy(),
+            "group": found.group,
+            "distance": found.distance,
+            "jpeg_quality": [jpeg_quality(images.root / path) for path in images.rows["path"]],
+        }
+    )
+    return table.astype(DTYPES)
+
+
+def finished_content(
+    table: pd.DataFrame,
+    *,
+    profile: str,
+    command: str,
+    encoder: str,
+    names: Sequence[str] | None,
+    seed: int,
+) -> FinishedContent:
+    """Return a table of `look_at_content` with its record.
+
+    Parameters
+    ----------
+    names
+        Of the groups, group 1 first; None while nobody has looked at them.
+
+    Raises
+    ------
+    UserError
+        If there are not as many names as groups, or one is empty or comes twice.
+    """
+    groups = int(table["group"].max())
+    if names is None:
+        names = [f"group {number}" for number in range(1, groups + 1)]
+    if len(names) != groups or len({name.strip() for name in names} - {""}) != groups:
+        raise UserError(f"--names takes {groups} different names, one a group; got {len(names)}")
+    record = ContentRecord(
+        profile=profile,
+        command=command,
+        encoder=encoder,
+        names=[name.strip() for name in names],
+        seed=seed,
+        date=datetime.now(UTC).date().isoformat(),
+        provenance=provenance(),
+    )
+    return FinishedContent(record, table)
+
+
+def publish(finished: FinishedContent, folder: Path) -> list[Path]:
+    """Write record and table into a folder; return the files."""
+    record, table = folder / RECORD, folder / IMAGES
+    record.write_text(finished.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    finished.images.to_parquet(table, index=False, compression="zstd")
+    return [record, table]
+
+
+def read_content(folder: Path) -> FinishedContent:
+    """Read the groups from where they were published.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, damaged, or not of the other.
+    """
+    path = folder / RECORD
+    try:
+        record = ContentRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be read as groups of content: {reason}") from None
+    table = read_table(folder / IMAGES, DTYPES, "groups of content")
+    if set(table["group"]) != set(range(1, len(record.names) + 1)):
+        raise UserError(f"{folder / IMAGES} is not the table of {RECORD} beside it")
+    return FinishedContent(record, table)

@@ -1,0 +1,91 @@
+"""Which images a study's runs get wrong, by all that is known of them, from predictions alone."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from layerfusion.analysis.claims import RUNS
+from layerfusion.analysis.groups import corrected, errors_by_group
+from layerfusion.data.manifest import CLASSES
+from layerfusion.metrics.probability import probability
+from layerfusion.settings import Blocks
+from layerfusion.studies.content import FinishedContent
+from layerfusion.studies.predictions import by_run
+from layerfusion.studies.record import StudyRecord
+
+SIZES = (0, 256, 384)  # px, of the shorter side
+QUALITIES = (0, 70, 80, 90)
+
+
+def study_errors(
+    record: StudyRecord,
+    predictions: pd.DataFrame,
+    content: FinishedContent,
+    *,
+    blocks: Blocks = "all",
+    on: str = "local",
+) -> pd.DataFrame:
+    """Return the share of errors of each group of images, each seed at its own threshold.
+
+    Parameters
+    ----------
+    record, predictions
+        Of the study, as `layerfusion.studies.record.read_study` and
+        `layerfusion.studies.predictions.read_predictions` return them.
+    content
+        Groups of the same images.
+    blocks, on
+        Which head, under which condition.
+
+    Returns
+    -------
+    DataFrame
+        ``run`` and ``class`` (real: errors are false alarms; synthetic: misses), then as
+        `layerfusion.analysis.groups.errors_by_group`, means over seeds, and ``p_holm``, corrected
+        over all groups of both runs.
+
+    Raises
+    ------
+    KeyError
+        If an image is in no group of content, or there are no such predictions.
+    """
+    thresholds = {(run.seed, run.run, run.blocks): run.threshold for run in record.runs}
+    tables = {
+        setup: table[on] for setup, table in by_run(predictions).items() if setup.blocks == blocks
+    }
+    parts = []
+    for run in RUNS:
+        seeds = {setup: own for setup, own in tables.items() if setup.run == run}
+        wrong = np.stack(
+            [
+                (probability(own["logit"]) >= thresholds[setup]) != (own["label"] == 1)
+                for setup, own in seeds.items()
+            ]
+        ).astype(bool)
+        images = next(iter(seeds.values()))
+        for label, name in CLASSES.items():
+            members = (images["label"] == label).to_numpy(dtype=bool)
+            found = errors_by_group(wrong[:, members], _properties(images[members], content))
+            parts.append(found.assign(**{"run": run, "class": name}))
+    table = corrected(pd.concat(parts, ignore_index=True))
+    return table[["run", "class", *table.columns.drop(["run", "class"])]]
+
+
+def _properties(images: pd.DataFrame, content: FinishedContent) -> Iterator[tuple[str, pd.Series]]:
+    """Yield what is known of the images of a class, in the order it is shown."""
+    for name in ("source", "style", "generator", "platform"):
+        yield name, images[name]
+    shorter = images[["width", "height"]].min(axis=1).astype(float)
+    yield "shorter side", _ranges(shorter, SIZES, " px")
+    written = content.images.set_index("image_id").loc[images["image_id"], "jpeg_quality"]
+    yield "JPEG quality", _ranges(written.astype(float), QUALITIES, "")
+    yield "content", content.named().loc[images["image_id"]]
+
+
+def _ranges(values: pd.Series, bounds: tuple[int, ...], unit: str) -> pd.Series:
+    """Return which range each value is in, in words; missing stays missing."""
+    middle = [f"{low} to {high - 1}{unit}" for low, high in pairwise(bounds[1:])]
+    labels = [f"< {bounds[1]}{unit}", *middle, f"≥ {bounds[-1]}{unit}"]
+    return pd.cut(values, [*bounds, np.inf], right=False, labels=labels)

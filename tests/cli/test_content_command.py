@@ -1,0 +1,98 @@
+"""`layerfusion content`: groups, their names, and what is published of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from conftest import TINY, draw_image
+from layerfusion.cli.main import app
+from layerfusion.errors import UserError
+from layerfusion.runs.experiment import Experiment
+from layerfusion.studies.content import (
+    IMAGES,
+    RECORD,
+    finished_content,
+    look_at_content,
+    publish,
+    read_content,
+)
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A folder of labelled images: six for validation, one of them a PNG."""
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "runs"))
+    for split, kind in (
+        ("train/a", "real"),
+        ("train/a", "synthetic"),
+        ("val", "real"),
+        ("val", "synthetic"),
+    ):
+        folder = tmp_path / "data" / split / kind
+        folder.mkdir(parents=True)
+        for number in range(3):
+            rng = np.random.default_rng([number, kind == "real", len(split)])
+            image = draw_image(rng, dark=kind == "real", size=(80, 70))
+            image.save(folder / (f"{number}.jpg" if number else "0.png"), quality=70 + number)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def looked_at(tree):
+    settings = {"runs.open.train_sources": ["a"], "runs.constrained.train_sources": ["a"]}
+    images = Experiment.open(
+        "open", profile="folder", data_root=tree, overrides=settings
+    ).validation
+    embedding = np.eye(2)[[0, 0, 0, 1, 1, 0]] + 0.01
+    return look_at_content(images, embedding, groups=2, seed=0)
+
+
+def finish(table, names=None):
+    return finished_content(
+        table, profile="folder", command="test", encoder="tiny", names=names, seed=0
+    )
+
+
+def test_groups_and_qualities_are_written_and_read(looked_at, tmp_path):
+    assert looked_at["group"].tolist() == [1, 1, 1, 2, 2, 1]
+    assert looked_at["jpeg_quality"].dropna().tolist() == [71, 72, 71, 72]
+    finished = finish(looked_at, [" dark ", "light"])
+    publish(finished, tmp_path)
+    read = read_content(tmp_path)
+    assert read.record == finished.record and read.record.names == ["dark", "light"]
+    pd.testing.assert_frame_equal(read.images, looked_at)
+    assert read.named().tolist() == ["dark"] * 3 + ["light"] * 2 + ["dark"]
+
+
+def test_without_names_groups_have_numbers(looked_at):
+    assert finish(looked_at).record.names == ["group 1", "group 2"]
+
+
+@pytest.mark.parametrize("names", [["one"], ["one", "one "], ["one", " "], ["a", "b", "c"]])
+def test_names_must_be_one_a_group(looked_at, names):
+    with pytest.raises(UserError, match="--names takes 2 different names"):
+        finish(looked_at, names)
+
+
+def test_what_is_not_of_the_record_is_refused(looked_at, tmp_path):
+    publish(finish(looked_at), tmp_path)
+    looked_at.assign(group=1).to_parquet(tmp_path / IMAGES)
+    with pytest.raises(UserError, match="is not the table of"):
+        read_content(tmp_path)
+    (tmp_path / RECORD).write_text("{}")
+    with pytest.raises(UserError, match="cannot be read as groups of content"):
+        read_content(tmp_path)
+
+
+def test_the_command_draws_a_sheet_and_counts(tree, tmp_path):
+    chosen = TINY | {"runs.open.train_sources": "[a]", "runs.constrained.train_sources": "[a]"}
+    chosen = {name: value for name, value in chosen.items() if not name.startswith("data.")}
+    words = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
+    command = ["content", "-p", "folder", "-d", str(tree), "--groups", "2", "--names", "a; b, c"]
+    result = CliRunner().invoke(app, command + words, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "b, c" in result.output and "synthetic" in result.output
+    with Image.open(tmp_path / "runs/folder/content.jpg") as sheet:
+        assert sheet.width > 500
