@@ -1,4 +1,4 @@
-"""Progress for a person: a bar in a terminal, nothing in a notebook's outputs or in a log."""
+"""Progress for a person: a bar in a terminal, a line an event, nothing in a notebook's outputs."""
 
 import logging
 import os
