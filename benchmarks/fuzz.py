@@ -103,6 +103,7 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.images.reading import probe_image, read_pixels
     from layerfusion.model.detector import DESCRIPTION, TRAINED, Detector
     from layerfusion.model.weight_files import read_visual_weights
+    from layerfusion.model.weights import embedded_weights
     from layerfusion.paths import project_root
     from layerfusion.runs.record import read_record
     from layerfusion.scoring.shipped import DEMO_FOLDER
@@ -117,7 +118,13 @@ def targets(place: Path) -> dict[str, Target]:
         (tree / folder / "0.jpg").write_bytes(pictures[0])
     rows = pd.DataFrame({"image": ["a.jpg", "b.jpg"], "prob": [0.25, 0.75], "label": [0, 1]})
     table = rows.to_csv(index=False).encode()
-    tensors = {f"visual.{name}": torch.zeros(3, 2) for name in ("conv1.weight", "proj", "ln_post")}
+    # The small tensors of a tower are enough to be read, and a damaged byte meets a header.
+    tower = read_visual_weights(embedded_weights("clip-nano"))
+    tensors = {
+        f"visual.{name}": one
+        for name, one in tower.items()
+        if one.numel() < 1000 or name == "conv1.weight"
+    }
     reference = project_root() / "runs" / "reference"
     detector = place / "detector"
     shutil.copytree(DEMO_FOLDER, detector, dirs_exist_ok=True)
@@ -224,6 +231,9 @@ def child(name: str, seed: int, minutes: float, place: Path) -> None:
 
     warnings.simplefilter("ignore")
     target, rng, counts = targets(place)[name], random.Random(seed), Counter()
+    for whole in target.seeds:
+        (place / target.name).write_bytes(whole)
+        target.read(place / target.name)  # a reader that refuses whole files tests nothing
     path, end = place / target.name, time.monotonic() + 60 * minutes
     while time.monotonic() < end:
         path.write_bytes(damaged(target.seeds, rng))
