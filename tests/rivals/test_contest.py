@@ -70,6 +70,13 @@ def made(photos, tmp_path_factory):
     return finished, fits
 
 
+def test_its_log_goes_on_where_it_was_stopped(made):
+    log = (made[0].directory / "log.txt").read_text(encoding="utf-8").splitlines()
+    said = [line.split(maxsplit=2)[2] for line in log]
+    stopped = said.index("interrupted from the keyboard")
+    assert 0 < stopped < len(log) - 1
+
+
 @pytest.fixture
 def encoder(tiny_profile):
     return FrozenEncoder(tiny_profile, Reporter())

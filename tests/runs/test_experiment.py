@@ -35,6 +35,7 @@ def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
     assert finished.directory.parent == runs_root() / "demo"
     assert sorted(path.name for path in finished.directory.iterdir()) == [
         "detector",
+        "log.txt",
         "manifest.parquet",
         "predictions.parquet",
         "record.json",
@@ -181,6 +182,27 @@ def test_an_unfinished_run_is_resumed_with_the_same_numbers(photos, tiny_setting
     whole = open_experiment(photos, tiny_settings).obtain(fresh=True)
     assert resumed.record.history == whole.record.history
     assert resumed.record.metrics == whole.record.metrics
+
+
+def test_the_log_goes_on_where_a_run_was_interrupted(photos, tiny_settings, monkeypatch):
+    experiment = interrupt(photos, tiny_settings, monkeypatch)
+    before = (experiment.place.unfinished / "log.txt").read_text(encoding="utf-8")
+    after = (experiment.obtain().directory / "log.txt").read_text(encoding="utf-8")
+    assert after.startswith(before) and "going on after epoch" not in before
+    said = [line.split(maxsplit=2)[2] for line in after.removeprefix(before).splitlines()]
+    assert said[0].startswith("training") and said[-1].startswith("finished: ")
+    assert any(line.startswith("going on after epoch") for line in said)
+
+
+def test_a_log_that_cannot_be_written_changes_no_number(photos, tiny_settings, finished):
+    predictions = finished.predictions()
+    shutil.rmtree(finished.directory)
+    experiment = open_experiment(photos, tiny_settings)
+    (experiment.place.unfinished / "log.txt").mkdir(parents=True)
+    without = experiment.obtain()
+    assert without.record.metrics == finished.record.metrics
+    assert without.record.key == finished.record.key
+    assert without.predictions().equals(predictions)
 
 
 def test_an_unfinished_run_is_resumed_on_another_machine(

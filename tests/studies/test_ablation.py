@@ -44,6 +44,12 @@ def finished(photos, runs_folder):
         return plan("data", photos).obtain()
 
 
+def test_its_log_has_that_of_its_runs(finished):
+    log = (finished.directory / "log.txt").read_text(encoding="utf-8")
+    assert log.count("INFO epoch 1: training loss") == log.count("DEBUG finished") == 6
+    assert log.count("INFO run 6 of 6") == 1
+
+
 # --- which runs -----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from layerfusion.analysis.severity import severity_table
 from layerfusion.errors import UserError
 from layerfusion.figures.severity import draw_severity, what_was_measured
 from layerfusion.model.detector import Detector
+from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.shipped import DEMO_FOLDER
 from layerfusion.studies import severity
@@ -44,6 +45,8 @@ def test_each_image_has_a_row_a_condition_and_is_scored_once(tree, tmp_path, mon
     finished = run(tree)
     assert len(finished.predictions) == 4 * len(severity.CONDITIONS)
     assert finished.predictions["logit"].notna().all()
+    (log,) = (runs_root() / "folder").glob("severity-*.log.txt")
+    assert "DEBUG 4 images under" in log.read_text(encoding="utf-8")
     monkeypatch.setattr(severity, "_logits", None)  # nothing is left to score
     again = run(tree)
     pd.testing.assert_frame_equal(again.predictions, finished.predictions)

@@ -146,6 +146,11 @@ def test_work_and_origin_are_on_record(finished):
     assert record.runs[1].command.endswith("--run constrained --seed 1337 --set head.blocks=last")
 
 
+def test_its_log_has_that_of_its_runs(finished):
+    log = (finished.directory / "log.txt").read_text(encoding="utf-8")
+    assert log.count("INFO run 8 of 8") == 1 and log.count("DEBUG finished") == 8
+
+
 @pytest.mark.parametrize("number", [0, 1, 7])
 def test_the_commands_on_record_find_the_very_same_runs(
     finished, in_runs_folder, world, monkeypatch, capfd, number

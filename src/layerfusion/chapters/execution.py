@@ -18,6 +18,7 @@ from layerfusion.chapters.parameters import PUBLISHING, chapter_paths, reference
 from layerfusion.chapters.source import with_stable_ids
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
+from layerfusion.events import Verbosity, verbosity
 from layerfusion.model.weights import weights_sha256
 from layerfusion.paths import project_root, runs_root
 from layerfusion.progress import Reporter
@@ -156,7 +157,8 @@ def build_book(profile: str, executed: Executed) -> Path:
         for table in notebook.parent.glob(f"tables/{notebook.stem}-*.csv"):
             shutil.copyfile(table, tables / table.name)
     program = Path(sys.executable).with_name("jupyter-book")
-    if subprocess.run([program, "build", stage], check=False).returncode:
+    quiet = ["--quiet"] if verbosity() is Verbosity.quiet else []
+    if subprocess.run([program, "build", *quiet, stage], check=False).returncode:
         raise UserError(f"jupyter-book could not build {stage}; its messages are above")
     return stage / "_build" / "html" / "index.html"
 
@@ -268,7 +270,7 @@ def _execute(
             str(source),
             str(output),
             parameters={} if defaults else dict(parameters),
-            progress_bar=sys.stderr.isatty(),
+            progress_bar=sys.stderr.isatty() and verbosity() is not Verbosity.quiet,
         )
     except PapermillExecutionError as error:
         return f"{error.evalue or error.ename} (the failed notebook is {output})"

@@ -60,7 +60,9 @@ class ChapterTables:
         """
         path = self._path(self._folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path)
+        partial = path.with_name(f".{path.name}.partial")
+        table.to_csv(partial)
+        partial.replace(path)
         self._fixed[name] = fixed
         return table
 

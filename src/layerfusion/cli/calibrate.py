@@ -58,7 +58,7 @@ def calibrate(
     loaded, seen = Detector.load(folder), read_seen(folder)
     own = find_own_images(images)
     if loaded.notice:
-        reporter.say(f"warning: {loaded.notice}")
+        reporter.warn(loaded.notice)
     for file in own.unreadable.to_dict("records"):
         reporter.say(f"left out: {file['path']} ({file['class']}): {file['reason']}")
     device = open_fabric("fp32").device

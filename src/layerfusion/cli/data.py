@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
+from layerfusion.cli.options import Commands, DataRootOption, ProfileOption, SetOption, replaced
 from layerfusion.cli.outputs import check_output
 from layerfusion.errors import UserError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from layerfusion.progress import Reporter
     from layerfusion.settings import Profile
 
-data_app = typer.Typer(no_args_is_help=True, help="The images: what is there and what is missing.")
+data_app = Commands(no_args_is_help=True, help="The images: what is there and what is missing.")
 
 LISTED = 20  # skipped files that are named one by one
 NARROWEST = 100  # columns of a page, where no terminal says how many it has

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption
+from layerfusion.cli.options import Commands, DataRootOption, ProfileOption, SetOption
 from layerfusion.cli.study import (
     FirstSeedOption,
     HeadsOption,
@@ -15,7 +15,7 @@ from layerfusion.cli.study import (
 )
 from layerfusion.errors import UserError
 
-demo_app = typer.Typer(no_args_is_help=True, help="What the demo shows, and what it is made of.")
+demo_app = Commands(no_args_is_help=True, help="What the demo shows, and what it is made of.")
 
 
 @demo_app.command()

@@ -70,7 +70,7 @@ def inspect(
     else:
         print("\n\n".join(_in_lines(one) for one in found))
         if about["notice"]:
-            reporter.say(f"warning: {about['notice']}")
+            reporter.warn(about["notice"])
     if report is not None:
         write_report(report_html(found, about), report)
         reporter.say(f"open {report}")

@@ -17,11 +17,14 @@ from layerfusion.cli.demo import demo_app
 from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
+    Commands,
     DataRootOption,
     ProfileOption,
+    QuietOption,
     RunName,
     SeedOption,
     SetOption,
+    VerboseOption,
     replaced,
 )
 from layerfusion.cli.outputs import check_output
@@ -32,6 +35,7 @@ from layerfusion.cli.serve import serve
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import SaidElsewhereError, UserError
+from layerfusion.events import on_screen, one_line
 from layerfusion.parallel.launcher import launched
 from layerfusion.paths import with_home
 
@@ -40,13 +44,13 @@ if TYPE_CHECKING:
 
     from layerfusion.progress import Reporter
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Layer-wise CLIP feature fusion for synthetic-image detection (MediaEval 2026, Task A).",
 )
-chapters_app = typer.Typer(no_args_is_help=True, help="Execute the book's chapters.")
+chapters_app = Commands(no_args_is_help=True, help="Execute the book's chapters.")
 app.add_typer(chapters_app, name="chapters")
 app.add_typer(data_app, name="data")
 app.add_typer(demo_app, name="demo")
@@ -71,6 +75,8 @@ def _several_processes(
         bool,
         typer.Option("--version", callback=_say_version, is_eager=True, help="Say it and exit."),
     ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     launch = launched()
     if launch.size > 1 and context.invoked_subcommand not in SHARED_COMMANDS:
@@ -180,7 +186,7 @@ def score(
     images, passed_over = find_images(paths)
     loaded = Detector.load(folder, weights=weights)
     if loaded.notice:
-        reporter.say(f"warning: {loaded.notice}")
+        reporter.warn(loaded.notice)
     loader = LoaderSettings(prefix_cache=prefix_cache)
     loaded.prefix_cache = open_prefix_cache(loader, reporter.say)
     device = open_fabric("fp32").device
@@ -302,14 +308,14 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that a terminal lacks letters for
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _together():
+        with on_screen(), _together():
             app()
     except UserError as error:
         if not isinstance(error, SaidElsewhereError):
             from rich.console import Console  # on the way to a mistake only
 
             console = Console(stderr=True, highlight=False)
-            console.print(f"error: {error}", markup=False, soft_wrap=True)
+            console.print(one_line(f"error: {error}"), markup=False, soft_wrap=True)
         sys.exit(error.status)
 
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from layerfusion.cli.options import Commands
 from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
     from layerfusion.model.known_weights import KnownWeights
     from layerfusion.model.openclip_tags import PretrainedTag
 
-weights_app = typer.Typer(
+weights_app = Commands(
     no_args_is_help=True, help="CLIP's weights: what is known by name, what is here, what is not."
 )
 

@@ -1,10 +1,17 @@
 """Options that several commands of the command line share."""
 
+import os
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from layerfusion.errors import UserError
+from layerfusion.events import VARIABLE, Verbosity
 
 
 class RunName(StrEnum):
@@ -41,3 +48,77 @@ def replaced(settings: list[str] | None) -> dict[str, Any]:
     from layerfusion.settings import parse_override  # pydantic takes as long as all of the help
 
     return dict(parse_override(text) for text in settings or [])
+
+
+def _chooser(wanted: Verbosity) -> Callable[[typer.Context, bool], None]:
+    """Return what an option does that says how much is written on the screen."""
+
+    def choose(context: typer.Context, given: bool) -> None:
+        if not given:
+            return
+        # Contexts of a command and of the groups around it share this dictionary.
+        if context.meta.setdefault(VARIABLE, wanted) is not wanted:
+            raise UserError("--quiet says less and --verbose says more: give one of them")
+        os.environ[VARIABLE] = wanted
+
+    return choose
+
+
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=_chooser(Verbosity.quiet),
+        is_eager=True,
+        help="Write results and errors only.",
+    ),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        callback=_chooser(Verbosity.verbose),
+        is_eager=True,
+        help="Write every step, its time, and what libraries warn of.",
+    ),
+]
+
+
+class Commands(typer.Typer):
+    """Commands that take ``--quiet`` and ``--verbose``, behind their names and in front of them.
+
+    People write such options at either place.
+    """
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(callback=_in_front, **named)
+
+    def command(self, name: str | None = None, **named: Any) -> Callable[[Any], Any]:
+        """Return the decorator that makes a command of a function."""
+        register = super().command(name, **named)
+
+        def registered(function: Callable[..., None]) -> Callable[..., None]:
+            register(_with_both(function))
+            return function
+
+        return registered
+
+
+def _in_front(quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Take what stands between a group's name and a command's."""
+
+
+def _with_both(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command's function with both options, which it need not know, among its own."""
+
+    @wraps(function)
+    def command(**named: Any) -> None:
+        function(**{name: value for name, value in named.items() if name not in both})
+
+    both = dict(signature(_in_front).parameters)
+    parameters = (*signature(function).parameters.values(), *both.values())
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = function.__annotations__ | _in_front.__annotations__
+    return command

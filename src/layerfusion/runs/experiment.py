@@ -28,6 +28,7 @@ from layerfusion.progress import Reporter
 from layerfusion.provenance import peak_memory_mib, provenance
 from layerfusion.runs.record import (
     IDENTITY,
+    LOG,
     MANIFEST,
     RECORD,
     Run,
@@ -197,7 +198,8 @@ class Experiment:
         with ExitStack() as lock:
             processes.only_first(lambda: self._claim(place, lock, reporter, fresh, resume))
             try:
-                self._train(place.unfinished, reporter)
+                with reporter.keep(place.unfinished / LOG):
+                    self._train(place.unfinished, reporter)
             except BaseException:
                 if processes.first:
                     _forget_unless_begun(place.unfinished)
@@ -230,6 +232,10 @@ class Experiment:
         processes.only_first(lambda: check_disk(directory, needed, reporter))
         processes.only_first(lambda: write_identity(self.identity(), directory))
         reporter.say(f"training in {shown(directory)}")
+        reporter.detail(
+            f"key {self.place.key}, seed {self.seed}, {len(self.training.rows)} training and "
+            f"{len(self.validation.rows)} validation images"
+        )
         progress = train(
             detector,
             self.training,
@@ -239,13 +245,21 @@ class Experiment:
             directory=directory,
             reporter=reporter,
         )
-        processes.only_first(lambda: self._write_down(detector, directory, progress))
+        processes.only_first(lambda: self._write_down(detector, directory, progress, reporter))
 
-    def _write_down(self, detector: Detector, directory: Path, progress: Progress) -> None:
+    def _write_down(
+        self, detector: Detector, directory: Path, progress: Progress, reporter: Reporter
+    ) -> None:
         record = self._calibrate(detector.cpu(), directory, progress)
         self.manifest.save(directory / MANIFEST)
         self.selection.save(directory / SELECTION)
-        (directory / RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial = directory / f".{RECORD}.partial"
+        partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        partial.replace(directory / RECORD)
+        reporter.detail(
+            f"finished: epoch {record.best_epoch} of {len(record.history)} is best, threshold "
+            f"{record.threshold:.4g}, {progress.seconds:.0f} s of training"
+        )
 
     def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
         """Choose the threshold on the best epoch's predictions, write it down, report."""

@@ -22,6 +22,7 @@ from layerfusion.settings import Profile
 
 RECORD = "record.json"
 MANIFEST = "manifest.parquet"
+LOG = "log.txt"  # of the training; no number is read from it
 IDENTITY = "identity.json"  # of a run that is not finished
 
 

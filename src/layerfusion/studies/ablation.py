@@ -15,7 +15,7 @@ from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
 from layerfusion.runs.experiment import Experiment
-from layerfusion.runs.record import Run
+from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import digest, load_profile
 from layerfusion.studies.ablation_record import (
     AblationRecord,
@@ -157,7 +157,15 @@ class AblationStudy:
         if (directory / f"{self.ablation.name}.json").is_file():
             reporter.say(f"found finished in {shown(directory)}; nothing is trained")
             return read_ablation(directory, self.ablation.name)
-        runs = {}
+        directory.mkdir(parents=True, exist_ok=True)
+        with reporter.keep(directory / LOG):
+            runs = self._train(reporter)
+            write_ablation(self._record(runs, key), self._predictions(runs), directory)
+        return read_ablation(directory, self.ablation.name)
+
+    def _train(self, reporter: Reporter) -> dict[tuple[int, str], Run]:
+        """Return the runs by seed and variant; train those that are missing."""
+        runs: dict[tuple[int, str], Run] = {}
         for number, ((seed, name), experiment) in enumerate(self.experiments.items(), start=1):
             where = f"run {number} of {len(self.experiments)}"
             reporter.say(f"{where}: {name}, seed {seed}")
@@ -168,8 +176,7 @@ class AblationStudy:
                     f"asked to stop (SIGTERM) in {where}; all steps are saved: give the same "
                     "command to go on"
                 ) from None
-        write_ablation(self._record(runs, key), self._predictions(runs), directory)
-        return read_ablation(directory, self.ablation.name)
+        return runs
 
     @property
     def _any(self) -> Experiment:

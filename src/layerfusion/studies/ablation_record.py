@@ -155,9 +155,11 @@ def _one_run(ablation: FinishedAblation) -> pd.DataFrame:
 
 
 def write_ablation(record: AblationRecord, predictions: pd.DataFrame, directory: Path) -> None:
-    """Write predictions and record into a folder; the record comes last and by rename."""
+    """Write predictions and record into a folder; each by rename, the record last."""
     directory.mkdir(parents=True, exist_ok=True)
-    predictions.to_parquet(directory / f"{record.name}.parquet", index=False, compression="zstd")
+    table = directory / f".{record.name}.parquet.partial"
+    predictions.to_parquet(table, index=False, compression="zstd")
+    table.replace(directory / f"{record.name}.parquet")
     partial = directory / f".{record.name}.json.partial"
     partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     partial.replace(directory / f"{record.name}.json")

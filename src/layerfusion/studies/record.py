@@ -152,9 +152,11 @@ def claims_text(record: StudyRecord) -> str:
 
 
 def write_study(record: StudyRecord, directory: Path) -> None:
-    """Write record and table into a folder; the record comes last and by rename."""
+    """Write record and table into a folder; each by rename, the record last."""
     directory.mkdir(parents=True, exist_ok=True)
-    claims_table(record).to_csv(directory / TABLE, index=False)
+    table = directory / f".{TABLE}.partial"
+    claims_table(record).to_csv(table, index=False)
+    table.replace(directory / TABLE)
     partial = directory / f".{RECORD}.partial"
     partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     partial.replace(directory / RECORD)

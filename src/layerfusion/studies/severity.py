@@ -147,7 +147,11 @@ def severity_study(
         }
     )
     place = runs_root() / profile / f"severity-{key[:10]}.parquet"
-    scored = _scored(detector, images.root, rows, place, device, reporter or Reporter())
+    reporter = reporter or Reporter()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with reporter.keep(place.with_suffix(".log.txt")):
+        reporter.detail(f"{len(rows)} images under {len(CONDITIONS)} conditions")
+        scored = _scored(detector, images.root, rows, place, device, reporter)
     about = describe_images(images).loc[scored["image_id"], ["source", "style"]]
     predictions = pd.concat([scored, about.reset_index(drop=True)], axis=1)
     record = SeverityRecord(
@@ -174,7 +178,6 @@ def _scored(
 ) -> pd.DataFrame:
     """Return a row a condition and image, kept at `place` while they come."""
     done = read_parquet(place) if place.is_file() else pd.DataFrame({"image_id": []})
-    place.parent.mkdir(parents=True, exist_ok=True)
     found, due = [done], rows[~rows["path"].isin(done["image_id"])]
     with reporter.bar("scoring under conditions", len(rows)) as bar, deterministic():
         for number, row in enumerate(due.itertuples(), start=1):

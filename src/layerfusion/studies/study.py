@@ -24,7 +24,7 @@ from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
 from layerfusion.runs.conditions import CONDITIONS, MODULES, obtain_predictions
 from layerfusion.runs.experiment import Experiment
-from layerfusion.runs.record import Run
+from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import Blocks, digest, load_profile
 from layerfusion.studies.measures import claim_entries, run_measures, values_of
 from layerfusion.studies.predictions import (
@@ -177,6 +177,13 @@ class Study:
         if (directory / RECORD).is_file():
             reporter.say(f"found finished in {shown(directory)}; nothing is trained or scored")
             return read_study(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        with reporter.keep(directory / LOG):
+            self._make(key, directory, reporter)
+        return read_study(directory)
+
+    def _make(self, key: str, directory: Path, reporter: Reporter) -> None:
+        """Train and score what is missing, and write the study."""
         scored = {}
         for number, (setup, experiment) in enumerate(self.experiments.items(), start=1):
             where = f"run {number} of {len(self.experiments)}"
@@ -191,7 +198,6 @@ class Study:
         reporter.say(f"{len(claims_of(self.heads))} claims on {RESAMPLES} resamples of the images")
         shortcuts = study_shortcuts(self._any, reporter)
         self._write(scored, shortcuts, key, directory)
-        return read_study(directory)
 
     @property
     def _any(self) -> Experiment:
@@ -206,7 +212,6 @@ class Study:
             {setup: tables for setup, (_, tables) in scored.items()},
             describe_images(self._any.manifest),
         )
-        directory.mkdir(parents=True, exist_ok=True)
         write_predictions(predictions, directory)
         write_shortcuts(shortcuts, directory)
         write_study(self._record(scored, predictions, key), directory)

@@ -287,6 +287,9 @@ class _Loop:
                 asdict(self.progress),
             )
         )
+        self.reporter.detail(
+            f"checkpoint after epoch {self.progress.epoch}, step {self.progress.step}"
+        )
 
     def settle_losses(self) -> None:
         # One by one, so that the sum does not depend on how many were pending.
