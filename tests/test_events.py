@@ -49,6 +49,7 @@ def test_lines_have_time_and_level_and_come_behind_those_of_before(log):
         (os.fsdecode(b"no letter \xff.png"), r"no letter \udcff.png"),
         ("é 漢.png", "é 漢.png"),
     ],
+    ids=["end of a line", "command of a terminal", "byte that is no letter", "letters"],
 )
 def test_an_event_is_one_line_whatever_a_file_is_called(log, capfd, text, line):
     with Reporter().keep(log):

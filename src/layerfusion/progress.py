@@ -65,10 +65,11 @@ class Reporter:
         self._tell(logging.DEBUG, text)
 
     def _tell(self, level: int, text: str, prefix: str = "") -> None:
-        LOGGER.log(level, "%s", text)
+        line = one_line(text)  # for any handler: one that writes UTF-8 fails at lone bytes
+        LOGGER.log(level, "%s", line)
         verbose = self._verbosity is Verbosity.verbose
         if verbose or level > logging.DEBUG:
-            shown = with_time(level, text) if verbose else one_line(prefix + text)
+            shown = with_time(level, line) if verbose else prefix + line
             self.console.print(shown, markup=False, soft_wrap=True)
 
     @contextmanager

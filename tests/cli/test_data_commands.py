@@ -73,7 +73,7 @@ def test_manifest_says_what_a_run_lacks(photos, capfd):
 
 
 def test_manifest_into_a_folder_or_below_a_file_is_refused(photos, tmp_path):
-    with pytest.raises(UserError, match="is a folder; name the file in it"):
+    with pytest.raises(UserError, match="is a folder; name a file in it"):
         manifest_of(photos, "--out", str(tmp_path))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):

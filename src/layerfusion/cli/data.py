@@ -93,7 +93,7 @@ def manifest(
     from layerfusion.progress import Reporter
     from layerfusion.settings import load_profile
 
-    check_output(out, "--out")
+    check_output(out, "--out", makes_folder=True)
     overrides = replaced(settings)
     left_out = {"data.hash_files": no_hash, "data.decode_files": no_decode}
     overrides |= {setting: False for setting, given in left_out.items() if given}

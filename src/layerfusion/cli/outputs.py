@@ -5,7 +5,7 @@ from pathlib import Path
 from layerfusion.errors import UserError
 
 
-def check_output(path: Path | None, option: str) -> None:
+def check_output(path: Path | None, option: str, *, makes_folder: bool = False) -> None:
     """Refuse a file that cannot be written, or whose loss would hurt; None is no file.
 
     A result is laid in the place of what is there. In that of a device, as root, it would take it
@@ -15,15 +15,18 @@ def check_output(path: Path | None, option: str) -> None:
     ----------
     option
         The option that names it, such as ``--out``, for messages.
+    makes_folder
+        Whether its folder will be made where there is none.
 
     Raises
     ------
     UserError
-        If its folder does not exist, or it is a folder, a pipe, a socket, a device or an image.
+        If its folder does not exist and is not made, or it is a folder, a pipe, a socket, a device
+        or an image.
     """
     if path is None:
         return
-    if not path.absolute().parent.is_dir():
+    if not (makes_folder or path.absolute().parent.is_dir()):
         raise UserError(f"the folder of {option} {path} does not exist; make it first")
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it")
