@@ -12,6 +12,7 @@ import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
+from layerfusion.events import one_line
 from layerfusion.images.finding import composed
 from layerfusion.runs.conditions import CONDITIONS, obtain_together
 from layerfusion.task.submission import COLUMNS, keep_submission
@@ -337,7 +338,7 @@ class _Rows:
 def _quoted(text: str) -> str:
     """Return a value as a sentence can show it: in quotes, of one line, not too long."""
     shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
-    return f"'{''.join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)}'"
+    return f"'{one_line(shown)}'"
 
 
 def _number(text: str) -> float | None:
