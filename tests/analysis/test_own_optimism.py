@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from layerfusion.analysis.own_optimism import Optimism, optimism, without
 from layerfusion.analysis.own_threshold import right_by_class, try_new
-from layerfusion.metrics.rates import probability, threshold_logit
+from layerfusion.metrics.probability import probability, threshold_logit
 from layerfusion.metrics.uncertainty import Interval
 
 HALF, SPREAD = 3.0, 4.0  # classes at -HALF and HALF

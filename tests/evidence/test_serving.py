@@ -154,11 +154,17 @@ def test_a_taken_port_is_one_sentence(inspector):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal of its own there")
 def test_ctrl_c_ends_it_quietly(detector):
+    # What a shell starts in the background ignores Ctrl-C, and so would all that is started here.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     command = ["-m", "layerfusion", "serve", "--port", "0", "--detector", detector]
     with subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr.readline().startswith("open http://127.0.0.1:")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        try:
+            assert process.stderr.readline().startswith("open http://127.0.0.1:")
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            signal.signal(signal.SIGINT, before)
     assert (process.returncode, err) == (0, "")
 
 

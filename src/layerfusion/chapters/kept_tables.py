@@ -22,6 +22,7 @@ from layerfusion.chapters.parameters import (
     reference_folder,
     reference_record,
 )
+from layerfusion.files import in_place_of
 from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import RECORD, Run
@@ -60,9 +61,8 @@ class ChapterTables:
         """
         path = self._path(self._folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        table.to_csv(partial)
-        partial.replace(path)
+        with in_place_of(path) as partial:
+            table.to_csv(partial)
         self._fixed[name] = fixed
         return table
 

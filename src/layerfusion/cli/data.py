@@ -9,6 +9,7 @@ import typer
 from layerfusion.cli.options import Commands, DataRootOption, ProfileOption, SetOption, replaced
 from layerfusion.cli.outputs import check_output
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 
 if TYPE_CHECKING:
     from layerfusion.data.integrity import Depth
@@ -59,9 +60,8 @@ def check(
         console.width = NARROWEST
     show(found, depth, console)
     if out is not None:
-        partial = out.with_name(f".{out.name}.partial")
-        found.unreadable.to_csv(partial, index=False)
-        partial.replace(out)
+        with in_place_of(out) as partial:
+            found.unreadable.to_csv(partial, index=False)
     if any(found.obstacles.values()):
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ import pandera.pandas as pa
 
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 
 Split = Literal["train", "val", "test", "heldout"]
 Progress = Callable[[int, int], None]
@@ -149,14 +150,10 @@ class Manifest:
         """
         rows = _checked(self.rows, path)
         rows.attrs = {"skipped": self.skipped.to_dict("records")}  # kept in the file's metadata
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with in_place_of(path, shared=True) as partial:
                 rows.to_parquet(partial, index=False)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 

@@ -12,6 +12,7 @@ from filelock import FileLock
 from layerfusion.data.inspection import inspector_digest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.settings import digest
 
 # The columns of `layerfusion.data.inspection.Inspection`, with the file's path before them.
@@ -113,14 +114,10 @@ class ScanCache:
 
     def _write(self, table: pd.DataFrame, file: Path) -> None:
         table.attrs = {"inspector": self._inspector}  # kept in the file's metadata
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
         with self._errors_in_words():
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
+            with in_place_of(file, shared=True) as partial:
                 table.to_parquet(partial, index=False)
-                partial.replace(file)
-            finally:
-                partial.unlink(missing_ok=True)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -27,7 +27,6 @@ drawing:
 """
 
 import hashlib
-import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ import numpy as np
 import pandas as pd
 
 from layerfusion.data.manifest import CLASSES
+from layerfusion.files import in_place_of
 from layerfusion.settings import QuotaSettings, SelectionSettings
 
 SELECTION = "selection.txt"
@@ -74,12 +74,8 @@ class Selection:
 
     def save(self, path: Path) -> None:
         """Write the list; `path` is complete or what it was before."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with in_place_of(path, shared=True) as partial:
             partial.write_bytes(self.text().encode())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def select_training(rows: pd.DataFrame, settings: SelectionSettings, run: str) -> Selection:

@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from layerfusion.demo.pairs import Pair, draw_pairs
 from layerfusion.demo.tokenizer import tokenize
+from layerfusion.files import in_place_of
 from layerfusion.model.weights import model_config
 from layerfusion.progress import Reporter
 
@@ -117,9 +118,8 @@ def set_patch_dropout(model: open_clip.CLIP, share: float) -> None:
 def save_clip(model: open_clip.CLIP, path: Path) -> None:
     """Write both towers as float16 safetensors; `path` is complete or what it was before."""
     tensors = {name: t.detach().half().contiguous() for name, t in model.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial)
-    partial.replace(path)
+    with in_place_of(path) as partial:
+        save_file(tensors, partial)
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -184,17 +184,14 @@ def _save_checkpoint(
     step: int,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "settings": vars(settings),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-        },
-        partial,
-    )
-    partial.replace(path)
+    state = {
+        "settings": vars(settings),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+    }
+    with in_place_of(path) as partial:
+        torch.save(state, partial)
 
 
 def _restore(

@@ -38,6 +38,7 @@ from layerfusion.demo.generators import (
 from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import draw_scene
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.progress import Reporter
 
 PHOTOGRAPHS = 3000
@@ -351,9 +352,9 @@ def save_generator(trained: TrainedGenerator, folder: Path) -> Path:
         ),
     }
     tensors = trained.generator.state_dict()
-    partial = path.with_suffix(".partial")
-    save_file({n: t.half().contiguous() for n, t in tensors.items()}, partial, metadata=metadata)
-    partial.replace(path)
+    half = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+    with in_place_of(path) as partial:
+        save_file(half, partial, metadata=metadata)
     return path
 
 

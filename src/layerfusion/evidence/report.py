@@ -16,6 +16,7 @@ from layerfusion.errors import UserError
 from layerfusion.evidence.inspection import Inspection
 from layerfusion.evidence.pictures import picture_address
 from layerfusion.evidence.words import GENERATED, PHOTOGRAPHS, Word
+from layerfusion.files import in_place_of
 from layerfusion.metrics.uncertainty import Interval
 
 OVERLAY = (200, 30, 90), (30, 90, 200)  # where covering lowers the score, and where it raises it
@@ -86,12 +87,10 @@ def write_report(html: str, path: Path) -> None:
     UserError
         If the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(html, encoding="utf-8")
-        partial.replace(path)
+        with in_place_of(path, shared=True) as partial:
+            partial.write_text(html, encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(f"the report cannot be written to {path}: {error.strerror}") from None
 
 

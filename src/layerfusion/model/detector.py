@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of, write_record
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
@@ -227,10 +228,9 @@ class Detector(nn.Module):
         )
         tensors = {n: p.detach().cpu().contiguous() for n, p in self.trained_parameters().items()}
         # The tensors go last and by rename, so that a half-written detector has none.
-        (directory / DESCRIPTION).write_text(description.model_dump_json(indent=2) + "\n")
-        partial = directory / f"{TRAINED}.partial"
-        save_file(tensors, partial)
-        partial.replace(directory / TRAINED)
+        write_record(description, directory / DESCRIPTION)
+        with in_place_of(directory / TRAINED) as partial:
+            save_file(tensors, partial)
 
     @classmethod
     def load(cls, directory: str | Path, *, weights: str | None = None) -> "Detector":

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of, write_record
 from layerfusion.studies.predictions import DTYPES as STUDY_DTYPES
 from layerfusion.studies.predictions import read_table
 
@@ -118,12 +119,9 @@ def rivals_text(record: RivalsRecord) -> str:
 def write_contest(record: RivalsRecord, predictions: pd.DataFrame, directory: Path) -> None:
     """Write predictions, with the columns of `DTYPES`, and record; the record last, by rename."""
     directory.mkdir(parents=True, exist_ok=True)
-    table = directory / f".{PREDICTIONS}.partial"
-    predictions.to_parquet(table, index=False, compression="zstd")
-    table.replace(directory / PREDICTIONS)
-    partial = directory / f".{RECORD}.partial"
-    partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(directory / RECORD)
+    with in_place_of(directory / PREDICTIONS) as partial:
+        predictions.to_parquet(partial, index=False, compression="zstd")
+    write_record(record, directory / RECORD)
 
 
 def read_contest(directory: Path) -> FinishedContest:

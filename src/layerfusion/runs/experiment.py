@@ -18,6 +18,7 @@ from layerfusion.data.parquet import read_parquet
 from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
+from layerfusion.files import write_record
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.detector import Detector, read_trained_tensors
@@ -253,9 +254,7 @@ class Experiment:
         record = self._calibrate(detector.cpu(), directory, progress)
         self.manifest.save(directory / MANIFEST)
         self.selection.save(directory / SELECTION)
-        partial = directory / f".{RECORD}.partial"
-        partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        partial.replace(directory / RECORD)
+        write_record(record, directory / RECORD)
         reporter.detail(
             f"finished: epoch {record.best_epoch} of {len(record.history)} is best, threshold "
             f"{record.threshold:.4g}, {progress.seconds:.0f} s of training"

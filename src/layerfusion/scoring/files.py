@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.images.finding import FilesBelow, files_below, printable
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
@@ -207,10 +208,8 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
     UserError
         If the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        table.to_csv(partial, index=False, lineterminator="\n")  # not the system's: same bytes
-        partial.replace(path)
+        with in_place_of(path, shared=True) as partial:
+            table.to_csv(partial, index=False, lineterminator="\n")  # not the system's: same bytes
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(f"the scores cannot be written to {path}: {error.strerror}") from None

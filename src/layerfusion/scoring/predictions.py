@@ -13,6 +13,7 @@ from torch import nn
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError
 from layerfusion.metrics.probability import probability
@@ -268,6 +269,5 @@ def _table(manifest: Manifest, scored: pd.DataFrame, suffix: str) -> pd.DataFram
 
 def write_predictions(predictions: pd.DataFrame, path: Path) -> None:
     """Write a table of predictions as Parquet; `path` is complete or what it was before."""
-    partial = path.with_suffix(".partial")
-    predictions.to_parquet(partial, index=False)
-    partial.replace(path)
+    with in_place_of(path) as partial:
+        predictions.to_parquet(partial, index=False)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from layerfusion.analysis.claims import Values, resamples_of
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of, write_record
 from layerfusion.metrics.uncertainty import resampled_roc_auc, seed_interval
 from layerfusion.studies.variants import ABLATIONS
 
@@ -157,12 +158,9 @@ def _one_run(ablation: FinishedAblation) -> pd.DataFrame:
 def write_ablation(record: AblationRecord, predictions: pd.DataFrame, directory: Path) -> None:
     """Write predictions and record into a folder; each by rename, the record last."""
     directory.mkdir(parents=True, exist_ok=True)
-    table = directory / f".{record.name}.parquet.partial"
-    predictions.to_parquet(table, index=False, compression="zstd")
-    table.replace(directory / f"{record.name}.parquet")
-    partial = directory / f".{record.name}.json.partial"
-    partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(directory / f"{record.name}.json")
+    with in_place_of(directory / f"{record.name}.parquet") as partial:
+        predictions.to_parquet(partial, index=False, compression="zstd")
+    write_record(record, directory / f"{record.name}.json")
 
 
 def read_ablation(directory: Path, name: str) -> FinishedAblation:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from layerfusion.analysis.content import content_groups
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of, write_record
 from layerfusion.images.jpeg_quality import jpeg_quality
 from layerfusion.provenance import provenance
 from layerfusion.studies.predictions import read_table
@@ -120,8 +121,9 @@ def finished_content(
 def publish(finished: FinishedContent, folder: Path) -> list[Path]:
     """Write record and table into a folder; return the files."""
     record, table = folder / RECORD, folder / IMAGES
-    record.write_text(finished.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    finished.images.to_parquet(table, index=False, compression="zstd")
+    with in_place_of(table) as partial:
+        finished.images.to_parquet(partial, index=False, compression="zstd")
+    write_record(finished.record, record)
     return [record, table]
 
 

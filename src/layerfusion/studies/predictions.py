@@ -11,6 +11,7 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.settings import Blocks
 
 PREDICTIONS = "predictions.parquet"
@@ -113,9 +114,9 @@ def collect_predictions(
 def write_predictions(predictions: pd.DataFrame, folder: Path) -> Path:
     """Write a table as `collect_predictions` returns it into a folder; return the file."""
     path = folder / PREDICTIONS
-    partial = path.with_suffix(".partial")
-    predictions.to_parquet(partial, index=False, compression="zstd")
-    return partial.replace(path)
+    with in_place_of(path) as partial:
+        predictions.to_parquet(partial, index=False, compression="zstd")
+    return path
 
 
 def read_predictions(folder: Path) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from layerfusion.analysis.recorded import SPREAD
 from layerfusion.arithmetic import PORTABLE, arithmetic
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions, processor
@@ -167,9 +168,8 @@ def measure_here(name: str, path: Path, reporter: Reporter) -> None:
         "libraries": library_versions(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with in_place_of(path) as partial:
+        partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def read_processors(folder: Path) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.analysis.claims import Metric, Verdict
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of, write_record
 from layerfusion.studies.predictions import PREDICTIONS
 
 RECORD = "study.json"
@@ -154,12 +155,9 @@ def claims_text(record: StudyRecord) -> str:
 def write_study(record: StudyRecord, directory: Path) -> None:
     """Write record and table into a folder; each by rename, the record last."""
     directory.mkdir(parents=True, exist_ok=True)
-    table = directory / f".{TABLE}.partial"
-    claims_table(record).to_csv(table, index=False)
-    table.replace(directory / TABLE)
-    partial = directory / f".{RECORD}.partial"
-    partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(directory / RECORD)
+    with in_place_of(directory / TABLE) as partial:
+        claims_table(record).to_csv(partial, index=False)
+    write_record(record, directory / RECORD)
 
 
 def read_study(directory: Path) -> FinishedStudy:

@@ -16,6 +16,7 @@ from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of, write_record
 from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.reading import read_pixels
 from layerfusion.images.transforms import EvaluationTransform
@@ -191,9 +192,8 @@ def _scored(
                 )
             )  # fmt: skip
             if number % _EVERY == 0 or number == len(due):
-                partial = place.with_suffix(".partial")
-                pd.concat(found, ignore_index=True).to_parquet(partial)
-                partial.replace(place)
+                with in_place_of(place) as partial:
+                    pd.concat(found, ignore_index=True).to_parquet(partial)
             bar(len(rows) - len(due) + number, len(rows))
     together = read_parquet(place)
     order = pd.Index(rows["path"]).get_indexer(together["image_id"])
@@ -219,8 +219,9 @@ def _views(detector: Detector, path: Path) -> Iterator[torch.Tensor]:
 def publish(finished: FinishedSeverity, folder: Path) -> list[Path]:
     """Write record and predictions into a folder; return the files."""
     record, table = folder / RECORD, folder / PREDICTIONS
-    record.write_text(finished.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    finished.predictions.to_parquet(table, index=False, compression="zstd")
+    with in_place_of(table) as partial:
+        finished.predictions.to_parquet(partial, index=False, compression="zstd")
+    write_record(finished.record, record)
     return [record, table]
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from layerfusion.analysis.shortcuts import audit
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
 from layerfusion.studies.record import SHORTCUTS
@@ -50,9 +51,9 @@ def study_shortcuts(experiment: Experiment, reporter: Reporter) -> pd.DataFrame:
 def write_shortcuts(table: pd.DataFrame, folder: Path) -> Path:
     """Write a table as `study_shortcuts` returns it into a study's folder; return the file."""
     path = folder / SHORTCUTS
-    partial = path.with_suffix(".partial")
-    table.to_csv(partial, index=False, lineterminator="\n")
-    return partial.replace(path)
+    with in_place_of(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
+    return path
 
 
 def read_shortcuts(folder: Path) -> pd.DataFrame:

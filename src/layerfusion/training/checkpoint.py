@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.model.detector import Detector
 
 
@@ -28,16 +29,14 @@ def save_checkpoint(
     tensors = {f"model.{n}": p for n, p in detector.trained_parameters().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
-    partial = path.with_suffix(".partial")
     try:
-        save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-            partial,
-            metadata={"progress": json.dumps(progress)},
-        )
-        partial.replace(path)
+        with in_place_of(path) as partial:
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                partial,
+                metadata={"progress": json.dumps(progress)},
+            )
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise UserError(
             f"the checkpoint {path} cannot be written ({error}); make room, then resume"
         ) from None

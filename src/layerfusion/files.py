@@ -1,0 +1,42 @@
+"""Files that are complete or what they were before, whatever ends the process that writes them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel
+
+
+@contextmanager
+def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """Yield where to write what takes the place of a file, at once, when the block ends well.
+
+    If the block fails the file is what it was and nothing lies beside it. A process that is killed
+    leaves ``.<name>.partial``, which the next one overwrites.
+
+    Parameters
+    ----------
+    path
+        Of the file, in a folder that is there.
+    shared
+        Whether several processes may write it at the same time. Each then writes its own.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    own = f".{os.getpid()}" if shared else ""
+    partial = path.with_name(f".{path.name}{own}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_record(record: BaseModel, path: Path) -> None:
+    """Write a record as JSON; `path` is complete or what it was before."""
+    with in_place_of(path) as partial:
+        partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,73 @@
+"""Files that are complete or what they were before."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import BaseModel
+
+from layerfusion.files import in_place_of, write_record
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_block_that_ends_well_replaces_the_file_and_leaves_nothing_beside_it(tmp_path, shared):
+    path = tmp_path / "table.csv"
+    for text in ("old", "new"):
+        with in_place_of(path, shared=shared) as partial:
+            partial.write_text(text)
+            assert not path.exists() or path.read_text() == "old"
+        assert path.read_text() == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_block_that_fails_leaves_the_file_as_it_was(tmp_path, error):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(error), in_place_of(path) as partial:
+        partial.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_processes_that_share_a_file_do_not_mix_theirs(tmp_path):
+    path = tmp_path / "table.csv"
+    with in_place_of(path, shared=True) as partial:
+        partial.write_text("ours")
+        subprocess.run(
+            [sys.executable, "-c", WRITE.format(path=str(path), what="theirs")], check=True
+        )
+        assert path.read_text() == "theirs"
+        assert partial.read_text() == "ours"
+    assert path.read_text() == "ours"
+
+
+def test_what_a_killed_process_leaves_is_overwritten(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    killed = "half'); import os, signal; os.kill(os.getpid(), signal.SIGKILL); print('"
+    command = WRITE.replace("shared=True", "shared=False").format(path=str(path), what=killed)
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode < 0
+    assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+    with in_place_of(path) as partial:
+        partial.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+WRITE = """
+from pathlib import Path
+from layerfusion.files import in_place_of
+with in_place_of(Path({path!r}), shared=True) as partial:
+    partial.write_text('{what}')
+"""
+
+
+def test_a_record_is_its_json(tmp_path):
+    class Record(BaseModel):
+        name: str
+
+    write_record(Record(name="é"), tmp_path / "record.json")
+    assert (tmp_path / "record.json").read_text(encoding="utf-8") == '{\n  "name": "é"\n}\n'
