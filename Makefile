@@ -9,6 +9,9 @@ done)
 # Programs are found as in an activated environment. Quoted: the checkout's path may have spaces.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 STAMP := .venv/installed
+# An index may serve builds of its own, of torch for one, which are other files. So the files that
+# were locked are asked for only where somebody wants them: `make env VERIFIED=1`.
+PINS := $(if $(VERIFIED),--require-hashes --requirement requirements.hashes,--requirement requirements.lock)
 # The chapters take one processor for some minutes; all other tests run beside them.
 TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Notebooks are left out: they are recorded from the scripts of book/.
@@ -40,9 +43,10 @@ screenshots: $(STAMP)  ## Keep a picture of every page, light, dark and small, i
 	$(RUN) LAYERFUSION_BROWSER=required LAYERFUSION_SCREENSHOTS=_build/pages pytest tests/book/test_site.py
 
 # Pins stay where they still fit; `make lock UPGRADE=--upgrade` moves all of them.
-lock: $(STAMP)  ## Write requirements.lock anew from pyproject.toml.
+lock: $(STAMP)  ## Write requirements.lock and requirements.hashes anew from pyproject.toml.
 	$(RUN) uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
-	  --no-annotate $(UPGRADE) --output-file requirements.lock pyproject.toml
+	  --no-annotate --generate-hashes $(UPGRADE) --output-file requirements.hashes pyproject.toml
+	sed -e '/^    --hash=/d' -e 's/ \\$$//' requirements.hashes > requirements.lock
 
 # The record's path is the last word that `layerfusion train` prints; the detector lies beside it.
 demo-detector: $(STAMP)  ## Train the detector that comes with the package anew.
@@ -72,6 +76,6 @@ $(STAMP): requirements.lock pyproject.toml
 	else \
 	  "$$python" -m venv --clear .venv; \
 	fi
-	.venv/bin/python -m pip install --disable-pip-version-check -r requirements.lock
+	.venv/bin/python -m pip install --disable-pip-version-check $(PINS)
 	.venv/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $(STAMP)

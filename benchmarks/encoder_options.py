@@ -103,7 +103,15 @@ def compiled(detector: Detector) -> Score:
 
 
 def bfloat16(detector: Detector) -> Score:
-    """Return the default under autocast to bfloat16."""
+    """Return the default with frozen blocks in bfloat16, as `encoder.prefix_precision` has them."""
+    settings = detector.encoder_settings.model_copy(update={"prefix_precision": "bfloat16"})
+    changed = Detector.build(settings, detector.head_settings, detector.image_settings)
+    changed.head.load_state_dict(detector.head.state_dict())
+    return torch.inference_mode()(changed.eval())
+
+
+def autocast(detector: Detector) -> Score:
+    """Return the default under autocast to bfloat16, its weights in float32."""
 
     @torch.inference_mode()
     def score(images: Tensor) -> Tensor:
@@ -119,7 +127,8 @@ OPTIONS = {
     "channels last": channels_last,
     "one thread": one_thread,
     "torch.compile": compiled,
-    "bfloat16 autocast": bfloat16,
+    "bfloat16 weights": bfloat16,
+    "bfloat16 autocast": autocast,
 }
 KINDS = (torch.float32, torch.bfloat16)
 

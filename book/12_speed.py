@@ -85,6 +85,21 @@ tables.keep("decoders", benchmarks.decoders_table(preparation), fixed=True)
 tables.keep("encoder", benchmarks.encoder_table(gpu, cpu), fixed=True)
 
 # %% [markdown]
+# ### Settings of the forward pass
+#
+# On a processor: the default detector, ViT-B/16, on photographs from memory, in turns; *times* are
+# those of the default. *Logits move by* is the largest difference from its logits. *bfloat16
+# weights* are what `encoder.prefix_precision: bfloat16` in a profile gives the frozen blocks. Float32
+# stays the default: a score is to be the same tomorrow, and on a processor that does not multiply
+# bfloat16, where the same takes many times as long. Autocast, with weights in float32, copies them
+# for every image of a batch.
+
+# %%
+options = read_result(benchmarks.OPTIONS)
+display(Markdown(f"Measured {benchmarks.in_a_line(options)}."))
+tables.keep("options", benchmarks.options_table(options), fixed=True)
+
+# %% [markdown]
 # ## Scoring a folder
 #
 # `layerfusion score` with the default detector, ViT-B/16, beside the forward pass alone on the same

@@ -75,6 +75,23 @@ def test_lock_names_no_address() -> None:
     assert not re.search(r"://|^\s*-|@", text, flags=re.MULTILINE)
 
 
+def test_every_pin_has_hashes_of_its_files() -> None:
+    entries = re.split(r"\n(?! )", (ROOT / "requirements.hashes").read_text().strip())
+    pinned = (ROOT / "requirements.lock").read_text().splitlines()
+    assert [entry.partition(" \\\n")[0] for entry in entries] == pinned
+    hashed = re.compile(r"[^@:\\\n]+( \\\n    --hash=sha256:[0-9a-f]{64})+")
+    assert [entry for entry in entries if not hashed.fullmatch(entry)] == []
+
+
+@pytest.mark.parametrize(
+    "workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name
+)
+def test_a_workflow_names_actions_by_commit_and_asks_for_little(workflow: Path) -> None:
+    text = workflow.read_text()
+    assert re.findall(r"uses: (?!\S+@[0-9a-f]{40} # v\d)(.*)", text) == []
+    assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+
+
 def test_lock_has_what_must_come_together() -> None:
     locked = pins()
     assert {"torch", "torchvision"} <= locked.keys()

@@ -13,6 +13,7 @@ from layerfusion.paths import project_root
 PREPARATION, SCORING = "preparation", "scoring"
 STORE_IN_GB = 10  # a second, of the store that all devices share
 FILE_BYTES = 150_000  # of a photograph as the data sets hold them
+OPTIONS = "encoder_options"
 GPU = "full_size-cuda-nvidia-h100-80gb-hbm3"
 CPU = "full_size-cpu-amd-epyc"
 
@@ -73,6 +74,23 @@ def encoder_table(*results: dict[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(rows, orient="index").round(3)
     table.columns = pd.MultiIndex.from_tuples([tuple(pair) for pair in table.columns])
     return table.rename_axis(["device", "activation", "precision"])
+
+
+def options_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return what settings of a forward pass gain and do to logits, a row a batch and setting."""
+    rows = [
+        {
+            "batch": row["batch"],
+            "setting": row["option"],
+            "images/s": row["images_per_second"]["median"],
+            "times": row["times_default"]["median"],
+            "least": row["times_default"]["min"],
+            "most": row["times_default"]["max"],
+            "logits move by": f"{row['logit_moves_by']:.2g}",
+        }
+        for row in result["measured"]
+    ]
+    return pd.DataFrame(rows).set_index(["batch", "setting"])
 
 
 def scoring_table(result: dict[str, Any]) -> pd.DataFrame:
