@@ -6,7 +6,8 @@ import sys
 import pytest
 from pydantic import BaseModel
 
-from layerfusion.files import in_place_of, write_record
+from layerfusion.errors import UserError
+from layerfusion.files import in_place_of, read_record, write_record
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -65,9 +66,23 @@ with in_place_of(Path({path!r}), shared=True) as partial:
 """
 
 
-def test_a_record_is_its_json(tmp_path):
-    class Record(BaseModel):
-        name: str
+class Record(BaseModel):
+    name: str
 
-    write_record(Record(name="é"), tmp_path / "record.json")
-    assert (tmp_path / "record.json").read_text(encoding="utf-8") == '{\n  "name": "é"\n}\n'
+
+def test_a_record_is_its_json(tmp_path):
+    path = tmp_path / "record.json"
+    write_record(Record(name="é"), path)
+    assert path.read_text(encoding="utf-8") == '{\n  "name": "é"\n}\n'
+    assert read_record(Record, path, "study") == Record(name="é")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_record_is_one_sentence(tmp_path, content):
+    path = tmp_path / "record.json"
+    with pytest.raises(UserError, match="there is no study at"):
+        read_record(Record, path, "study")
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is no study: ") as caught:
+        read_record(Record, path, "study")
+    assert len(str(caught.value).splitlines()) == 1

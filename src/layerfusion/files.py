@@ -4,8 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+
+from layerfusion.errors import UserError
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 @contextmanager
@@ -40,3 +45,25 @@ def write_record(record: BaseModel, path: Path) -> None:
     """Write a record as JSON; `path` is complete or what it was before."""
     with in_place_of(path) as partial:
         partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
+    """Read a record that `write_record` wrote.
+
+    Parameters
+    ----------
+    what
+        The field's word for it, such as ``study``, for messages.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not a record of this version.
+    """
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no {what} at {path}") from None
+    except (ValidationError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is no {what}: {reason}") from None

@@ -168,7 +168,7 @@ def test_records_that_do_not_fit_their_predictions_are_refused(finished, tmp_pat
     with pytest.raises(UserError, match="other images"):
         read_ablation(parquet.parent, "data")
     parquet.write_bytes(b"PAR1")
-    with pytest.raises(UserError, match="not an ablation"):
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
         read_ablation(parquet.parent, "data")
     parquet.unlink()
     with pytest.raises(UserError, match="there is no ablation"):

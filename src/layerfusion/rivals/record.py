@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, write_record
+from layerfusion.files import in_place_of, read_record, write_record
 from layerfusion.studies.predictions import DTYPES as STUDY_DTYPES
 from layerfusion.studies.predictions import read_table
 
@@ -132,15 +131,8 @@ def read_contest(directory: Path) -> FinishedContest:
     UserError
         If there is none, or it is not a record of this version.
     """
-    path = directory / RECORD
-    try:
-        text = path.read_text(encoding="utf-8")
-        return FinishedContest(directory, RivalsRecord.model_validate_json(text))
-    except FileNotFoundError:
-        raise UserError(f"there is no record of rivals at {path}") from None
-    except (ValidationError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is not a record of rivals: {reason}") from None
+    record = read_record(RivalsRecord, directory / RECORD, "record of rivals")
+    return FinishedContest(directory, record)
 
 
 def read_rivals(directory: Path) -> pd.DataFrame:

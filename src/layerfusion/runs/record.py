@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from layerfusion import files
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
@@ -205,9 +206,4 @@ def read_record(path: Path) -> RunRecord:
     UserError
         If there is none, or it is not a record of this version.
     """
-    try:
-        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no run record at {path}") from None
-    except (ValidationError, ValueError, OSError) as error:
-        raise UserError(f"{path} is not a run record: {str(error).splitlines()[0]}") from None
+    return files.read_record(RunRecord, path, "run record")

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from layerfusion.analysis.claims import Values, resamples_of
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, write_record
+from layerfusion.files import in_place_of, read_record, write_record
 from layerfusion.metrics.uncertainty import resampled_roc_auc, seed_interval
 from layerfusion.studies.variants import ABLATIONS
 
@@ -173,14 +173,12 @@ def read_ablation(directory: Path, name: str) -> FinishedAblation:
         those of the record.
     """
     path = directory / f"{name}.json"
+    record = read_record(AblationRecord, path, "ablation")
+    table = path.with_suffix(".parquet")
     try:
-        record = AblationRecord.model_validate_json(path.read_text(encoding="utf-8"))
-        predictions = read_parquet(path.with_suffix(".parquet"), DTYPES)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no ablation at {path}: {error.filename} is missing") from None
-    except (ValidationError, ValueError, OSError, UserError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is not an ablation with its predictions: {reason}") from None
+        predictions = read_parquet(table, DTYPES)
+    except FileNotFoundError:
+        raise UserError(f"there is no ablation at {path}: {table} is missing") from None
     _check(record, predictions, path)
     return FinishedAblation(directory, record, predictions)
 

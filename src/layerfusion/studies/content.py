@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from layerfusion.analysis.content import content_groups
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, write_record
+from layerfusion.files import in_place_of, read_record, write_record
 from layerfusion.images.jpeg_quality import jpeg_quality
 from layerfusion.provenance import provenance
 from layerfusion.studies.predictions import read_table
@@ -135,12 +135,7 @@ def read_content(folder: Path) -> FinishedContent:
     UserError
         If a file is missing, damaged, or not of the other.
     """
-    path = folder / RECORD
-    try:
-        record = ContentRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as groups of content: {reason}") from None
+    record = read_record(ContentRecord, folder / RECORD, "record of groups of content")
     table = read_table(folder / IMAGES, DTYPES, "groups of content")
     if set(table["group"]) != set(range(1, len(record.names) + 1)):
         raise UserError(f"{folder / IMAGES} is not the table of {RECORD} beside it")

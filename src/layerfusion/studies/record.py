@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from layerfusion.analysis.claims import Metric, Verdict
-from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, write_record
+from layerfusion.files import in_place_of, read_record, write_record
 from layerfusion.studies.predictions import PREDICTIONS
 
 RECORD = "study.json"
@@ -168,14 +167,7 @@ def read_study(directory: Path) -> FinishedStudy:
     UserError
         If there is none, or it is not a record of this version.
     """
-    path = directory / RECORD
-    try:
-        text = path.read_text(encoding="utf-8")
-        return FinishedStudy(directory, StudyRecord.model_validate_json(text))
-    except FileNotFoundError:
-        raise UserError(f"there is no study at {path}") from None
-    except (ValidationError, ValueError, OSError) as error:
-        raise UserError(f"{path} is not a study's record: {str(error).splitlines()[0]}") from None
+    return FinishedStudy(directory, read_record(StudyRecord, directory / RECORD, "study"))
 
 
 def publish(study: FinishedStudy, folder: Path) -> list[Path]:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from layerfusion.analysis.severity import CLEAN
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, write_record
+from layerfusion.files import in_place_of, read_record, write_record
 from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.reading import read_pixels
 from layerfusion.images.transforms import EvaluationTransform
@@ -233,12 +233,7 @@ def read_severity(folder: Path) -> FinishedSeverity:
     UserError
         If a file is missing, damaged, or not of the other.
     """
-    path = folder / RECORD
-    try:
-        record = SeverityRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a study of conditions: {reason}") from None
+    record = read_record(SeverityRecord, folder / RECORD, "study of conditions")
     table = read_table(folder / PREDICTIONS, DTYPES, "predictions under conditions")
     if len(table) != 2 * record.per_class * len(record.conditions):
         raise UserError(f"{folder / PREDICTIONS} is not the table of {RECORD} beside it")
