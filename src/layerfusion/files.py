@@ -4,13 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, TypeVar
 
 from layerfusion.errors import UserError
 
-RecordT = TypeVar("RecordT", bound=BaseModel)
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+RecordT = TypeVar("RecordT", bound="BaseModel")
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_record(record: BaseModel, path: Path) -> None:
+def write_record(record: "BaseModel", path: Path) -> None:
     """Write a record as JSON; `path` is complete or what it was before."""
     with in_place_of(path) as partial:
         partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -64,6 +65,6 @@ def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
         return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"there is no {what} at {path}") from None
-    except (ValidationError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is no {what}: {reason}") from None

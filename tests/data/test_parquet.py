@@ -54,6 +54,14 @@ def test_damaged_words_about_a_table_are_one_sentence(whole, tmp_path, was, beco
         Manifest.load(path, tmp_path)
 
 
+def test_text_that_is_not_utf_8_is_one_sentence(tmp_path):
+    path = tmp_path / "text.parquet"
+    pd.DataFrame({"name": ["abcdefgh"] * 3, "value": 1.0}).to_parquet(path, compression=None)
+    path.write_bytes(path.read_bytes().replace(b"abcdefgh", b"abc\xffefgh"))
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
+        read_parquet(path, DTYPES)
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_bytes_are_a_table_or_one_sentence(whole, tmp_path_factory, data):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from layerfusion.errors import UserError
 
@@ -25,6 +26,7 @@ def read_parquet(path: Path, dtypes: Mapping[str, str] | None = None) -> pd.Data
         If it cannot be read, a column is missing, or holds other values.
     """
     try:
+        pq.read_table(path).validate(full=True)  # text that is not UTF-8 would fail later
         found = pd.read_parquet(path)
     except FileNotFoundError:
         raise
