@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from conftest import TINY
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.weights import build_tower
@@ -26,8 +27,19 @@ def open_experiment(photos, settings, run="open", **arguments):
     return Experiment.open(run, **arguments)
 
 
+@pytest.fixture(scope="module")
+def trained(photos, tmp_path_factory):
+    """The runs of a project in which one was trained."""
+    runs = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYERFUSION_RUNS", str(runs))
+        open_experiment(photos, dict(TINY)).obtain()
+    return runs
+
+
 @pytest.fixture
-def finished(photos, tiny_settings):
+def finished(trained, photos, tiny_settings):
+    shutil.copytree(trained, runs_root(), dirs_exist_ok=True)
     return open_experiment(photos, tiny_settings).obtain()
 
 
