@@ -21,7 +21,8 @@ import pandas as pd
 import ray
 
 from layerfusion.model.detector import Detector
-from layerfusion.scoring.files import find_images, score_images, write_scores
+from layerfusion.scoring.files import score_images, write_scores
+from layerfusion.scoring.inputs import find_images
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 

@@ -13,7 +13,7 @@ from layerfusion.evidence.inspection import Inspector
 from layerfusion.evidence.metadata import marks
 from layerfusion.images.finding import composed, files_below
 from layerfusion.images.reading import ImageError, begins_as_image, probe_image, read_pixels
-from layerfusion.scoring.files import find_images
+from layerfusion.scoring.inputs import find_images
 from layerfusion.task.submission import find_test_images
 
 

@@ -16,7 +16,8 @@ from conftest import draw_image
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.weights import resolved
-from layerfusion.scoring.files import find_images, score_images, write_scores
+from layerfusion.scoring.files import score_images, write_scores
+from layerfusion.scoring.inputs import find_images
 from layerfusion.scoring.shipped import demo_detector
 from layerfusion.settings import LoaderSettings, load_profile
 

@@ -89,13 +89,14 @@ def test_a_folder_that_is_called_demo_has_a_path(folder, photos, tmp_path, monke
         assert set(layerfusion.score(photos / "test", named)["warning"]) == {NOTICE}
 
 
-def test_without_its_weights_the_default_says_how_to_get_them(default, weights, run):
+def test_without_its_weights_the_default_says_how_to_get_them(default, weights, run, tmp_path):
     weights.unlink()
     expected = (
         f"error: the default detector needs the weights '{NAME}', which are not on this machine; "
         f"get them with: layerfusion weights get {NAME} (or try the toy: --detector demo)\n"
     )
-    assert run("score", "no/such/folder") == (2, "", expected)  # said before images are looked for
+    # Said before images are looked for: there are none.
+    assert run("score", tmp_path) == (2, "", expected)
     with pytest.raises(UserError, match="the default detector needs the weights"):
         layerfusion.score("no/such/folder")
 
@@ -106,8 +107,8 @@ def test_without_its_weights_any_detector_says_the_same(
 ):
     weights.unlink()
     arguments = {
-        "score": ["no/such/folder"],
-        "submit": ["--run", "open", "--images", "no/such/folder", "--team", "us", "--out", "."],
+        "score": [tmp_path],
+        "submit": ["--run", "open", "--images", tmp_path, "--team", "us", "--out", "."],
     }
     status, out, err = run(command, *arguments[command], "--detector", folder)
     assert (status, out) == (2, "") and len(err.splitlines()) == 1

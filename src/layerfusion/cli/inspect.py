@@ -43,17 +43,21 @@ def inspect(
 
     Example: `layerfusion inspect holiday.jpg --report holiday.html`
     """
+    from layerfusion.scoring.inputs import check_paths, find_images
+
+    # What a person mistypes is said before seconds go by in loading what computes.
+    check_output(report, "--report")
+    check_paths(photos)
+
     from layerfusion.evidence.inspection import Inspector, as_values
     from layerfusion.evidence.report import report_html, write_report
     from layerfusion.evidence.words import Scale
     from layerfusion.model.detector import Detector
     from layerfusion.parallel.processes import open_fabric
     from layerfusion.progress import Reporter
-    from layerfusion.scoring.files import find_images
     from layerfusion.scoring.reference import read_reference
     from layerfusion.scoring.shipped import detector_folder
 
-    check_output(report, "--report")
     folder, reporter = detector_folder(detector), Reporter()
     scale = Scale(read_reference(folder))
     images, _ = find_images(photos)

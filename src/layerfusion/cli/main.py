@@ -173,15 +173,20 @@ def score(
     what the encoder's frozen blocks give for them lies below `~/.cache/layerfusion`
     (`LAYERFUSION_CACHE`), in 20 GB at most (`LAYERFUSION_CACHE_GB`).
     """
+    from layerfusion.scoring.inputs import check_paths, find_images
+
+    # What a person mistypes is said before seconds go by in loading what computes.
+    check_output(out, "--out")
+    check_paths(paths)
+
     from layerfusion.model.detector import Detector
     from layerfusion.model.prefix_cache import open_prefix_cache
     from layerfusion.parallel.processes import join_processes, open_fabric
     from layerfusion.progress import Reporter
-    from layerfusion.scoring.files import find_images, score_images, write_scores
+    from layerfusion.scoring.files import score_images, write_scores
     from layerfusion.scoring.shipped import detector_folder
     from layerfusion.settings import LoaderSettings
 
-    check_output(out, "--out")
     reporter, folder = Reporter(), detector_folder(detector, weights=weights)
     images, passed_over = find_images(paths)
     loaded = Detector.load(folder, weights=weights)

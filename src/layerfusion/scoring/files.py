@@ -1,9 +1,6 @@
 """Scoring anybody's images with a calibrated detector: paths in, one table out."""
 
-import os
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain, count
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
-from layerfusion.images.finding import FilesBelow, files_below, printable
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
+from layerfusion.scoring.inputs import find_images
 from layerfusion.scoring.predictions import Progress, score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
@@ -62,66 +59,6 @@ def score(
     images, _ = find_images([Path(path) for path in given])
     loaded = chosen if isinstance(chosen, Detector) else Detector.load(chosen)
     return score_images(loaded, images, device=device)
-
-
-def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:
-    r"""Find the image files that paths name.
-
-    A file stands for itself, whatever it is called and holds; a folder for every image below it, as
-    `layerfusion.images.finding.files_below` finds them.
-
-    Returns
-    -------
-    images
-        By image id, sorted; every input has one of its own. It is a file's name, or for a file
-        below a folder its path from there; where two would get the same, the path as it was given,
-        then the absolute one; of a file that was given twice the second is marked ``(2)``. Bytes
-        of a name that are not UTF-8 stand there as ``\xe9``.
-    passed_over
-        Number of other files in the folders.
-
-    Raises
-    ------
-    UserError
-        If a path does not exist or no image is found at all.
-    """
-    found: list[tuple[str, Path]] = []
-    passed_over = 0
-    for path in paths:
-        if path.is_dir():
-            below = _listed(path)
-            passed_over += len(below.others)
-            found += [(name, path / name) for name in below.images]
-        elif path.exists() or path.is_symlink():
-            found.append((path.name, path))
-        else:
-            raise UserError(f"there is no file or folder {path}")
-    if not found:
-        raise UserError(f"there are no images in {', '.join(map(str, paths))}")
-    return dict(sorted(zip(_ids(found), (file for _, file in found), strict=True))), passed_over
-
-
-def _listed(folder: Path) -> FilesBelow:
-    try:
-        return files_below(folder)
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
-
-
-def _ids(found: Sequence[tuple[str, Path]]) -> list[str]:
-    """Return an id for each input that no other one has; see `find_images`."""
-    ids = [printable(name) for name, _ in found]
-    for longer in (os.fspath, os.path.abspath):
-        times = Counter(ids)
-        ids = [
-            name if times[name] == 1 else printable(longer(file))
-            for name, (_, file) in zip(ids, found, strict=True)
-        ]
-    unique: dict[str, None] = {}
-    for name in ids:
-        numbered = (f"{name} ({number})" for number in count(2))
-        unique[next(own for own in chain([name], numbered) if own not in unique)] = None
-    return list(unique)
 
 
 def score_images(

@@ -11,7 +11,8 @@ from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
 from layerfusion.runs.record import RECORD, Run, RunRecord, read_record
-from layerfusion.scoring.files import find_images, score_images, write_scores
+from layerfusion.scoring.files import score_images, write_scores
+from layerfusion.scoring.inputs import find_images
 from layerfusion.scoring.predictions import Progress
 from layerfusion.settings import LoaderSettings
 
