@@ -23,6 +23,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Channels = tuple[float, float, float]  # red, green, blue
 Normalisation = tuple[Channels, Channels]  # mean and standard deviation of pixels in 0..1
+LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 
 class _Settings(BaseModel):
@@ -50,7 +51,7 @@ class EncoderSettings(_Settings):
     )
     trained_blocks: int = Field(default=2, ge=0, description="last blocks that are fine-tuned")
     random_seed: int = Field(
-        default=0, ge=0, description="draws the weights when they are 'random'"
+        default=0, ge=0, le=LARGEST_SEED, description="draws the weights when they are 'random'"
     )
     prefix_precision: PrefixPrecision = Field(
         default="float32",
@@ -85,8 +86,9 @@ class HeadSettings(_Settings):
         description="ablation: feature gives each feature of the projection its own weights of the "
         "blocks; the paper's are the same for all features",
     )
-    projection_width: int = Field(default=256, ge=1)
-    hidden_width: int = Field(default=256, ge=1)
+    # Bounded, as sides of images are: a stranger's detector says them, and memory follows.
+    projection_width: int = Field(default=256, ge=1, le=8192)
+    hidden_width: int = Field(default=256, ge=1, le=8192)
     dropout: Probability = 0.5
 
     @model_validator(mode="after")
@@ -123,8 +125,8 @@ class AugmentationSettings(_Settings):
             "jpeg_quality": self.jpeg_quality,
             "resample_size": self.resample_size,
         }.items():
-            if not 1 <= low <= high:
-                raise ValueError(f"{name} must be [low, high] with 1 <= low <= high")
+            if not 1 <= low <= high <= 8192:
+                raise ValueError(f"{name} must be [low, high] with 1 <= low <= high <= 8192")
         if self.jpeg_quality[1] > 100:
             raise ValueError("jpeg_quality must not exceed 100")
         return self
@@ -133,9 +135,9 @@ class AugmentationSettings(_Settings):
 class ImageSettings(_Settings):
     """How an image file becomes the pixels that the encoder sees."""
 
-    crop: int = Field(default=224, ge=1, description="side of the square crop, px")
+    crop: int = Field(default=224, ge=1, le=4096, description="side of the square crop, px")
     min_side: int = Field(
-        default=256, ge=1, description="a shorter side below this is enlarged, px"
+        default=256, ge=1, le=8192, description="a shorter side below this is enlarged, px"
     )
     augmentation: AugmentationSettings = AugmentationSettings()
 
@@ -203,7 +205,7 @@ class WorldSource(_Settings):
     """Pictures that the program makes itself (`data.sources.world`): a world, not photos."""
 
     kind: Literal["world"]
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     train_per_class: int = Field(ge=1, description="in each of the sources constrained and social")
     evaluation_per_class: int = Field(ge=1, description="in each of the splits val and test")
 
@@ -318,7 +320,9 @@ class SelectionSettings(_Settings):
         description="shared: every run uses the same images of a source; author: the draws that "
         "the author's code makes, others for each run",
     )
-    seed: int = Field(default=1337, ge=0, lt=2**32, description="of the draws; not the run's seed")
+    seed: int = Field(
+        default=1337, ge=0, le=LARGEST_SEED, description="of the draws; not the run's seed"
+    )
     quotas: tuple[QuotaSettings, ...] = Field(
         default=(), description="of a source that none names all images are used"
     )

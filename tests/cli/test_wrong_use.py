@@ -24,6 +24,9 @@ train --run closed                                      | is not one of
 train --run open --seed -1                              | greater than or equal to 0
 train --run open --seed one                             | valid integer
 train --run open --profile none                         | there is no profile 'none'; use demo,
+train --run open --seed 99999999999999999999            | there is no seed 9999999999999
+train --run open --set head.hidden_width=99999999       | 'head.hidden_width': Input should be
+train --run open --set images.min_side=99999999         | 'images.min_side': Input should be
 train --run open --profile none.yaml                    | there is no profile 'none.yaml'
 train --run open --profile empty.yaml                   | must be a YAML mapping
 train --run open --profile list.yaml                    | must be a YAML mapping
@@ -82,6 +85,7 @@ score photos --detector demo --out photos/val/real/c.png | is an image, which wo
 score photos --detector demo --out /dev/null            | is a pipe, socket or device; name a file
 score photos --detector threshold_nan                   | threshold: Input should be
 score photos --detector threshold_2                     | threshold: Input should be
+score photos --detector wide                            | head.hidden_width: Input should be less
 score photos --detector threshold_text                  | threshold: Input should be
 score photos --detector demo --weights gone.pt          | is neither a tag, nor
 inspect                                                 | Missing argument
@@ -175,6 +179,9 @@ def folder(tmp_path_factory):
         (root / f"threshold_{name}" / "SHA256SUMS").unlink(missing_ok=True)
         text = json.dumps(described | {"threshold": threshold})
         (root / f"threshold_{name}" / "detector.json").write_text(text)
+    described["head"]["hidden_width"] = 10**40
+    shutil.copytree(root / "threshold_2", root / "wide")
+    (root / "wide" / "detector.json").write_text(json.dumps(described))
     return root
 
 

@@ -12,7 +12,7 @@ def content(
     profile: ProfileOption = "photographs",
     data_root: DataRootOption = None,
     groups: Annotated[int, typer.Option(min=2, max=64, help="How many.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Of the grouping.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the grouping.")] = 0,
     names: Annotated[
         str | None,
         typer.Option(metavar="NAME;...", help="Of the groups, after a look at the sheet."),

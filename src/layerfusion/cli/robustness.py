@@ -12,7 +12,7 @@ def robustness(
     profile: ProfileOption = "photographs",
     data_root: DataRootOption = None,
     images: Annotated[int, typer.Option(min=2, help="Of each class.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="That draws them.")] = 1337,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="That draws them.")] = 1337,
     detector: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Folder of a detector. [default: the package's]"),

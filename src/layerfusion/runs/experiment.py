@@ -39,7 +39,7 @@ from layerfusion.runs.record import (
     write_identity,
 )
 from layerfusion.scoring.report import report_predictions
-from layerfusion.settings import Profile, digest, load_profile
+from layerfusion.settings import LARGEST_SEED, Profile, digest, load_profile
 from layerfusion.training.disk import check_disk, disk_needed
 from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, Progress, train
 
@@ -79,8 +79,10 @@ class Experiment:
         settings = load_profile(profile, overrides)
         settings.run(run)
         check_architecture(settings.encoder, settings.head, settings.images)
-        if seed < 0:
-            raise UserError(f"seed {seed} is negative; give a whole number from 0")
+        if not 0 <= seed <= LARGEST_SEED:
+            raise UserError(
+                f"there is no seed {seed}; give a whole number from 0 to {LARGEST_SEED}"
+            )
         use_arithmetic(settings.compute)
         with reporter.bar("reading images", 0) as bar:
             manifest = join_processes().only_first(
