@@ -110,17 +110,6 @@ def bfloat16(detector: Detector) -> Score:
     return torch.inference_mode()(changed.eval())
 
 
-def autocast(detector: Detector) -> Score:
-    """Return the default under autocast to bfloat16, its weights in float32."""
-
-    @torch.inference_mode()
-    def score(images: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return torch.as_tensor(detector(images))
-
-    return score
-
-
 OPTIONS = {
     "float32, inference mode (default)": as_it_is,
     "no_grad instead of inference mode": no_grad,
@@ -128,14 +117,13 @@ OPTIONS = {
     "one thread": one_thread,
     "torch.compile": compiled,
     "bfloat16 weights": bfloat16,
-    "bfloat16 autocast": autocast,
 }
 KINDS = (torch.float32, torch.bfloat16)
 
 
 def measured(pixels: Tensor, batch: int, rounds: int) -> list[dict[str, Any]]:
     """Return a row an option: images a second, times the default's, and how far logits move."""
-    batches = pixels.split(batch)[: max(1, 16 // batch)]
+    batches = pixels.split(batch)[: max(1, 8 // batch)]
     folder = detector_folder()
     ways = {name: option(Detector.load(folder).eval()) for name, option in OPTIONS.items()}
     logits = {name: torch.cat([way(one) for one in batches]) for name, way in ways.items()}

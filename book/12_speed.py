@@ -91,8 +91,7 @@ tables.keep("encoder", benchmarks.encoder_table(gpu, cpu), fixed=True)
 # those of the default. *Logits move by* is the largest difference from its logits. *bfloat16
 # weights* are what `encoder.prefix_precision: bfloat16` in a profile gives the frozen blocks.
 # Float32 stays the default: a score is to be the same tomorrow, and on a processor that does not
-# multiply bfloat16 the same takes many times as long. Autocast, its weights in float32, copies them
-# for every image of a batch.
+# multiply bfloat16 the same takes many times as long.
 
 # %%
 options = read_result(benchmarks.OPTIONS)
