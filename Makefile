@@ -45,7 +45,8 @@ screenshots: $(STAMP)  ## Keep a picture of every page, light, dark and small, i
 # Pins stay where they still fit; `make lock UPGRADE=--upgrade` moves all of them.
 lock: $(STAMP)  ## Write requirements.lock and requirements.hashes anew from pyproject.toml.
 	$(RUN) uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
-	  --no-annotate --generate-hashes $(UPGRADE) --output-file requirements.hashes pyproject.toml
+	  --no-annotate --no-strip-extras --generate-hashes $(UPGRADE) \
+	  --output-file requirements.hashes pyproject.toml
 	sed -e '/^    --hash=/d' -e 's/ \\$$//' requirements.hashes > requirements.lock
 
 # The record's path is the last word that `layerfusion train` prints; the detector lies beside it.
