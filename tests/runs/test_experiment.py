@@ -326,7 +326,7 @@ def test_two_processes_do_not_train_the_same_run(photos, tiny_settings):
     [
         ({"run": "closed"}, "constrained, open"),
         ({"profile": "paper"}, "trains on source 'coco'"),
-        ({"seed": -1}, "negative"),
+        ({"seed": -1}, "there is no seed -1"),
         ({"data_root": None}, "--data-root"),
         ({"data_root": "no/such/folder"}, "no/such/folder"),
     ],
