@@ -13,13 +13,13 @@ given to another one; called again, the script asks for the parts that are missi
 
 import argparse
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import ray
 
+from layerfusion.files import in_place_of
 from layerfusion.model.detector import Detector
 from layerfusion.scoring.files import score_images, write_scores
 from layerfusion.scoring.inputs import find_images
@@ -40,10 +40,8 @@ class Scorer:
         images = {name: Path(path) for name, path in zip(row["ids"], row["files"], strict=True)}
         loader = LoaderSettings(workers=0)
         table = score_images(self.detector, images, loader=loader, device=self.device)
-        part = self.parts / row["part"]
-        partial = part.with_suffix(f".{os.getpid()}.partial")
-        table.to_parquet(partial)
-        partial.replace(part)
+        with in_place_of(self.parts / row["part"], shared=True) as partial:
+            table.to_parquet(partial)
         return {"part": row["part"], "images": len(table)}
 
 

@@ -19,7 +19,8 @@ def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield where to write what takes the place of a file, at once, when the block ends well.
 
     If the block fails the file is what it was and nothing lies beside it. A process that is killed
-    leaves ``.<name>.partial``, which the next one overwrites.
+    leaves ``.<name>.partial``, which the next one overwrites, or of a shared file a
+    ``.<name>.<process>.partial``, which nobody reads.
 
     Parameters
     ----------

@@ -45,6 +45,13 @@ def test_a_lost_worker_is_one_sentence(root, monkeypatch):
         list(scoring_batches(looked_at, LoaderSettings(workers=1)))
 
 
+def test_a_wrong_pixel_limit_is_said_before_a_worker_starts(root, monkeypatch):
+    monkeypatch.setenv("LAYERFUSION_MAX_MEGAPIXELS", "many")
+    for make in (lambda: images(root), lambda: EvaluationImages([root / "a.png"], ImageSettings())):
+        with pytest.raises(UserError, match="is not a number of megapixels"):
+            make()
+
+
 def test_workers_can_be_told_by_the_environment(monkeypatch):
     monkeypatch.setenv("LAYERFUSION_WORKERS", "3")
     assert worker_count(LoaderSettings()) == 3

@@ -237,7 +237,7 @@ def test_launchers_are_told_apart(monkeypatch, variables, expected):
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        (SRUN | {"SLURM_PROCID": "zero"}, "SLURM_PROCID is 'zero', which is no number"),
+        (SRUN | {"SLURM_PROCID": "zero"}, "SLURM_PROCID is 'zero', no whole number from 0"),
         (SRUN | {"SLURM_STEP_NUM_TASKS": "-1"}, "SLURM_STEP_NUM_TASKS is '-1'"),
         (SRUN | {"SLURM_PROCID": "8"}, "process 8 of 8, counted from 0; start it with srun"),
         (TORCHRUN | {"RANK": "8"}, "process 8 of 8, counted from 0; start it with torchrun"),

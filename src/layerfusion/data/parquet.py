@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow as arrow
 
 from layerfusion.errors import UserError
 
@@ -26,8 +26,9 @@ def read_parquet(path: Path, dtypes: Mapping[str, str] | None = None) -> pd.Data
         If it cannot be read, a column is missing, or holds other values.
     """
     try:
-        pq.read_table(path).validate(full=True)  # text that is not UTF-8 would fail later
         found = pd.read_parquet(path)
+        for _, text in found.select_dtypes("str").items():  # not UTF-8, it would fail where used
+            arrow.array(text).validate(full=True)
     except FileNotFoundError:
         raise
     except Exception:  # of damaged bytes pandas and pyarrow raise what their parsers happen to meet

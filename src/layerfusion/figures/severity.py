@@ -50,13 +50,13 @@ def in_a_sentence(table: pd.DataFrame) -> str:
         f"false alarms go from {clean['false_alarms']:.0%} to {rows[alarms]['false_alarms']:.0%} "
         f"under `{alarms}`, recall from {clean['recall']:.0%} to {rows[finds]['recall']:.0%} under "
         f"`{finds}`, the most extreme of all conditions. Tested image by image, corrected for the "
-        f"number of tests, false alarms change for sure under {_sure(rows, 'false_alarms')}, "
-        f"recall under {_sure(rows, 'recall')}."
+        f"number of tests, false alarms can be shown to change under "
+        f"{_changed(rows, 'false_alarms')}, recall under {_changed(rows, 'recall')}."
     )
 
 
-def _sure(rows: Mapping[Hashable, Mapping[Hashable, Any]], rate: str) -> str:
-    """Return the conditions under which a rate is another one, or that there are none."""
+def _changed(rows: Mapping[Hashable, Mapping[Hashable, Any]], rate: str) -> str:
+    """Return the conditions under which a rate is shown to be another one, or that none is."""
     names = [f"`{name}`" for name, row in rows.items() if row[f"{rate}_p_holm"] < ALPHA]
     return ", ".join(names) or "none of them"
 

@@ -40,7 +40,8 @@ def launched() -> Launch:
     Raises
     ------
     UserError
-        If a variable of theirs is missing or no number.
+        If a variable of theirs is missing or no whole number from 0, or says that this process is
+        none of those that it counts.
 
     Notes
     -----
@@ -69,6 +70,6 @@ def _number(variable: str, otherwise: int | None = None) -> int:
     if text is None and otherwise is not None:
         return otherwise
     if text is None or not text.isdecimal():
-        said = "is not set" if text is None else f"is '{text}', which is no number"
+        said = "is not set" if text is None else f"is '{text}', no whole number from 0"
         raise UserError(f"{variable} {said}; torchrun and srun set it, nobody else should")
     return int(text)
