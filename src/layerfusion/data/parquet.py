@@ -27,8 +27,8 @@ def read_parquet(path: Path, dtypes: Mapping[str, str] | None = None) -> pd.Data
     """
     try:
         found = pd.read_parquet(path)
-        for _, text in found.select_dtypes("str").items():  # not UTF-8, it would fail where used
-            arrow.array(text).validate(full=True)
+        for column in found.columns[found.dtypes == "str"]:  # not UTF-8, it would fail where used
+            arrow.array(found[column]).validate(full=True)
     except FileNotFoundError:
         raise
     except Exception:  # of damaged bytes pandas and pyarrow raise what their parsers happen to meet
