@@ -160,6 +160,28 @@ def test_a_part_of_a_jpeg_is_what_the_whole_shows_there(width, height, left, top
     assert np.array_equal(part, whole[y : y + side, x : x + side])
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(32, 400),
+    height=st.integers(32, 400),
+    left=st.floats(0, 1),
+    top=st.floats(0, 1),
+    side=st.integers(1, 32),
+    scale=st.integers(1, 100),
+)
+@example(width=375, height=500, left=0.5, top=0.5, side=32, scale=50)
+@example(width=32, height=400, left=0, top=1, side=32, scale=100)
+@example(width=175, height=319, left=0.3, top=0.6, side=32, scale=9)
+def test_a_part_of_a_laundered_image_is_what_the_whole_shows_there(
+    width, height, left, top, side, scale
+):
+    image = photo(width, height, seed=scale)
+    y, x = int(top * (height - side)), int(left * (width - side))
+    part = Launder(scale).part(np.asarray(image), (y, x), side)
+    whole = np.asarray(Launder(scale)(image))
+    assert np.array_equal(part, whole[y : y + side, x : x + side])
+
+
 @pytest.fixture
 def files(tmp_path):
     paths = [tmp_path / f"{index}.png" for index in range(3)]

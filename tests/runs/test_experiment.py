@@ -68,6 +68,11 @@ def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
     assert "Demo detector" in finished.detector().notice
 
 
+def test_the_log_says_how_long_each_epoch_waited_for_images(finished):
+    log = (finished.directory / "log.txt").read_text(encoding="utf-8")
+    assert log.count("of the epoch went by waiting for images") == TINY["training.epochs"]
+
+
 def test_a_run_says_which_images_it_trained_on(photos, tiny_settings):
     quotas = [
         {"source": "constrained", "label": label, "images": 6} for label in ("real", "synthetic")

@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import functional as F
 from layerfusion.errors import UserError
 from layerfusion.images.augmentation import recompress
 from layerfusion.images.reading import Pixels
+from layerfusion.images.resizing import Box, along_rows_first, needed, resized_part
 from layerfusion.images.severity import (
     Avif,
     Blur,
@@ -35,6 +36,7 @@ Degradation = Callable[[Image.Image], Image.Image]
 
 LARGEST_JPEG_SIDE = 65_500  # px; libjpeg refuses more
 LEAST_LAUNDERED_SIDE = 32  # px; halving and cropping stop there
+_WINDOW = 90  # percent of each side that laundering keeps
 _BLOCK = 16  # px; what a JPEG with 4:2:0 subsampling is coded in
 
 
@@ -99,8 +101,36 @@ class Launder:
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the laundered image."""
         restored = _bicubic(_bicubic(image, _shortened(image.size, self.scale)), image.size)
-        width, height = _shortened(image.size, 90)
+        width, height = _shortened(image.size, _WINDOW)
         return _bicubic(F.center_crop(restored, [height, width]), image.size)
+
+    def part(self, pixels: Pixels, corner: tuple[int, int], side: int) -> Pixels:
+        """Return a square of what `__call__` returns, to the last bit, from the pixels about it.
+
+        A high, narrow image is laundered whole (see `along_rows_first`).
+
+        Parameters
+        ----------
+        pixels
+            RGB, uint8 (height, width, 3), no side below 32 px.
+        corner
+            Top and left of the square, px.
+        side
+            Of the square, px.
+        """
+        height, width = size = pixels.shape[:2]
+        small = _shortened((width, height), self.scale)[::-1]
+        if not along_rows_first(size, small):
+            whole = np.asarray(self(Image.fromarray(pixels)))
+            return whole[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+        window = _shortened((width, height), _WINDOW)[::-1]
+        margin = [round((whole - kept) / 2) for whole, kept in zip(size, window, strict=True)]
+        square = Box(*corner, corner[0] + side, corner[1] + side)
+        shown = needed(square, window, size).moved(*margin)
+        shrunk = needed(shown, small, size)
+        part = resized_part(needed(shrunk, size, small).of(pixels), shrunk, size, small)
+        part = resized_part(part, shown, small, size)
+        return resized_part(part, square, window, size)
 
 
 # By name, those of the author's robustness runs; `degradation` knows other strengths as well.
@@ -159,8 +189,8 @@ def degradation(name: str) -> Degradation:
 def evaluated(transform: EvaluationTransform, pixels: Pixels, degrade: Degradation) -> Tensor:
     """Return what the transform makes of an image that is degraded first: uint8 (3, crop, crop).
 
-    A JPEG of an image that is not enlarged after it is made about the crop alone: the same pixels.
-    (Pillow resizes a part of an image to other last bits than the whole, so laundering is whole.)
+    JPEG and laundering of an image that is not enlarged after it are made about the crop alone: the
+    same pixels.
 
     Parameters
     ----------
@@ -172,7 +202,8 @@ def evaluated(transform: EvaluationTransform, pixels: Pixels, degrade: Degradati
     UserError
         If the image cannot be degraded.
     """
-    if isinstance(degrade, Jpeg) and min(pixels.shape[:2]) >= transform.min_side:
+    least = max(transform.min_side, LEAST_LAUNDERED_SIDE)
+    if isinstance(degrade, Jpeg | Launder) and min(pixels.shape[:2]) >= least:
         return planes(degrade.part(pixels, transform.corner(pixels), transform.crop))
     return transform(degrade(Image.fromarray(pixels)))
 

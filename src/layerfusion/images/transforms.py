@@ -13,6 +13,7 @@ kernels. Training images are cut out first, and go through the faster steps of
 from dataclasses import dataclass
 from hashlib import sha256
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -152,7 +153,7 @@ class TrainingTransform:
         if draws.quality is not None:
             pixels = augmentation.recompress(pixels, draws.quality)
         if draws.resample_side is not None:
-            return augmentation.resample(pixels, draws.resample_side)
+            pixels = augmentation.resample(pixels, draws.resample_side)
         return planes(pixels)
 
     def _adjustments(self, uniform: list[float]) -> tuple[tuple[str, float], ...]:
@@ -217,7 +218,9 @@ def enlarge(image: Image.Image, min_side: int) -> Image.Image:
 
 def planes(pixels: Pixels) -> Tensor:
     """Return pixels as uint8 (3, height, width), contiguous: a batch is then a plain copy."""
-    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+    separate = np.empty((3, *pixels.shape[:2]), dtype=np.uint8)
+    cv2.split(pixels, list(separate))
+    return torch.from_numpy(separate)
 
 
 def _between(uniform: float, low: float, high: float) -> float:

@@ -28,6 +28,7 @@ from layerfusion.scoring.predictions import predict, write_predictions
 from layerfusion.settings import Profile, TrainingSettings
 from layerfusion.training.checkpoint import load_checkpoint, save_checkpoint
 from layerfusion.training.kept_tokens import KeptTokens
+from layerfusion.training.waiting import TOO_LONG, Waiting
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST_DETECTOR = "detector"
@@ -171,14 +172,25 @@ class _Loop:
         self.detector.prefix_cache = None if self.settings.views is None else self.cache
         done = progress.step * batch_size
         title = f"epoch {progress.epoch + 1} of {self.settings.epochs}"
+        waiting = Waiting(self.batches(images, draws[done:]))
         with self.reporter.bar(title, len(draws), done=done) as bar:
-            for batch in self.processes.in_step(self.batches(images, draws[done:])):
+            for batch in self.processes.in_step(waiting):
                 self.train_step(batch)
                 done += batch.size
                 bar(done, len(draws))
                 self.after_step()
         self.detector.prefix_cache = self.cache
-        self.settle_losses()
+        self.settle_losses()  # reads losses off the device, and so waits until it is done
+        if not self.kept:
+            self.say_waiting(waiting.share())
+
+    def say_waiting(self, share: float) -> None:
+        """Say how long the device had no images; aloud, if more processes may well mend it."""
+        text = f"{share:.0%} of the epoch went by waiting for images"
+        if share > TOO_LONG and self.fabric.device.type != "cpu":
+            self.reporter.say(f"{text}; with more cores, set loader.workers higher")
+        else:
+            self.reporter.detail(text)
 
     def batches(self, images: TrainingImages, draws: list[Any]) -> Iterator[TrainingBatch]:
         if self.kept:

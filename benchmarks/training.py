@@ -1,0 +1,244 @@
+"""What training and scoring take beside the obvious way to write them, and how long they wait.
+
+CLIP ViT-B/16 with two trained blocks on photographs, this project and `reference/` in turns: the
+forward pass and a training step on images from memory, and training from files by a loader's
+workers. The share of the time that the device waits for images is what the last two differ by.
+Stops if the logits of both differ. Writes `results/training-<device>.json`.
+
+    python benchmarks/training.py --images DIR
+"""
+
+import argparse
+import copy
+import json
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pandas as pd
+import torch
+from reference import encoder as reference
+from reference import preparation
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from layerfusion.data.loading import TrainingBatch, TrainingImages, training_batches, worker_count
+from layerfusion.data.sampling import Draw
+from layerfusion.images.finding import files_below
+from layerfusion.model.detector import Detector
+from layerfusion.model.weights import set_activation
+from layerfusion.parallel.processes import join_processes, open_fabric
+from layerfusion.provenance import device_name, provenance
+from layerfusion.settings import Profile, load_profile
+from layerfusion.training.loop import build_optimizer, optimization_step
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SAME = 1e-4  # of logits: sums of another order
+OVERRIDES = {
+    "encoder.trained_blocks": 2,
+    "encoder.prefix_precision": "float32",
+    "training.views": None,
+}
+
+
+def main() -> None:
+    """Print a row a kind of work, and keep them with date and hardware."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True, help="a folder of images")
+    parser.add_argument("--steps", type=int, default=4, help="of a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    chosen = parser.parse_args()
+    profile = load_profile("photographs", OVERRIDES | {"training.precision": chosen.precision})
+    names = sorted(files_below(chosen.images).images)
+    wanted = chosen.steps * profile.training.batch_size
+    if len(names) < wanted:
+        raise SystemExit(f"{chosen.images} holds {len(names)} images, and {wanted} are needed")
+    both = [Ours(profile), Obvious(profile)]
+    files = [chosen.images / name for name in names[:: len(names) // wanted][:wanted]]
+    rows = list(compared(both, files, chosen.rounds))
+    device = device_name(both[0].fabric.device)
+    kept = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "load_average": os.getloadavg()[0],
+        "device": device,
+        "precision": chosen.precision,
+        "batch": profile.training.batch_size,
+        "steps": chosen.steps,
+        "workers": worker_count(profile.loader),
+        "logits_differ_by": difference(*both, files[: profile.training.batch_size]),
+        "measured": rows,
+        "provenance": provenance(),
+    }
+    print(*rows, sep="\n")
+    name = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+    path = RESULTS / f"training-{both[0].fabric.device.type}-{name}.json"
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+class Ours:
+    """The project's detector, its loader and its step."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.fabric = open_fabric(profile.training.precision)
+        self.detector = Detector.build(profile.encoder, profile.head, profile.images)
+        self.model, self.adam = self.fabric.setup(
+            self.detector, build_optimizer(self.detector, profile.training)
+        )
+
+    def batches(self, files: list[Path]) -> Iterator[TrainingBatch]:
+        """Yield batches of augmented images."""
+        rows = pd.DataFrame({"path": [str(file) for file in files], "label": 0})
+        images = TrainingImages(Path(), rows, self.profile.images, seed=0)
+        return training_batches(
+            images,
+            [Draw(row, 0, row) for row in range(len(files))],
+            batch_size=self.profile.training.batch_size,
+            loader=self.profile.loader,
+            processes=join_processes(),
+        )
+
+    def step(self, batch: TrainingBatch) -> None:
+        """Train."""
+        norm = self.profile.training.clip_norm
+        optimization_step(self.fabric, self.model, self.adam, batch, clip_norm=norm)
+
+    def forward(self, batch: TrainingBatch) -> Tensor:
+        """Return logits, shape (n,)."""
+        with torch.inference_mode():
+            return torch.as_tensor(self.model(self.fabric.to_device(batch.images)))
+
+
+class Obvious:
+    """Hooks on the whole of CLIP, torchvision's transforms, a plain loop; the same weights."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.fabric = open_fabric(profile.training.precision)
+        detector = Detector.build(profile.encoder, profile.head, profile.images)
+        clip = open_clip.create_model(profile.encoder.model)
+        clip.visual.load_state_dict(detector.encoder.visual.state_dict())
+        set_activation(clip.visual, detector.activation)
+        model = reference.HookedDetector(
+            clip, copy.deepcopy(detector.head), profile.encoder.trained_blocks
+        )
+        rates = profile.training.head_learning_rate, profile.training.backbone_learning_rate
+        self.model, self.adam = self.fabric.setup(model, reference.optimizer(model, *rates))
+
+    def batches(self, files: list[Path]) -> Iterator[TrainingBatch]:
+        """Yield batches of augmented images, normalised."""
+        loader = DataLoader(
+            _Prepared(files),
+            batch_size=self.profile.training.batch_size,
+            num_workers=worker_count(self.profile.loader),
+            pin_memory=torch.cuda.is_available(),
+        )
+        for images in loader:
+            yield TrainingBatch(images, torch.zeros(len(images)), 1.0, len(images))
+
+    def step(self, batch: TrainingBatch) -> None:
+        """Train."""
+        images, labels = (self.fabric.to_device(each) for each in batch[:2])
+        reference.step(self.model, self.adam, images, labels)
+
+    def forward(self, batch: TrainingBatch) -> Tensor:
+        """Return logits, shape (n,)."""
+        with torch.no_grad():
+            return torch.as_tensor(self.model(self.fabric.to_device(batch.images)))
+
+
+class _Prepared(Dataset[Tensor]):
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return preparation.training(self.files[index])
+
+
+def compared(
+    both: list[Ours | Obvious], files: list[Path], rounds: int
+) -> Iterator[dict[str, Any]]:
+    """Yield images a second of both and the ratios of the rounds, then what training waited for."""
+    given = [list(one.batches(files)) for one in both]
+    taken: dict[str, list[list[float]]] = {
+        work: [[], []] for work in ("forward pass", "training step", "training from files")
+    }
+    for turn in range(rounds + 1):
+        for which, (one, batches) in enumerate(zip(both, given, strict=True)):
+            one.model.eval()
+            times = [_timed(one, one.forward, lambda batches=batches: batches)]
+            one.model.train()
+            times.append(_timed(one, one.step, lambda batches=batches: batches))
+            times.append(_timed(one, one.step, lambda one=one: one.batches(files)))
+            if turn:  # the first warms up
+                for kept, seconds in zip(taken.values(), times, strict=True):
+                    kept[which].append(seconds)
+    for work, (own, other) in taken.items():
+        yield {
+            "work": work,
+            "per_second": _spread([len(files) / seconds for seconds in own]),
+            "reference_per_second": _spread([len(files) / seconds for seconds in other]),
+            "ratio": _spread([b / a for a, b in zip(own, other, strict=True)]),
+        }
+    for name, which in (("ours", 0), ("reference", 1)):
+        pairs = zip(taken["training step"][which], taken["training from files"][which], strict=True)
+        waited = _spread([1 - memory / whole for memory, whole in pairs])
+        yield {"work": f"share of training that waits for images, {name}", "share": waited}
+
+
+def difference(own: Ours, other: Obvious, files: list[Path]) -> float:
+    """Return the largest difference of logits on the same pixels and weights.
+
+    Raises
+    ------
+    SystemExit
+        If it is more than sums of another order come to.
+    """
+    other.model.clip.visual.load_state_dict(own.detector.encoder.visual.state_dict())
+    other.model.head.load_state_dict(own.detector.head.state_dict())
+    own.model.eval(), other.model.eval()
+    (batch,) = own.batches(files)
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1) for values in (preparation.MEAN, preparation.STD)
+    )
+    normalised = batch._replace(images=(batch.images.cpu() / 255 - mean) / std)
+    moved = float((own.forward(batch) - other.forward(normalised)).abs().max())
+    if moved > SAME and own.profile.training.precision == "fp32":
+        raise SystemExit(f"the logits of both ways differ by {moved}")
+    return moved
+
+
+def _timed(
+    one: Ours | Obvious,
+    work: Callable[[TrainingBatch], Any],
+    batches: Callable[[], Iterator[TrainingBatch] | list[TrainingBatch]],
+) -> float:
+    """Return the seconds of some work on all batches, until the device has done it."""
+    begun = time.perf_counter()
+    for batch in batches():
+        work(batch)
+    if one.fabric.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        "min": round(min(values), 3),
+        "median": round(statistics.median(values), 3),
+        "max": round(max(values), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()

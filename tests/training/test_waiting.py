@@ -1,0 +1,37 @@
+"""How long a training waits for images."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from layerfusion.training import waiting
+from layerfusion.training.waiting import Waiting
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    return clock
+
+
+def test_time_until_a_batch_is_there_counts_and_time_with_it_does_not(clock):
+    def slow():
+        for batch in "abc":
+            clock.now += 3
+            yield batch
+
+    batches = Waiting(slow())
+    clock.now += 50  # before anybody asks
+    seen = []
+    for batch in batches:
+        seen.append(batch)
+        clock.now += 1
+    assert seen == ["a", "b", "c"]
+    assert batches.seconds == 9
+    assert batches.share() == pytest.approx(9 / 12)
+
+
+def test_of_no_batches_nothing_was_waited_for(clock):
+    batches = Waiting([])
+    assert list(batches) == [] and batches.share() == 0.0
