@@ -2,8 +2,9 @@
 
 Photographs of a folder are brought to three sizes and kept as JPEG of quality 90. What prepares
 them is timed in turns, this project and `reference/preparation.py`, so that a ratio is of one
-machine in one minute. Then the steps of a training image are timed one by one, and what decodes a
-JPEG. Writes `results/preparation.json`.
+machine in one minute; each in a process of its own, as a loader's worker is set up. Then the steps
+of a training image are timed one by one, and what decodes a JPEG. Writes
+`results/preparation.json`.
 
     python benchmarks/preparation.py --images DIR
 """
@@ -15,9 +16,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +34,14 @@ from reference import preparation as reference
 from layerfusion.images import augmentation
 from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.finding import files_below
-from layerfusion.images.reading import ImageError, read_image, read_pixels
+from layerfusion.images.reading import ImageError, read_image, read_picture, read_pixels
 from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng
+from layerfusion.parallel.allocation import keep_freed_memory
 from layerfusion.provenance import provenance
 from layerfusion.settings import ImageSettings
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SIZES = {(500, 375): 40, (640, 480): 40, (4000, 3000): 4}  # px, and how many images
+SIZES = {(500, 375): 150, (640, 480): 150, (4000, 3000): 8}  # px, and how many images
 SETTINGS = ImageSettings()
 TRAIN, EVALUATE = TrainingTransform(SETTINGS), EvaluationTransform(SETTINGS)
 CONDITIONS = [None if name == "clean" else degradation(name) for name in reference.CONDITIONS]
@@ -45,12 +50,12 @@ POSITIONS = count()
 
 def ours_training(path: Path) -> torch.Tensor:
     """Return a random view, as a loader's worker makes it."""
-    return TRAIN(read_pixels(path), image_rng(0, 0, next(POSITIONS)))
+    return TRAIN(read_picture(path), image_rng(0, 0, next(POSITIONS)))
 
 
 def ours_evaluation(path: Path) -> torch.Tensor:
     """Return the centre."""
-    return EVALUATE(read_pixels(path))
+    return EVALUATE(read_picture(path))
 
 
 def ours_suite(path: Path) -> list[torch.Tensor]:
@@ -98,11 +103,13 @@ def main() -> None:
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
-def alone() -> None:
-    """Compute on one core, and on one thread."""
+def alone(own: bool = True) -> None:
+    """Compute on one core and thread; with memory as the project allocates it, or as it is."""
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if own:
+        keep_freed_memory()
 
 
 def photographs(source: Path, size: tuple[int, int], images: int, folder: Path) -> list[Path]:
@@ -137,24 +144,38 @@ def _read(source: Path) -> Iterator[Image.Image]:
 
 def compared(size: tuple[int, int], paths: list[Path], rounds: int) -> Iterator[dict[str, Any]]:
     """Yield a row a kind of work: images a second of both ways, and the ratios of the rounds."""
-    for name, both in WORK.items():
-        rates: tuple[list[float], list[float]] = ([], [])
-        for turn in range(rounds + 1):
-            for kept, prepare in zip(rates, both, strict=True):
-                begun = time.process_time()
-                for path in paths:
-                    prepare(path)
-                if turn:  # the first warms up
-                    kept.append(len(paths) / (time.process_time() - begun))
-        ratios = [one / other for one, other in zip(*rates, strict=True)]
-        yield {
-            "size": f"{size[0]} x {size[1]}",
-            "work": name,
-            "images": len(paths),
-            "per_second": _spread(rates[0]),
-            "reference_per_second": _spread(rates[1]),
-            "ratio": _spread(ratios),
-        }
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                ProcessPoolExecutor(1, get_context("spawn"), initializer=alone, initargs=(own,))
+            )
+            for own in (True, False)
+        ]
+        for name in WORK:
+            rates: tuple[list[float], list[float]] = ([], [])
+            for turn in range(rounds + 1):
+                for which, (kept, worker) in enumerate(zip(rates, workers, strict=True)):
+                    seconds = worker.submit(timed, name, which, paths).result()
+                    if turn:  # the first warms up
+                        kept.append(len(paths) / seconds)
+            ratios = [one / other for one, other in zip(*rates, strict=True)]
+            yield {
+                "size": f"{size[0]} x {size[1]}",
+                "work": name,
+                "images": len(paths),
+                "per_second": _spread(rates[0]),
+                "reference_per_second": _spread(rates[1]),
+                "ratio": _spread(ratios),
+            }
+
+
+def timed(work: str, which: int, paths: list[Path]) -> float:
+    """Return the processor's seconds that this process takes to prepare all images, one way."""
+    prepare = WORK[work][which]
+    begun = time.process_time()
+    for path in paths:
+        prepare(path)
+    return time.process_time() - begun
 
 
 def _spread(values: list[float]) -> dict[str, float]:

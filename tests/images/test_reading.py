@@ -406,6 +406,7 @@ def test_permission_and_memory_are_told_apart(
     def fail(*_: object, **__: object) -> None:
         raise error
 
+    (tmp_path / "a.png").touch()
     monkeypatch.setattr(Image, "open", fail)
     error: Exception = PermissionError(13, "Permission denied")
     assert reason(tmp_path / "a.png") == "no permission to read it"

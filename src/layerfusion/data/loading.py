@@ -15,7 +15,7 @@ from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation as degradation_of
 from layerfusion.images.degradations import evaluated
-from layerfusion.images.reading import ImageError, read_pixels, set_pixel_limit
+from layerfusion.images.reading import ImageError, read_picture, set_pixel_limit
 from layerfusion.images.transforms import (
     EvaluationTransform,
     TrainingTransform,
@@ -60,15 +60,15 @@ class TrainingImages(Dataset[tuple[Item, int]]):
     def __getitem__(self, draw: Draw) -> tuple[Item, int]:
         """Return the uint8 image (3, crop, crop), or the error, and its label."""
         row, epoch, position = draw
-        try:
-            pixels = read_pixels(self.root / self.paths[row])
-        except ImageError as error:
-            return error, self.labels[row]
         if self.views is None:
             rng = image_rng(self.seed, epoch, position)
         else:
             rng = view_rng(self.paths[row], self.view(draw))
-        return self.transform(pixels, rng), self.labels[row]
+        try:
+            view = self.transform(read_picture(self.root / self.paths[row]), rng)
+        except ImageError as error:
+            return error, self.labels[row]
+        return view, self.labels[row]
 
     def view(self, draw: Draw) -> int:
         """Return which of an image's numbered views a draw takes, from 0."""
@@ -101,17 +101,18 @@ class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
 
     def __getitem__(self, index: int) -> tuple[int, Item, tuple[int, int]]:
         """Return the index, the uint8 image (3, crop, crop) or the error, and the size."""
+        size = (0, 0)
         try:
-            pixels = read_pixels(self.files[index])
+            picture = read_picture(self.files[index])
+            if self.degrade is None:
+                return index, self.transform(picture), picture.size[::-1]
+            pixels = picture.whole()
+            size = picture.size[::-1]
+            return index, evaluated(self.transform, pixels, self.degrade), size
         except ImageError as error:
-            return index, error, (0, 0)
-        height, width = pixels.shape[:2]
-        if self.degrade is None:
-            return index, self.transform(pixels), (width, height)
-        try:
-            return index, evaluated(self.transform, pixels, self.degrade), (width, height)
-        except UserError as error:
-            return index, ImageError(self.files[index], str(error)), (width, height)
+            return index, error, size
+        except UserError as error:  # what cannot be degraded
+            return index, ImageError(self.files[index], str(error)), size
 
 
 class TrainingBatch(NamedTuple):

@@ -204,7 +204,7 @@ def evaluated(transform: EvaluationTransform, pixels: Pixels, degrade: Degradati
     """
     least = max(transform.min_side, LEAST_LAUNDERED_SIDE)
     if isinstance(degrade, Jpeg | Launder) and min(pixels.shape[:2]) >= least:
-        return planes(degrade.part(pixels, transform.corner(pixels), transform.crop))
+        return planes(degrade.part(pixels, transform.corner(pixels.shape[:2]), transform.crop))
     return transform(degrade(Image.fromarray(pixels)))
 
 

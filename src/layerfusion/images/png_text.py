@@ -22,7 +22,7 @@ class _Chunk(NamedTuple):
     length: int  # bytes of data
 
 
-def without_long_text(path: str | Path) -> BytesIO | None:
+def without_long_text(file: BinaryIO) -> BytesIO | None:
     """Return a PNG file without text and colour profile, if these are longer than Pillow takes.
 
     Pillow refuses such files whole, to be safe from texts that expand; but only generated images
@@ -31,23 +31,27 @@ def without_long_text(path: str | Path) -> BytesIO | None:
 
     What counts is all of it together, and what is compressed as it is expanded.
 
+    Parameters
+    ----------
+    file
+        At its beginning, and left there.
+
     Returns
     -------
     BytesIO or None
         The file's other chunks; None where Pillow can be given the file itself, also because it is
-        no PNG or cannot be opened, which Pillow then says.
+        no PNG.
     """
     try:
-        with Path(path).open("rb") as file:
-            if file.read(len(_SIGNATURE)) != _SIGNATURE:
-                return None
-            chunks = list(_chunks(file))
-            texts = [chunk for chunk in chunks if chunk.name in _DROPPED]
-            if sum(_length(file, chunk) for chunk in texts) <= PngImagePlugin.MAX_TEXT_CHUNK:
-                return None
-            return BytesIO(b"".join(_kept(file, chunks)))
-    except OSError:
-        return None
+        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            return None
+        chunks = list(_chunks(file))
+        texts = [chunk for chunk in chunks if chunk.name in _DROPPED]
+        if sum(_length(file, chunk) for chunk in texts) <= PngImagePlugin.MAX_TEXT_CHUNK:
+            return None
+        return BytesIO(b"".join(_kept(file, chunks)))
+    finally:
+        file.seek(0)
 
 
 def text_chunks(path: str | Path, longest: int) -> list[tuple[str, str]]:

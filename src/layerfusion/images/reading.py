@@ -18,6 +18,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from layerfusion.errors import UserError
+from layerfusion.images.jpeg_rows import upper_rows
 from layerfusion.images.libtiff import without_libtiffs_words
 from layerfusion.images.png_text import without_long_text
 
@@ -146,12 +147,79 @@ def read_pixels(path: str | Path) -> Pixels:
     """
     with opened(path) as image:
         turn = _UPRIGHT.get(_orientation(image))
-        pixels = _decoded_jpeg(image, Path(path)) if image.format in _JPEGS else None
-        if pixels is None:
-            with without_libtiffs_words() if image.format == "TIFF" else nullcontext():
-                image.load()
-            pixels = np.asarray(_to_rgb(image))
-        return pixels if turn is None else turn(pixels)
+        return _pixels(image, _jpeg_data(image), turn)
+
+
+class Picture:
+    """An upright RGB picture, decoded no further down than is asked for.
+
+    Attributes
+    ----------
+    size
+        Height and width, px.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], upper: Callable[[int], Pixels], whole: Callable[[], Pixels]
+    ) -> None:
+        self.size = size
+        self._upper, self._whole = upper, whole
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "Picture":
+        """Return the picture of pixels that are there, uint8 (height, width, 3)."""
+        return cls(pixels.shape[:2], lambda _: pixels, lambda: pixels)
+
+    def whole(self) -> Pixels:
+        """Return all pixels, uint8 (height, width, 3).
+
+        Raises
+        ------
+        ImageError
+            If the file turns out not to be readable.
+        """
+        return self._whole()
+
+    def upper(self, rows: int) -> Pixels:
+        """Return the first `rows` rows, or more of them: the same pixels as `whole`.
+
+        Raises
+        ------
+        ImageError
+            As `whole`.
+        """
+        return self._upper(rows)
+
+
+def read_picture(path: str | Path) -> Picture:
+    """Open an image file for whoever needs a part of it: `read_pixels`, of as many rows as needed.
+
+    The rows of a JPEG that is upright are decoded when they are asked for, each time; of any other
+    file all are decoded here.
+
+    Raises
+    ------
+    ImageError, UserError
+        As `read_image`; of a JPEG, for what its header tells.
+    """
+    with opened(path) as image:
+        turn = _UPRIGHT.get(_orientation(image))
+        data = _jpeg_data(image)
+        if data is None or turn is not None:
+            return Picture.of(_pixels(image, data, turn))
+        size = image.height, image.width
+
+    def whole() -> Pixels:
+        return read_pixels(path)
+
+    def upper(rows: int) -> Pixels:
+        try:
+            pixels = upper_rows(data, rows)
+        except ValueError:
+            pixels = None
+        return whole() if pixels is None else pixels
+
+    return Picture(size, upper, whole)
 
 
 def probe_image(path: str | Path) -> ImageInfo:
@@ -219,7 +287,10 @@ def opened(path: str | Path) -> Iterator[ImageFile]:
     set_pixel_limit()
     check_is_file(Path(path))
     try:
-        with Image.open(without_long_text(path) or path, formats=_FORMATS) as image:
+        with (
+            Path(path).open("rb") as file,
+            Image.open(without_long_text(file) or file, formats=_FORMATS) as image,
+        ):
             # Pillow only warns of up to twice its limit, and catching a warning is not thread safe.
             limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
             if limit is not None and pixels > limit:
@@ -287,15 +358,36 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _decoded_jpeg(image: ImageFile, path: Path) -> Pixels | None:
+def _pixels(
+    image: ImageFile, jpeg: bytes | None, turn: Callable[[Pixels], Pixels] | None
+) -> Pixels:
+    """Return all pixels of an opened image, upright."""
+    pixels = None if jpeg is None else _decoded_jpeg(jpeg)
+    if pixels is None:
+        with without_libtiffs_words() if image.format == "TIFF" else nullcontext():
+            image.load()
+        pixels = np.asarray(_to_rgb(image))
+    return pixels if turn is None else turn(pixels)
+
+
+def _jpeg_data(image: ImageFile) -> bytes | None:
+    """Return an opened JPEG's bytes; None where it is none, and where its pixels are inks."""
+    if image.format not in _JPEGS or image.mode not in ("RGB", "L") or image.fp is None:
+        return None
+    before = image.fp.tell()
+    image.fp.seek(0)
+    data = image.fp.read()
+    image.fp.seek(before)
+    return data
+
+
+def _decoded_jpeg(data: bytes) -> Pixels | None:
     """Return a JPEG's pixels, those that Pillow decodes; None where only Pillow does.
 
-    simplejpeg takes less time. What it finds wrong, and pixels that are inks, are left to Pillow.
+    simplejpeg takes less time. What it finds wrong is left to Pillow.
     """
-    if image.mode not in ("RGB", "L"):
-        return None
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(path.read_bytes(), "RGB")
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB")
     except ValueError:
         return None
     return pixels

@@ -1,9 +1,10 @@
 """Images to the pixels that the encoder sees (paper, section 2; sizes and order, author's code).
 
-Both transforms take an upright RGB image, of Pillow or as an array, as
-`layerfusion.images.reading` reads both, and return a contiguous uint8 tensor (3, crop, crop).
-CLIP's mean and standard deviation are not applied here: the detector does that on its device, and
-the workers hand over a quarter of the bytes.
+Both transforms take an upright RGB image, of Pillow, as an array or as a `Picture`, as
+`layerfusion.images.reading` reads them, and return a contiguous uint8 tensor (3, crop, crop). Of a
+picture no more rows are decoded than the crop needs. CLIP's mean and standard deviation are not
+applied here: the detector does that on its device, and the workers hand over a quarter of the
+bytes.
 
 What is evaluated is the author's to the last bit: cut out of the image, or enlarged by the same PIL
 kernels. Training images are cut out first, and go through the faster steps of
@@ -22,8 +23,10 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from layerfusion.images import augmentation
-from layerfusion.images.reading import Pixels
+from layerfusion.images.reading import Picture, Pixels
 from layerfusion.settings import ImageSettings
+
+RgbImage = Image.Image | Pixels | Picture
 
 # A picture longer than this many times its shorter side loses its ends before it is enlarged: a
 # line of 1 x 10,000 pixels would otherwise take 2.6 GB for the sake of one small crop.
@@ -58,18 +61,19 @@ class EvaluationTransform:
         self.crop = settings.crop
         self.min_side = settings.min_side
 
-    def __call__(self, image: Image.Image | Pixels) -> Tensor:
+    def __call__(self, image: RgbImage) -> Tensor:
         """Return the central pixels of an RGB image, uint8 (3, crop, crop)."""
-        pixels = enlarged(image, self.min_side)
-        top, left = self.corner(pixels)
+        picture = enlarged(image, self.min_side)
+        top, left = self.corner(picture.size)
+        pixels = picture.upper(top + self.crop)
         return planes(pixels[top : top + self.crop, left : left + self.crop])
 
-    def corner(self, pixels: Pixels) -> tuple[int, int]:
-        """Return top and left of the crop of a large enough image.
+    def corner(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return top and left of the crop of a large enough image of `size` (height, width).
 
         Halves are rounded to even, as torchvision's `center_crop` does.
         """
-        height, width = pixels.shape[:2]
+        height, width = size
         return round((height - self.crop) / 2), round((width - self.crop) / 2)
 
 
@@ -110,11 +114,12 @@ class TrainingTransform:
         self.min_side = settings.min_side
         self.augmentation = settings.augmentation
 
-    def __call__(self, image: Image.Image | Pixels, rng: np.random.Generator) -> Tensor:
+    def __call__(self, image: RgbImage, rng: np.random.Generator) -> Tensor:
         """Return a random view of an RGB image, uint8 (3, crop, crop); see `image_rng`."""
-        pixels = enlarged(image, self.min_side)
-        draws = self.draw(rng, pixels.shape[1::-1])
+        picture = enlarged(image, self.min_side)
+        draws = self.draw(rng, picture.size[::-1])
         top, left = draws.top, draws.left
+        pixels = picture.upper(top + self.crop)
         crop = np.array(pixels[top : top + self.crop, left : left + self.crop])
         return self.apply(crop, draws)
 
@@ -128,7 +133,6 @@ class TrainingTransform:
         uniform = rng.random(_DRAWS).tolist()
         left, top, flip, jitter, rotate, angle, jpeg, quality, resample, side = uniform[:10]
         chances = self.augmentation
-        factors = self._adjustments(uniform[10:])
         turn = _between(angle, -chances.rotation_degrees, chances.rotation_degrees)
         jpeg_quality = _integer(quality, *chances.jpeg_quality)
         shrunk_side = _integer(side, *chances.resample_size)
@@ -136,7 +140,9 @@ class TrainingTransform:
             left=_integer(left, 0, size[0] - self.crop),
             top=_integer(top, 0, size[1] - self.crop),
             flip=flip < chances.flip_probability,
-            jitter=factors if jitter < chances.jitter_probability else None,
+            jitter=(
+                self._adjustments(uniform[10:]) if jitter < chances.jitter_probability else None
+            ),
             angle=turn if rotate < chances.rotation_probability else None,
             quality=jpeg_quality if jpeg < chances.jpeg_probability else None,
             resample_side=shrunk_side if resample < chances.resample_probability else None,
@@ -179,8 +185,8 @@ class TrainingTransform:
         return tuple((name, factor) for _, name, factor in sorted(drawn))
 
 
-def enlarged(image: Image.Image | Pixels, min_side: int) -> Pixels:
-    """Return the pixels of an RGB image, enlarged as `enlarge` does if it is small.
+def enlarged(image: RgbImage, min_side: int) -> Picture:
+    """Return an RGB image, enlarged as `enlarge` does if it is small.
 
     Raises
     ------
@@ -188,10 +194,11 @@ def enlarged(image: Image.Image | Pixels, min_side: int) -> Pixels:
         If the image is not RGB.
     """
     if isinstance(image, Image.Image):
-        return np.asarray(enlarge(image, min_side))
-    if min(image.shape[:2]) >= min_side:
-        return image
-    return np.asarray(enlarge(Image.fromarray(image), min_side))
+        return Picture.of(np.asarray(enlarge(image, min_side)))
+    picture = image if isinstance(image, Picture) else Picture.of(image)
+    if min(picture.size) >= min_side:
+        return picture
+    return Picture.of(np.asarray(enlarge(Image.fromarray(picture.whole()), min_side)))
 
 
 def enlarge(image: Image.Image, min_side: int) -> Image.Image:

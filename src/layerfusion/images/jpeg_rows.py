@@ -1,0 +1,73 @@
+"""The upper rows of a JPEG, without decoding those below them.
+
+A baseline JPEG is coded from the top to the bottom. Told by its own header that it ends sooner, a
+decoder stops there; what follows it passes over.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+_MARKER = 0xFF
+_BASELINE = (0xC0, 0xC1)  # frames whose rows are coded in their order
+_OTHER_FRAMES = {*range(0xC2, 0xD0)} - {0xC4, 0xC8, 0xCC}  # these three are no frames
+_SCAN = 0xDA
+_END = b"\xff\xd9"
+_BLOCK = 8  # px
+_TAIL = 64  # bytes at the end of a file, among which the end of the image must be
+
+
+class _Frame(NamedTuple):
+    height_at: int  # offset of the height, two bytes, in the data
+    height: int  # px
+    step: int  # px; rows that are coded together
+
+
+def upper_rows(data: bytes, rows: int) -> NDArray[np.uint8] | None:
+    """Return the first `rows` rows of a JPEG, equal to those of the whole image.
+
+    Damage below them is not noticed. One row of blocks more is decoded than is asked for, since
+    colour at a block's edge is smoothed with the next one's.
+
+    Returns
+    -------
+    Array or None
+        RGB, uint8 (rows, width, 3); None where only the whole image will do, because nearly
+        all of it is wanted, it is progressive or of another rare kind, or its end is missing.
+
+    Raises
+    ------
+    ValueError
+        If these rows cannot be decoded.
+    """
+    frame = _baseline_frame(data)
+    if frame is None or _END not in data[-_TAIL:]:
+        return None
+    height = (rows // frame.step + 2) * frame.step
+    if height >= frame.height:
+        return None
+    shorter = bytearray(data)
+    shorter[frame.height_at : frame.height_at + 2] = height.to_bytes(2, "big")
+    # Not strict: what follows would be found to be too much.
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(bytes(shorter), "RGB", strict=False)
+    return pixels[:rows]
+
+
+def _baseline_frame(data: bytes) -> _Frame | None:
+    """Find the frame of a baseline JPEG; None of any other."""
+    start = 2  # behind the start of the image
+    while start + 18 <= len(data) and data[start] == _MARKER:
+        marker = data[start + 1]
+        if marker in _BASELINE:
+            components = data[start + 9]
+            sampling = data[start + 11 : start + 11 + 3 * components : 3]
+            if not sampling or components > 3:
+                return None
+            height = int.from_bytes(data[start + 5 : start + 7], "big")
+            return _Frame(start + 5, height, _BLOCK * max(each & 15 for each in sampling))
+        if marker == _SCAN or marker in _OTHER_FRAMES:
+            return None
+        start += 1 if marker == _MARKER else 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    return None
