@@ -100,7 +100,7 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.data.sources.folder import find_folder_images
     from layerfusion.evidence.credentials import credentials
     from layerfusion.evidence.metadata import marks
-    from layerfusion.images.reading import probe_image, read_pixels
+    from layerfusion.images.reading import probe_image, read_picture, read_pixels
     from layerfusion.model.detector import DESCRIPTION, TRAINED, Detector
     from layerfusion.model.weight_files import read_visual_weights
     from layerfusion.model.weights import embedded_weights
@@ -147,6 +147,7 @@ def targets(place: Path) -> dict[str, Target]:
     scores = pd.read_parquet(reference / "photographs" / "predictions.parquet").head(40)
     return {
         "image": Target(read_pixels, "image", pictures),
+        "upper rows": Target(lambda path: read_picture(path).upper(8), "image", pictures),
         "image header": Target(probe_image, "image", pictures),
         "metadata": Target(marks, "image.png", pictures),
         "credentials": Target(credentials, "image.jpg", pictures[:2]),

@@ -34,6 +34,7 @@ from reference import preparation as reference
 from layerfusion.images import augmentation
 from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.finding import files_below
+from layerfusion.images.jpeg_rows import upper_rows
 from layerfusion.images.reading import ImageError, read_image, read_picture, read_pixels
 from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng
 from layerfusion.parallel.allocation import keep_freed_memory
@@ -238,20 +239,21 @@ def decoders(size: tuple[int, int], folder: Path) -> dict[str, float]:
 
     path = folder / f"{size[0]}-0.jpg"
     data = path.read_bytes()
+    left, top = (side // 2 - 112 for side in size)
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     found = {
         "pillow": lambda _: Image.open(BytesIO(data)).load(),
         "simplejpeg": lambda _: simplejpeg.decode_jpeg(data, "RGB"),
         "opencv": lambda _: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB),
         "torchvision": lambda _: torchvision.io.decode_jpeg(encoded),
+        "simplejpeg, to the crop's last row": lambda _: upper_rows(data, top + 224),
     }
     try:
         import pyvips
     except ImportError:
         pass
     else:
-        left, top = (side // 2 - 112 for side in size)
-        found["pyvips, centre alone"] = lambda _: (
+        found["pyvips, the crop alone"] = lambda _: (
             pyvips.Image.new_from_file(str(path), access="sequential").crop(left, top, 224, 224)
         ).numpy()
     rounds = 3 if size[0] > 1000 else 7

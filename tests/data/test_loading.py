@@ -36,13 +36,31 @@ def images(root, names="ab", *, seed=1, views=None):
 
 
 def test_a_lost_worker_is_one_sentence(root, monkeypatch):
+    parent = os.getpid()
+
     def killed(self, index):
+        assert os.getpid() != parent
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(EvaluationImages, "__getitem__", killed)
-    looked_at = EvaluationImages([root / "a.png"], ImageSettings(crop=32, min_side=32))
+    looked_at = EvaluationImages([root / "a.png"] * 2, ImageSettings(crop=32, min_side=32))
     with pytest.raises(UserError, match=r"want of memory.*LAYERFUSION_WORKERS=0"):
-        list(scoring_batches(looked_at, LoaderSettings(workers=1)))
+        list(scoring_batches(looked_at, LoaderSettings(workers=1, evaluation_batch_size=1)))
+
+
+def test_a_single_batch_is_scored_without_workers(root, monkeypatch):
+    seen = []
+    prepared = EvaluationImages.__getitem__
+    monkeypatch.setattr(
+        EvaluationImages,
+        "__getitem__",
+        lambda self, index: seen.append(os.getpid()) or prepared(self, index),
+    )
+    looked_at = EvaluationImages([root / "a.png"] * 2, ImageSettings(crop=32, min_side=32))
+    for size, here in ((2, [os.getpid()] * 2), (1, [])):
+        seen.clear()
+        list(scoring_batches(looked_at, LoaderSettings(workers=2, evaluation_batch_size=size)))
+        assert seen == here
 
 
 def test_a_wrong_pixel_limit_is_said_before_a_worker_starts(root, monkeypatch):

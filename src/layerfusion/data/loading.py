@@ -1,5 +1,6 @@
 """From manifest rows to batches of uint8 images, in worker processes."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -186,11 +187,16 @@ def loaded_draws(
 
 
 def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterator[ScoringBatch]:
-    """Yield batches in order; a file that cannot be read is named in its batch's errors."""
+    """Yield batches in order; a file that cannot be read is named in its batch's errors.
+
+    A batch is prepared by one worker, so there are no more of them than batches; a single batch has
+    nothing to be prepared beside, and needs none.
+    """
+    workers, batches = worker_count(loader), math.ceil(len(images) / loader.evaluation_batch_size)
     loaded: Iterable[ScoringBatch] = DataLoader(
         images,
         batch_size=loader.evaluation_batch_size,
-        num_workers=worker_count(loader),
+        num_workers=min(workers, batches) if batches > 1 else 0,
         collate_fn=_collate_scoring,
         pin_memory=torch.cuda.is_available(),
     )

@@ -14,6 +14,7 @@ PREPARATION, SCORING = "preparation", "scoring"
 STORE_IN_GB = 10  # a second, of the store that all devices share
 FILE_BYTES = 150_000  # of a photograph as the data sets hold them
 OPTIONS = "encoder_options"
+TRAINING = "training-cpu-amd-epyc"
 GPU = "full_size-cuda-nvidia-h100-80gb-hbm3"
 CPU = "full_size-cpu-amd-epyc"
 
@@ -34,18 +35,44 @@ def read_result(name: str) -> dict[str, Any]:
 def preparation_table(result: dict[str, Any]) -> pd.DataFrame:
     """Return images a second of one core, beside the obvious way, a row a size and kind of work."""
     rows = [
-        {
-            "photographs": row["size"],
-            "work": row["work"],
-            "images/s": row["per_second"]["median"],
-            "obvious way": row["reference_per_second"]["median"],
-            "times": row["ratio"]["median"],
-            "least": row["ratio"]["min"],
-            "most": row["ratio"]["max"],
-        }
+        {"photographs": row["size"], "work": row["work"]} | _beside_the_obvious(row)
         for row in result["preparation"]
     ]
     return pd.DataFrame(rows).set_index(["photographs", "work"])
+
+
+def training_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return images a second of a forward pass and of training, beside the obvious way."""
+    rows = [
+        {"work": row["work"]} | _beside_the_obvious(row)
+        for row in result["measured"]
+        if "ratio" in row
+    ]
+    return pd.DataFrame(rows).set_index("work")
+
+
+def waiting_in_a_sentence(result: dict[str, Any]) -> str:
+    """Return which share of training from files went by waiting for images, in both ways."""
+    own, obvious = (row["share"] for row in result["measured"] if "share" in row)
+    return (
+        f"Of the time of training from files, with {result['workers']} workers, the device waited "
+        f"{_share(own)} for images; written the obvious way, {_share(obvious)}. The share is what "
+        "training from memory saves; below 0 it is noise."
+    )
+
+
+def _share(spread: dict[str, float]) -> str:
+    return f"{spread['median']:.1%} [{spread['min']:.1%}, {spread['max']:.1%}]"
+
+
+def _beside_the_obvious(row: dict[str, Any]) -> dict[str, float]:
+    return {
+        "images/s": row["per_second"]["median"],
+        "obvious way": row["reference_per_second"]["median"],
+        "times": row["ratio"]["median"],
+        "least": row["ratio"]["min"],
+        "most": row["ratio"]["max"],
+    }
 
 
 def steps_table(result: dict[str, Any]) -> pd.DataFrame:

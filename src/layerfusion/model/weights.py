@@ -80,7 +80,7 @@ def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activatio
     if source == "tag":
         tower = _download(settings, activation)
     else:
-        tower = _empty_tower(config, settings.model)
+        tower = _empty_tower(config, settings.model, initialised=source == "random")
         if source == "file":
             _fill(tower, read_visual_weights(Path(settings.weights)), settings)
         elif source == "embedded":
@@ -260,15 +260,17 @@ def _draw_weights(tower: VisionTransformer, seed: int) -> None:
             parameter.data.zero_()
 
 
-def _empty_tower(config: Mapping[str, Any], model: str) -> VisionTransformer:
+def _empty_tower(config: Mapping[str, Any], model: str, *, initialised: bool) -> VisionTransformer:
+    """Build a tower, with weights as OpenCLIP draws them or, in no time, with any: to be filled."""
     try:
-        with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced
+        with torch.random.fork_rng(devices=[]), torch.device("cpu" if initialised else "meta"):
             clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], _NO_TEXT)
     except (TypeError, AssertionError, ValueError) as error:
         raise UserError(
             f"OpenCLIP cannot build '{model}' from its configuration: {error}"
         ) from None
-    return cast(VisionTransformer, clip.visual)
+    tower = cast(VisionTransformer, clip.visual)
+    return tower if initialised else tower.to_empty(device="cpu")
 
 
 def _download(settings: EncoderSettings, activation: Activation) -> VisionTransformer:
