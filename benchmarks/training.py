@@ -1,9 +1,10 @@
-"""What training and scoring take beside the obvious way to write them, and how long they wait.
+"""What a forward pass and training take beside the obvious way to write them, and what images cost.
 
 CLIP ViT-B/16 with two trained blocks on photographs, this project and `reference/` in turns: the
 forward pass and a training step on images from memory, and training from files by a loader's
-workers. The share of the time that the device waits for images is what the last two differ by.
-Stops if the logits of both differ. Writes `results/training-<device>.json`.
+workers. The share of its time that images take is what the last two differ by: waiting for them,
+the start of the workers and, on a processor, the cores that these have from the training. Stops if
+the logits of both differ. Writes `results/training-<device>.json`.
 
     python benchmarks/training.py --images DIR
 """
@@ -15,7 +16,7 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -170,19 +171,20 @@ def compared(
 ) -> Iterator[dict[str, Any]]:
     """Yield images a second of both and the ratios of the rounds, then what training waited for."""
     given = [list(one.batches(files)) for one in both]
-    taken: dict[str, list[list[float]]] = {
-        work: [[], []] for work in ("forward pass", "training step", "training from files")
+    works: dict[str, Callable[[int], float]] = {
+        "forward pass": lambda n: _timed(both[n], both[n].forward, given[n]),
+        "training step": lambda n: _timed(both[n], both[n].step, given[n]),
+        "training from files": lambda n: _timed(both[n], both[n].step, both[n].batches(files)),
     }
+    taken: dict[str, list[list[float]]] = {name: [[], []] for name in works}
     for turn in range(rounds + 1):
-        for which, (one, batches) in enumerate(zip(both, given, strict=True)):
-            one.model.eval()
-            times = [_timed(one, one.forward, lambda batches=batches: batches)]
-            one.model.train()
-            times.append(_timed(one, one.step, lambda batches=batches: batches))
-            times.append(_timed(one, one.step, lambda one=one: one.batches(files)))
-            if turn:  # the first warms up
-                for kept, seconds in zip(taken.values(), times, strict=True):
-                    kept[which].append(seconds)
+        for name, work in works.items():
+            # In turns who is first: what was done before may slow what comes next.
+            for which in (0, 1) if turn % 2 else (1, 0):
+                both[which].model.train(name != "forward pass")
+                seconds = work(which)
+                if turn:  # the first warms up
+                    taken[name][which].append(seconds)
     for work, (own, other) in taken.items():
         yield {
             "work": work,
@@ -193,7 +195,7 @@ def compared(
     for name, which in (("ours", 0), ("reference", 1)):
         pairs = zip(taken["training step"][which], taken["training from files"][which], strict=True)
         waited = _spread([1 - memory / whole for memory, whole in pairs])
-        yield {"work": f"share of training that waits for images, {name}", "share": waited}
+        yield {"work": f"share of training from files that images take, {name}", "share": waited}
 
 
 def difference(own: Ours, other: Obvious, files: list[Path]) -> float:
@@ -221,11 +223,11 @@ def difference(own: Ours, other: Obvious, files: list[Path]) -> float:
 def _timed(
     one: Ours | Obvious,
     work: Callable[[TrainingBatch], Any],
-    batches: Callable[[], Iterator[TrainingBatch] | list[TrainingBatch]],
+    batches: Iterable[TrainingBatch],
 ) -> float:
     """Return the seconds of some work on all batches, until the device has done it."""
     begun = time.perf_counter()
-    for batch in batches():
+    for batch in batches:
         work(batch)
     if one.fabric.device.type == "cuda":
         torch.cuda.synchronize()

@@ -97,7 +97,7 @@ display(Markdown(f"Measured {benchmarks.in_a_line(training)}."))
 tables.keep("training", benchmarks.training_table(training), fixed=True)
 
 # %%
-display(Markdown(benchmarks.waiting_in_a_sentence(training)))
+display(Markdown(benchmarks.images_share_in_a_sentence(training)))
 
 # %% [markdown]
 # ### Settings of the forward pass

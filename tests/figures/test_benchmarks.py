@@ -32,13 +32,13 @@ def test_scoring_is_shown_beside_the_forward_pass():
     assert {"score, from files, an image", "forward pass alone, an image"} <= set(table.index)
 
 
-def test_training_is_shown_beside_the_obvious_way_and_with_its_waiting():
+def test_training_is_shown_beside_the_obvious_way_and_what_images_take():
     result = benchmarks.read_result(benchmarks.TRAINING)
     table = benchmarks.training_table(result)
     assert list(table.index) == ["forward pass", "training step", "training from files"]
     assert (table["least"] <= table["times"]).all() and (table["times"] <= table["most"]).all()
     assert result["logits_differ_by"] < 1e-4
-    said = benchmarks.waiting_in_a_sentence(result)
+    said = benchmarks.images_share_in_a_sentence(result)
     shares = [row["share"]["median"] for row in result["measured"] if "share" in row]
     assert all(f"{share:.1%}" in said for share in shares) and len(shares) == 2
 

@@ -51,13 +51,15 @@ def training_table(result: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("work")
 
 
-def waiting_in_a_sentence(result: dict[str, Any]) -> str:
-    """Return which share of training from files went by waiting for images, in both ways."""
+def images_share_in_a_sentence(result: dict[str, Any]) -> str:
+    """Return which share of training from files images take, in both ways."""
     own, obvious = (row["share"] for row in result["measured"] if "share" in row)
     return (
-        f"Of the time of training from files, with {result['workers']} workers, the device waited "
-        f"{_share(own)} for images; written the obvious way, {_share(obvious)}. The share is what "
-        "training from memory saves; below 0 it is noise."
+        f"Of the time of training from files, {result['steps']} steps a round by "
+        f"{result['workers']} workers, images take {_share(own)}; written the obvious way, "
+        f"{_share(obvious)}. That is waiting for them, the start of the workers and, on a "
+        "processor, the cores that these have from the training; it is what training on images "
+        "from memory saves."
     )
 
 
