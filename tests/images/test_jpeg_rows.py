@@ -73,11 +73,12 @@ def test_other_kinds_are_decoded_whole():
         assert upper_rows(junk, 1) is None
 
 
-def test_no_beginning_and_no_changed_byte_of_a_header_does_harm():
-    data = pillows(photo(40, 120))
+@pytest.mark.parametrize("pixels", [photo(40, 120), photo(40, 120)[..., 0]])
+def test_no_changed_byte_of_a_header_does_harm(pixels):
+    data = pillows(pixels)
     start = data.index(b"\xff\xda") + 14
     for at in range(start):
-        for byte in (0, 0x7F, 0xFF):
+        for byte in (0, 1, 0x10, 0x20, 0x7F, 0xFF):
             damaged = data[:at] + bytes([byte]) + data[at + 1 :]
             try:
                 upper = upper_rows(damaged, 20)

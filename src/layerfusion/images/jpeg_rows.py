@@ -62,11 +62,11 @@ def _baseline_frame(data: bytes) -> _Frame | None:
         marker = data[start + 1]
         if marker in _BASELINE:
             components = data[start + 9]
-            sampling = data[start + 11 : start + 11 + 3 * components : 3]
-            if not sampling or components > 3:
+            sampling = [each & 15 for each in data[start + 11 : start + 11 + 3 * components : 3]]
+            if not 1 <= components <= 3 or not all(1 <= each <= 4 for each in sampling):
                 return None
             height = int.from_bytes(data[start + 5 : start + 7], "big")
-            return _Frame(start + 5, height, _BLOCK * max(each & 15 for each in sampling))
+            return _Frame(start + 5, height, _BLOCK * max(sampling))
         if marker == _SCAN or marker in _OTHER_FRAMES:
             return None
         start += 1 if marker == _MARKER else 2 + int.from_bytes(data[start + 2 : start + 4], "big")

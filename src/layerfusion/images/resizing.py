@@ -88,7 +88,7 @@ def resized_part(pixels: Pixels, box: Box, size: Size, target: Size) -> Pixels:
     return _bicubic(columns, (target[0], columns.shape[1]))[box.top : box.bottom]
 
 
-def _reached(start: int, end: int, length: int, target: int) -> Size:
+def _reached(start: int, end: int, length: int, target: int) -> tuple[int, int]:
     scale = length / target
     reach = _REACH * max(scale, 1.0)
     first = math.floor((start + 0.5) * scale - reach)
