@@ -8,27 +8,22 @@ against those of the default one. Writes `results/encoder_options.json`.
 """
 
 import argparse
-import json
-import os
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from keeping import circumstances, keep, spread
 from torch import Tensor
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.images.finding import files_below
 from layerfusion.model.detector import Detector
-from layerfusion.provenance import provenance
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
-RESULTS = Path(__file__).resolve().parent / "results"
 MATRIX = 2048  # side of the square matrices whose product stands for what the processor can do
 BATCHES = (1, 4, 16)
 
@@ -41,23 +36,19 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="a folder of images")
     parser.add_argument("--count", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
-    chosen = parser.parse_args()
+    chosen, found = parser.parse_args(), circumstances()
     paths = [chosen.images / name for name in sorted(files_below(chosen.images).images)]
     pixels = prepared(paths[:: max(len(paths) // chosen.count, 1)][: chosen.count])
     rows = [row for batch in BATCHES for row in measured(pixels, batch, chosen.rounds)]
     rates = {str(kind).removeprefix("torch."): matmul_rate(kind) for kind in KINDS}
-    kept = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "load_average": os.getloadavg()[0],
+    found |= {
         "images": len(pixels),
         "rounds": chosen.rounds,
         "measured": rows,
         "matmul_tflops": {kind: rate / 1e12 for kind, rate in rates.items()},
-        "provenance": provenance(),
     }
     print(*rows, sep="\n")
-    path = RESULTS / "encoder_options.json"
-    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    keep("encoder_options", found)
 
 
 def prepared(paths: list[Path]) -> Tensor:
@@ -168,15 +159,6 @@ def matmul_rate(kind: torch.dtype) -> float:
         one @ other
         seconds.append(time.perf_counter() - begun)
     return 2 * MATRIX**3 / min(seconds)
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return the least, the median and the largest of some values."""
-    return {
-        "min": round(min(values), 3),
-        "median": round(statistics.median(values), 3),
-        "max": round(max(values), 3),
-    }
 
 
 if __name__ == "__main__":

@@ -13,14 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from layerfusion.images.finding import files_below
-from layerfusion.provenance import provenance
+from keeping import circumstances, keep
 
-RESULTS = Path(__file__).resolve().parent / "results"
+from layerfusion.images.finding import files_below
 
 
 def main() -> None:
@@ -28,25 +26,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="a folder of pictures")
     parser.add_argument("--many", type=int, default=50, help="how many are many")
-    chosen = parser.parse_args()
+    chosen, found = parser.parse_args(), circumstances()
     pictures = [chosen.images / name for name in sorted(files_below(chosen.images).images)]
     measured: list[dict[str, Any]] = []
     for count, maps in [(1, False), (1, True), (chosen.many, False)]:
         measured.append(measure(pictures[:count], maps=maps))
         print(json.dumps(measured[-1]), flush=True)
-        keep(measured)
-
-
-def keep(measured: list[dict[str, Any]]) -> None:
-    """Write what has been measured, with date and hardware."""
-    kept = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "load_average": os.getloadavg()[0],
-        "measured": measured,
-        "provenance": provenance(),
-    }
-    path = RESULTS / "inspect_photographs.json"
-    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        keep("inspect_photographs", found | {"measured": measured})
 
 
 def measure(pictures: list[Path], *, maps: bool) -> dict[str, Any]:

@@ -10,15 +10,12 @@ of a training image are timed one by one, and what decodes a JPEG. Writes
 """
 
 import argparse
-import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from io import BytesIO
 from itertools import count
 from multiprocessing import get_context
@@ -28,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
+from keeping import circumstances, keep, spread
 from PIL import Image
 from reference import preparation as reference
 
@@ -38,10 +36,8 @@ from layerfusion.images.jpeg_rows import upper_rows
 from layerfusion.images.reading import ImageError, read_image, read_picture, read_pixels
 from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng
 from layerfusion.parallel.allocation import keep_freed_memory
-from layerfusion.provenance import provenance
 from layerfusion.settings import ImageSettings
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SIZES = {(500, 375): 150, (640, 480): 150, (4000, 3000): 8}  # px, and how many images
 SETTINGS = ImageSettings()
 TRAIN, EVALUATE = TrainingTransform(SETTINGS), EvaluationTransform(SETTINGS)
@@ -82,26 +78,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     alone()
-    kept: dict[str, Any] = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "load_average": os.getloadavg()[0],
-        "preparation": [],
-    }
+    found: dict[str, Any] = circumstances() | {"preparation": []}
     with tempfile.TemporaryDirectory() as name:
         for size, images in SIZES.items():
             paths = photographs(chosen.images, size, images, Path(name))
             for row in compared(size, paths, chosen.rounds):
-                kept["preparation"].append(row)
+                found["preparation"].append(row)
                 print(row, flush=True)
-            if images > 4:
-                check_equal(paths)
+            check_equal(paths)
         small = photographs(chosen.images, (500, 375), 12, Path(name))
-        kept["steps_ms"] = steps(small)
-        kept["decoders_ms"] = {f"{w} x {h}": decoders((w, h), Path(name)) for w, h in SIZES}
-    print(kept["steps_ms"], kept["decoders_ms"], sep="\n")
-    kept["provenance"] = provenance()
-    path = RESULTS / "preparation.json"
-    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        found["steps_ms"] = steps(small)
+        found["decoders_ms"] = {f"{w} x {h}": decoders((w, h), Path(name)) for w, h in SIZES}
+    print(found["steps_ms"], found["decoders_ms"], sep="\n")
+    keep("preparation", found)
 
 
 def alone(own: bool = True) -> None:
@@ -164,9 +153,9 @@ def compared(size: tuple[int, int], paths: list[Path], rounds: int) -> Iterator[
                 "size": f"{size[0]} x {size[1]}",
                 "work": name,
                 "images": len(paths),
-                "per_second": _spread(rates[0]),
-                "reference_per_second": _spread(rates[1]),
-                "ratio": _spread(ratios),
+                "per_second": spread(rates[0], 2),
+                "reference_per_second": spread(rates[1], 2),
+                "ratio": spread(ratios, 2),
             }
 
 
@@ -177,14 +166,6 @@ def timed(work: str, which: int, paths: list[Path]) -> float:
     for path in paths:
         prepare(path)
     return time.process_time() - begun
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {
-        "min": round(min(values), 2),
-        "median": round(statistics.median(values), 2),
-        "max": round(max(values), 2),
-    }
 
 
 def check_equal(paths: list[Path]) -> None:

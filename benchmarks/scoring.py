@@ -8,30 +8,25 @@ the end. Writes `results/scoring.json`.
 """
 
 import argparse
-import json
-import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from keeping import circumstances, keep, spread
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.images.finding import files_below
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
-from layerfusion.provenance import provenance
 from layerfusion.scoring.predictions import score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
-RESULTS = Path(__file__).resolve().parent / "results"
 BATCH = 16
 
 
@@ -43,19 +38,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     paths = [chosen.images / name for name in sorted(files_below(chosen.images).images)]
-    paths = paths[: chosen.count]
+    paths, found = paths[: chosen.count], circumstances()
     starts = [started(given) for given in (["--version"], ["--help"], ["score", str(paths[0])])]
     rows = starts + scored(paths, chosen.rounds)
-    kept = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "load_average": os.getloadavg()[0],
-        "images": len(paths),
-        "measured": rows,
-        "provenance": provenance(),
-    }
     print(*rows, sep="\n")
-    path = RESULTS / "scoring.json"
-    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    keep("scoring", found | {"images": len(paths), "measured": rows})
 
 
 def started(given: list[str], *, times: int = 3) -> dict[str, Any]:
@@ -67,7 +54,7 @@ def started(given: list[str], *, times: int = 3) -> dict[str, Any]:
         subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - begun)
     what = "layerfusion " + " ".join("IMAGE" if Path(word).is_file() else word for word in given)
-    return {"what": what} | _spread(seconds)
+    return {"what": what} | spread(seconds, 4)
 
 
 def scored(paths: list[Path], rounds: int) -> list[dict[str, Any]]:
@@ -95,10 +82,10 @@ def scored(paths: list[Path], rounds: int) -> list[dict[str, Any]]:
             seconds = _timed(work) / len(paths)
             if turn:
                 taken[name].append(seconds)
-    rows = [{"what": f"{name}, an image"} | _spread(seconds) for name, seconds in taken.items()]
+    rows = [{"what": f"{name}, an image"} | spread(seconds, 4) for name, seconds in taken.items()]
     ratios = [one / other for one, other in zip(*taken.values(), strict=True)]
-    rows.append({"what": "files beside memory, times"} | _spread(ratios))
-    rows.append({"what": "memory at a quarter and at the end, MiB"} | _spread(memory))
+    rows.append({"what": "files beside memory, times"} | spread(ratios, 4))
+    rows.append({"what": "memory at a quarter and at the end, MiB"} | spread(memory, 4))
     return rows
 
 
@@ -116,14 +103,6 @@ def _resident() -> float:
     own = psutil.Process()
     known = [one.memory_full_info() for one in (own, *own.children(recursive=True))]
     return float(sum(getattr(one, "pss", one.rss) for one in known)) / 2**20
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {
-        "least": round(min(values), 4),
-        "median": round(statistics.median(values), 4),
-        "most": round(max(values), 4),
-    }
 
 
 if __name__ == "__main__":

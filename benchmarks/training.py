@@ -11,19 +11,16 @@ the logits of both differ. Writes `results/training-<device>.json`.
 
 import argparse
 import copy
-import json
-import os
 import re
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import pandas as pd
 import torch
+from keeping import circumstances, keep, spread
 from reference import encoder as reference
 from reference import preparation
 from torch import Tensor
@@ -35,11 +32,10 @@ from layerfusion.images.finding import files_below
 from layerfusion.model.detector import Detector
 from layerfusion.model.weights import set_activation
 from layerfusion.parallel.processes import join_processes, open_fabric
-from layerfusion.provenance import device_name, provenance
+from layerfusion.provenance import device_name
 from layerfusion.settings import Profile, load_profile
 from layerfusion.training.loop import build_optimizer, optimization_step
 
-RESULTS = Path(__file__).resolve().parent / "results"
 SAME = 1e-4  # of logits: sums of another order
 OVERRIDES = {
     "encoder.trained_blocks": 2,
@@ -61,26 +57,24 @@ def main() -> None:
     wanted = chosen.steps * profile.training.batch_size
     if len(names) < wanted:
         raise SystemExit(f"{chosen.images} holds {len(names)} images, and {wanted} are needed")
-    both = [Ours(profile), Obvious(profile)]
+    found, own = circumstances(), Ours(profile)
+    both = own, Obvious(profile, own.detector)
     files = [chosen.images / name for name in names[:: len(names) // wanted][:wanted]]
+    moved = difference(*both, files[: profile.training.batch_size])
     rows = list(compared(both, files, chosen.rounds))
-    device = device_name(both[0].fabric.device)
-    kept = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "load_average": os.getloadavg()[0],
+    device = device_name(own.fabric.device)
+    found |= {
         "device": device,
         "precision": chosen.precision,
         "batch": profile.training.batch_size,
         "steps": chosen.steps,
         "workers": worker_count(profile.loader),
-        "logits_differ_by": difference(*both, files[: profile.training.batch_size]),
+        "logits_differ_by": moved,
         "measured": rows,
-        "provenance": provenance(),
     }
     print(*rows, sep="\n")
     name = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    path = RESULTS / f"training-{both[0].fabric.device.type}-{name}.json"
-    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    keep(f"training-{own.fabric.device.type}-{name}", found)
 
 
 class Ours:
@@ -120,10 +114,9 @@ class Ours:
 class Obvious:
     """Hooks on the whole of CLIP, torchvision's transforms, a plain loop; the same weights."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, detector: Detector) -> None:
         self.profile = profile
         self.fabric = open_fabric(profile.training.precision)
-        detector = Detector.build(profile.encoder, profile.head, profile.images)
         clip = open_clip.create_model(profile.encoder.model)
         clip.visual.load_state_dict(detector.encoder.visual.state_dict())
         set_activation(clip.visual, detector.activation)
@@ -167,9 +160,9 @@ class _Prepared(Dataset[Tensor]):
 
 
 def compared(
-    both: list[Ours | Obvious], files: list[Path], rounds: int
+    both: tuple[Ours, Obvious], files: list[Path], rounds: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield images a second of both and the ratios of the rounds, then what training waited for."""
+    """Yield images a second of both and the ratios of the rounds, then what images took."""
     given = [list(one.batches(files)) for one in both]
     works: dict[str, Callable[[int], float]] = {
         "forward pass": lambda n: _timed(both[n], both[n].forward, given[n]),
@@ -185,29 +178,29 @@ def compared(
                 seconds = work(which)
                 if turn:  # the first warms up
                     taken[name][which].append(seconds)
-    for work, (own, other) in taken.items():
+    for name, (own, other) in taken.items():
         yield {
-            "work": work,
-            "per_second": _spread([len(files) / seconds for seconds in own]),
-            "reference_per_second": _spread([len(files) / seconds for seconds in other]),
-            "ratio": _spread([b / a for a, b in zip(own, other, strict=True)]),
+            "work": name,
+            "per_second": spread([len(files) / seconds for seconds in own]),
+            "reference_per_second": spread([len(files) / seconds for seconds in other]),
+            "ratio": spread([b / a for a, b in zip(own, other, strict=True)]),
         }
-    for name, which in (("ours", 0), ("reference", 1)):
-        pairs = zip(taken["training step"][which], taken["training from files"][which], strict=True)
-        waited = _spread([1 - memory / whole for memory, whole in pairs])
-        yield {"work": f"share of training from files that images take, {name}", "share": waited}
+    for name, memory, files_too in zip(
+        ("ours", "reference"), taken["training step"], taken["training from files"], strict=True
+    ):
+        shares = [1 - step / whole for step, whole in zip(memory, files_too, strict=True)]
+        what = f"share of training from files that images take, {name}"
+        yield {"work": what, "share": spread(shares)}
 
 
 def difference(own: Ours, other: Obvious, files: list[Path]) -> float:
-    """Return the largest difference of logits on the same pixels and weights.
+    """Return the largest difference of logits on the same pixels, before anything is trained.
 
     Raises
     ------
     SystemExit
         If it is more than sums of another order come to.
     """
-    other.model.clip.visual.load_state_dict(own.detector.encoder.visual.state_dict())
-    other.model.head.load_state_dict(own.detector.head.state_dict())
     own.model.eval(), other.model.eval()
     (batch,) = own.batches(files)
     mean, std = (
@@ -232,14 +225,6 @@ def _timed(
     if one.fabric.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - begun
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    return {
-        "min": round(min(values), 3),
-        "median": round(statistics.median(values), 3),
-        "max": round(max(values), 3),
-    }
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ other forms add. Writes `results/words.json`.
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from keeping import circumstances, keep
 
 from layerfusion.evidence.inspection import Inspector
 from layerfusion.evidence.words import Scale, Word
@@ -22,12 +22,10 @@ from layerfusion.images.finding import files_below
 from layerfusion.metrics.uncertainty import share_interval
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
-from layerfusion.provenance import provenance
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import detector_folder
 
 LABELS = {"real": 0, "0_real": 0, "synthetic": 1, "1_fake": 1}  # of folders
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main() -> None:
@@ -36,23 +34,20 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True, help="holds a folder for each class")
     parser.add_argument("--count", type=int, default=80, help="of each class")
     parser.add_argument("--seed", type=int, default=1337)
-    chosen = parser.parse_args()
+    chosen, found = parser.parse_args(), circumstances()
     folder = detector_folder()
     detector = Detector.load(folder).to(open_fabric("fp32").device)
     inspector = Inspector(detector, Scale(read_reference(folder)))
     images = drawn(chosen.images, chosen.count, chosen.seed)
     said = pd.DataFrame([_said(inspector, path, label) for path, label in images])
-    kept = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    found |= {
         "per_class": chosen.count,
         "seed": chosen.seed,
         "words": {name: words(said, name) for name in ("alone", "said")},
         "decided": {name: decided(said, name) for name in ("alone", "said")},
-        "provenance": provenance(),
     }
-    print(json.dumps({name: kept[name] for name in ("words", "decided")}, indent=1))
-    path = RESULTS / "words.json"
-    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps({name: found[name] for name in ("words", "decided")}, indent=1))
+    keep("words", found)
 
 
 def drawn(folder: Path, count: int, seed: int) -> list[tuple[Path, int]]:

@@ -40,12 +40,13 @@ PRESENTATION = {
     "data/sources/published.py", "data/sources/registry.py", "data/sources/synthbuster.py",
     "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
     "data/sources/world.py", "demo/", "events.py", "evidence/", "figures/",
-    "files.py", "images/degradations.py", "images/jpeg_quality.py", "images/severity.py",
-    "metrics/significance.py", "metrics/uncertainty.py", "model/fetching.py", "model/hub.py",
+    "files.py", "images/degradations.py", "images/jpeg_quality.py", "images/resizing.py",
+    "images/severity.py", "metrics/significance.py", "metrics/uncertainty.py",
+    "model/fetching.py", "model/hub.py",
     "model/openclip_tags.py", "paper/", "parallel/allocation.py", "parallel/stopping.py",
     "paths.py", "progress.py", "provenance.py", "release/", "rivals/", "runs/conditions.py",
     "scoring/classifier.py", "scoring/files.py", "scoring/inputs.py", "scoring/reference.py",
-    "scoring/shipped.py", "studies/", "task/", "training/disk.py",
+    "scoring/shipped.py", "studies/", "task/", "training/disk.py", "training/waiting.py",
 }  # fmt: skip
 _PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
 

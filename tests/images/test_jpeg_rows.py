@@ -117,10 +117,14 @@ def test_a_truncated_jpeg_is_refused_however_few_rows_are_wanted(tmp_path):
         read_picture(path).upper(10)
 
 
-def test_a_jpeg_that_is_gone_when_it_is_decoded_is_named(tmp_path):
+def test_a_jpeg_is_read_once_and_again_only_where_pillow_must_judge(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(pillows(photo(80, 200), progressive=True))
+    whole_one = read_pixels(path)
     picture = read_picture(path)
+    path.write_bytes(pillows(photo(80, 200), quality=100)[:-3000])
+    damaged = read_picture(path)
     path.unlink()
+    assert np.array_equal(picture.whole(), whole_one)
     with pytest.raises(ImageError, match="file not found"):
-        picture.whole()
+        damaged.whole()

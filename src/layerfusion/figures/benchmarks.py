@@ -124,7 +124,8 @@ def options_table(result: dict[str, Any]) -> pd.DataFrame:
 
 def scoring_table(result: dict[str, Any]) -> pd.DataFrame:
     """Return what scoring a folder takes beside the encoder's forward pass alone."""
-    return pd.DataFrame(result["measured"]).set_index("what")
+    table = pd.DataFrame(result["measured"]).set_index("what")
+    return table.rename(columns={"min": "least", "max": "most"})
 
 
 def shown_projection(table: pd.DataFrame) -> pd.DataFrame:

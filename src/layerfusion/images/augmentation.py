@@ -1,9 +1,9 @@
 """The steps that a training image goes through, on pixels as arrays (paper, section 2).
 
 Each takes uint8 pixels (height, width, 3), RGB and contiguous, leaves them alone and gives pixels
-again. They compute what torchvision's steps do on PIL images, which is what the
-author's code ran, in less time (the page *How fast*); the tests say how far they are from these:
-rounding, most of all. The JPEG round trip is Pillow's to the last bit.
+again. They compute what torchvision's steps do on PIL images, which is what the author's code ran,
+in less time (the page *How fast*); the tests say how far they are from these: rounding, most of
+all. The JPEG round trip is Pillow's to the last bit.
 """
 
 from collections.abc import Callable

@@ -18,7 +18,7 @@ from torchvision.transforms.v2 import functional as F
 from layerfusion.errors import UserError
 from layerfusion.images.augmentation import recompress
 from layerfusion.images.reading import Pixels
-from layerfusion.images.resizing import Box, along_rows_first, needed, resized_part
+from layerfusion.images.resizing import Box, along_rows_first, bicubic, needed, resized_part
 from layerfusion.images.severity import (
     Avif,
     Blur,
@@ -100,9 +100,9 @@ class Launder:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the laundered image."""
-        restored = _bicubic(_bicubic(image, _shortened(image.size, self.scale)), image.size)
+        restored = bicubic(bicubic(image, _shortened(image.size, self.scale)), image.size)
         width, height = _shortened(image.size, _WINDOW)
-        return _bicubic(F.center_crop(restored, [height, width]), image.size)
+        return bicubic(F.center_crop(restored, [height, width]), image.size)
 
     def part(self, pixels: Pixels, corner: tuple[int, int], side: int) -> Pixels:
         """Return a square of what `__call__` returns, to the last bit, from the pixels about it.
@@ -119,13 +119,12 @@ class Launder:
             Of the square, px.
         """
         height, width = size = pixels.shape[:2]
+        square = Box(*corner, corner[0] + side, corner[1] + side)
         small = _shortened((width, height), self.scale)[::-1]
         if not along_rows_first(size, small):
-            whole = np.asarray(self(Image.fromarray(pixels)))
-            return whole[corner[0] : corner[0] + side, corner[1] : corner[1] + side]
+            return square.of(np.asarray(self(Image.fromarray(pixels))))
         window = _shortened((width, height), _WINDOW)[::-1]
         margin = [round((whole - kept) / 2) for whole, kept in zip(size, window, strict=True)]
-        square = Box(*corner, corner[0] + side, corner[1] + side)
         shown = needed(square, window, size).moved(*margin)
         shrunk = needed(shown, small, size)
         part = resized_part(needed(shrunk, size, small).of(pixels), shrunk, size, small)
@@ -217,9 +216,3 @@ def _shortened(size: tuple[int, int], percent: int) -> tuple[int, int]:
     """Return width and height at some percent, rounded down, neither below 32 px."""
     width, height = (max(LEAST_LAUNDERED_SIDE, side * percent // 100) for side in size)
     return width, height
-
-
-def _bicubic(image: Image.Image, size: tuple[int, ...]) -> Image.Image:
-    """Resize to (width, height) px; Pillow's bicubic filter is antialiased."""
-    width, height = size
-    return image.resize((width, height), Image.Resampling.BICUBIC)

@@ -159,16 +159,14 @@ class Picture:
         Height and width, px.
     """
 
-    def __init__(
-        self, size: tuple[int, int], upper: Callable[[int], Pixels], whole: Callable[[], Pixels]
-    ) -> None:
+    def __init__(self, size: tuple[int, int], decode: Callable[[int], Pixels]) -> None:
         self.size = size
-        self._upper, self._whole = upper, whole
+        self._decode = decode
 
     @classmethod
     def of(cls, pixels: Pixels) -> "Picture":
         """Return the picture of pixels that are there, uint8 (height, width, 3)."""
-        return cls(pixels.shape[:2], lambda _: pixels, lambda: pixels)
+        return cls(pixels.shape[:2], lambda _: pixels)
 
     def whole(self) -> Pixels:
         """Return all pixels, uint8 (height, width, 3).
@@ -178,7 +176,7 @@ class Picture:
         ImageError
             If the file turns out not to be readable.
         """
-        return self._whole()
+        return self._decode(self.size[0])
 
     def upper(self, rows: int) -> Pixels:
         """Return the first `rows` rows, or more of them: the same pixels as `whole`.
@@ -188,7 +186,7 @@ class Picture:
         ImageError
             As `whole`.
         """
-        return self._upper(rows)
+        return self._decode(rows)
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -209,17 +207,11 @@ def read_picture(path: str | Path) -> Picture:
             return Picture.of(_pixels(image, data, turn))
         size = image.height, image.width
 
-    def whole() -> Pixels:
-        return read_pixels(path)
+    def decode(rows: int) -> Pixels:
+        pixels = _decoded_jpeg(data, rows)
+        return read_pixels(path) if pixels is None else pixels
 
-    def upper(rows: int) -> Pixels:
-        try:
-            pixels = upper_rows(data, rows)
-        except ValueError:
-            pixels = None
-        return whole() if pixels is None else pixels
-
-    return Picture(size, upper, whole)
+    return Picture(size, decode)
 
 
 def probe_image(path: str | Path) -> ImageInfo:
@@ -381,16 +373,18 @@ def _jpeg_data(image: ImageFile) -> bytes | None:
     return data
 
 
-def _decoded_jpeg(data: bytes) -> Pixels | None:
+def _decoded_jpeg(data: bytes, rows: int | None = None) -> Pixels | None:
     """Return a JPEG's pixels, those that Pillow decodes; None where only Pillow does.
 
-    simplejpeg takes less time. What it finds wrong is left to Pillow.
+    They are the first `rows` rows, if these are to be had for less than all. simplejpeg takes less
+    time. What it finds wrong is left to Pillow.
     """
     try:
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB")
+        pixels = None if rows is None else upper_rows(data, rows)
+        whole: Pixels = simplejpeg.decode_jpeg(data, "RGB") if pixels is None else pixels
     except ValueError:
         return None
-    return pixels
+    return whole
 
 
 def _grey16_to_rgb(image: Image.Image) -> Image.Image:
