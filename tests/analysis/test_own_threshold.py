@@ -11,12 +11,11 @@ from layerfusion.analysis.own_threshold import (
     balanced_accuracy,
     balanced_gain,
     balancing_threshold,
-    called,
     choose,
     held_out_calls,
 )
 from layerfusion.errors import UserError
-from layerfusion.metrics.probability import probability, threshold_logit
+from layerfusion.metrics.probability import decide, probability, threshold_logit
 
 HALF = 3.0  # classes at -HALF and HALF
 
@@ -81,7 +80,7 @@ def test_on_the_images_that_chose_it_a_threshold_flatters():
     for _ in range(100):
         label, logit = drawn(rng, 10, 10)
         threshold = balancing_threshold(label, logit)
-        own.append(balanced_accuracy(label, called(logit, threshold)).estimate)
+        own.append(balanced_accuracy(label, decide(logit, threshold)).estimate)
         held_out.append(balanced_accuracy(label, held_out_calls(label, logit)).estimate)
     assert np.mean(own) > np.mean(held_out)
 
@@ -105,7 +104,7 @@ def test_the_old_threshold_is_kept_unless_the_new_one_is_surely_better(old, chan
     assert choice.threshold == (choice.new.estimate if changed else old)
     assert choice.new.low <= choice.new.estimate <= choice.new.high
     if not changed:
-        np.testing.assert_array_equal(choice.called, called(logit, old))
+        np.testing.assert_array_equal(choice.called, decide(logit, old))
     assert choice.elsewhere is None
 
 
@@ -121,4 +120,4 @@ def test_a_folder_that_is_left_out_tells_nothing_of_its_scores():
 
 def test_calls_are_those_of_scoring():
     logit = np.array([-1e-9, 0.0, 1e-9, 1.0, -1.0])
-    assert called(logit, 0.5).tolist() == [True, True, True, True, False]
+    assert decide(logit, 0.5).tolist() == [True, True, True, True, False]

@@ -35,7 +35,8 @@ def test_threshold_is_the_lowest_of_those_with_the_largest_f1(rows):
 @given(labelled_scores, st.floats(-3, 3))
 def test_threshold_metrics_are_scikit_learns(rows, threshold):
     label, score = columns(rows)
-    ours, called = threshold_metrics(label, score, threshold), score >= threshold
+    called = score >= threshold
+    ours = threshold_metrics(label, called, threshold)
     assert ours.accuracy == pytest.approx(reference.accuracy_score(label, called))
     assert ours.precision == pytest.approx(
         reference.precision_score(label, called, zero_division=0)

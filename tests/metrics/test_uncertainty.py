@@ -68,7 +68,7 @@ def test_of_the_images_themselves_the_metrics_are_the_reported_ones(rows, thresh
         name: values[0]
         for name, values in resampled_rates(label, score >= threshold, counts).items()
     }
-    reported = threshold_metrics(label, score, threshold)
+    reported = threshold_metrics(label, score >= threshold, threshold)
     assert ours == {
         "accuracy": pytest.approx(reported.accuracy),
         "precision": pytest.approx(reported.precision),

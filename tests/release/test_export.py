@@ -11,7 +11,7 @@ import yaml
 
 import layerfusion
 from conftest import TINY
-from layerfusion.metrics.probability import probability
+from layerfusion.metrics.probability import decide, probability
 from layerfusion.metrics.rates import best_f1_threshold, report, threshold_metrics
 from layerfusion.metrics.uncertainty import evaluate
 from layerfusion.model.detector import Detector, read_trained_tensors
@@ -221,7 +221,7 @@ def test_the_fields_at_its_top_are_those_of_the_predictions(card, shipped):
 
 def test_its_numbers_are_those_of_the_predictions(card, shipped):
     table, threshold = shipped[1], Detector.load(shipped[0]).threshold
-    counts = threshold_metrics(table["label"], probability(table["logit"]), threshold)
+    counts = threshold_metrics(table["label"], decide(table["logit"], threshold), threshold)
     point = dict(rows_of(card, "### Operating point"))
     assert point["recall"].startswith(f"{counts.recall:.1%} (")
     assert point["precision"].startswith(f"{counts.precision:.1%} (")

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.special import logit
 
 from conftest import draw_image
 from layerfusion.errors import UserError
@@ -209,7 +210,7 @@ def test_a_detector_without_a_threshold_is_refused(detector, tmp_path):
 
 def test_scores_far_below_one_in_a_million_are_still_told_apart(monkeypatch):
     found = [0.9e-9, 0.99999e-7, 1e-7 * (1 - 1e-9), 1e-7, 1e-6]
-    table = pd.DataFrame({"probability": found, "error": [None] * len(found)})
+    table = pd.DataFrame({"logit": logit(found), "error": [None] * len(found)})
     monkeypatch.setattr("layerfusion.scoring.files.score_files", lambda *_, **__: table)
     detector = demo_detector()
     detector.threshold = 1e-7

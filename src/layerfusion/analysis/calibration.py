@@ -128,7 +128,7 @@ def _of_recalibrated(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> 
     threshold = best_f1_threshold(labels, scores)
     return {
         "threshold": threshold,
-        "F1": threshold_metrics(labels, scores, threshold).f1,
+        "F1": threshold_metrics(labels, scores >= threshold, threshold).f1,
         "Brier": float(brier_score_loss(labels, scores)),
         "ECE": expected_calibration_error(labels, scores),
     }
@@ -159,8 +159,10 @@ def choices(label: ArrayLike, logit: ArrayLike, *, seed: int = 0) -> pd.DataFram
         rows.append(
             {
                 "logit": threshold,
-                "f1": threshold_metrics(labels[own], logits[own], threshold).f1,
-                "f1_left_out": threshold_metrics(labels[left], logits[left], threshold).f1,
+                "f1": threshold_metrics(labels[own], logits[own] >= threshold, threshold).f1,
+                "f1_left_out": threshold_metrics(
+                    labels[left], logits[left] >= threshold, threshold
+                ).f1,
             }
         )
     return pd.DataFrame(rows, columns=["logit", "f1", "f1_left_out"])

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerfusion.data.manifest import Split
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import (
     Interval,
     resample_images,
@@ -174,7 +175,7 @@ class RunMeasures:
                     metric: RANKING[metric](labels, table["logit"].to_numpy(), counts)
                 }
             else:
-                called = table["probability"].to_numpy() >= self._threshold
+                called = decide(table["logit"], self._threshold)
                 found = resampled_rates(labels, called, counts)
             self._known |= {(name, on): values for name, values in found.items()}
         return self._known[metric, on]

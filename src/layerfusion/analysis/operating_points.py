@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import image_interval, resampled_rates
 from layerfusion.paper import audit
 from layerfusion.paper import numbers as paper
@@ -117,7 +118,7 @@ def recall_gain(comparison: Comparison, on: str = "local") -> pd.DataFrame:
     alarms = {}
     for run in RUNS:
         table, counts = comparison.measures[run].images(on)
-        called = table["probability"] >= comparison.runs[run].record.threshold
+        called = decide(table["logit"], comparison.runs[run].record.threshold)
         alarms[run] = false_positive_rate(table["label"].astype(int), called, counts)
     table, counts = comparison.measures["open"].images(on)
     at_equal = recall_at(table["label"].astype(int), table["logit"], alarms["constrained"], counts)

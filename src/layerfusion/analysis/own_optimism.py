@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from layerfusion.analysis.own_threshold import Trial, called, right_by_class, try_new
-from layerfusion.metrics.probability import threshold_logit
+from layerfusion.analysis.own_threshold import Trial, right_by_class, try_new
+from layerfusion.metrics.probability import decide, threshold_logit
 from layerfusion.metrics.uncertainty import Interval
 
 DRAWS = 200
@@ -114,7 +114,7 @@ def _difference(
     classes: list[_Smoothed],
 ) -> list[float]:
     """Return announced minus true: share of real, of synthetic images called rightly, and gain."""
-    calls = trial.calls if trial.better else called(logits, old)
+    calls = trial.calls if trial.better else decide(logits, old)
     said = [share.estimate for share in right_by_class(labels, calls)]
     true = {
         threshold: _right(threshold_logit(threshold), classes) for threshold in (old, trial.new)

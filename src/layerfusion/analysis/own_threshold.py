@@ -22,9 +22,8 @@ from scipy.stats import norm
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfusion.analysis.recalibration import fit_shift
-from layerfusion.metrics.probability import probability
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import LEVEL, Interval, resample_images, share_interval
-from layerfusion.scoring.files import called_synthetic
 
 FOLDS = 10
 CHOICES = 500  # resamples on which a threshold is chosen anew
@@ -113,7 +112,7 @@ def choose(
         If a class is missing.
     """
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
-    trial, before = try_new(labels, logits, old), called(logits, old)
+    trial, before = try_new(labels, logits, old), decide(logits, old)
     new = Interval(trial.new, *_spread(labels, logits))
     elsewhere = None
     if folder is not None and _fewest(labels, np.asarray(folder)) > 1:
@@ -126,7 +125,7 @@ def choose(
 def try_new(label: NDArray[np.int64], logit: NDArray[np.float64], old: float) -> Trial:
     """Choose a threshold as `choose` does, and judge it; the arguments are those of `choose`."""
     new, calls = balancing_threshold(label, logit), held_out_calls(label, logit)
-    return Trial(new, calls, balanced_gain(label, called(logit, old), calls))
+    return Trial(new, calls, balanced_gain(label, decide(logit, old), calls))
 
 
 def balancing_threshold(label: ArrayLike, logit: ArrayLike) -> float:
@@ -139,14 +138,6 @@ def balancing_threshold(label: ArrayLike, logit: ArrayLike) -> float:
     """
     at_zero = float(fit_shift(label, logit)(np.zeros(1))[0])  # sigmoid(b)
     return float(np.clip(1 - at_zero, NEAREST, 1 - NEAREST))
-
-
-def called(logit: ArrayLike, threshold: ArrayLike) -> NDArray[np.bool_]:
-    """Return whether `layerfusion score` calls images synthetic, shape (n,).
-
-    The threshold is a probability, or one an image.
-    """
-    return called_synthetic(probability(logit), threshold)
 
 
 def held_out_calls(
@@ -175,7 +166,7 @@ def held_out_calls(
         both = len(np.unique(labels[chosen])) == 2
         own = (labels[chosen], logits[chosen]) if both else (labels, logits)
         thresholds[left] = balancing_threshold(*own)
-    return called(logits, thresholds)
+    return decide(logits, thresholds)
 
 
 def balanced_accuracy(label: ArrayLike, called: ArrayLike) -> Interval:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from layerfusion.analysis.claims import Values, resamples
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import (
     image_interval,
     resampled_rates,
@@ -113,7 +114,7 @@ def size_table(comparison: Comparison) -> pd.DataFrame:
 def _metrics(table: pd.DataFrame, threshold: float, counts: NDArray[np.int32]) -> dict[str, Values]:
     labels = table["label"].to_numpy(dtype=np.int64)
     counts = with_known_spread(labels, counts)
-    called = table["probability"].to_numpy() >= threshold
+    called = decide(table["logit"], threshold)
     rates = resampled_rates(labels, called, counts)
     auc = resampled_roc_auc(labels, table["logit"].to_numpy(), counts)
     return {"f1": rates["f1"], "recall": rates["recall"], "roc_auc": auc}

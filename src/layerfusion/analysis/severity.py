@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerfusion.metrics.probability import probability
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.significance import delong_contrast, delong_test, holm, mcnemar_test
 from layerfusion.metrics.uncertainty import share_interval
 
@@ -55,7 +55,7 @@ def _row(
     own, undegraded = (logits[one].to_numpy(dtype=np.float64) for one in (name, CLEAN))
     auc = delong_contrast(label, own, [1])
     loss = delong_test(label, own, undegraded)
-    called, clean = (probability(one) >= threshold for one in (own, undegraded))
+    called, clean = (decide(one, threshold) for one in (own, undegraded))
     row: dict[str, object] = {
         "condition": name,
         "roc_auc": auc.estimate,

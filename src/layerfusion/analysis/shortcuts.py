@@ -78,7 +78,7 @@ def report_shortcut(name: str, features: str, label: ArrayLike, score: ArrayLike
         roc_auc_low=roc_auc.low,
         roc_auc_high=roc_auc.high,
         average_precision=ranking.average_precision,
-        f1=threshold_metrics(label, score, threshold).f1,
+        f1=threshold_metrics(label, np.asarray(score) >= threshold, threshold).f1,
     )
 
 

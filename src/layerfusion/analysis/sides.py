@@ -10,6 +10,7 @@ from scipy.special import logit
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.slices import UNKNOWN
 from layerfusion.data.manifest import CLASSES
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import image_interval
 
 NONE = "none"  # the generator of a photograph, the platform of an image that was not shared
@@ -60,7 +61,7 @@ def image_sides(comparison: Comparison, on: str = "local") -> pd.DataFrame:
         table, _ = measures.images(on)
         threshold = comparison.runs[run].record.threshold
         is_synthetic = (table["label"] == 1).to_numpy(dtype=bool)
-        right[run] = (table["probability"] >= threshold).to_numpy(dtype=bool) == is_synthetic
+        right[run] = decide(table["logit"], threshold) == is_synthetic
         sign = np.where(is_synthetic, 1.0, -1.0)
         beyond[run] = sign * (table["logit"].to_numpy() - logit(threshold))
     both = zip(right["constrained"].tolist(), right["open"].tolist(), strict=True)

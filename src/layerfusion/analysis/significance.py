@@ -17,7 +17,7 @@ from scipy import stats
 
 from layerfusion.analysis.claims import RUNS, Values, Verdict, verdict
 from layerfusion.analysis.sources import ScoredImages, scored_images
-from layerfusion.metrics.probability import probability
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.significance import (
     TestedDifference,
     delong_contrast,
@@ -209,7 +209,7 @@ def _calls(
     return [
         np.stack(
             [
-                probability(logits) >= thresholds[seed, *head]
+                decide(logits, thresholds[seed, *head])
                 for seed, logits in zip(_seeds(predictions), own.logits, strict=True)
             ]
         )

@@ -9,6 +9,7 @@ from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.groups import corrected, errors_by_group
 from layerfusion.data.manifest import CLASSES
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import share_interval
 from layerfusion.progress import Reporter
 from layerfusion.runs.conditions import CONDITIONS, Condition, obtain_together
@@ -48,7 +49,7 @@ def error_slices(
         table, _ = comparison.measures[run].images(on)
         experiment = comparison.experiments[run]
         files = experiment.manifest.select(split=CONDITIONS[on].split).rows.set_index("path")
-        called = table["probability"] >= comparison.runs[run].record.threshold
+        called = decide(table["logit"], comparison.runs[run].record.threshold)
         wrong = (called != (table["label"] == 1)).to_numpy(dtype=bool)
         sizes = files.loc[table["image_id"], "bytes"].to_numpy(dtype=float)
         table = table.assign(bytes=sizes)
@@ -81,7 +82,7 @@ def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) ->
         return pd.DataFrame(rows, columns=columns)
     held_out = Condition(split="heldout")
     for name, table in obtain_together(experiment, comparison.runs, held_out, reporter).items():
-        called = table["probability"] >= comparison.runs[name].record.threshold
+        called = decide(table["logit"], comparison.runs[name].record.threshold)
         table["wrong"] = (called != (table["label"] == 1)).to_numpy(dtype=bool)
         table["generator"] = table["generator"].fillna("").astype(str)
         table["class"] = table["label"].map(CLASSES)

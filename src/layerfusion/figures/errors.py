@@ -19,7 +19,7 @@ from layerfusion.analysis.operating_points import paper_points
 from layerfusion.data.manifest import CLASSES, Manifest
 from layerfusion.figures.data import square_picture
 from layerfusion.figures.style import COLOURS, RUN_STYLES, finish, say
-from layerfusion.metrics.probability import threshold_logit
+from layerfusion.metrics.probability import decide, threshold_logit
 from layerfusion.metrics.uncertainty import LEVEL
 
 LONGEST_CAPTION = 18
@@ -53,7 +53,7 @@ def draw_roc(axes: Axes, comparison: Comparison, run: str, on: str) -> None:
     labels, colour = table["label"].astype(int), RUN_STYLES[run]["color"]
     fpr, tpr, _ = roc_curve(labels, table["logit"])
     axes.plot(fpr, tpr, color=colour, linewidth=1.4, label=f"{run} run")
-    called = table["probability"] >= comparison.runs[run].record.threshold
+    called = decide(table["logit"], comparison.runs[run].record.threshold)
     point = [called[labels == label].mean() for label in (0, 1)]
     axes.plot(*point, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
 
@@ -168,7 +168,7 @@ def error_gallery(
     figure, axes = plt.subplots(
         2, columns, figsize=(1.15 * columns, 3.4), dpi=110, layout="constrained", squeeze=False
     )
-    called = predictions["probability"] >= threshold  # not by logit: the last bit would decide
+    called = decide(predictions["logit"], threshold)
     scored = predictions.assign(beyond=predictions["logit"] - threshold_logit(threshold))
     for row, (label, name) in zip(axes, CLASSES.items(), strict=True):
         wrong = scored[(scored["label"] == label) & (called == (label == 0))]

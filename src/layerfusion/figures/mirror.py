@@ -10,6 +10,7 @@ from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.claims import RUNS, Measure, Metric
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.uncertainty import LEVEL, image_interval, share_interval
 from layerfusion.paper import numbers as paper
@@ -117,7 +118,9 @@ def official_errors(comparison: Comparison) -> pd.DataFrame:
             row = {"paper": printed, "of": images, "paper share": printed / images}
             if official is not None:
                 threshold = comparison.runs[run].record.threshold
-                found = threshold_metrics(official["label"], official["probability"], threshold)
+                found = threshold_metrics(
+                    official["label"], decide(official["logit"], threshold), threshold
+                )
                 wrong, own = getattr(found, kind), int((official["label"] == label).sum())
                 share = share_interval(wrong, own)
                 row |= {"this run": wrong, "of these": own, "share": share.estimate}

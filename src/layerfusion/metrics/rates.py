@@ -2,7 +2,8 @@
 
 Conventions, everywhere: labels are 0 (real) and 1 (synthetic, the positive class), shape (n,);
 logits are float64, shape (n,). Images are *ranked* by logit, because probabilities saturate at 1.0
-long before logits tie; they are *called* synthetic where probability >= threshold.
+long before logits tie; they are predicted synthetic where `layerfusion.metrics.probability.decide`
+says so.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score, roc_curve
 
 from layerfusion.errors import UserError
-from layerfusion.metrics.probability import probability
+from layerfusion.metrics.probability import decide, probability
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,17 @@ class Report:
         return asdict(self)
 
 
-def threshold_metrics(label: ArrayLike, score: ArrayLike, threshold: float) -> ThresholdMetrics:
-    """Return the metrics of calling an image synthetic where ``score >= threshold``.
+def threshold_metrics(label: ArrayLike, synthetic: ArrayLike, threshold: float) -> ThresholdMetrics:
+    """Return the metrics of decisions: whether each image is predicted synthetic, shape (n,).
+
+    The threshold is what they were made with; it is reported beside them.
 
     Raises
     ------
     UserError
         If labels are not 0 and 1, or the arrays differ in length or are empty.
     """
-    labels, scores = _checked(label, score)
-    called = scores >= threshold
+    labels, called = _checked(label, np.asarray(synthetic, dtype=bool))
     (tn, fp), (fn, tp) = confusion_matrix(labels, called, labels=[0, 1]).tolist()
     return ThresholdMetrics(
         threshold=float(threshold),
@@ -142,15 +144,14 @@ def report(label: ArrayLike, logit: ArrayLike, threshold: float) -> Report:
         As `ranking_metrics`.
     """
     labels, logits = _checked(label, logit)
-    probabilities = probability(logits)
-    oracle = best_f1_threshold(labels, probabilities)
+    oracle = best_f1_threshold(labels, probability(logits))
     return Report(
         images=len(labels),
         synthetic_images=int(labels.sum()),
         ranking=ranking_metrics(labels, logits),
-        calibrated=threshold_metrics(labels, probabilities, threshold),
-        half=threshold_metrics(labels, probabilities, 0.5),
-        oracle=threshold_metrics(labels, probabilities, oracle),
+        calibrated=threshold_metrics(labels, decide(logits, threshold), threshold),
+        half=threshold_metrics(labels, decide(logits, 0.5), 0.5),
+        oracle=threshold_metrics(labels, decide(logits, oracle), oracle),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from layerfusion.analysis.sources import FEWEST_IMAGES, STYLES, UNKNOWN
 from layerfusion.data.manifest import CLASSES
+from layerfusion.metrics.probability import decide
 from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.uncertainty import (
     Interval,
@@ -135,10 +136,10 @@ def roc_auc(table: pd.DataFrame) -> Interval:
 
 def operating_point(table: pd.DataFrame, threshold: float) -> dict[str, Interval]:
     """Return ``precision``, ``recall``, ``f1`` and ``false alarm rate`` at the threshold."""
-    labels, called = _labels(table), table["probability"].to_numpy(float) >= threshold
+    labels, called = _labels(table), decide(table["logit"], threshold)
     resampled = resampled_rates(labels, called, resample_images(labels))
     found = {name: image_interval(resampled[name]) for name in ("precision", "recall", "f1")}
-    counts = threshold_metrics(labels, table["probability"], threshold)
+    counts = threshold_metrics(labels, called, threshold)
     real = counts.false_positives + counts.true_negatives
     return found | {"false alarm rate": share_interval(counts.false_positives, real)}
 
@@ -227,7 +228,7 @@ def _labels(table: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _wrong(table: pd.DataFrame, threshold: float) -> NDArray[np.bool_]:
-    called = table["probability"].to_numpy(float) >= threshold
+    called = decide(table["logit"], threshold)
     return np.asarray(called != (_labels(table) == SYNTHETIC))
 
 

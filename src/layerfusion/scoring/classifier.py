@@ -10,9 +10,9 @@ from sklearn.exceptions import NotFittedError
 
 from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError
+from layerfusion.metrics.probability import decide, probability
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.model.detector import Detector
-from layerfusion.scoring.files import called_synthetic
 from layerfusion.scoring.predictions import score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
@@ -74,28 +74,31 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If an image cannot be read: a row that is not a number would surprise whatever comes
             next. `layerfusion.score` gives reasons in its place.
         """
-        if isinstance(X, str | Path):
-            raise UserError(f"give a list of paths, as in [{str(X)!r}]")
-        files = [Path(path) for path in X]
-        if not files:
-            return np.empty((0, 2))
-        images = self._detector().image_settings
-        table = score_files(self._detector(), files, images, LoaderSettings())
-        for path, error in zip(files, table["error"], strict=True):
-            if isinstance(error, str):
-                raise ImageError(path, error)
-        synthetic = table["probability"].to_numpy(dtype=np.float64)
+        synthetic = probability(self._logits(X))
         return np.column_stack([1 - synthetic, synthetic])
 
     def predict(self, X: Sequence[str | Path]) -> NDArray[np.int64]:  # noqa: N803
         """Return the class of each image, shape (n,), as `layerfusion score` labels it."""
-        synthetic = self.predict_proba(X)[:, 1]
-        return called_synthetic(synthetic, self._threshold()).astype(np.int64)
+        return decide(self._logits(X), self._threshold()).astype(np.int64)
 
     @property
     def classes_(self) -> NDArray[np.int64]:
         """The two classes."""
         return np.array([0, 1])
+
+    def _logits(self, X: Sequence[str | Path]) -> NDArray[np.float64]:  # noqa: N803
+        """Return the logit of each image, shape (n,); errors as of `predict_proba`."""
+        if isinstance(X, str | Path):
+            raise UserError(f"give a list of paths, as in [{str(X)!r}]")
+        files = [Path(path) for path in X]
+        if not files:
+            return np.empty(0)
+        images = self._detector().image_settings
+        table = score_files(self._detector(), files, images, LoaderSettings())
+        for path, error in zip(files, table["error"], strict=True):
+            if isinstance(error, str):
+                raise ImageError(path, error)
+        return table["logit"].to_numpy(dtype=np.float64)
 
     def _detector(self) -> Detector:
         if self.detector is not None:

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
+from layerfusion.metrics.probability import decide, published_probability
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
 from layerfusion.scoring.inputs import find_images
@@ -17,9 +16,6 @@ from layerfusion.scoring.predictions import Progress, score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
-# How far apart two logits of one image may lie, scored in batches of different sizes in fp32: last
-# bits of 1e-7 were seen.
-SAME_LOGIT = 4e-6
 NO_NUMBER = "the detector's score is not a number"
 
 
@@ -83,7 +79,7 @@ def score_images(
     -------
     DataFrame
         A row an image, in the given order: ``image_id``; ``prob`` (float64 in [0, 1], NaN where
-        there is no score; exactly the threshold where it is within `same_score` of it); ``label``
+        there is no score; as `layerfusion.metrics.probability.published_probability`); ``label``
         (nullable integer, 1 where ``prob >= threshold``); ``threshold``; ``error`` (why there is no
         score, or None); and, if the detector has a notice, ``warning``.
 
@@ -103,38 +99,19 @@ def score_images(
         progress=progress,
         processes=processes,
     )
-    prob = scored["probability"]
-    # The threshold is a score that was observed: a last bit must not decide that image's label.
-    near = (prob - detector.threshold).abs() < same_score(detector.threshold)
-    prob = prob.mask(near, detector.threshold)
+    logit = scored["logit"]
+    prob = pd.Series(published_probability(logit, detector.threshold))
     error = scored["error"].mask(prob.isna() & scored["error"].isna(), NO_NUMBER)
     table = pd.DataFrame(
         {
             "image_id": list(images),
             "prob": prob,
-            "label": (prob >= detector.threshold).astype("Int8").mask(error.notna()),
+            "label": pd.Series(decide(logit, detector.threshold), dtype="Int8").mask(error.notna()),
             "threshold": detector.threshold,
             "error": error,
         }
     )
     return table if detector.notice is None else table.assign(warning=detector.notice)
-
-
-def same_score(threshold: ArrayLike) -> NDArray[np.float64]:
-    """Return how far from a threshold a probability may lie and still be the threshold's own score.
-
-    That is `SAME_LOGIT` on the logit: less near 0 and 1, where many images' scores lie close.
-    """
-    t = np.asarray(threshold, dtype=np.float64)
-    return np.asarray(SAME_LOGIT * t * (1 - t))
-
-
-def called_synthetic(prob: ArrayLike, threshold: ArrayLike) -> NDArray[np.bool_]:
-    """Return whether `score_images` labels images synthetic, of their probabilities, shape (n,).
-
-    The threshold is a probability, or one an image.
-    """
-    return np.asarray(prob) > np.asarray(threshold) - same_score(threshold)
 
 
 def write_scores(table: pd.DataFrame, path: Path) -> None:

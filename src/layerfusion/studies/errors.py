@@ -9,7 +9,7 @@ import pandas as pd
 from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.groups import corrected, errors_by_group
 from layerfusion.data.manifest import CLASSES
-from layerfusion.metrics.probability import probability
+from layerfusion.metrics.probability import decide
 from layerfusion.settings import Blocks
 from layerfusion.studies.content import FinishedContent
 from layerfusion.studies.predictions import by_run
@@ -60,7 +60,7 @@ def study_errors(
         seeds = {setup: own for setup, own in tables.items() if setup.run == run}
         wrong = np.stack(
             [
-                (probability(own["logit"]) >= thresholds[setup]) != (own["label"] == 1)
+                decide(own["logit"], thresholds[setup]) != (own["label"] == 1)
                 for setup, own in seeds.items()
             ]
         ).astype(bool)

@@ -14,6 +14,7 @@ from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
 from layerfusion.events import one_line
 from layerfusion.images.finding import composed
+from layerfusion.metrics.probability import decide
 from layerfusion.runs.conditions import CONDITIONS, obtain_together
 from layerfusion.task.submission import COLUMNS, keep_submission
 
@@ -93,7 +94,7 @@ def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
         run = comparison.runs[name]
         path = keep_submission(run, predictions, team=team)
         names = [PurePosixPath(image).name for image in predictions["image_id"]]
-        called = predictions["probability"] >= run.record.threshold
+        called = decide(predictions["logit"], run.record.threshold)
         rows[name] = {
             "file": path.name,
             "images": len(names),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.errors import UserError
+from layerfusion.metrics.probability import published_probability
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
 from layerfusion.runs.record import RECORD, Run, RunRecord, read_record
@@ -200,7 +201,9 @@ def keep_submission(run: Run, predictions: pd.DataFrame, *, team: str) -> Path:
         As `submission_name`, `submission_table` and `write_submission`.
     """
     path = run.directory / FOLDER / submission_name(team, run.record.run)
-    table = submission_table(predictions, run.record.threshold)
+    threshold = run.record.threshold
+    published = published_probability(predictions["logit"], threshold)
+    table = submission_table(predictions.assign(probability=published), threshold)
     path.parent.mkdir(exist_ok=True)
     write_submission(table, path)
     return path
