@@ -117,20 +117,6 @@ def test_a_wrong_profile_file_is_named(tmp_path, text, words):
         load_profile(str(path))
 
 
-def test_a_profile_in_another_encoding_is_named(tmp_path):
-    path = tmp_path / "wrong.yaml"
-    path.write_bytes("name: x\nabout: caf\u00e9\n".encode("cp1252"))
-    with pytest.raises(UserError, match="is not UTF-8 from line 2 on; save it as UTF-8"):
-        load_profile(str(path))
-
-
-def test_a_profile_of_absurd_depth_is_named(tmp_path):
-    path = tmp_path / "deep.yaml"
-    path.write_text("[" * 100_000)
-    with pytest.raises(UserError, match=r"deep\.yaml"):
-        load_profile(str(path))
-
-
 def test_the_home_folder_is_found_in_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     overrides = {"encoder.weights": "~/w.pt", "data.test_labels": "~/labels.csv"}

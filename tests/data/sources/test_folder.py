@@ -181,8 +181,8 @@ def test_a_layout_in_the_root_is_used_unless_another_is_given(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[1", "cannot be read: while parsing"),
-        ("3", "'folders': Input should be a valid dictionary"),
+        ("[1", "is not valid YAML, line 1: while parsing a flow sequence, expected"),
+        ("3", "'settings': Input should be a valid dictionary"),
         ("folders: []", "'folders': List should have at least 1 item"),
         ("folders: [{path: real, split: val}]", "'folders.0.label': Field required"),
         (

@@ -7,13 +7,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from layerfusion.data.manifest import Split, file_table
 from layerfusion.data.sources.tree import PLATFORMS, Place, list_images
 from layerfusion.errors import UserError
 from layerfusion.images.finding import composed
+from layerfusion.settings.user_yaml import checked, read_yaml
 
 LAYOUT = "layerfusion.yaml"
 DESCRIPTIONS = ("manifest.csv", "metadata.csv")
@@ -177,7 +177,8 @@ class _Layout(BaseModel):
 
 def _by_layout(file: Path, root: Path, paths: list[str]) -> Callable[[str], Place | None]:
     """Return the function that looks a place up in the layout; None where no entry matches."""
-    entries = _read_layout(file).folders
+    what = f"layout {file}"
+    entries = checked(_Layout, read_yaml(file, what), what).folders
     patterns = [entry.pattern for entry in entries]
     for entry, pattern in zip(entries, patterns, strict=True):
         if not any(pattern.match(path + "/") for path in paths):
@@ -188,23 +189,6 @@ def _by_layout(file: Path, root: Path, paths: list[str]) -> Callable[[str], Plac
         return next((place for pattern, place in places if pattern.match(path + "/")), None)
 
     return place
-
-
-def _read_layout(file: Path) -> _Layout:
-    try:
-        return _Layout.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"there is no layout {file}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join(str(part) for part in first["loc"]) or "folders"
-        reason = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            reason = "there is no such setting"
-        raise UserError(f"layout {file}, '{setting}': {reason}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"layout {file} cannot be read: {reason}") from None
 
 
 def _fill_in(table: pd.DataFrame, root: Path) -> pd.DataFrame:

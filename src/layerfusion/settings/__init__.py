@@ -3,15 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from layerfusion.errors import UserError
-from layerfusion.paths import with_home
+from layerfusion.paths import PACKAGE, with_home
+from layerfusion.settings.user_yaml import checked, parse_yaml, read_yaml
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16", "bfloat16"]
@@ -23,6 +22,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Channels = tuple[float, float, float]  # red, green, blue
 Normalisation = tuple[Channels, Channels]  # mean and standard deviation of pixels in 0..1
+PROFILES = PACKAGE / "profiles"
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 
@@ -406,26 +406,6 @@ class Profile(_Settings):
         return chosen
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """Reads YAML without aliases, which can stand for any amount, and without doubled names."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*) are not read", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names: list[Any] = []
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in names:
-                problem = f"'{name}' stands there twice"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            names.append(name)
-        return super().construct_mapping(node, deep)
-
-
 def digest(value: object) -> str:
     """Return the sha256 of a JSON-serialisable value in canonical form, as 64 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -434,8 +414,7 @@ def digest(value: object) -> str:
 
 def profile_names() -> list[str]:
     """Return the names of the profiles that come with the package."""
-    folder = files("layerfusion") / "profiles"
-    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
 def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profile:
@@ -453,25 +432,21 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
     UserError
         If there is no such profile, or a setting is unknown or out of range.
     """
+    what = f"profile '{name}'"
     if name in profile_names():
-        text = (files("layerfusion") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
+        path = PROFILES / f"{name}.yaml"
     elif name.endswith((".yaml", ".yml")) and Path(name).is_file():
-        text = _profile_text(Path(name))
+        path = Path(name)
     else:
         raise UserError(
-            f"there is no profile '{name}'; use {', '.join(profile_names())} or the path of a YAML"
+            f"there is no {what}; use {', '.join(profile_names())} or the path of a YAML"
         )
-    try:
-        values = yaml.load(text, _PlainLoader)  # noqa: S506, a safe loader
-    except yaml.YAMLError as error:
-        raise UserError(f"profile '{name}' is not valid YAML: {_one_line(error)}") from None
-    except RecursionError:
-        raise UserError(f"profile '{name}' is nested too deeply to be a profile") from None
+    values = read_yaml(path, what)
     if not isinstance(values, dict):
-        raise UserError(f"profile '{name}' must be a YAML mapping of settings")
+        raise UserError(f"{what} must be a YAML mapping of settings")
     for key, value in (overrides or {}).items():
         _replace(values, key, value)
-    return _check(_with_homes(values), f"profile '{name}'")
+    return checked(Profile, _with_homes(values), what)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -485,22 +460,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"'{text}' is not of the form name=value, as in training.epochs=1")
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"the value in '{text}' cannot be read: {_one_line(error)}") from None
-
-
-def _profile_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"profile '{path}' is not UTF-8 from line {line} on; save it as UTF-8"
-        ) from None
-    except OSError as error:
-        raise UserError(f"profile '{path}' cannot be read: {error.strerror}") from None
+    return key.strip(), parse_yaml(value, f"the value in '{text}'")
 
 
 def _with_homes(value: Any) -> Any:
@@ -520,19 +480,3 @@ def _replace(values: dict[str, Any], dotted: str, value: Any) -> None:
             raise UserError(f"setting '{dotted}': '{parent}' holds a value, not further settings")
         values = inner
     values[last] = value
-
-
-def _check(values: dict[str, Any], where: str) -> Profile:
-    try:
-        return Profile.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join(str(part) for part in first["loc"]) or "settings"
-        reason = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            reason = "there is no such setting"
-        raise UserError(f"{where}, setting '{setting}': {reason}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
