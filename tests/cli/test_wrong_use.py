@@ -96,8 +96,8 @@ inspect photos --report /dev/null                       | is a pipe, socket or d
 inspect photos --report photos/val/real/c.png           | is an image, which would be lost
 calibrate                                               | Missing argument
 calibrate photos                                        | Missing option
-calibrate photos --out photos                           | photos is there already
-calibrate photos --out gone/new                         | the folder above --out gone/new does not
+calibrate photos --out photos                           | --out photos already exists
+calibrate photos --out gone/new                         | the folder of --out gone/new does not
 calibrate photos --out new --report /dev/null           | is a pipe, socket or device; name a file
 calibrate photos --out new                              | needs the weights 'clip-vit-b-16-int8'
 calibrate photos --out new --detector gone              | gone holds no detector.json
@@ -108,7 +108,7 @@ calibrate unsorted --out new --detector demo            | sort them into folders
 calibrate photos --out new --detector demo              | to calibrate, 50 are needed at least
 calibrate one_class --out new --detector demo           | to calibrate, both classes are needed
 submit                                                  | Missing option
-submit --run open --images photos --team a --out gone   | the folder of --out gone does not exist
+submit --run open --images photos --team a --out gone   | the folder of --out gone/a_open.csv does
 submit --run open --images gone --team a --out .        | there is no folder gone
 submit --run open --images photos --team ../a --out .   | use letters, digits, - and _
 submit --run open --images photos --team a --out . --detector gone | gone holds no detector.json
@@ -117,7 +117,7 @@ submission check gone.csv --images photos               | gone.csv cannot be rea
 submission check photos --images photos                 | photos cannot be read
 submission check a.csv --images gone                    | there is no folder gone
 submission check a.csv --images photos --against a.csv  | cannot be compared with itself
-export --run open --out photos                          | photos is there already
+export --run open --out photos                          | --out photos already exists
 export --run open --out new -p folder -d gone           | there is no folder gone
 study --seeds 1                                         | greater than or equal to 2
 study --seeds few                                       | valid integer
@@ -144,8 +144,8 @@ data manifest --profile folder -d photos --out photos   | --out photos is a fold
 data manifest --profile folder -d photos --out /dev/null | is a pipe, socket or device; name a file
 data manifest --profile folder -d empty                 | there are no images in empty
 data card gone                                          | Missing option
-weights get nothing                                     | no weights are known as 'nothing'
-weights where nothing                                   | no weights are known as 'nothing'
+weights get nothing                                     | there are no weights 'nothing'
+weights where nothing                                   | there are no weights 'nothing'
 demo study extra                                        | unexpected extra argument
 nonsense                                                | No such command
 --nonsense                                              | No such option

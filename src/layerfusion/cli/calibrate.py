@@ -6,25 +6,17 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.outputs import check_output
+from layerfusion.cli.options import DetectorOption, JsonOption, NewFolderOption, ReportOption
 
 
 def calibrate(
     images: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder with real and synthetic below it.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there yet.")],
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|demo",
-            help="Folder of a detector, or the toy. [default: the package's, of photographs]",
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Also write a page to read.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    out: NewFolderOption,
+    detector: DetectorOption = None,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Try a detector on your own labelled images, 50 or more, and fit its threshold to them.
 
@@ -47,13 +39,10 @@ def calibrate(
     from layerfusion.release.calibration import calibrate as calibrate_on
     from layerfusion.release.calibration_page import calibration_html
     from layerfusion.release.calibration_words import as_values, sentences
-    from layerfusion.release.folders import check_place
     from layerfusion.release.own_images import find_own_images
     from layerfusion.release.seen_images import read_seen
     from layerfusion.scoring.shipped import detector_folder
 
-    check_place(out)
-    check_output(report, "--report")
     reporter, folder = Reporter(), detector_folder(detector)
     loaded, seen = Detector.load(folder), read_seen(folder)
     own = find_own_images(images)

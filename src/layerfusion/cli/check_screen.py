@@ -1,39 +1,43 @@
-"""A check of the data as a person reads it: a table, what to get, what is damaged, the verdict."""
+"""A check of the data on the screen: table, missing data sets, unreadable files, runs."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from layerfusion.cli.tables import plain_table
 from layerfusion.data.check import DataCheck, SourceCheck
 from layerfusion.data.integrity import Depth
 
 LISTED = 20  # unreadable files on the screen; a CSV holds all
 
 _DEPTHS: dict[Depth, str] = {
-    "names": "Only names and sizes were looked at: corrupt are empty files alone, and equal files "
-    "were not looked for.",
-    "ends": "Headers and ends of the files were read; of damage in the middle of one, what a "
-    "decoder notices is found with --decode.",
+    "names": "Only names and sizes were read: of corrupt files, empty ones alone are counted, and "
+    "duplicates are not searched for.",
+    "ends": "Headers and ends of the files were read; --decode also finds damage in the middle of "
+    "a file that a decoder notices.",
     "pixels": "Every file was decoded. Damage that a decoder does not notice, such as changed "
-    "pixels in a JPEG, is not found by that.",
+    "pixels in a JPEG, is not found.",
 }
 
 
 def show(check: DataCheck, depth: Depth, console: Console) -> None:
-    """Print a check: readable at 100 columns."""
+    """Print a check, readable at 100 columns."""
     console.print(_table(check))
     console.print(_DEPTHS[depth])
     for source in check.sources:
         if source.found == 0:
             _show_missing(source, console)
-    _show_sentences("Incomplete, perhaps half extracted:", _incomplete(check), console)
+    incomplete = [
+        f"{one.name}: {'; '.join(one.incomplete)}" for one in check.sources if one.incomplete
+    ]
+    _show_list("Incomplete, perhaps half extracted:", incomplete, console)
     _show_unreadable(check, console)
-    _show_sentences("Notes:", _notes(check), console)
+    notes = [f"{source.name}: {note}" for source in check.sources for note in source.notes]
+    _show_list("Notes:", [*notes, *check.notes], console)
     console.print()
     for run, obstacles in check.obstacles.items():
         verdict = f"[red]cannot run[/]: {escape('; '.join(obstacles))}"
@@ -43,26 +47,24 @@ def show(check: DataCheck, depth: Depth, console: Console) -> None:
 
 
 def _table(check: DataCheck) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("data set")
-    for name in ("found", "expected", "missing", "size", "corrupt", "duplicates"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("licence")
+    numbers = ("found", "expected", "missing", "size", "corrupt", "duplicates")
+    table = plain_table("data set", *numbers, "licence", numbers=numbers)
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = False
     for source in check.sources:
         table.add_row(
             escape(source.name),
             f"{source.found:,}",
             _number(source.expected, "not stated" if source.data_set else "-"),
-            _number(source.missing, "-"),
+            _number(source.missing),
             decimal(source.bytes),
             f"{source.corrupt:,}",
-            _number(source.duplicates, "-"),
+            _number(source.duplicates),
             escape(source.data_set.licence.text if source.data_set else "-"),
         )
     return table
 
 
-def _number(value: int | None, otherwise: str) -> str:
+def _number(value: int | None, otherwise: str = "-") -> str:
     return otherwise if value is None else f"{value:,}"
 
 
@@ -89,24 +91,11 @@ def _show_missing(source: SourceCheck, console: Console) -> None:
     console.print(Padding(grid, (0, 0, 0, 2), expand=False))
 
 
-def _incomplete(check: DataCheck) -> Iterator[str]:
-    for source in check.sources:
-        if source.incomplete:
-            yield f"{source.name}: {'; '.join(source.incomplete)}"
-
-
-def _notes(check: DataCheck) -> Iterator[str]:
-    for source in check.sources:
-        for note in source.notes:
-            yield f"{source.name}: {note}"
-    yield from check.notes
-
-
-def _show_sentences(title: str, sentences: Iterator[str], console: Console) -> None:
-    for number, sentence in enumerate(sentences):
-        if number == 0:
-            console.print(f"\n[bold]{title}[/]")
-        console.print(Padding(escape(sentence), (0, 0, 0, 2), expand=False))
+def _show_list(title: str, lines: Sequence[str], console: Console) -> None:
+    if lines:
+        console.print(f"\n[bold]{title}[/]")
+    for line in lines:
+        console.print(Padding(escape(line), (0, 0, 0, 2), expand=False))
 
 
 def _show_unreadable(check: DataCheck, console: Console) -> None:
@@ -114,13 +103,12 @@ def _show_unreadable(check: DataCheck, console: Console) -> None:
     if rows.empty:
         return
     more = f", the first {LISTED}; --out FILE writes all" if len(rows) > LISTED else ""
-    console.print(f"\n[bold]{len(rows):,} files cannot be read and are left out[/]{more}:")
-    for path, reason in rows[["path", "reason"]].head(LISTED).itertuples(index=False):
-        console.print(Padding(escape(f"{path}: {reason}"), (0, 0, 0, 2), expand=False))
+    listed = [f"{path}: {reason}" for path, reason in rows[["path", "reason"]].head(LISTED).values]
+    _show_list(f"{len(rows):,} files cannot be read and are left out{more}:", listed, console)
 
 
 def _reservation(check: DataCheck, run: str) -> str:
-    """Say which of the sets that a run needs are there in part."""
+    """Return which of a run's data sets are incomplete, as text."""
     partial = [
         f"{source.name} ({source.found:,} of {source.expected:,})"
         for source in check.sources

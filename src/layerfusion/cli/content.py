@@ -4,8 +4,14 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
-from layerfusion.cli.study import PublishOption, publish_files
+from layerfusion.cli.options import (
+    DataRootOption,
+    ProfileOption,
+    PublishOption,
+    SetOption,
+    replaced,
+)
+from layerfusion.cli.study import publish_files
 
 
 def content(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerfusion.cli.options import Commands, DataRootOption, ProfileOption, SetOption, replaced
-from layerfusion.cli.outputs import check_output
+from layerfusion.cli.outputs import output_option
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 
@@ -17,48 +17,40 @@ if TYPE_CHECKING:
     from layerfusion.progress import Reporter
     from layerfusion.settings import Profile
 
-data_app = Commands(no_args_is_help=True, help="The images: what is there and what is missing.")
+data_app = Commands(no_args_is_help=True, help="Check, list and describe images.")
 
-LISTED = 20  # skipped files that are named one by one
-NARROWEST = 100  # columns of a page, where no terminal says how many it has
+LISTED = 20  # skipped files that are listed
 
 
 @data_app.command()
 def check(
     profile: ProfileOption = "paper",
     data_root: DataRootOption = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Look at names and sizes only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Read names and sizes only.")] = False,
     decode: Annotated[
-        bool, typer.Option("--decode", help="Decode every image: slow, finds every damage.")
+        bool, typer.Option("--decode", help="Decode every image: slow, finds all damage.")
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV of all files that cannot be read.")
-    ] = None,
+    out: Annotated[Path | None, output_option("CSV file of all unreadable files.")] = None,
     settings: SetOption = None,
 ) -> None:
-    """Check which data sets of a profile are there and whole, and which runs can run.
+    """Check which data sets of a profile are complete, and which runs can be trained.
 
-    For what is missing: what it is, how big, where its publisher offers it and where to put it.
-    The exit status is 0 if every run of the profile can run on as many images as its selection
-    asks for, else 1.
+    For each missing data set: what it is, its size, where it is published and where to put it. The
+    exit status is 0 if every run of the profile has as many images as its selection asks for,
+    else 1.
     """
-    from rich.console import Console
-
     from layerfusion.cli.check_screen import show
+    from layerfusion.cli.tables import wide_console
     from layerfusion.data.check import check_data
     from layerfusion.settings import load_profile
 
     if quick and decode:
         raise UserError("--quick reads no file and --decode every one: give one of them")
-    check_output(out, "--out")
     depth: Depth = "names" if quick else "pixels" if decode else "ends"
     chosen = load_profile(profile, replaced(settings))
     root = data_root.expanduser() if data_root else None
     found = check_data(chosen, root, depth=depth)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = NARROWEST
-    show(found, depth, console)
+    show(found, depth, wide_console())
     if out is not None:
         with in_place_of(out) as partial:
             found.unreadable.to_csv(partial, index=False)
@@ -71,20 +63,24 @@ def manifest(
     profile: ProfileOption = "demo",
     data_root: DataRootOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Parquet file. [default: runs/<profile>/manifest.parquet]")
+        Path | None,
+        output_option(
+            "Parquet file to write. [default: runs/<profile>/manifest.parquet]",
+            kind="file in a new folder",
+        ),
     ] = None,
     no_hash: Annotated[
-        bool, typer.Option("--no-hash", help="Read no sha256: equal files are not found.")
+        bool, typer.Option("--no-hash", help="Compute no sha256: equal files are not found.")
     ] = False,
     no_decode: Annotated[
-        bool, typer.Option("--no-decode", help="Read no pixels: damage inside is not found.")
+        bool, typer.Option("--no-decode", help="Decode no pixels: damage inside is not found.")
     ] = False,
     settings: SetOption = None,
 ) -> None:
-    """Look at every image of a profile and list them, a row an image.
+    """Scan every image of a profile and write the manifest, one row per image.
 
-    Stopped, it goes on where it was when called again; later only new and changed files are read,
-    by this command and by training. With --no-decode most truncated files are found all the same.
+    An interrupted scan resumes. Later scans, of this command and of training, read new and changed
+    files only. Even with --no-decode most truncated files are found.
 
     Example: `layerfusion data manifest --profile paper --data-root /data`
     """
@@ -93,11 +89,9 @@ def manifest(
     from layerfusion.progress import Reporter
     from layerfusion.settings import load_profile
 
-    check_output(out, "--out", makes_folder=True)
-    overrides = replaced(settings)
-    left_out = {"data.hash_files": no_hash, "data.decode_files": no_decode}
-    overrides |= {setting: False for setting, given in left_out.items() if given}
-    reporter, chosen = Reporter(), load_profile(profile, overrides)
+    skipped = {"data.hash_files": no_hash, "data.decode_files": no_decode}
+    off = {setting: False for setting, given in skipped.items() if given}
+    reporter, chosen = Reporter(), load_profile(profile, replaced(settings) | off)
     cache = runs_root() / chosen.name
     with reporter.bar("reading images", 0) as bar:
         found = open_data(
@@ -115,22 +109,25 @@ def manifest(
 @data_app.command()
 def card(
     data_root: Annotated[
-        Path, typer.Option("--data-root", "-d", help="Folder of the images and a manifest.csv.")
+        Path, typer.Option("--data-root", "-d", help="Folder of the images and manifest.csv.")
     ],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the card is written.")],
+    out: Annotated[
+        Path, output_option("Folder to write the card to.", kind="folder", metavar="FOLDER")
+    ],
     name: Annotated[
-        str | None, typer.Option(help="Of the set. [default: that of its folder]")
+        str | None, typer.Option(help="Name of the data set. [default: name of its folder]")
     ] = None,
-    creator: Annotated[str | None, typer.Option(help="Who made the set.")] = None,
+    creator: Annotated[str | None, typer.Option(help="Creator of the data set.")] = None,
     published: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="[default: today]")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Date of publication. [default: today]"),
     ] = None,
 ) -> None:
-    """Say what a set of images is made of, without an image: sources, licences, hashes.
+    """Write a data card, without images: sources, licences, hashes.
 
-    The set's manifest.csv says it: path, label, split, source, generator, platform, style, width,
-    height, sha256, origin and licence of each labelled image. Written are sources.csv,
-    images.parquet and croissant.json, which describes both in Croissant 1.1.
+    It is made from the data set's manifest.csv: path, label, split, source, generator, platform,
+    style, width, height, sha256, origin and licence of each labelled image. The card is
+    sources.csv, images.parquet and croissant.json, which describes both in Croissant 1.1.
     """
     from layerfusion.data.card import make_card, write_card
 
@@ -147,7 +144,7 @@ def card(
 
 
 def _describe(found: "Manifest", profile: "Profile", reporter: "Reporter") -> None:
-    """Print what was found, what was skipped, what runs would use and what to beware of."""
+    """Print images by split, skipped files, training images of each run, and warnings."""
     from layerfusion.data.selection import select_training
 
     print(_counts(found))

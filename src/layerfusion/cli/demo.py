@@ -5,11 +5,17 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import Commands, DataRootOption, ProfileOption, SetOption
+from layerfusion.cli.options import (
+    Commands,
+    DataRootOption,
+    ProfileOption,
+    PublishOption,
+    SetOption,
+)
+from layerfusion.cli.outputs import output_option
 from layerfusion.cli.study import (
     FirstSeedOption,
     HeadsOption,
-    PublishOption,
     SeedsOption,
     run_study,
 )
@@ -41,9 +47,7 @@ def processors(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="All of them unless named.")
     ] = None,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="Also replace the committed one in runs/reference.")
-    ] = False,
+    publish: PublishOption = False,
     here: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train the demo as other processors would, and broken, to know how far its numbers move.
@@ -75,7 +79,7 @@ def processors(
 def train_encoder(
     steps: Annotated[int | None, typer.Option(min=2, help="For a trial, with --out.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write. [default: the package's own]")
+        Path | None, output_option("File to write. [default: the package's own]")
     ] = None,
 ) -> None:
     """Train clip-nano on scenes and captions: under an hour on 2 cores.
@@ -94,8 +98,6 @@ def train_encoder(
         raise UserError("a trial would replace the package's own weights; name another with --out")
     settings = ClipTraining() if steps is None else ClipTraining().shortened(steps)
     path = out or embedded_weights(MODEL)
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"the folder of --out {path} does not exist; make it first")
     model = train_clip(
         settings,
         checkpoint=runs_root() / "demo" / "clip-nano.checkpoint",

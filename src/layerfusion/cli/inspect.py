@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.cli.outputs import check_output
+from layerfusion.cli.options import JsonOption, ReportOption
 
 if TYPE_CHECKING:
     from layerfusion.evidence.inspection import Inspection
@@ -14,12 +14,8 @@ if TYPE_CHECKING:
 
 def inspect(
     photos: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Also write a page to read.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON, a list of pictures.")
-    ] = False,
+    report: ReportOption = None,
+    as_json: JsonOption = False,
     detector: Annotated[
         str | None,
         typer.Option(
@@ -45,9 +41,7 @@ def inspect(
     """
     from layerfusion.scoring.inputs import check_paths, find_images
 
-    # What a person mistypes is said before seconds go by in loading what computes.
-    check_output(report, "--report")
-    check_paths(photos)
+    check_paths(photos)  # before seconds go by in loading torch
 
     from layerfusion.evidence.inspection import Inspector, as_values
     from layerfusion.evidence.report import report_html, write_report

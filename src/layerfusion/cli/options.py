@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from layerfusion.cli.outputs import output_option
 from layerfusion.errors import UserError
 from layerfusion.events import VARIABLE, Verbosity
 
@@ -24,16 +25,36 @@ class RunName(StrEnum):
 ProfileOption = Annotated[
     str,
     typer.Option(
-        "--profile", "-p", help="demo, folder, paper, photographs, or a YAML file's path."
+        "--profile", "-p", help="demo, folder, paper, photographs, or the path of a YAML file."
     ),
 ]
 DataRootOption = Annotated[
-    Path | None, typer.Option("--data-root", "-d", help="Folder below which the data sets lie.")
+    Path | None, typer.Option("--data-root", "-d", help="Folder that holds the data sets.")
 ]
+RunOption = Annotated[RunName, typer.Option(help="Run of the paper.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Replace a setting: training.epochs=1."),
+]
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        metavar="DIR|demo",
+        help="Folder of a detector, or the toy. [default: the package's, of photographs]",
+    ),
+]
+NewFolderOption = Annotated[
+    Path,
+    output_option("Folder to create; it must not exist.", kind="new folder", metavar="FOLDER"),
+]
+ReportOption = Annotated[
+    Path | None, output_option("Also write an HTML report.", metavar="FILE.html")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+PublishOption = Annotated[
+    bool, typer.Option("--publish", help="Also replace the committed files in runs/reference.")
 ]
 
 
@@ -58,7 +79,7 @@ def _chooser(wanted: Verbosity) -> Callable[[typer.Context, bool], None]:
             return
         # Contexts of a command and of the groups around it share this dictionary.
         if context.meta.setdefault(VARIABLE, wanted) is not wanted:
-            raise UserError("--quiet says less and --verbose says more: give one of them")
+            raise UserError("--quiet and --verbose exclude each other: give one of them")
         os.environ[VARIABLE] = wanted
 
     return choose
@@ -81,7 +102,7 @@ VerboseOption = Annotated[
         "-v",
         callback=_chooser(Verbosity.verbose),
         is_eager=True,
-        help="Write every step, its time, and what libraries warn of.",
+        help="Write every step, its time, and the warnings of libraries.",
     ),
 ]
 

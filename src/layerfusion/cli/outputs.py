@@ -1,37 +1,57 @@
-"""What a file that a user names for a result must not be; said before anything is computed."""
+"""Options that name a result: checked when they are read, before anything is computed."""
 
 from pathlib import Path
+from typing import Any, Literal
+
+import typer
 
 from layerfusion.errors import UserError
 
+Kind = Literal["file", "file in a new folder", "folder", "new folder"]
 
-def check_output(path: Path | None, option: str, *, makes_folder: bool = False) -> None:
-    """Refuse a file that cannot be written, or whose loss would hurt; None is no file.
 
-    A result is laid in the place of what is there. In that of a device, as root, it would take it
-    from every program of the machine; in that of an image, what was to be scored would be gone.
+def output_option(help: str, *, kind: Kind = "file", metavar: str = "FILE") -> Any:
+    """Return the option of a command that names what it writes; `check_output` checks its value."""
+
+    def check(
+        context: typer.Context, option: typer.CallbackParam, path: Path | None
+    ) -> Path | None:
+        if path is not None and not context.resilient_parsing:
+            check_output(path, option.opts[0], kind=kind)
+        return path
+
+    return typer.Option(metavar=metavar, help=help, callback=check)
+
+
+def check_output(path: Path, option: str, *, kind: Kind = "file") -> None:
+    """Refuse an output that cannot be written, or that would replace what must not be lost.
+
+    A result takes the place of what is there. In that of a device, as root, it would take it from
+    every program of the machine; in that of an image, what was to be scored would be gone.
 
     Parameters
     ----------
     option
         The option that names it, such as ``--out``, for messages.
-    makes_folder
-        Whether its folder will be made where there is none.
+    kind
+        What it is. The folder that holds a `file` or a `new folder` must exist.
 
     Raises
     ------
     UserError
-        If its folder does not exist and is not made, or it is a folder, a pipe, a socket, a device
-        or an image.
+        If the folder around it does not exist, a `new folder` exists, a `folder` is a
+        file, or a file is a folder, a pipe, a socket, a device or an image.
     """
-    if path is None:
+    if kind in ("file", "new folder") and not path.absolute().parent.is_dir():
+        raise UserError(f"the folder of {option} {path} does not exist; create it first")
+    if kind == "new folder" and path.exists():
+        raise UserError(f"{option} {path} already exists; remove it or choose another name")
+    if kind == "folder" and path.exists() and not path.is_dir():
+        raise UserError(f"{option} {path} is a file; name a folder")
+    if kind == "folder" or not path.exists():
         return
-    if not (makes_folder or path.absolute().parent.is_dir()):
-        raise UserError(f"the folder of {option} {path} does not exist; make it first")
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it")
-    if not path.exists():
-        return
     from layerfusion.images.reading import begins_as_image, is_special
 
     if is_special(path):

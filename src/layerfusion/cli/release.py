@@ -3,30 +3,27 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from layerfusion.cli.finding import Choice
 from layerfusion.cli.options import (
     DataRootOption,
+    NewFolderOption,
     ProfileOption,
-    RunName,
+    RunOption,
     SeedOption,
     SetOption,
 )
-from layerfusion.errors import UserError
+from layerfusion.cli.outputs import output_option
 
 
 def export(
-    run: Annotated[RunName, typer.Option(help="Which of the paper's runs.")],
-    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there yet.")],
+    run: RunOption,
+    out: NewFolderOption,
     profile: ProfileOption = "demo",
     data_root: DataRootOption = None,
     seed: SeedOption = 1337,
     predictions: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Also keep its scores of the validation images: Parquet."
-        ),
+        output_option("Parquet file to write the scores of the validation images to."),
     ] = None,
     settings: SetOption = None,
 ) -> None:
@@ -43,12 +40,8 @@ def export(
     from layerfusion.release.export import check_shippable
     from layerfusion.release.export import export as export_run
     from layerfusion.release.facts import roc_auc
-    from layerfusion.release.folders import check_place
     from layerfusion.scoring.predictions import write_predictions
 
-    check_place(out)
-    if predictions is not None and not predictions.absolute().parent.is_dir():
-        raise UserError(f"the folder of --predictions {predictions} does not exist; make it first")
     reporter, choice = Reporter(), Choice(run.value, profile, data_root, seed, settings)
     experiment = choice.open(reporter)
     check_shippable(experiment.profile)

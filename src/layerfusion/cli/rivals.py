@@ -4,8 +4,14 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
-from layerfusion.cli.study import FirstSeedOption, PublishOption, SeedsOption, publish_files
+from layerfusion.cli.options import (
+    DataRootOption,
+    ProfileOption,
+    PublishOption,
+    SetOption,
+    replaced,
+)
+from layerfusion.cli.study import FirstSeedOption, SeedsOption, publish_files
 
 RivalsOption = Annotated[
     str | None,

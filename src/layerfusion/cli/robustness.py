@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption
-from layerfusion.cli.study import PublishOption, publish_files
+from layerfusion.cli.options import DataRootOption, ProfileOption, PublishOption
+from layerfusion.cli.study import publish_files
 
 
 def robustness(

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from layerfusion.cli.options import DataRootOption, ProfileOption, SetOption, replaced
+from layerfusion.cli.options import (
+    DataRootOption,
+    ProfileOption,
+    PublishOption,
+    SetOption,
+    replaced,
+)
 from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,9 +27,6 @@ HeadsOption = Annotated[
     typer.Option(
         metavar="HEAD,...", help="all: the method; last, mean: the last block, equal weights."
     ),
-]
-PublishOption = Annotated[
-    bool, typer.Option("--publish", help="Also replace the committed one in runs/reference.")
 ]
 
 

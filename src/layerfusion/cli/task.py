@@ -13,9 +13,11 @@ from layerfusion.cli.options import (
     DataRootOption,
     ProfileOption,
     RunName,
+    RunOption,
     SeedOption,
     SetOption,
 )
+from layerfusion.cli.outputs import check_output, output_option
 from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,10 +35,12 @@ ImagesOption = Annotated[
 
 
 def submit(
-    run: Annotated[RunName, typer.Option(help="Which of the task's runs.")],
+    run: RunOption,
     images: ImagesOption,
     team: Annotated[str, typer.Option(help="The team's name: letters, digits, - and _.")],
-    out: Annotated[Path, typer.Option(help="Folder to write TEAM_RUN.csv into.")],
+    out: Annotated[
+        Path, output_option("Folder to write TEAM_RUN.csv to.", kind="folder", metavar="FOLDER")
+    ],
     profile: ProfileOption = "demo",
     data_root: DataRootOption = None,
     seed: SeedOption = 1337,
@@ -123,8 +127,7 @@ def _place(out: Path, team: str, run: RunName, force: bool) -> Path:
     from layerfusion.task.submission import submission_name
 
     path = out / submission_name(team, run.value)
-    if not out.is_dir():
-        raise UserError(f"the folder of --out {out} does not exist; make it first")
+    check_output(path, "--out")
     if path.exists() and not force:
         raise UserError(f"{path} is there already; replace it with --force or name another --out")
     return path
