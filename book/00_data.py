@@ -30,7 +30,7 @@ from IPython.display import Markdown, display
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import data as data_figures
-from layerfusion.figures import data_tables, style
+from layerfusion.figures import data_tables, galleries, style
 
 experiment = open_chapter("open", globals())
 manifest = experiment.manifest
@@ -81,7 +81,7 @@ tables.keep("counts", data_tables.mirrored_counts(experiment))
 # it tells nothing of sizes and proportions. These come further down.
 
 # %% tags=["nbval-ignore-output"]
-style.as_jpeg(data_figures.sample_sheet(manifest, seed=experiment.seed))
+style.as_jpeg(galleries.sample_sheet(manifest, seed=experiment.seed))
 
 # %% [markdown]
 # ## What files give away

@@ -104,7 +104,7 @@ for part, count in run.record.parameters.items():
 # ROC AUC is kept, with average precision to break a tie.
 
 # %% tags=["nbval-ignore-output"]
-run_figures.training_curves(run.record)
+run_figures.training_curves({"constrained": run.record})
 # %% [markdown]
 # ## Which blocks count
 #
@@ -116,7 +116,7 @@ run_figures.training_curves(run.record)
 # All weights start at $1/L$.
 
 # %% tags=["nbval-ignore-output"]
-run_figures.block_weights(run.record)
+run_figures.block_weights({"constrained": run.record})
 # %% [markdown]
 # ## Scores and threshold
 #

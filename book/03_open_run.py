@@ -39,8 +39,8 @@ from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.sides import added_images, count_sides, image_sides
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import comparison as both
-from layerfusion.figures import mirror, style, tables
+from layerfusion.figures import errors, galleries, mirror, scores, style, tables
+from layerfusion.figures import run as run_figures
 from layerfusion.paths import shown
 
 experiment = open_chapter("open", globals())
@@ -88,7 +88,7 @@ for name, record in records.items():
 # ROC AUC is of the same validation images for both, and it chooses the checkpoint.
 
 # %% tags=["nbval-ignore-output"]
-both.training_curves(records)
+run_figures.training_curves(records)
 
 # %% [markdown]
 # ## Which blocks count
@@ -97,7 +97,7 @@ both.training_curves(records)
 # them $1/L$ at the start. Where the runs' bars differ, other images ask for other depths.
 
 # %% tags=["nbval-ignore-output"]
-both.block_weights(records)
+run_figures.block_weights(records)
 
 # %% [markdown]
 # ## Scores
@@ -107,7 +107,7 @@ both.block_weights(records)
 # the thresholds put the runs.
 
 # %% tags=["nbval-ignore-output"]
-both.roc_curves(runs)
+scores.roc_curves(runs)
 
 # %% [markdown]
 # The open run's own threshold maximises F1 on the validation images. These images also chose
@@ -132,7 +132,7 @@ kept.keep("sides", count_sides(runs)).round(3)
 # platforms leave behind, shared images are fixed first.
 
 # %% tags=["nbval-ignore-output"]
-both.changed_sides(kept.keep("sides_by_platform", count_sides(runs, ["platform"])))
+errors.changed_sides(kept.keep("sides_by_platform", count_sides(runs, ["platform"])))
 
 # %% tags=["nbval-ignore-output"]
 kept.keep("sides_by_generator", count_sides(runs, ["generator"])).round(3)
@@ -141,7 +141,7 @@ kept.keep("sides_by_generator", count_sides(runs, ["generator"])).round(3)
 # The images whose logit moved furthest on their way to the other side. Nothing was chosen by hand.
 
 # %% tags=["nbval-ignore-output"]
-style.as_jpeg(both.sides_gallery(experiment.manifest, image_sides(runs)))
+style.as_jpeg(galleries.sides_gallery(experiment.manifest, image_sides(runs)))
 
 # %% [markdown]
 # ## The row of Table 1

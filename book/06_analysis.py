@@ -39,7 +39,7 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import content as content_figures
 from layerfusion.figures import errors as error_figures
-from layerfusion.figures import glance, style
+from layerfusion.figures import galleries, glance, scores, style
 from layerfusion.progress import Reporter
 from layerfusion.rivals.features import FrozenEncoder
 
@@ -60,10 +60,11 @@ display(Markdown(experiment.profile.about))
 # its tables; they have no curve, for its scores were not published.
 
 # %% tags=["nbval-ignore-output"]
-error_figures.operating_points(runs)
+paper_points = operating_points.paper_points()
+scores.roc_curves(runs, points=paper_points.loc["local"])
 
 # %%
-tables.keep("paper_points", operating_points.paper_points(), fixed=True).round(4)
+tables.keep("paper_points", paper_points, fixed=True).round(4)
 
 # %% [markdown]
 # In the paper's local numbers both runs let through nearly the same share of photographs, so nearly
@@ -106,7 +107,7 @@ rates.set_index(["run", "false_positive_rate"]).round(3)
 tables.keep("calibration", calibration.calibration_table(runs)).T
 
 # %% tags=["nbval-ignore-output"]
-error_figures.calibration(runs)
+scores.calibration(runs)
 
 # %% [markdown]
 # Each mark holds a tenth of the validation images. On the diagonal, scores mean what they say.
@@ -121,7 +122,7 @@ error_figures.calibration(runs)
 tables.keep("choice", calibration.choice_table(runs)).round(4)
 
 # %% tags=["nbval-ignore-output"]
-error_figures.f1_over_threshold(runs)
+scores.f1_over_threshold(runs)
 
 # %% [markdown]
 # The left end of a curve is the F1 of calling every image synthetic. Where the curve is flat, the
@@ -149,7 +150,7 @@ error_figures.slices(errors)
 
 # %% tags=["nbval-ignore-output"]
 names = {number: f"group {number}" for number in images["group"]}
-style.as_jpeg(content_figures.content_sheet(experiment.manifest.root, images, names))
+style.as_jpeg(galleries.content_sheet(experiment.manifest.root, images, names))
 
 # %% [markdown]
 # The worst slice of each class beside all of its images, among slices of ten images or more:
@@ -163,8 +164,8 @@ worst_groups(errors).round(3)
 
 # %% tags=["nbval-ignore-output"]
 threshold = runs.runs["open"].record.threshold
-scores = runs.tables["open"]["local"]
-gallery = error_figures.error_gallery(experiment.manifest, scores, threshold)
+predicted = runs.tables["open"]["local"]
+gallery = galleries.error_gallery(experiment.manifest, predicted, threshold)
 style.as_jpeg(gallery)
 
 # %% [markdown]

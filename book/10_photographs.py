@@ -44,7 +44,7 @@ from layerfusion.figures import answers, photographs
 from layerfusion.figures import content as content_figures
 from layerfusion.figures import errors as error_figures
 from layerfusion.figures.data_card import counts_table, sources_table
-from layerfusion.figures.sources import draw_sources
+from layerfusion.figures.sources import draw_by_source
 from layerfusion.figures.study import draw_claims
 from layerfusion.provenance import processor_name
 from layerfusion.settings import Profile
@@ -130,7 +130,7 @@ by_source = {run: source_table(own) for run, own in scored.items()}
 tables.keep("by_source", pd.concat(by_source, names=["run"]).droplevel(1), fixed=True).round(3)
 
 # %% tags=["nbval-ignore-output"]
-draw_sources(by_source)
+draw_by_source(by_source, "estimate", "ROC AUC against all images of the other class", 0.5)
 
 # %% [markdown]
 # The worst source of each class, as a value to expect at worst among those of ten images or more:

@@ -12,8 +12,14 @@ from layerfusion.runs.record import read_record
 
 
 @pytest.fixture(scope="module")
-def record():
-    return read_record(reference_folder("demo") / "open-seed1337.json")
+def records():
+    folder = reference_folder("demo")
+    return {name: read_record(folder / f"{name}-seed1337.json") for name in ("constrained", "open")}
+
+
+@pytest.fixture
+def record(records):
+    return records["open"]
 
 
 @pytest.fixture
@@ -22,18 +28,22 @@ def predictions():
     return pd.DataFrame({"logit": logit, "label": (logit > 0.5).astype(int)})
 
 
-def test_training_curves_draw_every_epoch(record):
-    loss, ranking = run.training_curves(record).axes
-    values = [entry["training_loss"] for entry in record.history]
-    np.testing.assert_allclose(loss.lines[0].get_ydata(), values)
+def test_training_curves_are_the_records(records):
+    loss, ranking = run.training_curves(records).axes
+    for line, record in zip(loss.lines, records.values(), strict=True):
+        values = [entry["training_loss"] for entry in record.history]
+        np.testing.assert_allclose(line.get_ydata(), values)
     np.testing.assert_allclose(
-        ranking.lines[0].get_ydata(), [entry["roc_auc"] for entry in record.history]
+        ranking.lines[0].get_ydata(), [e["roc_auc"] for e in records["constrained"].history]
     )
+    rings = [int(line.get_xdata()[0]) for line in ranking.lines if len(line.get_xdata()) == 1]
+    assert rings[-2:] == [record.best_epoch for record in records.values()]
 
 
-def test_block_weights_have_a_bar_each(record):
-    (axes,) = run.block_weights(record).axes
-    assert [bar.get_height() for bar in axes.patches] == record.block_weights
+def test_block_weights_stand_side_by_side(records):
+    (axes,) = run.block_weights(records).axes
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights == [*records["constrained"].block_weights, *records["open"].block_weights]
 
 
 def test_confusion_counts_are_the_records(record):
@@ -49,9 +59,9 @@ def test_the_threshold_is_drawn_where_the_scores_are(predictions):
     assert {text.get_text() for text in axes.get_legend().texts} == {"real", "synthetic"}
 
 
-def test_no_figure_stays_open(record, predictions):
+def test_no_figure_stays_open(records, predictions):
     before = plt.get_fignums()
-    run.block_weights(record)
+    run.block_weights(records)
     run.score_histogram(predictions, 0.5)
     assert plt.get_fignums() == before
 

@@ -84,7 +84,7 @@ def test_promises_are_drawn_beside_what_was_found(alarms, bands):
         ("false_positive_rate", "error"),
         strict=True,
     ):
-        drawn = np.concatenate([line.get_ydata() for line in axes.lines])
+        drawn = np.concatenate([line.get_xdata() for line in axes.lines])
         assert sorted(drawn) == pytest.approx(sorted(table[found]))
 
 
@@ -100,7 +100,7 @@ def test_every_source_has_its_line():
     )
     figure = thresholds.draw_left_out({"constrained": table, "open": table})
     names = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in figure.axes]
-    assert names == [["b", "a"], ["c"]]  # the worst on top
+    assert names == [["a", "b"], ["c"]]  # in the order of the table, the worst on top
 
 
 def test_probabilities_are_drawn_as_scored_and_recalibrated():

@@ -21,7 +21,7 @@ from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.figures import answers, photographs
-from layerfusion.figures.sources import draw_sources
+from layerfusion.figures.sources import draw_by_source
 from layerfusion.figures.study import draw_claims
 from layerfusion.paths import project_root
 from layerfusion.runs import experiment
@@ -283,7 +283,7 @@ def test_a_damaged_table_of_short_cuts_is_named(tmp_path, text):
 def test_every_source_of_both_runs_is_drawn(published):
     predictions = read_predictions(published)
     tables = {run: source_table(scored_images(predictions, run)) for run in ("constrained", "open")}
-    panels = draw_sources(tables).axes
+    panels = draw_by_source(tables, "estimate", "ROC AUC", 0.5).axes
     drawn = [label.get_text() for axes in panels for label in axes.get_yticklabels()]
     assert sorted(drawn) == ["lens-0", "lens-1", "model-0", "model-1"]
 

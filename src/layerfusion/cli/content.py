@@ -34,7 +34,7 @@ def content(
 
     Example: `layerfusion content -p photographs -d DIR --groups 8`
     """
-    from layerfusion.figures.content import content_sheet
+    from layerfusion.figures.galleries import content_sheet
     from layerfusion.paths import runs_root, shown
     from layerfusion.progress import Reporter
     from layerfusion.rivals.features import FrozenEncoder

@@ -2,10 +2,8 @@
 
 import io
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
 from layerfusion.demo.cameras import CAMERAS, Camera, photograph
@@ -13,10 +11,8 @@ from layerfusion.demo.generators import GENERATORS, load_generator
 from layerfusion.demo.platforms import PLATFORMS, share
 from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import Scene, draw_scene
-from layerfusion.figures.style import finish
+from layerfusion.figures.contact_sheets import SIDE, Picture, SheetRow, contact_sheet
 
-Picture = NDArray[np.uint8]
-SIDE = 128  # px
 CAMERA = CAMERAS[1]  # behind every picture whose camera is not the point
 
 
@@ -62,11 +58,4 @@ def _photographs(scenes: list[Scene], camera: Camera) -> list[Picture]:
 
 def _sheet(rows: dict[str, list[Picture]]) -> Figure:
     columns = max(len(pictures) for pictures in rows.values())
-    size = (1.3 * columns + 1.2, 1.3 * len(rows))
-    figure, axes = plt.subplots(len(rows), 1, figsize=size, dpi=100, layout="constrained")
-    for axis, (name, pictures) in zip(np.atleast_1d(axes), rows.items(), strict=True):
-        axis.imshow(np.concatenate(pictures, axis=1), interpolation="nearest")
-        axis.set_ylabel(name, rotation=0, ha="right", va="center")
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-    return finish(figure)
+    return contact_sheet([SheetRow(*row) for row in rows.items()], columns=columns)

@@ -1,31 +1,26 @@
 """Choosing a threshold, in words and figures made of the tables of predictions alone."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from layerfusion.analysis.calibration import reliability
-from layerfusion.analysis.recalibration import (
-    FITTED_ON,
-    at_prevalence,
-    held_out_probabilities,
-)
+from layerfusion.analysis.recalibration import FITTED_ON, at_prevalence, held_out_probabilities
 from layerfusion.analysis.source_splits import TRIED_ON
 from layerfusion.analysis.sources import ScoredImages
 from layerfusion.data.manifest import CLASSES
-from layerfusion.figures.style import COLOURS, RUN_STYLES, finish
+from layerfusion.figures.intervals import draw_intervals, legend_above
+from layerfusion.figures.scores import LabelsAndScores, reliability_panels
+from layerfusion.figures.sources import draw_by_source
+from layerfusion.figures.style import finish
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.uncertainty import LEVEL
 
 SAME, OTHER = TRIED_ON
 RATE, PROMISE = 0.05, 0.10  # what the sentences are about
-SHIFT = 0.16  # of marks from the middle of their line, so that bars do not cover bars
 TRIED_STYLES = {SAME: {"color": "0.55", "marker": "o"}, OTHER: {"color": "#D55E00", "marker": "s"}}
 
 
@@ -180,27 +175,10 @@ def draw_left_out(tables: Mapping[str, pd.DataFrame], rate: float = RATE) -> Fig
     rate
         The false-alarm rate that was allowed; a line in the panel of real images.
     """
-    last = list(tables.values())[-1]
-    names = {c: last.loc[last["class"] == c, "source"].tolist()[::-1] for c in CLASSES.values()}
-    heights = [max(len(own), 1) for own in names.values()]
-    figure, panels = plt.subplots(
-        len(names), 1, sharex=True, layout="constrained", height_ratios=heights,
-        figsize=(8, 0.26 * sum(heights) + 1.4), squeeze=False,
-    )  # fmt: skip
-    for axes, (kind, own) in zip(panels.flat, names.items(), strict=True):
-        for shift, (run, table) in zip((SHIFT, -SHIFT), tables.items(), strict=False):
-            part = table[table["class"] == kind].set_index("source").reindex(own)
-            _bars(axes, part["called"], part, np.arange(len(own)) + shift, RUN_STYLES[run], run)
-        axes.set_yticks(np.arange(len(own)), own, fontsize="small")
-        axes.set_ylim(-0.6, len(own) - 0.4)
-        axes.set_title(f"{kind} images of", fontsize="medium", loc="left", color=COLOURS[kind])
-    panels.flat[0].axvline(rate, color="0.5", linewidth=1, linestyle=":")
-    panels.flat[-1].set_xlabel(f"share called synthetic; dotted: {rate:.0%} allowed; "
-                               f"bars: {LEVEL:.0%}, other images of the source")  # fmt: skip
-    panels.flat[-1].xaxis.set_major_formatter(PercentFormatter(1))
-    lines = panels.flat[0].get_legend_handles_labels()
-    figure.legend(*lines, loc="outside upper right", ncols=2, frameon=False, fontsize="small")
-    return finish(figure)
+    text = f"share called synthetic; dotted: {rate:.0%} allowed; bars: {LEVEL:.0%}, other images"
+    figure = draw_by_source(tables, "called", f"{text} of the source", {CLASSES[0]: rate})
+    figure.axes[-1].xaxis.set_major_formatter(PercentFormatter(1))
+    return figure
 
 
 def draw_promises(alarms: pd.DataFrame, bands: pd.DataFrame) -> Figure:
@@ -211,12 +189,20 @@ def draw_promises(alarms: pd.DataFrame, bands: pd.DataFrame) -> Figure:
     alarms, bands
         As `analysis.thresholds.kept_alarms` and `analysis.abstention.band_table` return them.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
-    _promises(axes[0], alarms, "allowed", "false_positive_rate")
-    axes[0].set(xlabel="false alarms allowed", ylabel="found in the other half", title="Threshold")
-    _promises(axes[1], bands, "promise", "error")
-    axes[1].set(xlabel="wrong calls promised", title="Unsure band")
-    axes[0].legend(frameon=False, fontsize="small", loc="upper left")
+    figure, panels = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+    kinds = {
+        "Threshold": (alarms, "allowed", "false_positive_rate", "false alarms allowed"),
+        "Unsure band": (bands, "promise", "error", "wrong calls promised"),
+    }
+    for axes, (title, (table, promise, found, label)) in zip(panels, kinds.items(), strict=True):
+        own = table.sort_values(promise).assign(name=table[promise].map("{:.0%}".format))
+        draw_intervals(axes, own, found, rows="name", by="tried_on", styles=TRIED_STYLES)
+        promises = own[promise].unique()
+        places = np.arange(len(promises))
+        axes.vlines(promises, places - 0.4, places + 0.4, color="0.2", label="promised")
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set(xlabel="found in the other half", ylabel=label, title=title, xlim=(0, None))
+    legend_above(figure, axes)
     return finish(figure)
 
 
@@ -232,43 +218,11 @@ def draw_reliability(
     method
         A key of `layerfusion.analysis.recalibration.METHODS`.
     """
-    titles = ["as scored", *(f"fitted on {where}" for where in FITTED_ON)]
-    figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.2), sharey=True, layout="constrained")
+    panels: dict[str, dict[str, LabelsAndScores]] = {}
     for run, own in scored.items():
         labels, logits = own.images["label"].to_numpy(dtype=np.int64), own.logits[0]
-        made = [probability(logits)]
-        made += [held_out_probabilities(own.images, logits, method, f) for f in FITTED_ON]
-        for ax, title, chances in zip(axes, titles, made, strict=True):
-            bins = reliability(labels, chances)
-            reach = [bins["synthetic"] - bins["low"], bins["high"] - bins["synthetic"]]
-            style: dict[str, Any] = RUN_STYLES[run] | {"markersize": 4, "linewidth": 1}
-            ax.errorbar(bins["probability"], bins["synthetic"], yerr=reach, label=run, **style)
-            ax.set_title(title, fontsize="small")
-    for ax in axes:
-        ax.axline((0, 0), (1, 1), color="0.7", linestyle=":", linewidth=1)
-        ax.set(xlabel="mean probability", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes[0].set_ylabel("share that is synthetic")
-    axes[0].legend(frameon=False, fontsize="small")
-    return finish(figure)
-
-
-def _promises(axes: Axes, table: pd.DataFrame, promise: str, found: str) -> None:
-    promises = sorted(table[promise].unique())
-    for shift, (name, style) in zip((-SHIFT, SHIFT), TRIED_STYLES.items(), strict=True):
-        part = table[table["tried_on"] == name].set_index(promise).loc[promises]
-        reach = [part[found] - part["low"], part["high"] - part[found]]
-        own: dict[str, Any] = style | {"linestyle": "none", "markersize": 5}
-        axes.errorbar(np.arange(len(promises)) + shift, part[found], yerr=reach, label=name, **own)
-    places = np.arange(len(promises))
-    axes.hlines(promises, places - 0.35, places + 0.35, color="0.2", zorder=0, label="promised")
-    axes.set_xticks(np.arange(len(promises)), [f"{value:.0%}" for value in promises])
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_ylim(bottom=0)
-
-
-def _bars(
-    axes: Axes, values: pd.Series, table: pd.DataFrame, places: Any, style: dict[str, str], run: str
-) -> None:
-    reach = [values - table["low"], table["high"] - values]
-    own: dict[str, Any] = style | {"linestyle": "none", "markersize": 4}
-    axes.errorbar(values, places, xerr=reach, label=run, **own)
+        panels.setdefault("as scored", {})[run] = labels, probability(logits)
+        for where in FITTED_ON:
+            fitted = held_out_probabilities(own.images, logits, method, where)
+            panels.setdefault(f"fitted on {where}", {})[run] = labels, fitted
+    return reliability_panels(panels)

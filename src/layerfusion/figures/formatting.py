@@ -1,0 +1,51 @@
+"""Numbers with their intervals as text, the same on every page."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+Row = Mapping[Any, Any] | Mapping[Hashable, Any]
+
+
+def bound_columns(columns: Any, name: str) -> tuple[str, str]:
+    """Return the columns of an interval: ``<name>_low`` and ``<name>_high``, or ``low``, ``high``.
+
+    Parameters
+    ----------
+    columns
+        The names that a table or a row has.
+    name
+        Column of the estimate.
+    """
+    own = (f"{name}_low", f"{name}_high")
+    return own if own[0] in columns else ("low", "high")
+
+
+def bounds(row: Row, form: str, name: str = "") -> str:
+    """Return the ends of a row's interval in a format, or that it has none.
+
+    An interval over other images is not defined where a class has one image alone.
+    """
+    low, high = bound_columns(row, name)
+    if pd.isna(row[low]):
+        return "[no interval]"
+    return f"[{row[low]:{form}}, {row[high]:{form}}]"
+
+
+def with_interval(row: Row, name: str, form: str = ".3f") -> str:
+    """Return an estimate and its interval, such as ``0.912 [0.901, 0.923]``; nothing of NaN.
+
+    Parameters
+    ----------
+    row
+        Holds the estimate under `name` and the ends of its interval as `bound_columns` names them.
+    form
+        Format of each number.
+    """
+    return "" if pd.isna(row[name]) else f"{row[name]:{form}} {bounds(row, form, name)}"
+
+
+def interval_cells(table: pd.DataFrame, name: str, form: str = ".3f") -> list[str]:
+    """Return `with_interval` of every row of a table."""
+    return [with_interval(row, name, form) for row in table.to_dict("records")]

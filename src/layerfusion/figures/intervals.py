@@ -1,0 +1,112 @@
+"""Estimates with their intervals, a named row each: one drawing for every table that has them."""
+
+from collections.abc import Mapping
+from textwrap import shorten
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from layerfusion.figures.formatting import bound_columns
+from layerfusion.figures.style import RUN_STYLES, finish
+
+Styles = Mapping[str, Mapping[str, Any]]
+
+LONGEST_NAME = 60
+
+
+def draw_intervals(
+    axes: Axes,
+    table: pd.DataFrame,
+    value: str,
+    *,
+    rows: str,
+    by: str = "run",
+    styles: Styles = RUN_STYLES,
+    apart: float = 0.3,
+) -> None:
+    """Draw a mark and an interval for every row of a table; the first name is on top.
+
+    Parameters
+    ----------
+    table
+        Holds the columns `value`, its interval's (see `formatting.bound_columns`), `rows` and `by`.
+    value
+        Column of the estimates.
+    rows
+        Column of the names on the left.
+    by
+        Column that divides a name's marks: drawn below each other, by the styles of `styles`.
+    apart
+        Distance of these, as a share of a row.
+    """
+    places = {name: place for place, name in enumerate(dict.fromkeys(table[rows]))}
+    groups = list(dict.fromkeys(table[by]))
+    for number, group in enumerate(groups):
+        own = table[table[by] == group]
+        at = own[rows].map(places) + apart * (number - (len(groups) - 1) / 2)
+        draw_bars(axes, own, value, at, {"label": str(group)} | dict(styles.get(group, {})))
+    names = [shorten(str(name), LONGEST_NAME, placeholder="...") for name in places]
+    axes.set_yticks(range(len(names)), names, fontsize="small")
+    axes.set_ylim(len(places) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+
+
+def draw_bars(
+    axes: Axes, table: pd.DataFrame, value: str, at: pd.Series, style: Mapping[str, Any]
+) -> None:
+    """Draw marks with horizontal intervals at heights `at`, one for every row of a table."""
+    low, high = bound_columns(table, value)
+    reach = np.array([table[value] - table[low], table[high] - table[value]], dtype=float)
+    axes.errorbar(table[value], at, xerr=reach, linestyle="", markersize=5, **style)
+
+
+def interval_panels(
+    table: pd.DataFrame,
+    value: str,
+    *,
+    rows: str,
+    panels: str,
+    by: str = "run",
+    line: float | Mapping[str, float] = 0.0,
+    styles: Styles = RUN_STYLES,
+) -> Figure:
+    """Draw `draw_intervals`, a panel for each value of a column, below each other.
+
+    Parameters
+    ----------
+    panels
+        The column that divides the table; its values stand above their panels.
+    line
+        Where a panel has a dotted vertical line: in all, or by the panel's value.
+    """
+    names = list(dict.fromkeys(table[panels]))
+    parts = [table[table[panels] == name] for name in names]
+    heights = [part[rows].nunique() for part in parts]
+    figure, grid = plt.subplots(
+        len(names), 1, sharex=True, layout="constrained", squeeze=False, height_ratios=heights,
+        figsize=(8, 0.3 * sum(heights) + 0.5 * len(names) + 0.9),
+    )  # fmt: skip
+    for axes, name, part in zip(grid.flat, names, parts, strict=True):
+        draw_intervals(axes, part, value, rows=rows, by=by, styles=styles)
+        axes.set_title(str(name), fontsize="medium", loc="left")
+        at = line.get(name) if isinstance(line, Mapping) else line
+        if at is not None:
+            axes.axvline(at, color="0.5", linewidth=1, linestyle=":")
+    if by != panels:
+        legend_above(figure, grid.flat[0])
+    return finish(figure)
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """Write the legend of one panel above a figure."""
+    lines = axes.get_legend_handles_labels()
+    figure.legend(*lines, loc="outside upper right", ncols=columns, frameon=False, fontsize="small")
+
+
+def stacked(tables: Mapping[str, pd.DataFrame], name: str = "run") -> pd.DataFrame:
+    """Return tables below each other, with the key of each as its rows' column `name`."""
+    return pd.concat([table.assign(**{name: key}) for key, table in tables.items()])
