@@ -67,7 +67,7 @@ def test_images_are_scored_by_path_and_by_folder(photos):
     folder = layerfusion.score(photos / "test", "demo")
     assert list(folder["image_id"]) == [f"{index}.jpg" for index in range(6)]
     files = layerfusion.score([str(photos / "test" / "0.jpg")], demo_detector())
-    assert files["prob"].iloc[0] == pytest.approx(folder["prob"].iloc[0], abs=1e-6)
+    assert files["logit"].iloc[0] == pytest.approx(folder["logit"].iloc[0], abs=1e-5)
 
 
 def test_a_detector_is_also_named_by_its_folder(photos, tmp_path):

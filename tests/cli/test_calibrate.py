@@ -70,7 +70,7 @@ def test_a_better_threshold_is_taken_and_used(run, made, mine):
     assert status == 0, err
     scores = pd.read_csv(io.StringIO(out))
     assert (scores["threshold"] == threshold["taken"]).all()
-    assert scores["label"].mean() < 0.5  # before, the toy called every one of them synthetic
+    assert scores["predicted"].mean() < 0.5  # before, the toy called every one of them synthetic
     assert scores["warning"].str.contains("its threshold was chosen on 52 images").all()
 
 

@@ -30,7 +30,7 @@ def test_train_then_score(run, photos, tmp_path):
     status, out, err = run("score", photos / "test", "--detector", detector, "--out", scores)
     assert (status, out) == (0, "") and "6 of 6 images scored" in err
     table = pd.read_csv(scores)
-    assert list(table.columns)[:5] == ["image_id", "prob", "label", "threshold", "error"]
+    assert list(table.columns)[:4] == ["image_id", "logit", "probability", "predicted"]
     assert list(table["image_id"]) == [f"{index}.jpg" for index in range(6)]
 
 

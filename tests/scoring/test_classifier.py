@@ -34,8 +34,8 @@ def test_probabilities_are_those_of_score_in_the_images_order(detector, images):
     assert found.shape == (12, 2) and found.dtype == np.float64
     assert np.allclose(found.sum(axis=1), 1)
     table = score(paths, detector).iloc[::-1]
-    assert np.allclose(found[:, 1], table["prob"], atol=1e-6)
-    assert ImageClassifier(detector).predict(backwards).tolist() == table["label"].tolist()
+    assert np.allclose(found[:, 1], table["probability"], atol=1e-6)
+    assert ImageClassifier(detector).predict(backwards).tolist() == table["predicted"].tolist()
 
 
 def test_fitting_chooses_the_threshold_of_the_largest_f1(detector, images):

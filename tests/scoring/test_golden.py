@@ -3,10 +3,11 @@
 `python tests/scoring/test_golden.py` writes those scores, `golden.csv`, anew: after the detector
 was replaced, and for no other reason.
 
-Compared are logits, since most of these probabilities are near 1 and would hide a change there. The
-file's six decimals are worth up to .0013 of a logit, and arithmetic for other processors moved one
-by 2e-6 at most; builds of libjpeg that differ by a grey level may move it more. A wrong crop, a
-wrong channel order, other weights or another head move it in its first digit.
+Logits are compared, since most of these probabilities are near 1 and would hide a change there. The
+first ones were written as probabilities of six decimals, worth up to .0013 of a logit; arithmetic
+for other processors moved a logit by 2e-6 at most, and builds of libjpeg that differ by a grey
+level may move it more. A wrong crop, a wrong channel order, other weights or another head move it
+in its first digit.
 """
 
 import sys
@@ -17,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
-from scipy.special import logit
 
 from layerfusion.model.known_weights import KNOWN
 from layerfusion.paths import cache_root
@@ -87,7 +87,7 @@ def scores(folder):
     """Return what the shipped detector gives the pictures, drawn into a folder."""
     for name, content in pictures():
         (folder / name).write_bytes(content)
-    return score(folder)[["image_id", "prob"]]
+    return score(folder)[["image_id", "logit"]]
 
 
 def test_twenty_different_pictures_are_the_same_each_time():
@@ -103,10 +103,10 @@ def test_twenty_different_pictures_are_the_same_each_time():
 )
 def test_the_shipped_detector_gives_the_scores_it_gave(tmp_path, monkeypatch):
     monkeypatch.setenv("LAYERFUSION_CACHE", str(CACHE))
-    found = scores(tmp_path).set_index("image_id")["prob"]
-    golden = pd.read_csv(GOLDEN).set_index("image_id")["prob"]
+    found = scores(tmp_path).set_index("image_id")["logit"]
+    golden = pd.read_csv(GOLDEN).set_index("image_id")["logit"]
     assert set(found.index) == set(golden.index)
-    np.testing.assert_allclose(logit(found[golden.index]), logit(golden), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(found[golden.index], golden, rtol=0, atol=TOLERANCE)
     assert golden.nunique() > 10  # saturated scores would hide a change
 
 

@@ -56,7 +56,7 @@ def test_a_killed_worker_loses_no_image_and_another_call_finds_all(folder, tmp_p
     os.kill(found[0], signal.SIGKILL)
     said = running.communicate()[0]
     assert running.returncode == 0, said
-    own = pd.read_csv(tmp_path / "out.csv", dtype={"label": "Int8"})
+    own = pd.read_csv(tmp_path / "out.csv", dtype={"predicted": "Int8"})
     plain = score(folder, "demo").reset_index(drop=True)
     plain.to_csv(tmp_path / "plain.csv", index=False, lineterminator="\n")
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()

@@ -61,20 +61,20 @@ def test_good_files_are_scored_and_bad_ones_named(odd_files, detector):
     table = score_images(detector, images, loader=ALONE).set_index("image_id")
     bad = table[table["error"].notna()]
     assert set(bad.index) == {"truncated.jpg", "text.jpg", "empty.png", "link.jpg"}
-    assert bad["prob"].isna().all() and bad["label"].isna().all()
+    assert bad["probability"].isna().all() and bad["predicted"].isna().all()
     good = table[table["error"].isna()]
-    assert len(good) == 8 and good["prob"].between(0, 1).all()
-    assert (good["label"] == (good["prob"] >= good["threshold"])).all()
+    assert len(good) == 8 and good["probability"].between(0, 1).all()
+    assert (good["predicted"] == (good["probability"] >= good["threshold"])).all()
     assert table["threshold"].nunique() == 1
 
 
 def test_a_score_depends_on_its_image_alone(odd_files, detector):
     images, _ = find_images([odd_files])
-    together = score_images(detector, images, loader=ALONE).set_index("image_id")["prob"]
-    alone = score_images(detector, {"grey.png": images["grey.png"]}, loader=ALONE)["prob"][0]
+    together = score_images(detector, images, loader=ALONE).set_index("image_id")["probability"]
+    alone = score_images(detector, {"grey.png": images["grey.png"]}, loader=ALONE)["probability"][0]
     assert together["grey.png"] == pytest.approx(alone, abs=1e-6)
     in_workers = score_images(detector, images, loader=LoaderSettings(workers=2))
-    np.testing.assert_array_equal(in_workers["prob"].to_numpy(), together.to_numpy())
+    np.testing.assert_array_equal(in_workers["probability"].to_numpy(), together.to_numpy())
 
 
 def test_the_demo_detector_says_what_it_is_worth(odd_files, detector):
@@ -95,8 +95,17 @@ def test_scores_are_written_in_full_and_read_back(odd_files, detector, tmp_path)
     table = score_images(detector, images, loader=ALONE)
     write_scores(table, tmp_path / "scores.csv")
     read = pd.read_csv(tmp_path / "scores.csv")
-    assert list(read.columns) == ["image_id", "prob", "label", "threshold", "error", "warning"]
-    np.testing.assert_array_equal(read["prob"], table["prob"])
+    assert list(read.columns) == [
+        "image_id",
+        "logit",
+        "probability",
+        "predicted",
+        "threshold",
+        "error",
+        "warning",
+    ]
+    for column in ("logit", "probability"):
+        np.testing.assert_array_equal(read[column], table[column])
     assert [path.name for path in tmp_path.glob("*scores*")] == ["scores.csv"]
 
 
@@ -167,12 +176,12 @@ def test_a_name_that_is_not_utf8_is_escaped(tmp_path, detector):
 
 def test_the_image_at_the_threshold_has_one_label(odd_files):
     detector, (images, _) = demo_detector(), find_images([odd_files])
-    prob = score_images(detector, images, loader=ALONE).set_index("image_id")["prob"]
+    prob = score_images(detector, images, loader=ALONE).set_index("image_id")["probability"]
     for shift in (-1e-8, 0, 1e-8):
         detector.threshold = prob["grey.png"] + shift
         table = score_images(detector, images, loader=ALONE).set_index("image_id")
-        assert table["label"]["grey.png"] == 1
-        assert table["prob"]["grey.png"] == detector.threshold
+        assert table["predicted"]["grey.png"] == 1
+        assert table["probability"]["grey.png"] == detector.threshold
 
 
 def test_a_score_that_is_no_number_is_no_label(odd_files):
@@ -180,7 +189,7 @@ def test_a_score_that_is_no_number_is_no_label(odd_files):
     with torch.no_grad():
         next(detector.head.parameters()).fill_(float("nan"))
     table = score_images(detector, images, loader=ALONE)
-    assert table["prob"].isna().all() and table["label"].isna().all()
+    assert table["probability"].isna().all() and table["predicted"].isna().all()
     assert table["error"].tolist() == ["the detector's score is not a number"]
 
 
@@ -215,4 +224,4 @@ def test_scores_far_below_one_in_a_million_are_still_told_apart(monkeypatch):
     detector = demo_detector()
     detector.threshold = 1e-7
     scored = score_images(detector, {str(number): Path("x") for number in range(len(found))})
-    assert scored["label"].tolist() == [0, 0, 1, 1, 1]  # the third is the threshold's own image
+    assert scored["predicted"].tolist() == [0, 0, 1, 1, 1]  # the third is the threshold's own image

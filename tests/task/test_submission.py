@@ -431,11 +431,11 @@ def test_scores_are_of_the_precision_of_training(experiment, photos, monkeypatch
     finished = chosen.obtain()
     images, _ = find_test_images(photos / "test")
     loader = chosen.profile.loader
-    predicted = obtain_predictions(chosen, finished, Condition(split="test"))["probability"]
+    predicted = obtain_predictions(chosen, finished, Condition(split="test"))["logit"]
     scored = score_test_images(finished.detector(), images, precision="bf16", loader=loader)
-    np.testing.assert_array_equal(scored["prob"], predicted)
+    np.testing.assert_array_equal(scored["logit"], predicted)
     full = score_test_images(finished.detector(), images, precision="fp32", loader=loader)
-    assert (full["prob"] != predicted).any()
+    assert (full["logit"] != predicted).any()
 
 
 def test_without_a_finished_run_the_command_that_makes_it_is_said(submit, photos, tmp_path):

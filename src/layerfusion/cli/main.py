@@ -149,11 +149,11 @@ def score(
         bool, typer.Option("--prefix-cache", help="Cache frozen features for the next call.")
     ] = False,
 ) -> None:
-    """Score images: CSV with image_id, prob, label, threshold and error.
+    """Score images: CSV with image_id, logit, probability, predicted, threshold and error.
 
-    *prob* is the detector's output between 0 and 1. It is not calibrated: compare it with
-    *threshold*, never with 0.5. *label* is 1 where prob >= threshold. A file that cannot be read
-    is a row with its reason in *error*.
+    *logit* is the detector's output and *probability* its sigmoid. It is not calibrated: compare it
+    with *threshold*, never with 0.5. *predicted* is 1, synthetic, where probability >= threshold,
+    else 0, real. A file that cannot be read is a row with its reason in *error*.
 
     The default detector is the package's own, of photographs: a head on CLIP ViT-B/16, whose
     weights `layerfusion weights get clip-vit-b-16-int8` downloads once. `--detector demo` is a toy

@@ -78,9 +78,10 @@ def score_images(
     Returns
     -------
     DataFrame
-        A row an image, in the given order: ``image_id``; ``prob`` (float64 in [0, 1], NaN where
-        there is no score; as `layerfusion.metrics.probability.published_probability`); ``label``
-        (nullable integer, 1 where ``prob >= threshold``); ``threshold``; ``error`` (why there is no
+        A row an image, in the given order: ``image_id``; ``logit`` (float64, NaN where there is no
+        score); ``probability`` (float64 in [0, 1], as
+        `layerfusion.metrics.probability.published_probability`); ``predicted`` (nullable integer,
+        1, synthetic, where ``probability >= threshold``); ``threshold``; ``error`` (why there is no
         score, or None); and, if the detector has a notice, ``warning``.
 
     Raises
@@ -100,13 +101,14 @@ def score_images(
         processes=processes,
     )
     logit = scored["logit"]
-    prob = pd.Series(published_probability(logit, detector.threshold))
-    error = scored["error"].mask(prob.isna() & scored["error"].isna(), NO_NUMBER)
+    error = scored["error"].mask(logit.isna() & scored["error"].isna(), NO_NUMBER)
+    predicted = pd.Series(decide(logit, detector.threshold), dtype="Int8")
     table = pd.DataFrame(
         {
             "image_id": list(images),
-            "prob": prob,
-            "label": pd.Series(decide(logit, detector.threshold), dtype="Int8").mask(error.notna()),
+            "logit": logit,
+            "probability": published_probability(logit, detector.threshold),
+            "predicted": predicted.mask(error.notna()),
             "threshold": detector.threshold,
             "error": error,
         }

@@ -129,7 +129,7 @@ def with_every_image(scored: pd.DataFrame, unreadable_as: float | None = None) -
             f"row for each: mend {', '.join(named + more)}, or choose their probability with "
             "--unreadable-as"
         )
-    predictions = scored[["image_id", "prob"]].rename(columns={"prob": "probability"})
+    predictions = scored[["image_id", "probability"]].copy()
     if unreadable_as is not None:
         predictions["probability"] = predictions["probability"].fillna(unreadable_as)
     return predictions
