@@ -21,7 +21,7 @@ from layerfusion.data.loading import TrainingBatch
 from layerfusion.data.sources.world import Picture, make, plan
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
-from layerfusion.settings import WorldSource, load_profile
+from layerfusion.settings import ComputeSettings, WorldSource, load_profile
 from layerfusion.training.loop import build_optimizer, optimization_step
 
 STEPS, BATCH = 2, 16
@@ -66,7 +66,7 @@ def training() -> dict[str, str]:
 
 def main() -> None:
     """Print the digests, and what they were computed with, as JSON."""
-    use_arithmetic(load_profile("demo").compute)
+    use_arithmetic(ComputeSettings(instructions="portable", threads=1))
     found = {**training(), "pictures": pictures(), "arithmetic": arithmetic()}
     print(json.dumps(found, indent=2))
 

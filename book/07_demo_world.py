@@ -29,10 +29,11 @@ settings = {}
 from IPython.display import display
 from myst_nb import glue
 
+from layerfusion.paths import reference_folder
 from layerfusion.analysis.probes import class_tokens, probe_blocks
 from layerfusion.analysis.shortcuts import audit, radial_spectra, report_shortcut
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter, reference_folder
+from layerfusion.chapters.parameters import open_chapter
 from layerfusion.analysis.recorded import tolerances
 from layerfusion.data.sources.world import contents
 from layerfusion.demo.clip_evaluation import evaluate_clip, load_clip

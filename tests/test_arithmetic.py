@@ -1,6 +1,7 @@
 """What a process computes with is what its profile says, and is on record."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from layerfusion.arithmetic import PORTABLE, arithmetic, use_arithmetic
+from layerfusion.arithmetic import PORTABLE, arithmetic, recording, use_arithmetic
 from layerfusion.provenance import processor
 from layerfusion.settings import ComputeSettings, load_profile
 
@@ -16,8 +17,8 @@ FRESH = """
 import json, os
 from layerfusion.runs.experiment import Experiment
 from layerfusion.arithmetic import arithmetic, use_arithmetic
-from layerfusion.settings import load_profile
-use_arithmetic(load_profile("demo").compute)
+from layerfusion.settings import ComputeSettings
+use_arithmetic(ComputeSettings(instructions="portable", threads=1))
 print(json.dumps(arithmetic()))
 """
 
@@ -49,9 +50,19 @@ def test_threads_are_set_and_told():
         torch.set_num_threads(before)
 
 
-def test_only_the_demo_is_slowed_down():
-    assert load_profile("demo").compute == ComputeSettings(instructions="portable", threads=1)
-    assert load_profile("paper").compute == ComputeSettings()
+@pytest.mark.parametrize("profile", ["demo", "paper", "photographs", "folder"])
+def test_a_users_own_run_uses_the_whole_machine(profile):
+    assert load_profile(profile).compute == ComputeSettings()
+
+
+def test_what_is_recorded_is_computed_portably_in_one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what a user has set stays
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with recording():
+        assert {name: os.environ[name] for name in PORTABLE}.keys() == PORTABLE.keys()
+        assert os.environ["OMP_NUM_THREADS"] == "3" and os.environ["MKL_NUM_THREADS"] == "1"
+    assert dict(os.environ) == before
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64")

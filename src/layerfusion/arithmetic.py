@@ -45,6 +45,24 @@ def use_arithmetic(
         torch.set_num_threads(settings.threads)
 
 
+@contextmanager
+def recording() -> Iterator[None]:
+    """Have processes that are started while the block runs compute portably, in one thread.
+
+    What is committed is made so: the chapters that are published, and the demo's pictures, which
+    are the same bytes on every x86-64 processor with AVX2.
+    """
+    wanted = PORTABLE | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update({name: value for name, value in wanted.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+
+
 def arithmetic() -> dict[str, Any]:
     """Return what decides the last bits here: torch's instruction set, threads, the variables."""
     return {

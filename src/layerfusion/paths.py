@@ -31,6 +31,11 @@ def runs_root() -> Path:
     return Path(with_home(chosen)) if chosen else project_root() / "runs"
 
 
+def reference_folder(profile: str) -> Path:
+    """Return where a profile's committed chapters, runs and studies lie."""
+    return project_root() / "runs" / "reference" / profile
+
+
 def cache_root() -> Path:
     """Return the user's cache: a folder of what can be fetched or computed again.
 

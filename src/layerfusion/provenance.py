@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 
 from layerfusion.arithmetic import arithmetic
 from layerfusion.paths import PACKAGE, project_root
+from layerfusion.recipe import RECIPE
 
 # The libraries that compute; another version of one may change a number.
 LIBRARIES = [
@@ -29,72 +30,22 @@ INSTRUCTION_SETS = (
     "avx512vl", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16",
 )  # fmt: skip
 
-# Modules that make no number of a trained run: changing them leaves every finished run valid. They
-# show numbers, or make others of finished runs, whose keys take these modules in by name. What is
-# below demo/ comes before a run, which knows it by the hash of its images and weights; so does what
-# finds the images of a published set, for its rows are in the hash of the images.
-PRESENTATION = {
-    "__main__.py", "analysis/", "chapters/", "cli/", "data/card.py", "data/check.py",
-    "data/croissant.py", "data/integrity.py", "data/labels.py", "data/sources/coco.py",
-    "data/sources/corvi.py", "data/sources/itw_sm.py", "data/sources/mediaeval_test.py",
-    "data/sources/published.py", "data/sources/registry.py", "data/sources/synthbuster.py",
-    "data/sources/tree.py", "data/sources/truefake.py", "data/sources/wang.py",
-    "data/sources/world.py", "demo/", "events.py", "evidence/", "figures/",
-    "files.py", "images/degradations.py", "images/jpeg_quality.py", "images/resizing.py",
-    "images/severity.py", "metrics/significance.py", "metrics/uncertainty.py",
-    "model/fetching.py", "model/hub.py",
-    "model/openclip_tags.py", "paper/", "parallel/allocation.py", "parallel/stopping.py",
-    "paths.py", "progress.py", "provenance.py", "release/", "rivals/", "runs/conditions.py",
-    "scoring/classifier.py", "scoring/files.py", "scoring/inputs.py", "scoring/reference.py",
-    "scoring/shipped.py", "studies/", "task/", "training/disk.py", "training/waiting.py",
-}  # fmt: skip
-_PRESENTATION_FOLDERS = tuple(name for name in PRESENTATION if name.endswith("/"))
-
 
 def library_versions() -> dict[str, str]:
     """Return the installed version of each library that computes."""
     return {name: version(name) for name in LIBRARIES}
 
 
-def code_sha256(also: Collection[str] = ()) -> str:
-    """Return the sha256 of the package's modules that a run's numbers depend on, as 64 hex digits.
-
-    Parameters
-    ----------
-    also
-        Modules to take in besides, for numbers that are made of finished runs: paths below the
-        package, such as ``studies/study.py``.
-
-    Raises
-    ------
-    ValueError
-        If one of these is no module of the package.
-    """
-    modules = _sources(PACKAGE)
-    if unknown := set(also) - modules.keys():
-        raise ValueError(f"the package has no module {min(unknown)}")
-    digest = hashlib.sha256()
-    for name, source in sorted(modules.items()):
-        left_out = name in PRESENTATION or name.startswith(_PRESENTATION_FOLDERS)
-        if name in also or not left_out:
-            digest.update(f"{name}\n".encode() + source)
-    return digest.hexdigest()
-
-
-def package_sha256() -> str:
-    """Return the sha256 of all of the package's modules, as 64 hex digits."""
-    return code_sha256(_sources(PACKAGE))
-
-
 @cache
-def _sources(package: Path) -> dict[str, bytes]:
-    """Return the package's modules; read once, for a process goes on with the code it began with.
+def code_sha256() -> str:
+    """Return the sha256 of the package's modules as this process found them, as 64 hex digits.
 
-    Otherwise an edit in the middle of a training would change the key that its record gets.
+    A record says by it which code was at work where no commit does. No key depends on it.
     """
-    return {
-        path.relative_to(package).as_posix(): path.read_bytes() for path in package.rglob("*.py")
-    }
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def provenance() -> dict[str, Any]:
@@ -103,6 +54,7 @@ def provenance() -> dict[str, Any]:
     return {
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if (status := _git("status", "--porcelain")) is None else status != "",
+        "recipe": RECIPE,
         "code_sha256": code_sha256(),
         "layerfusion": version("layerfusion"),
         "python": platform.python_version(),

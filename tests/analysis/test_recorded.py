@@ -14,7 +14,7 @@ from layerfusion.analysis.recorded import (
     tolerances,
     tolerances_of,
 )
-from layerfusion.chapters.parameters import reference_folder
+from layerfusion.paths import reference_folder
 
 MEASURED = pd.read_csv(reference_folder("demo") / SPREAD)
 BROKEN = sorted(MEASURED.loc[MEASURED["broken"], "variant"].unique())

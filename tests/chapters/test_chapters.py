@@ -14,7 +14,7 @@ import pytest
 from layerfusion.chapters import parameters
 from layerfusion.chapters.source import read_chapter
 from layerfusion.errors import UserError
-from layerfusion.paths import PACKAGE
+from layerfusion.paths import PACKAGE, reference_folder
 from layerfusion.settings import load_profile
 
 ROOT = PACKAGE.parents[1]
@@ -161,9 +161,7 @@ def test_a_chapter_tells_and_the_package_computes(path):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_the_committed_notebook_is_its_chapter_executed_to_the_end(path):
-    recorded = nbformat.read(
-        parameters.reference_folder("demo") / f"{path.stem}.ipynb", as_version=4
-    )
+    recorded = nbformat.read(reference_folder("demo") / f"{path.stem}.ipynb", as_version=4)
     nbformat.validate(recorded)
     source = read_chapter(path)
     assert [c.source for c in recorded.cells] == [c.source for c in source.cells]
@@ -179,6 +177,6 @@ def test_the_committed_notebook_is_its_chapter_executed_to_the_end(path):
 
 @pytest.mark.parametrize("run", ["constrained", "open"])
 def test_the_committed_record_is_of_the_current_profile(run):
-    path = parameters.reference_folder("demo") / f"{run}-seed1337.json"
+    path = reference_folder("demo") / f"{run}-seed1337" / "record.json"
     record = parameters.read_record(path)
     assert record.settings == load_profile("demo").model_dump(mode="json")

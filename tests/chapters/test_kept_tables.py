@@ -3,15 +3,16 @@
 import hashlib
 import json
 import re
-import shutil
 
 import pandas as pd
 import pytest
 
+from layerfusion import paths
 from layerfusion.analysis import recorded
 from layerfusion.chapters import kept_tables, parameters
 from layerfusion.chapters.execution import CHECKSUMS, write_checksums
 from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.paths import reference_folder
 from layerfusion.runs.experiment import Experiment
 
 TABLE = pd.DataFrame(
@@ -34,10 +35,9 @@ def experiment(photos, tmp_path_factory):
 def place(tmp_path, monkeypatch, experiment):
     """A reference folder in which that run and one table are recorded."""
     monkeypatch.delenv(parameters.PUBLISHING, raising=False)
-    monkeypatch.setattr(parameters, "project_root", lambda: tmp_path)
-    reference = parameters.reference_folder("demo")
-    reference.mkdir(parents=True)
-    shutil.copy(experiment[1].directory / "record.json", reference / "open-seed1337.json")
+    monkeypatch.setattr(paths, "project_root", lambda: tmp_path)
+    reference = reference_folder("demo")
+    experiment[1].publish(reference)
     opened(experiment).keep("results", TABLE)
     (tmp_path / "runs/demo/chapters/tables").rename(reference / "tables")
     return reference
@@ -48,7 +48,7 @@ def opened(experiment):
 
 
 def edit_record(place, change):
-    path = place / "open-seed1337.json"
+    path = place / "open-seed1337" / "record.json"
     record = json.loads(path.read_text())
     change(record)
     path.write_text(json.dumps(record))
@@ -138,7 +138,7 @@ def test_what_is_published_goes_where_the_publication_is_laid_together(
 
 @pytest.mark.parametrize("profile", ["demo", "photographs"])
 def test_the_committed_files_are_those_that_were_published(profile):
-    folder = parameters.reference_folder(profile)
+    folder = reference_folder(profile)
     listed = dict(
         reversed(line.split("  ", 1)) for line in (folder / CHECKSUMS).read_text().splitlines()
     )

@@ -5,16 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.chapters.parameters import reference_folder
 from layerfusion.figures import run, tables
 from layerfusion.metrics.probability import probability
+from layerfusion.paths import reference_folder
 from layerfusion.runs.record import read_record
 
 
 @pytest.fixture(scope="module")
 def records():
     folder = reference_folder("demo")
-    return {name: read_record(folder / f"{name}-seed1337.json") for name in ("constrained", "open")}
+    runs = ("constrained", "open")
+    return {run: read_record(folder / f"{run}-seed1337" / "record.json") for run in runs}
 
 
 @pytest.fixture

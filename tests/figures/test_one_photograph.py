@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.chapters.parameters import reference_folder
 from layerfusion.evidence.by_source import FEWEST_IMAGES, words_by_source
 from layerfusion.evidence.words import Word
 from layerfusion.figures import one_photograph
 from layerfusion.figures.benchmarks import read_result
+from layerfusion.paths import reference_folder
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import DEFAULT_FOLDER
 from layerfusion.studies.predictions import read_predictions

@@ -5,9 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from layerfusion.chapters.parameters import reference_folder
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
+from layerfusion.paths import reference_folder
 from layerfusion.release.seen_images import (
     CHOSEN_ON,
     DIGITS,

@@ -127,7 +127,7 @@ def test_a_finished_run_is_found_and_not_trained_again(
     assert open_experiment(photos, more_workers).obtain() == finished
 
 
-@pytest.mark.parametrize("change", ["seed", "setting", "data", "code", "record only"])
+@pytest.mark.parametrize("change", ["seed", "setting", "data", "recipe", "record only"])
 def test_anything_that_changes_numbers_asks_for_another_run(
     photos, tiny_settings, finished, monkeypatch, tmp_path, change
 ):
@@ -138,8 +138,8 @@ def test_anything_that_changes_numbers_asks_for_another_run(
         settings = settings | {"training.head_learning_rate": 1e-4}
     elif change == "data":
         arguments = {"data_root": copy_without_one_image(photos, tmp_path / "other")}
-    elif change == "code":
-        monkeypatch.setattr("layerfusion.runs.record.code_sha256", lambda: "0" * 64)
+    elif change == "recipe":
+        monkeypatch.setattr("layerfusion.runs.record.RECIPE", 0)
     else:
         (finished.directory / "detector" / "trained.safetensors").unlink()
     assert open_experiment(photos, settings, **arguments).place.read() is None

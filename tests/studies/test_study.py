@@ -242,13 +242,13 @@ def test_runs_that_are_scored_together_get_what_each_gets_alone(opened, world):
     assert len({table["logit"].iloc[0] for table in together.values()}) == 4
 
 
-def test_predictions_of_other_images_or_code_are_not_taken(opened, monkeypatch):
+def test_predictions_of_other_images_or_recipe_are_not_taken(opened, monkeypatch):
     run = opened.place.read()
     obtain_predictions(opened, run, CONDITIONS["jpeg"])
     forbid(monkeypatch, "predict_each")
     obtain_predictions(opened, run, CONDITIONS["jpeg"])
     with monkeypatch.context() as patch, pytest.raises(pytest.fail.Exception, match="done again"):
-        patch.setattr(conditions, "code_sha256", lambda also: "0" * 64)
+        patch.setattr(conditions, "RECIPE", 0)
         obtain_predictions(opened, run, CONDITIONS["jpeg"])
     opened.manifest.rows.loc[opened.manifest.rows["split"] == "test", "sha256"] = "0" * 64
     with pytest.raises(pytest.fail.Exception, match="done again"):
@@ -275,15 +275,15 @@ def test_without_its_record_nothing_is_trained_or_scored_again(
     assert (again.claims, again.runs) == (finished.record.claims, finished.record.runs)
 
 
-@pytest.mark.parametrize("change", ["seeds", "settings", "study code", "test image"])
+@pytest.mark.parametrize("change", ["seeds", "settings", "recipe", "test image"])
 def test_another_study_is_not_taken_for_this_one(
     finished, in_runs_folder, world, monkeypatch, change
 ):
     study = open_study(world, seeds=3 if change == "seeds" else 2)
     if change == "settings":
         study = open_study(world, overrides=SETTINGS | {"training.small_side": 75})
-    elif change == "study code":
-        monkeypatch.setattr("layerfusion.studies.study.code_sha256", lambda also: "0" * 64)
+    elif change == "recipe":
+        monkeypatch.setattr("layerfusion.studies.study.RECIPE", 0)
     elif change == "test image":
         manifest = next(iter(study.experiments.values())).manifest
         manifest.rows.loc[manifest.rows["split"] == "test", "sha256"] = "0" * 64

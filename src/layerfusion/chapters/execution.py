@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,17 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from layerfusion.chapters.parameters import PUBLISHING, chapter_paths, reference_folder
+from layerfusion.arithmetic import recording
+from layerfusion.chapters.parameters import PUBLISHING, chapter_paths
 from layerfusion.chapters.source import with_stable_ids
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
 from layerfusion.events import Verbosity, verbosity
 from layerfusion.model.weights import weights_sha256
-from layerfusion.paths import project_root, runs_root
+from layerfusion.paths import project_root, reference_folder, runs_root
 from layerfusion.progress import Reporter
-from layerfusion.provenance import library_versions, package_sha256, unchanged_commit
+from layerfusion.provenance import code_sha256, library_versions, unchanged_commit
+from layerfusion.runs.record import RunPlace, read_record
 from layerfusion.settings import WorldSource, digest, load_profile
 
 # Made of the committed records of a profile, wherever they are executed; their pages name it.
@@ -179,8 +182,13 @@ def write_checksums(folder: Path) -> None:
 
 def _publish(notebooks: list[Path], staged: Path, reference: Path) -> None:
     reference.mkdir(parents=True, exist_ok=True)
-    for path in [*notebooks, *staged.glob("*.json")]:
+    for path in notebooks:
         shutil.copyfile(path, reference / path.name)
+    for record in map(read_record, staged.glob("*.json")):
+        place = RunPlace(runs_root(), record.profile, record.run, record.seed, record.key)
+        run = place.read()
+        assert run is not None, "its chapter has just read it"
+        run.publish(reference)
     tables = reference / "tables"
     tables.mkdir(exist_ok=True)
     for chapter in (path.stem for path in notebooks):
@@ -222,7 +230,7 @@ def _common_key(profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": dict(parameters),
         "images": images,
         "weights": weights_sha256(settings.encoder),
-        "code": package_sha256(),
+        "code": code_sha256(),
         "libraries": library_versions(),
         "committed": _sha256(committed) if committed.is_file() else None,
     }
@@ -266,12 +274,13 @@ def _execute(
     if publish:
         os.environ[PUBLISHING] = str(folder)
     try:
-        papermill.execute_notebook(
-            str(source),
-            str(output),
-            parameters={} if defaults else dict(parameters),
-            progress_bar=sys.stderr.isatty() and verbosity() is not Verbosity.quiet,
-        )
+        with recording() if publish else nullcontext():
+            papermill.execute_notebook(
+                str(source),
+                str(output),
+                parameters={} if defaults else dict(parameters),
+                progress_bar=sys.stderr.isatty() and verbosity() is not Verbosity.quiet,
+            )
     except PapermillExecutionError as error:
         return f"{error.evalue or error.ename} (the failed notebook is {output})"
     finally:

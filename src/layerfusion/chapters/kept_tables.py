@@ -16,16 +16,11 @@ from layerfusion.analysis.recorded import (
     same_kind,
     tolerances,
 )
-from layerfusion.chapters.parameters import (
-    PUBLISHING,
-    record_name,
-    reference_folder,
-    reference_record,
-)
+from layerfusion.chapters.parameters import PUBLISHING
 from layerfusion.files import in_place_of
-from layerfusion.paths import runs_root
+from layerfusion.paths import reference_folder, runs_root
 from layerfusion.runs.experiment import Experiment
-from layerfusion.runs.record import RECORD, Run
+from layerfusion.runs.record import RECORD, Run, recorded_run
 
 
 class ChapterTables:
@@ -77,12 +72,13 @@ class ChapterTables:
         """
         if PUBLISHING in os.environ:
             for run in runs:
-                name = record_name(run.record.run, run.record.seed)
-                shutil.copyfile(run.directory / RECORD, self._folder / name)
+                shutil.copyfile(run.directory / RECORD, self._folder / f"{run.name}.json")
             return RecordComparison(against="itself")
-        recorded = reference_record(self._experiment)
-        if recorded is None:
+        experiment = self._experiment
+        there = recorded_run(experiment.profile, experiment.run, experiment.seed)
+        if there is None:
             return RecordComparison(against="nothing")
+        recorded = there.record
         rule = Rule(same_kind(recorded), tolerances(self._recorded))
         found = [d for run in runs for d in compare_runs(recorded, run.record, rule)]
         for name, fixed in self._fixed.items():

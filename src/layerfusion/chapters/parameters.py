@@ -7,7 +7,6 @@ from typing import Any
 from layerfusion.errors import UserError
 from layerfusion.paths import project_root
 from layerfusion.runs.experiment import Experiment
-from layerfusion.runs.record import RunRecord, read_record
 
 PARAMETERS = {
     "profile": (str,),
@@ -25,11 +24,6 @@ def chapter_paths() -> dict[str, Path]:
     """Return the chapters' scripts by name (``02_constrained_run``), in the book's order."""
     folder = project_root() / "book"
     return {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
-
-
-def reference_folder(profile: str) -> Path:
-    """Return where a profile's committed chapters and records lie."""
-    return project_root() / "runs" / "reference" / profile
 
 
 def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
@@ -72,17 +66,3 @@ def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
         data_root=given["data_root"],
         overrides=given["settings"],
     )
-
-
-def reference_record(experiment: Experiment) -> RunRecord | None:
-    """Return the committed record of an experiment's profile, run, seed and settings, if any."""
-    profile = experiment.profile
-    path = reference_folder(profile.name) / record_name(experiment.run, experiment.seed)
-    record = read_record(path) if path.is_file() else None
-    same = record is not None and record.settings == profile.model_dump(mode="json")
-    return record if same else None
-
-
-def record_name(run: str, seed: int) -> str:
-    """Return the file name of a run's record in a reference folder."""
-    return f"{run}-seed{seed}.json"

@@ -67,7 +67,7 @@ def processors(
         # These need what the book needs.
         from layerfusion.analysis.recorded import SPREAD
         from layerfusion.chapters.execution import write_checksums
-        from layerfusion.chapters.parameters import reference_folder
+        from layerfusion.paths import reference_folder
 
         folder = reference_folder("demo")
         table.to_csv(folder / SPREAD, index=False)

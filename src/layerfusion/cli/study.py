@@ -115,8 +115,7 @@ def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:
     """Lay files into the profile's folder in runs/reference, say which, renew the checksums."""
     # These need what the book needs.
     from layerfusion.chapters.execution import write_checksums
-    from layerfusion.chapters.parameters import reference_folder
-    from layerfusion.paths import shown
+    from layerfusion.paths import reference_folder, shown
 
     folder = reference_folder(profile)
     for path in publish(folder):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import imagehash
 
 from layerfusion.images.reading import ImageError, probe_image, read_image
-from layerfusion.paths import PACKAGE
+from layerfusion.recipe import RECIPE
 from layerfusion.settings import digest
 
 # How whole files end. Others may be whole too (there are cameras that write something behind the
@@ -17,8 +17,6 @@ _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _PADDING = b"\0\r\n "
 _TAIL = 64  # bytes in which the ending is looked for
 
-# What an inspection depends on besides the file: another Pillow may find other files corrupt.
-_CODE = ("images/reading.py", "data/inspection.py")
 _LIBRARIES = ("pillow", "imagehash")
 
 
@@ -76,9 +74,8 @@ def inspect_file(path: Path, *, hash_file: bool, decode_file: bool) -> Inspectio
 
 
 def inspector_digest() -> str:
-    """Return the sha256, 64 hex digits, of the code and the libraries that inspections rely on."""
-    code = {name: (PACKAGE / name).read_text(encoding="utf-8") for name in _CODE}
-    return digest({"code": code, "libraries": {name: version(name) for name in _LIBRARIES}})
+    """Return the sha256, 64 hex digits, of recipe and libraries that inspections rely on."""
+    return digest({"recipe": RECIPE, "libraries": {name: version(name) for name in _LIBRARIES}})
 
 
 def _with_phash(whole: Inspection, path: Path) -> Inspection:

@@ -19,6 +19,7 @@ from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
+from layerfusion.recipe import RECIPE
 from layerfusion.rivals.features import Features, FrozenEncoder, training_views
 from layerfusion.rivals.record import (
     DTYPES,
@@ -30,7 +31,6 @@ from layerfusion.rivals.record import (
     read_contest,
     write_contest,
 )
-from layerfusion.rivals.registry import modules_of
 from layerfusion.rivals.rival import Labels, Rival
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import LOG
@@ -39,14 +39,6 @@ from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import Blocks, digest
 from layerfusion.studies.predictions import Setup, collect_predictions, describe_images
 from layerfusion.studies.study import Study
-
-# What predictions of every rival depend on that no run's do: part of the contest's key.
-MODULES = (
-    "rivals/contest.py",
-    "rivals/features.py",
-    "rivals/gradient_descent.py",
-    "rivals/registry.py",
-)
 
 FITS = "fits"  # in a contest's folder: the scores of each fit, for a contest that was stopped
 
@@ -111,7 +103,7 @@ class Contest:
             {
                 "runs": [experiment.place.key for experiment in self.study.experiments.values()],
                 "rivals": [rival.name for rival in self.rivals],
-                "code": self._code(),
+                "recipe": RECIPE,
                 "scikit-learn": version("scikit-learn"),
             }
         )
@@ -144,9 +136,6 @@ class Contest:
     def _any(self) -> Experiment:
         """Any of the experiments, for what all have in common."""
         return next(iter(self.study.experiments.values()))
-
-    def _code(self) -> str:
-        return code_sha256((*MODULES, *modules_of(self.rivals)))
 
     def _make(self, missing: list[Fit], directory: Path, reporter: Reporter) -> FeatureCost:
         """Make fits and keep what they score; return what their features cost."""
@@ -218,7 +207,7 @@ class Contest:
             entries=entries,
             features=cost,
             fitting_seconds=round(fitting, 1),
-            code_sha256=self._code(),
+            code_sha256=code_sha256(),
             provenance=provenance(),
         )
 

@@ -47,11 +47,6 @@ def differences(rival: Rival) -> list[str]:
     return [" ".join(item.split()) for item in ("\n" + listed).split("\n- ")[1:]]
 
 
-def modules_of(rivals: list[Rival]) -> tuple[str, ...]:
-    """Return the modules that implement rivals, as paths below the package."""
-    return tuple(sorted({f"rivals/{rival.module}.py" for rival in rivals}))
-
-
 def _docstring(rival: Rival) -> str:
     module = importlib.import_module(f"layerfusion.rivals.{rival.module}")
     return inspect.getdoc(module) or ""

@@ -15,17 +15,15 @@ from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.model.together import Together, share_prefix
 from layerfusion.parallel.processes import join_processes, open_fabric
+from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
-from layerfusion.provenance import code_sha256, library_versions
+from layerfusion.provenance import library_versions
+from layerfusion.recipe import RECIPE
 from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import CONDITIONS as CONDITIONS_FOLDER
 from layerfusion.runs.record import Run
 from layerfusion.scoring.predictions import predict_each, write_predictions
 from layerfusion.settings import Profile, digest
-
-FOLDER = "conditions"  # in a run's folder
-
-# What predictions depend on that a run does not: part of their key.
-MODULES = ("runs/conditions.py", "images/degradations.py", "images/severity.py")
 
 
 @dataclass(frozen=True)
@@ -129,12 +127,19 @@ def _place(run: Run, images: Manifest, condition: Condition) -> Path:
             "run": run.record.key,
             "images": images.digest(),
             "degradation": condition.degradation,
-            "code": code_sha256(MODULES),
+            "recipe": RECIPE,
             "libraries": library_versions(),
         }
     )
-    name = f"{condition.split}-{condition.degradation or 'clean'}-{key[:10]}.parquet"
-    return run.directory / FOLDER / name
+    name = f"{condition.split}-{condition.degradation or 'clean'}"
+    if run.recorded:
+        committed = run.directory / CONDITIONS_FOLDER / f"{name}.parquet"
+        if committed.is_file():
+            return committed
+        folder = runs_root() / run.record.profile / f"recorded-{run.directory.name}"
+    else:
+        folder = run.directory
+    return folder / CONDITIONS_FOLDER / f"{name}-{key[:10]}.parquet"
 
 
 def _score(
@@ -197,5 +202,5 @@ def score_condition(
 
 
 def _keep(predictions: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_predictions(predictions, path)

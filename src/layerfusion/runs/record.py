@@ -18,12 +18,15 @@ from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.weights import encoder_identity
-from layerfusion.provenance import code_sha256, library_versions
+from layerfusion.paths import reference_folder
+from layerfusion.provenance import library_versions
+from layerfusion.recipe import RECIPE
 from layerfusion.settings import Profile
 
 RECORD = "record.json"
 MANIFEST = "manifest.parquet"
 LOG = "log.txt"  # of the training; no number is read from it
+CONDITIONS = "conditions"  # in a run's folder: its predictions under other conditions
 IDENTITY = "identity.json"  # of a run that is not finished
 
 
@@ -54,10 +57,16 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder and its record."""
+    """A finished run: its folder and its record; `recorded` if it is a committed one."""
 
     directory: Path
     record: RunRecord
+    recorded: bool = False
+
+    @property
+    def name(self) -> str:
+        """What a recorded run's folder is called: run and seed."""
+        return run_name(self.record.run, self.record.seed)
 
     def predictions(self) -> pd.DataFrame:
         """Return the predictions of the validation images, a row an image."""
@@ -67,13 +76,35 @@ class Run:
         """Return the manifest that the run was made from, its files looked for below `root`."""
         return Manifest.load(self.directory / MANIFEST, root)
 
+    def publish(self, reference: Path) -> None:
+        """Replace a recorded run, in a folder of such, by what is committed of this one.
+
+        That is all but log and manifest. Predictions under conditions lose the key in their names:
+        a recorded run is of one recipe.
+        """
+        folder = reference / self.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for part in (RECORD, "predictions.parquet"):
+            shutil.copyfile(self.directory / part, folder / part)
+        shutil.copytree(self.directory / "detector", folder / "detector")
+        (folder / CONDITIONS).mkdir()
+        for path in sorted((self.directory / CONDITIONS).glob("*.parquet")):
+            name = path.stem.rpartition("-")[0]
+            shutil.copyfile(path, folder / CONDITIONS / f"{name}.parquet")
+
     def detector(self) -> Detector:
         """Return the calibrated detector, in evaluation mode."""
         return Detector.load(self.directory / "detector")
 
 
+def run_name(run: str, seed: int) -> str:
+    """Return what a run with a seed is called."""
+    return f"{run}-seed{seed}"
+
+
 def run_identity(profile: Profile, run: str, seed: int, manifest_digest: str) -> dict[str, Any]:
-    """Return all that numbers depend on: settings, seed, data, code, libraries, as plain values.
+    """Return all that numbers depend on: settings, seed, data, recipe, libraries, as plain values.
 
     No path is part of it: a run folder that is copied to another machine is found there again. Its
     `layerfusion.settings.digest` is the run's key.
@@ -87,7 +118,7 @@ def run_identity(profile: Profile, run: str, seed: int, manifest_digest: str) ->
         "settings": profile.numerics(run) | {"encoder": encoder_identity(profile.encoder)},
         "seed": seed,
         "data": manifest_digest,
-        "code": code_sha256(),
+        "recipe": RECIPE,
         "libraries": library_versions(),
     }
 
@@ -108,7 +139,7 @@ class RunPlace:
     @property
     def finished(self) -> Path:
         """The folder of the finished run."""
-        return self.root / self.profile / f"{self.run}-seed{self.seed}-{self.key[:10]}"
+        return self.root / self.profile / f"{run_name(self.run, self.seed)}-{self.key[:10]}"
 
     @property
     def unfinished(self) -> Path:
@@ -169,6 +200,23 @@ class RunPlace:
             ) from None
 
 
+def recorded_run(profile: Profile, run: str, seed: int) -> Run | None:
+    """Return the committed run of this profile, run and seed, if there is one of its settings.
+
+    It was made of the same settings by the same recipe, on another machine: images, libraries and
+    instructions may differ in last bits. How a processor computes and loads is not compared.
+    """
+    folder = reference_folder(profile.name) / run_name(run, seed)
+    if not (folder / RECORD).is_file():
+        return None
+    record = read_record(folder / RECORD)
+    there, here = record.settings, profile.model_dump(mode="json")
+    aside = ("compute", "loader")
+    same = all(there.get(name) == here[name] for name in here if name not in aside)
+    same &= record.provenance.get("recipe") == RECIPE
+    return Run(folder, record, recorded=True) if same else None
+
+
 def write_identity(identity: Mapping[str, Any], folder: Path) -> None:
     """Keep what a run's numbers depend on in its folder while it trains."""
     (folder / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
@@ -184,7 +232,7 @@ def _read_identity(path: Path) -> dict[str, Any] | None:
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return in words what two identities differ in; of settings, their dotted names."""
-    words = {"data": "its images", "code": "the code", "libraries": "versions of libraries"}
+    words = {"data": "its images", "recipe": "the recipe", "libraries": "versions of libraries"}
     before, now = _flat(one.get("settings", {})), _flat(other["settings"])
     names = [name for name in sorted(before.keys() | now) if before.get(name) != now.get(name)]
     return names + [word for part, word in words.items() if one.get(part) != other[part]]

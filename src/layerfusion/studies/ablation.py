@@ -14,6 +14,7 @@ from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
+from layerfusion.recipe import RECIPE
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import digest, load_profile
@@ -28,15 +29,6 @@ from layerfusion.studies.ablation_record import (
 )
 from layerfusion.studies.study import recorded_options, set_words
 from layerfusion.studies.variants import Ablation, Variant, find_ablation
-
-# What the numbers depend on that no run's do: part of the key.
-MODULES = (
-    "analysis/claims.py",
-    "studies/ablation.py",
-    "studies/ablation_record.py",
-    "studies/variants.py",
-    "metrics/uncertainty.py",
-)
 
 
 @dataclass(frozen=True)
@@ -135,7 +127,7 @@ class AblationStudy:
                 "ablation": self.ablation.name,
                 "runs": [experiment.place.key for experiment in self.experiments.values()],
                 "resamples": [RESAMPLES, RESAMPLING_SEED],
-                "code": code_sha256(MODULES),
+                "recipe": RECIPE,
             }
         )
 
@@ -201,7 +193,7 @@ class AblationStudy:
             resamples=RESAMPLES,
             variants=[VariantEntry(**vars(variant)) for variant in self.variants],
             runs=[_run_entry(seed, name, run) for (seed, name), run in runs.items()],
-            code_sha256=code_sha256(MODULES),
+            code_sha256=code_sha256(),
             provenance=provenance(),
         )
 

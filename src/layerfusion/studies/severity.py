@@ -23,7 +23,8 @@ from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.model.detector import Detector, tensors_file
 from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
-from layerfusion.provenance import code_sha256, provenance
+from layerfusion.provenance import provenance
+from layerfusion.recipe import RECIPE
 from layerfusion.settings import digest
 from layerfusion.studies.predictions import describe_images, read_table
 
@@ -60,7 +61,6 @@ DTYPES = {
     "width": "Int32", "height": "Int32", "source": "str", "style": "str",
 }  # fmt: skip
 _EVERY = 10  # images between two savings
-MODULES = ("studies/severity.py", "images/degradations.py", "images/severity.py")
 
 
 class SeverityRecord(BaseModel):
@@ -144,7 +144,7 @@ def severity_study(
             "detector": known,
             "images": rows["sha256"].tolist(),
             "conditions": CONDITIONS,
-            "code": code_sha256(MODULES),
+            "recipe": RECIPE,
         }
     )
     place = runs_root() / profile / f"severity-{key[:10]}.parquet"

@@ -22,7 +22,8 @@ from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance
-from layerfusion.runs.conditions import CONDITIONS, MODULES, obtain_predictions
+from layerfusion.recipe import RECIPE
+from layerfusion.runs.conditions import CONDITIONS, obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import Blocks, digest, load_profile
@@ -44,22 +45,6 @@ from layerfusion.studies.record import (
 from layerfusion.studies.shortcuts import study_shortcuts, write_shortcuts
 
 HEADS: tuple[Blocks, ...] = get_args(Blocks)
-
-# What the study's numbers depend on that no run's do: part of its key.
-STUDY_MODULES = (
-    *MODULES,
-    "analysis/claims.py",
-    "analysis/crops.py",
-    "analysis/probes.py",
-    "analysis/shortcuts.py",
-    "studies/shortcuts.py",
-    "studies/study.py",
-    "studies/measures.py",
-    "studies/predictions.py",
-    "studies/record.py",
-    "paper/numbers.py",
-    "metrics/uncertainty.py",
-)
 
 
 class Scored(NamedTuple):
@@ -155,7 +140,7 @@ class Study:
                 "runs": [experiment.place.key for experiment in self.experiments.values()],
                 "test": test.digest(),
                 "resamples": [RESAMPLES, RESAMPLING_SEED],
-                "code": code_sha256(STUDY_MODULES),
+                "recipe": RECIPE,
             }
         )
 
@@ -245,7 +230,7 @@ class Study:
             claims=claims,
             runs=runs,
             seconds={what: round(value, 1) for what, value in seconds.items()},
-            code_sha256=code_sha256(STUDY_MODULES),
+            code_sha256=code_sha256(),
             provenance=provenance(),
         )
 

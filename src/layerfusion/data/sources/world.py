@@ -25,6 +25,7 @@ import pandas as pd
 from PIL import Image
 from safetensors.torch import load_file
 
+from layerfusion.arithmetic import recording
 from layerfusion.data.manifest import file_table
 from layerfusion.demo.cameras import CAMERAS, photograph
 from layerfusion.demo.generators import FACTOR, WEIGHTS_FOLDER, Generator, load_generator
@@ -33,17 +34,11 @@ from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import Scene, draw_scene
 from layerfusion.errors import UserError
 from layerfusion.model.weight_files import tensors_sha256
-from layerfusion.paths import PACKAGE
+from layerfusion.recipe import RECIPE
 from layerfusion.settings import DataSettings, WorldSource, digest
 
 Progress = Callable[[int, int], None]
 
-# Modules that decide what a picture looks like; beside the settings and the generators' weights
-# they are what the drawn pictures are known by.
-_CODE = (
-    "data/sources/world", "demo/scenes", "demo/rendering", "demo/shapes", "demo/textures",
-    "demo/cameras", "demo/platforms", "demo/generators",
-)  # fmt: skip
 # Pictures to a job: enough to hide what a job costs, few enough for a smooth progress bar.
 CHUNK = 32
 
@@ -119,13 +114,13 @@ class Picture(NamedTuple):
 
 def world_digest(settings: WorldSource) -> str:
     """Return the sha256, 64 hex digits, of all that the pictures depend on."""
-    code = {name: (PACKAGE / f"{name}.py").read_text(encoding="utf-8") for name in _CODE}
     # Of the tensors, for the order of what is said about them differs from one saving to the next.
     weights = {
         path.stem: tensors_sha256(load_file(path))
         for path in sorted(WEIGHTS_FOLDER.glob("*.safetensors"))
     }
-    return digest({"settings": settings.model_dump(mode="json"), "code": code, "weights": weights})
+    made_of = {"settings": settings.model_dump(mode="json"), "recipe": RECIPE}
+    return digest(made_of | {"weights": weights})
 
 
 def make_world(
@@ -243,14 +238,15 @@ def _generator(name: str) -> Generator:
 def _make_all(pictures: list[Picture], folder: Path, progress: Progress | None) -> None:
     chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
     jobs = 1 if len(chunks) < 4 else -1  # a process a core takes seconds to start
-    made = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        joblib.delayed(_make_chunk)(chunk, folder) for chunk in chunks
-    )
-    done = 0
-    for count in made:
-        done += count
-        if progress:
-            progress(done, len(pictures))
+    with recording():
+        made = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            joblib.delayed(_make_chunk)(chunk, folder) for chunk in chunks
+        )
+        done = 0
+        for count in made:
+            done += count
+            if progress:
+                progress(done, len(pictures))
 
 
 def _make_chunk(pictures: list[Picture], folder: Path) -> int:
