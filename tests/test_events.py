@@ -6,12 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
 import pytest
 
-from layerfusion import events
+from layerfusion import events, progress
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.progress import Reporter
 
@@ -111,7 +112,7 @@ def test_a_log_that_cannot_be_opened_stops_nothing(tmp_path, capfd):
     with Reporter().keep(tmp_path / "log.txt"):
         Reporter().say("going on")
     first, second = capfd.readouterr().err.splitlines()
-    assert first.startswith("warning: no log is kept in") and second == "going on"
+    assert first.startswith("warning: no log is written to") and second == "going on"
     with pytest.raises(UserError) as caught, Reporter().keep(tmp_path / "log.txt"):
         raise UserError("of its own")
     assert caught.value.__context__ is None
@@ -214,6 +215,20 @@ def test_as_much_is_said_as_is_asked_for(monkeypatch, capfd, level, lines):
             other.error("broken")
     shown = [re.sub(r"^\S+Z ", "", line) for line in capfd.readouterr().err.splitlines()]
     assert shown == lines
+
+
+def test_where_there_is_no_terminal_a_bar_is_a_line_now_and_then(monkeypatch, capfd):
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.05)
+    lines = []
+    with Reporter().bar("scoring", 8) as bar:
+        bar(3, 8)
+        while not lines:  # the block itself prints nothing
+            lines = capfd.readouterr().err.splitlines()
+    assert re.fullmatch(r"scoring 3/8 .*left .*", lines[0])
+    monkeypatch.setenv(events.VARIABLE, "quiet")
+    with Reporter().bar("scoring", 8):
+        time.sleep(0.2)
+    assert capfd.readouterr().err == ""
 
 
 def test_an_amount_that_is_not_known_is_a_users_mistake(monkeypatch):

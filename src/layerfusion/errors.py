@@ -2,17 +2,17 @@
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: one sentence saying what, where and what to do.
+    """A mistake that the user can correct: one sentence with what, where and what to do.
 
-    The command line prints the sentence alone and exits with `status`; in a notebook IPython asks
-    the exception how to show itself and gets the same sentence instead of a stack trace.
+    The command line prints this sentence alone and exits with `status`; a notebook shows it
+    instead of a stack trace.
 
     Attributes
     ----------
     status
         Exit status of the command line.
     agreed
-        Whether all processes of the run know of it (see `layerfusion.parallel.processes`).
+        Whether all processes of the run know of it; see `layerfusion.parallel.processes`.
     """
 
     status = 2
@@ -31,11 +31,11 @@ class StopRequestedError(UserError):
     status = 143
 
 
-class SaidElsewhereError(UserError):
-    """A mistake that another process of the same run says; this one ends without a word."""
+class ReportedElsewhereError(UserError):
+    """An error that another process of the same run reports; this one ends silently."""
 
     agreed = True
 
     def __init__(self, process: int, status: int) -> None:
-        super().__init__(f"process {process} says why the run ended")
+        super().__init__(f"process {process} reports why the run ended")
         self.status = status

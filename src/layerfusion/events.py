@@ -1,31 +1,32 @@
-"""What happens, a line an event: how much of it reaches the screen, and a file that keeps it."""
+"""Events, one line each: which of them the screen shows, and the log file that keeps all."""
 
 import logging
 import os
 import re
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.parallel.launcher import launched
 
-# Whoever uses the package as a library hears nothing unless handlers are added here, or above.
+# A library writes nothing unless its user adds handlers here, or above.
 LOGGER = logging.getLogger("layerfusion")
 LOGGER.addHandler(logging.NullHandler())
 
 VARIABLE = "LAYERFUSION_VERBOSITY"
 
-_WARNINGS = "py.warnings"  # as the standard library calls what Python warns of
+_WARNINGS = "py.warnings"  # the standard library's name for Python's warnings
 
 
 class Verbosity(StrEnum):
-    """How much of what happens is written on the screen."""
+    """How much is written on the screen."""
 
     quiet = "quiet"
     normal = "normal"
@@ -35,12 +36,12 @@ class Verbosity(StrEnum):
 def verbosity() -> Verbosity:
     """Return how much is written on the screen: ``$LAYERFUSION_VERBOSITY``, else ``normal``.
 
-    A variable, so that what a command starts (chapters, further processes) does as the command.
+    It is an environment variable, so that a command's child processes do as the command.
 
     Raises
     ------
     UserError
-        If it is none of them.
+        If the variable has another value.
     """
     chosen = os.environ.get(VARIABLE) or Verbosity.normal
     try:
@@ -52,15 +53,15 @@ def verbosity() -> Verbosity:
 
 
 def one_line(text: str) -> str:
-    r"""Return a text on one line, which any terminal and UTF-8 take: ``\n``, ``\x1b``, ``\udcff``.
+    r"""Return a text on one line of printable letters: ``\n``, ``\x1b``, ``\udcff`` are escaped.
 
-    Names of files may hold line ends, a terminal's commands, and bytes that are no letters.
+    File names may hold line ends, a terminal's commands, and bytes that are not UTF-8.
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-class _Lines(logging.Formatter):
-    """Time (ISO 8601, UTC), level, and the text; before it, who says it if that is a library."""
+class _LineFormatter(logging.Formatter):
+    """Time (ISO 8601, UTC), level and text; a library's text begins with its logger's name."""
 
     converter = staticmethod(time.gmtime)
 
@@ -68,21 +69,22 @@ class _Lines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
     def format(self, record: logging.LogRecord) -> str:
-        said = record.getMessage()
+        text = record.getMessage()
         if record.exc_info and record.exc_info[1]:
-            said += f": {_named(record.exc_info[1])}"
-        named = _is_own(record) or record.name == _WARNINGS
-        record.message = one_line(said if named else f"{record.name}: {said}")
+            text += f": {_described(record.exc_info[1])}"
+        if not _is_own(record) and record.name != _WARNINGS:
+            text = f"{record.name}: {text}"
+        record.message = one_line(text)
         record.asctime = self.formatTime(record, self.datefmt)
         return self.formatMessage(record)
 
 
-_FORMAT = _Lines()
+_FORMATTER = _LineFormatter()
 
 
 def with_time(level: int, text: str) -> str:
     """Return an event as a line of the log: ``2026-01-31T12:00:00Z INFO text``."""
-    return _FORMAT.format(LOGGER.makeRecord(LOGGER.name, level, "", 0, text, (), None))
+    return _FORMATTER.format(LOGGER.makeRecord(LOGGER.name, level, "", 0, text, (), None))
 
 
 def _is_own(record: logging.LogRecord) -> bool:
@@ -90,52 +92,44 @@ def _is_own(record: logging.LogRecord) -> bool:
 
 
 class _Once(logging.Filter):
-    """Lets a library's warning pass once a place in its code, and counts how often it came."""
+    """Passes a library's warning once for each line of its code, and counts the repetitions."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.counts: dict[tuple[str, int], int] = {}
-        self.first: dict[tuple[str, int], logging.LogRecord] = {}
+        self.seen: dict[tuple[str, int], tuple[logging.LogRecord, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _is_own(record) or record.levelno >= logging.ERROR:
             return True
         place = record.pathname, record.lineno
-        self.counts[place] = self.counts.get(place, 0) + 1
-        return self.first.setdefault(place, record) is record
-
-    def repeated(self) -> Iterator[tuple[int, logging.LogRecord]]:
-        """Yield how often a line came, and as what it came first, for each that came again."""
-        for place, count in self.counts.items():
-            if count > 1:
-                yield count, self.first[place]
+        first, count = self.seen.get(place, (record, 0))
+        self.seen[place] = first, count + 1
+        return count == 0
 
 
 class _Screen(logging.Handler):
-    """Libraries' errors on the screen; where a person asks for more, their warnings too."""
+    """Shows libraries' errors, and with `Verbosity.verbose` their warnings."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.addFilter(_Once())
 
     def emit(self, record: logging.LogRecord) -> None:
-        heard = record.levelno >= logging.ERROR or verbosity() is Verbosity.verbose
-        if heard and not _is_own(record) and launched().rank == 0:
-            # The stream of this moment: a running bar has put itself in its place.
-            print(_FORMAT.format(record), file=sys.stderr)
+        wanted = record.levelno >= logging.ERROR or verbosity() is Verbosity.verbose
+        if wanted and not _is_own(record) and launched().rank == 0:
+            # The current stream: a running progress bar has replaced it.
+            print(_FORMATTER.format(record), file=sys.stderr)
 
 
-class _Warned:
-    """Stands where Python shows warnings: a line for a handler, then whatever stood there before.
+@contextmanager
+def _warnings_to(handler: logging.Handler, *, shown: bool) -> Iterator[None]:
+    """Hand Python's warnings to a handler while the block runs; show them too, or do not.
 
-    They go to no logger, whose other handlers would show them a second time.
+    `logging.captureWarnings` would send them to all handlers, which might show them twice.
     """
+    former = warnings.showwarning
 
-    def __init__(self, handler: logging.Handler, former: Callable[..., Any] | None) -> None:
-        self._handler, self._former = handler, former
-
-    def __call__(
-        self,
+    def show(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -143,28 +137,32 @@ class _Warned:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        where = "/".join(Path(filename).parts[-2:])
-        text = f"{category.__name__}: {message} ({where}:{lineno})"
+        place = "/".join(Path(filename).parts[-2:])
+        text = f"{category.__name__}: {message} ({place}:{lineno})"
         level = logging.WARNING
-        record = logging.LogRecord(_WARNINGS, level, filename, lineno, text, (), None)
-        self._handler.handle(record)
-        if self._former is not None:
-            self._former(message, category, filename, lineno, file, line)
+        handler.handle(logging.LogRecord(_WARNINGS, level, filename, lineno, text, (), None))
+        if shown:
+            former(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = former
 
 
 @contextmanager
 def on_screen() -> Iterator[None]:
-    """Have libraries write on the screen as the command line wants it, while the block runs.
+    """Show libraries' errors, one line each, while the block runs: for the command line.
 
-    Their errors are a line each. Their warnings, of which one damaged file may give a thousand, are
-    left out; with `Verbosity.verbose` they are a line a place in their code.
+    Their warnings, of which one damaged file may cause a thousand, are hidden; with
+    `Verbosity.verbose` they are one line for each line of code.
     """
     former, root, screen = os.environ.get(VARIABLE), logging.getLogger(), _Screen()
     root.addHandler(screen)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _warnings_to(screen, shown=False):
             warnings.filterwarnings("always", append=True)  # behind all others: to count them
-            warnings.showwarning = _Warned(screen, None)
             yield
     finally:
         root.removeHandler(screen)
@@ -173,81 +171,74 @@ def on_screen() -> Iterator[None]:
             os.environ[VARIABLE] = former
 
 
-class _File(logging.FileHandler):
-    """Appends lines to a file. That it cannot is no reason to stop what it is about."""
+class _LogFile(logging.FileHandler):
+    """Appends lines to a file. A file that cannot be written does not stop the program."""
 
-    def __init__(self, path: Path, trouble: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         end_last_line(path)
         super().__init__(path, encoding="utf-8")
-        self.setFormatter(_FORMAT)
+        self.setFormatter(_FORMATTER)
         self.once = _Once()
         self.addFilter(self.once)
-        self._process, self._trouble = os.getpid(), trouble
+        self._process, self._warn = os.getpid(), warn
 
     def emit(self, record: logging.LogRecord) -> None:
-        if os.getpid() == self._process:  # and not a loader's worker, which was forked with it
+        if os.getpid() == self._process:  # and not a forked worker
             super().emit(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        self.tell(sys.exception())
-
-    def tell(self, error: BaseException | None) -> None:
-        """Say once that lines are missing."""
-        trouble, self._trouble = self._trouble, lambda text: None
-        trouble(f"lines are missing in the log {self.baseFilename} ({error})")
+    def handleError(self, record: logging.LogRecord | None) -> None:  # noqa: N802
+        warn, self._warn = self._warn, lambda text: None  # once
+        warn(f"lines are missing in the log {self.baseFilename} ({sys.exception()})")
 
     def close(self) -> None:
         try:
             super().close()
-        except OSError as error:  # of a full disk, once more
-            self.tell(error)
+        except OSError:  # the disk is full
+            self.handleError(None)
 
 
 @contextmanager
-def kept_in(path: Path, trouble: Callable[[str], None]) -> Iterator[None]:
-    """Append a line an event to a file while the block runs, and the last one if it fails.
+def logged_to(path: Path, warn: Callable[[str], None]) -> Iterator[None]:
+    """Append each event to a file while the block runs, and the error that ends it.
 
-    Libraries' warnings are a line a place in their code, with a count at the end. Elsewhere they
-    are shown as before. What happens in worker processes is not in it.
+    Libraries' warnings are one line for each line of code, with a count at the end; they are shown
+    as before. Events of worker processes are left out.
 
     Parameters
     ----------
     path
-        In a folder that is there. A last line that was cut short is ended.
-    trouble
-        Told, once, if the file cannot be written; the block runs nevertheless.
+        File in an existing folder. An incomplete last line is ended.
+    warn
+        Called once if the file cannot be written; the block runs nevertheless.
     """
-    file: _File | None = None
+    file: _LogFile | None = None
     try:
-        file = _File(path, trouble)
+        file = _LogFile(path, warn)
     except OSError as error:
-        trouble(f"no log is kept in {path} ({error.strerror})")
-    with nullcontext() if file is None else _writing(file):
+        warn(f"no log is written to {path} ({error.strerror})")
+    if file is None:  # outside of the except clause: errors of the block have no context
         yield
-
-
-@contextmanager
-def _writing(file: _File) -> Iterator[None]:
-    root, level, shows = logging.getLogger(), LOGGER.level, warnings.showwarning
+        return
+    root, level = logging.getLogger(), LOGGER.level
     root.addHandler(file)
     LOGGER.setLevel(logging.DEBUG)
-    warnings.showwarning = _Warned(file, shows)
     try:
-        yield
+        with _warnings_to(file, shown=True):
+            yield
     except BaseException as error:
         LOGGER.log(*_ending(error))
         raise
     finally:
-        for count, record in file.once.repeated():
-            LOGGER.info("%d times in all: %s", count, record.getMessage())
-        warnings.showwarning = shows
+        for record, count in file.once.seen.values():
+            if count > 1:
+                LOGGER.info("%d times in all: %s", count, record.getMessage())
         LOGGER.setLevel(level)
         root.removeHandler(file)
         file.close()
 
 
 def _ending(error: BaseException) -> tuple[int, str]:
-    """Return level and text of what ended a block."""
+    """Return level and text of the error that ended a block."""
     match error:
         case StopRequestedError():
             return logging.INFO, str(error)
@@ -255,24 +246,21 @@ def _ending(error: BaseException) -> tuple[int, str]:
             return logging.ERROR, str(error)
         case KeyboardInterrupt():
             return logging.INFO, "interrupted from the keyboard"
-    return logging.ERROR, _named(error)
+    return logging.ERROR, _described(error)
 
 
-def _named(error: BaseException) -> str:
-    """Return an exception's name, text, and the place that raised it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    code = None if trace is None else trace.tb_frame.f_code
-    where = "" if code is None or trace is None else f" ({code.co_filename}:{trace.tb_lineno})"
-    return re.sub(r"\s+", " ", f"{type(error).__name__}: {error}{where}")
+def _described(error: BaseException) -> str:
+    """Return an exception's name, text, and the line that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return re.sub(r"\s+", " ", f"{type(error).__name__}: {error}{place}")
 
 
 def end_last_line(path: Path) -> None:
     """End the last line of a file that a kill or a full disk cut short.
 
-    What is there of a letter is escaped, so that the file is UTF-8. Nothing is done to one that is
-    missing, empty or whole.
+    A letter that was cut is escaped, so that the file is UTF-8. A missing, empty or complete file
+    is left alone.
 
     Raises
     ------

@@ -1,9 +1,10 @@
-"""Progress for a person: a bar in a terminal, a line an event, nothing in a notebook's outputs."""
+"""Progress on the screen: a bar in a terminal, else a line every ten seconds; a line an event."""
 
 import logging
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -13,37 +14,41 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-from layerfusion.events import LOGGER, Verbosity, kept_in, one_line, verbosity, with_time
+from layerfusion.events import LOGGER, Verbosity, logged_to, one_line, verbosity, with_time
 from layerfusion.parallel.launcher import launched
 
+# Shows that `done` of `total` are done.
+Bar = Callable[[int, int], None]
 
-class _Rate(TextColumn):
-    def __init__(self) -> None:
-        super().__init__("")
+LINE_EVERY = 10.0  # seconds, where no terminal shows a bar
 
-    def render(self, task: object) -> Text:
-        speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
         return Text(f"{speed:.0f} images/s" if speed else "")
 
 
 class Reporter:
-    """Says what is going on, to the terminal that the program was started from.
+    """Reports progress on the terminal that the program was started from.
 
-    In a Jupyter kernel everything written to stdout or stderr becomes part of the notebook, so the
-    reporter writes to the file behind them: the terminal of whoever started papermill or Jupyter.
-    Of several processes of one run only the first says anything, and how much is a matter of
-    `layerfusion.events.verbosity`. Every line is also an event of the logger ``layerfusion``.
+    In a Jupyter kernel all text on stdout or stderr becomes part of the notebook, so the reporter
+    writes to the file behind them: the terminal in which papermill or Jupyter was started. Of
+    several processes of one run only the first writes, and `layerfusion.events.verbosity` says how
+    much. Every line is also an event of the logger ``layerfusion``.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         file, self._verbosity = stream or _terminal(), verbosity()
-        # Left to itself rich would notice the kernel, and display HTML in the notebook after all.
+        # By default rich would notice the kernel, and display HTML in the notebook after all.
         self.console = Console(
             file=file,
             highlight=False,
@@ -54,40 +59,46 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Write one line."""
-        self._tell(logging.INFO, text)
+        self._report(logging.INFO, text)
 
     def warn(self, text: str) -> None:
         """Write one line that begins with ``warning:``."""
-        self._tell(logging.WARNING, text, "warning: ")
+        self._report(logging.WARNING, text, "warning: ")
 
     def detail(self, text: str) -> None:
-        """Write one line for whoever asks for more; the log of a run has it always."""
-        self._tell(logging.DEBUG, text)
+        """Write one line if the verbosity is `verbose`; a run's log always has it."""
+        self._report(logging.DEBUG, text)
 
-    def _tell(self, level: int, text: str, prefix: str = "") -> None:
+    def _report(self, level: int, text: str, prefix: str = "") -> None:
         line = one_line(text)  # for any handler: one that writes UTF-8 fails at lone bytes
         LOGGER.log(level, "%s", line)
+        if level > logging.DEBUG or self._verbosity is Verbosity.verbose:
+            self._print(level, line, prefix)
+
+    def _print(self, level: int, line: str, prefix: str = "") -> None:
         verbose = self._verbosity is Verbosity.verbose
-        if verbose or level > logging.DEBUG:
-            shown = with_time(level, line) if verbose else prefix + line
-            self.console.print(shown, markup=False, soft_wrap=True)
+        shown = with_time(level, line) if verbose else prefix + line
+        self.console.print(shown, markup=False, soft_wrap=True)
 
     @contextmanager
     def keep(self, path: Path) -> Iterator[None]:
-        """Append every line to a file too while the block runs (`layerfusion.events.kept_in`).
+        """Append every line to a file too while the block runs (`layerfusion.events.logged_to`).
 
         Of several processes only the first does.
         """
         if launched().rank > 0:
             yield
         else:
-            with kept_in(path, self.warn):
+            with logged_to(path, self.warn):
                 yield
 
     @contextmanager
-    def bar(self, what: str, total: int, *, done: int = 0) -> "Iterator[Bar]":
-        """Show a bar with rate and remaining time while the block runs; gone when it ends."""
-        columns = (
+    def bar(self, what: str, total: int, *, done: int = 0) -> Iterator[Bar]:
+        """Show a bar with rate and remaining time while the block runs; gone when it ends.
+
+        Where there is no terminal, the same is a line every ten seconds.
+        """
+        columns: list[ProgressColumn] = [
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -95,26 +106,43 @@ class Reporter:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-        )
-        visible = self.console.is_terminal and not self.console.quiet
-        with Progress(*columns, console=self.console, transient=True, disable=not visible) as bars:
-            yield Bar(bars, bars.add_task(what, total=total, completed=done))
+        ]
+        terminal = self.console.is_terminal
+        hidden = self.console.quiet or not terminal
+        with Progress(*columns, console=self.console, transient=True, disable=hidden) as bars:
+            task = bars.add_task(what, total=total, completed=done)
+
+            def print_line() -> None:
+                cells = [column(bars.tasks[0]) for column in columns]
+                self._print(logging.INFO, " ".join(str(c) for c in cells if isinstance(c, Text)))
+
+            with _repeated(print_line, None if terminal or self.console.quiet else LINE_EVERY):
+                yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-class Bar:
-    """A running bar; call it with (done, total)."""
+@contextmanager
+def _repeated(work: Callable[[], None], seconds: float | None) -> Iterator[None]:
+    """Do something every few seconds, in a thread, while the block runs; None is never."""
+    ended = threading.Event()
 
-    def __init__(self, bars: Progress, task: int) -> None:
-        self._bars, self._task = bars, task
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            work()
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done."""
-        self._bars.update(self._task, completed=done, total=total)  # type: ignore[arg-type]
+    thread = threading.Thread(target=repeat, daemon=True)
+    if seconds is not None:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if seconds is not None:
+            thread.join()
 
 
 def _terminal() -> TextIO:
-    # ipykernel's stderr answers with the descriptor that it had before it was captured, or not at
-    # all where it captures none (under pytest); then the interpreter's own is the terminal's.
+    # ipykernel's stderr returns the descriptor that it had before it was captured, or none where
+    # nothing was captured (under pytest); then the interpreter's own is the terminal's.
     for stream in (sys.stderr, sys.__stderr__):
         try:
             if stream is not None:

@@ -164,7 +164,7 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
 
     kind, sentence = first["read_an_image_that_is_damaged"]
     assert kind == "ImageError" and "val" in sentence
-    assert second["read_an_image_that_is_damaged"][0] == "SaidElsewhereError"
+    assert second["read_an_image_that_is_damaged"][0] == "ReportedElsewhereError"
 
     kind, sentence = first["be_asked_to_stop_in_one_process"]
     assert kind == "StopRequestedError" and "epoch 1, after step 3" in sentence
@@ -276,7 +276,7 @@ def test_processes_without_an_image_of_a_full_batch_are_refused(
 
 
 def test_a_process_says_for_whom_it_waits(monkeypatch, capfd):
-    monkeypatch.setattr(processes, "WAITING_SAID_AFTER", 0.01)
+    monkeypatch.setattr(processes, "WAITING_REPORTED_AFTER", 0.01)
     monkeypatch.setattr(processes, "open_fabric", lambda precision: time.sleep(0.5))
     monkeypatch.setattr(processes.distributed, "new_group", lambda **options: None)
     processes._join.__wrapped__(Launch(1, 4, 4, "srun"))

@@ -37,7 +37,7 @@ from layerfusion.cli.robustness import robustness
 from layerfusion.cli.serve import serve
 from layerfusion.cli.study import study
 from layerfusion.cli.task import submission_app, submit
-from layerfusion.errors import SaidElsewhereError, UserError
+from layerfusion.errors import ReportedElsewhereError, UserError
 from layerfusion.events import on_screen, one_line
 from layerfusion.parallel.launcher import launched
 from layerfusion.paths import with_home
@@ -295,7 +295,7 @@ def main() -> None:
         with on_screen(), _together():
             app()
     except UserError as error:
-        if not isinstance(error, SaidElsewhereError):
+        if not isinstance(error, ReportedElsewhereError):
             from rich.console import Console  # slow to import
 
             console = Console(stderr=True, highlight=False)

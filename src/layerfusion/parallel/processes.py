@@ -1,8 +1,7 @@
-"""Several processes of one run, one device each: what they agree on, and what only one does.
+"""Several processes of one run, one device each: collectives, and work that only one does.
 
-All processes execute the same program and meet in the methods of `Processes`; each of them has to
-get there, or the others wait. A process on its own passes through all of them as if they were not
-there.
+All processes execute the same program and synchronise in the methods of `Processes`: each process
+has to call them, or the others wait. In a single process they do nothing.
 """
 
 import logging
@@ -27,7 +26,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from layerfusion.errors import SaidElsewhereError, UserError
+from layerfusion.errors import ReportedElsewhereError, UserError
 from layerfusion.parallel.allocation import keep_freed_memory
 from layerfusion.parallel.launcher import Launch, launched
 
@@ -35,13 +34,13 @@ T = TypeVar("T")
 
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
-# How long processes wait for each other before they give the others up for lost: from step to step,
-# and while one alone reads all images or another is still scoring its share of them.
+# How long processes wait for each other before they take the others for lost: between steps, and
+# while one alone reads all images or another is still scoring its share of them.
 STEP_LIMIT = timedelta(minutes=10)
 PATIENT_LIMIT = timedelta(hours=12)
-WAITING_SAID_AFTER = 10.0  # seconds in which processes of one run have usually met
+WAITING_REPORTED_AFTER = 10.0  # seconds in which processes of one run have usually connected
 
-# How Gloo, NCCL and their sockets say that the other end is gone.
+# Errors of Gloo, NCCL and their sockets whose cause is that the other end is gone.
 _LOST = re.compile(r"gloo|nccl|connection (?:closed|reset)|timed out", re.IGNORECASE)
 
 
@@ -52,48 +51,41 @@ class Processes:
     Attributes
     ----------
     rank
-        The number of this one, from 0.
+        Number of this process, from 0.
     size
-        How many there are.
+        Number of processes.
     """
 
     rank: int = 0
     size: int = 1
-    _quick: Any = None  # process groups on the CPU, whatever the device: objects and small numbers
+    _quick: Any = None  # process groups on the CPU, whatever the device, for objects
     _patient: Any = None
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and speaks."""
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
-    def highest(self, value: int, *, patient: bool = False) -> int:
-        """Return the highest of all processes' values."""
+    def gather(self, value: T, *, patient: bool = True) -> list[T]:
+        """Return every process's value, by rank."""
         if self.size == 1:
-            return value
-        values = torch.tensor(value)
+            return [value]
+        values: list[Any] = [None] * self.size
         group = self._patient if patient else self._quick
         with self.reaching_others():
-            distributed.all_reduce(values, distributed.ReduceOp.MAX, group)
-        return int(values)
+            distributed.all_gather_object(values, value, group)
+        return values
+
+    def highest(self, value: int) -> int:
+        """Return the highest of all processes' values."""
+        return max(self.gather(value, patient=False))
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean over the processes of tensors of one shape, on the CPU."""
         if self.size == 1:
             return values
-        total = values.cpu().double()
-        with self.reaching_others():
-            distributed.all_reduce(total, distributed.ReduceOp.SUM, self._quick)
-        return total / self.size
-
-    def gather(self, value: T) -> list[T]:
-        """Return every process's value, by rank."""
-        if self.size == 1:
-            return [value]
-        values: list[Any] = [None] * self.size
-        with self.reaching_others():
-            distributed.all_gather_object(values, value, self._patient)
-        return values
+        gathered = self.gather(values.cpu().double(), patient=False)
+        return torch.stack(gathered).sum(0) / self.size
 
     @contextmanager
     def together(self, *, patient: bool = False) -> Iterator[None]:
@@ -102,8 +94,8 @@ class Processes:
         Raises
         ------
         UserError
-            The one that was raised in the block, in the process that says it (the first of those
-            that failed); a `SaidElsewhereError` in all others.
+            The error of the block, in the first of the processes that failed, which reports it; a
+            `ReportedElsewhereError` in all others.
         """
         failure: UserError | None = None
         try:
@@ -112,33 +104,27 @@ class Processes:
             if self.size == 1 or error.agreed:
                 raise
             failure = error
-        lowest = self.size - self.highest(
-            0 if failure is None else self.size - self.rank, patient=patient
-        )
-        if lowest < self.size:
-            self._fail(failure, lowest)
+        failed = self.gather(failure is not None, patient=patient)
+        if any(failed):
+            self._fail(failure, failed.index(True))
 
     def only_first(self, work: Callable[[], T]) -> T:
-        """Have the first process do something that the others wait for; return its result in all.
+        """Let the first process do work that the others wait for; return its result in all.
 
         Raises
         ------
         UserError
             If the work does, in all processes, as in `together`.
         """
-        if self.size == 1:
-            return work()
-        results: list[Any] = [None]
+        result: Any = None
         with self.together(patient=True):
             if self.first:
-                results = [work()]
-        with self.reaching_others():
-            distributed.broadcast_object_list(results, src=0, group=self._patient)
-        result: T = results[0]
-        return result
+                result = work()
+        first: T = self.gather(result)[0]
+        return first
 
     def in_step(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield items, of which each process has as many, once all processes have the next one."""
+        """Yield items, of which each process has as many, when all processes have the next one."""
         iterator = iter(items)
         while True:
             with self.together():
@@ -167,29 +153,31 @@ class Processes:
             if self.size == 1 or not _LOST.search(str(error)):
                 raise
             lost = UserError(
-                f"process {self.rank} cannot reach another process any more, which may say above "
-                "why it ended; give the same command, with --resume, to go on from what is saved"
+                f"process {self.rank} cannot reach another process, which may report above why it "
+                "ended; give the same command, with --resume, to continue from the last checkpoint"
             )
             lost.agreed = True  # there may be nobody left to agree with
             raise lost from error
 
-    def _fail(self, failure: UserError | None, speaker: int) -> NoReturn:
-        """Raise the failure here if this process is the speaker, and nothing to be said if not."""
+    def _fail(self, failure: UserError | None, reporting: int) -> NoReturn:
+        """Raise the failure if this process is the one that reports, else a silent error."""
         if failure is not None:
             failure.agreed = True
-            if self.rank == speaker:
+            if self.rank == reporting:
                 raise failure
-        raise SaidElsewhereError(speaker, UserError.status if failure is None else failure.status)
+        raise ReportedElsewhereError(
+            reporting, UserError.status if failure is None else failure.status
+        )
 
 
 def join_processes() -> Processes:
-    """Return the processes of the run that this one was started for; connect them the first time.
+    """Return the processes of this run; the first call connects them.
 
     Raises
     ------
     UserError
-        If there are more processes than GPUs on this machine, or srun was not told how many tasks
-        a machine gets.
+        If there are more processes than GPUs on this machine, or srun was not given the number of
+        tasks per machine.
     """
     return _join(launched())
 
@@ -198,7 +186,7 @@ def join_processes() -> Processes:
 def _join(launch: Launch) -> Processes:
     if launch.size == 1:
         return Processes()
-    with _saying_for_whom(launch):
+    with _reporting_wait(launch):
         open_fabric("fp32")
     groups = [
         distributed.new_group(backend="gloo", timeout=limit)
@@ -208,17 +196,18 @@ def _join(launch: Launch) -> Processes:
 
 
 @contextmanager
-def _saying_for_whom(launch: Launch) -> Iterator[None]:
-    """Say for whom this process waits, if that takes longer than processes need to start."""
-    says = {
+def _reporting_wait(launch: Launch) -> Iterator[None]:
+    """Print for which processes this one waits, if that takes longer than they need to start."""
+    source = {
         "srun": "SLURM_STEP_NUM_TASKS: if no srun started this one, unset that variable",
         "torchrun": "WORLD_SIZE: if no torchrun started this one, unset TORCHELASTIC_RUN_ID",
     }[launch.by or "srun"]
     text = (
         f"process {launch.rank} of {launch.size} waits for the others, of which there are "
-        f"{launch.size - 1} by {says}"
+        f"{launch.size - 1} by {source}"
     )
-    timer = threading.Timer(WAITING_SAID_AFTER, print, [text], {"file": sys.stderr, "flush": True})
+    to_screen = {"file": sys.stderr, "flush": True}
+    timer = threading.Timer(WAITING_REPORTED_AFTER, print, [text], to_screen)
     timer.daemon = True
     timer.start()
     try:
@@ -230,7 +219,7 @@ def _saying_for_whom(launch: Launch) -> Iterator[None]:
 def open_fabric(precision: str) -> Fabric:
     """Return a Fabric for one device: the NVIDIA GPU if there is one, else the CPU.
 
-    Of several processes each has a device of its own, and gradients are averaged over them
+    Each of several processes has a device of its own, and gradients are averaged over them
     (``DistributedDataParallel``: NCCL between GPUs, Gloo between CPUs).
 
     Raises
@@ -243,7 +232,7 @@ def open_fabric(precision: str) -> Fabric:
         raise UserError(
             "training.precision fp16 needs a GPU and none is visible; set it to bf16 or fp32"
         )
-    for name in ("lightning_fabric", "lightning_utilities"):  # they would write into notebooks
+    for name in ("lightning_fabric", "lightning_utilities"):  # they write into notebooks
         logging.getLogger(name).setLevel(logging.WARNING)
     keep_freed_memory()
     launch = launched()
@@ -261,10 +250,10 @@ def open_fabric(precision: str) -> Fabric:
 
 
 def _ddp() -> DDPStrategy:
-    """Return the strategy that averages gradients; all trained parameters get one at every step.
+    """Return the strategy that averages gradients; each trained parameter has one at every step.
 
-    No buffer of the detector ever changes. Sending them at every call would let a process that
-    scores one batch more than the others wait for ever.
+    Buffers of the detector never change. If they were sent at every call, a process that scores
+    one batch more than the others would wait for ever.
     """
     known = signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
@@ -282,7 +271,7 @@ def _check_gpus(launch: Launch) -> None:
 
 
 def _environment(launch: Launch) -> ClusterEnvironment:
-    """Return what tells Fabric where the processes meet."""
+    """Return the environment in which Fabric finds the other processes."""
     if launch.by == "torchrun":
         return TorchElasticEnvironment()
     if launch.by == "srun":
@@ -290,8 +279,8 @@ def _environment(launch: Launch) -> ClusterEnvironment:
             return SLURMEnvironment(auto_requeue=False)
         except RuntimeError:
             raise UserError(
-                "SLURM does not say how many processes a machine gets; give --ntasks-per-node "
+                "SLURM does not set the number of processes per machine; give --ntasks-per-node "
                 "instead of --ntasks"
             ) from None
-    # Named, so that a lone process in a cluster's job is not taken for one of many.
+    # Explicit: Fabric would take a single process in a cluster's job for one of many.
     return LightningEnvironment()
