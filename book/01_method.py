@@ -25,6 +25,8 @@ fresh = False
 settings = {}
 
 # %%
+from pathlib import Path
+
 import numpy as np
 from IPython.display import Markdown, display
 
@@ -73,9 +75,9 @@ display(Markdown(profile.about))
 
 # %%
 detector = Detector.build(profile.encoder, profile.head, profile.images, seed=seed).eval()
-plan = architecture.blueprint(detector)
-print(f"encoder {plan.model}, {detector.activation}")
-print(f"{plan.blocks} blocks, of which the last {plan.trained_blocks} are trained")
+encoder, name = detector.encoder, Path(profile.encoder.model).stem
+print(f"encoder {name}, {detector.activation}")
+print(f"{encoder.depth} blocks, of which the last {encoder.trained_blocks} are trained")
 
 # %% [markdown]
 # ## The figure
@@ -91,7 +93,7 @@ photograph = read_image(training.root / richest)
 crop = np.moveaxis(EvaluationTransform(profile.images)(photograph).numpy(), 0, -1)
 
 # %% tags=["nbval-ignore-output"]
-method_figures.overview(plan, crop)
+method_figures.overview(detector, crop)
 # %% [markdown]
 # ## Every stage and its size
 #
@@ -119,7 +121,7 @@ for part, count in detector.parameter_counts().items():
 # %%
 full = load_profile("paper")
 heads = {
-    f"{profile.name}: {plan.model}": detector.head,
+    f"{profile.name}: {name}": detector.head,
     f"full size: {full.encoder.model}": architecture.head_of(full.encoder, full.head),
 }
 tables.keep("head", architecture.head_parameters(heads), fixed=True)

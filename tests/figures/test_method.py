@@ -63,19 +63,14 @@ def test_stages_hold_every_parameter_that_is_read(built):
     assert list(table.index[table["state"] == "trained"][:2]) == ["block 11", "block 12"]
 
 
-def test_looking_at_stages_leaves_nothing_behind(built):
-    _, detector = built
-    architecture.stages(detector)
-    assert not any(module._forward_hooks for module in detector.modules())
-
-
 def test_the_ablation_reads_the_last_block_only(built):
     profile, _ = built
     head = profile.head.model_copy(update={"blocks": "last"})
     detector = Detector.build(profile.encoder, head, profile.images)
     width = profile.head.projection_width
     assert architecture.stages(detector).loc["projection", "output"] == f"1 × {width}"
-    assert architecture.blueprint(detector).read_blocks == (12,)
+    drawn = method_figures.overview(detector, np.zeros((48, 48, 3), np.uint8)).axes[0].texts
+    assert [t.get_text() for t in drawn if "alpha_{" in t.get_text()] == [r"$\alpha_{12}$"]
 
 
 def test_of_the_last_block_for_the_class_token_alone_one_token_comes_out(built):
@@ -91,11 +86,9 @@ def test_weights_that_are_not_learned_are_drawn_and_counted_so(built):
     profile, _ = built
     head = profile.head.model_copy(update={"blocks": "mean"})
     detector = Detector.build(profile.encoder, head, profile.images)
-    plan = architecture.blueprint(detector)
-    assert plan.read_blocks == tuple(range(1, 13)) and not plan.learned_weights
     assert architecture.stages(detector).loc["fusion z"].tolist()[1:] == [0, ""]
     assert architecture.head_parameters({"head": detector.head}).loc["block logits", "head"] == 0
-    drawn = method_figures.overview(plan, np.zeros((48, 48, 3), dtype=np.uint8))
+    drawn = method_figures.overview(detector, np.zeros((48, 48, 3), dtype=np.uint8))
     texts = {text.get_text() for text in drawn.axes[0].texts}
     assert "1/$L$ each, for good" in texts and not any("softmax" in text for text in texts)
 
@@ -157,9 +150,8 @@ def test_spread_takes_every_folder(validation):
 
 def test_overview_shows_the_detectors_sizes(built):
     profile, detector = built
-    plan = architecture.blueprint(detector)
     picture = np.zeros((48, 48, 3), np.uint8)
-    (axes,) = method_figures.overview(plan, picture).axes
+    (axes,) = method_figures.overview(detector, picture).axes
     words = [text.get_text() for text in axes.texts]
     assert f"Linear {profile.head.projection_width} → {profile.head.hidden_width}" in words
     assert f"Dropout {profile.head.dropout:g}" in words
@@ -172,8 +164,8 @@ def test_overview_shows_the_detectors_sizes(built):
 def test_an_encoder_that_is_frozen_whole_shows_no_trained_block(built):
     profile, _ = built
     encoder = profile.encoder.model_copy(update={"trained_blocks": 0})
-    plan = architecture.blueprint(Detector.build(encoder, profile.head, profile.images))
-    (axes,) = method_figures.overview(plan, np.zeros((48, 48, 3), np.uint8)).axes
+    frozen = Detector.build(encoder, profile.head, profile.images)
+    (axes,) = method_figures.overview(frozen, np.zeros((48, 48, 3), np.uint8)).axes
     assert len([patch for patch in axes.patches if patch.get_hatch()]) == 12 + 1 + 1
 
 

@@ -1,12 +1,10 @@
 """What a detector is made of: its stages, their sizes, and what its activation changes.
 
-Sizes are measured, not derived: an image goes through the detector and every stage is looked at.
+Sizes are measured, not derived: an image goes through the detector stage by stage.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,65 +16,14 @@ from layerfusion.analysis.probes import class_tokens
 from layerfusion.data.manifest import Manifest
 from layerfusion.model.detector import Detector
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
+from layerfusion.model.last_block import class_token_after
 from layerfusion.model.weights import model_config
 from layerfusion.settings import EncoderSettings, HeadSettings, Profile
 
-
-@dataclass(frozen=True)
-class Blueprint:
-    """The sizes that an overview of a detector shows; see `blueprint`.
-
-    Attributes
-    ----------
-    model
-        Name of the encoder.
-    crop, patch
-        Sides of the image and of a patch, px.
-    blocks
-        L, the number of transformer blocks.
-    trained_blocks
-        How many of the last of them are trained.
-    read_blocks
-        The blocks whose class tokens the head reads, counted from 1.
-    learned_weights
-        Whether how much each of them weighs is trained.
-    width, projection_width
-        Lengths of a class token and of z.
-    classifier
-        The classifier's layers in words, and whether each has parameters.
-    """
-
-    model: str
-    crop: int
-    patch: int
-    blocks: int
-    trained_blocks: int
-    read_blocks: tuple[int, ...]
-    learned_weights: bool
-    width: int
-    projection_width: int
-    classifier: tuple[tuple[str, bool], ...]
+Part = nn.Module | Tensor
 
 
-def blueprint(detector: Detector) -> Blueprint:
-    """Return the sizes of a detector, read from its modules."""
-    encoder, head = detector.encoder, detector.head
-    visual: Any = encoder.visual
-    read = blocks_read(detector.head_settings, encoder.depth)
-    return Blueprint(
-        model=Path(detector.encoder_settings.model).name.removesuffix(".json"),
-        crop=encoder.image_size,
-        patch=int(visual.conv1.kernel_size[0]),
-        blocks=encoder.depth,
-        trained_blocks=encoder.trained_blocks,
-        read_blocks=tuple(block + 1 for block in read),
-        learned_weights=head.learned_weights,
-        width=encoder.width,
-        projection_width=head.projection.out_features,
-        classifier=tuple((_in_words(layer), _count([layer]) > 0) for layer in head.classifier),
-    )
-
-
+@torch.inference_mode()
 def stages(detector: Detector) -> pd.DataFrame:
     """Run one black image through a detector and return what each stage made of it.
 
@@ -92,22 +39,59 @@ def stages(detector: Detector) -> pd.DataFrame:
         The encoder's last norm and its output projection are no stages: the head does not read
         them.
     """
-    steps = _steps(detector)
-    seen: dict[nn.Module, tuple[torch.Size, torch.Size]] = {}
-
-    def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        seen[module] = (inputs[0].shape, output.shape)
-
-    side = detector.encoder.image_size
-    image = torch.zeros(1, 3, side, side, dtype=torch.uint8, device=detector.mean.device)
-    with torch.inference_mode(), _Watch([step.module for step in steps], look):
-        detector(image)
-    rows = [("image", _shape(image.shape), 0, "")]
-    rows += [
-        (step.name, _shape(seen[step.module][step.side]), _count(step.own), _state(step.own))
-        for step in steps
-    ]
+    side, device = detector.encoder.image_size, detector.mean.device
+    image = torch.zeros(1, 3, side, side, device=device)
+    rows = [("image", _shape(image), 0, "")]
+    for name, output, *own in [*_encoder_stages(detector, image), *_head_stages(detector, image)]:
+        parameters = [p for part in own for p in _parameters(part)]
+        trained = any(parameter.requires_grad for parameter in parameters)
+        state = ("trained" if trained else "frozen") if parameters else ""
+        rows.append((name, _shape(output), sum(p.numel() for p in parameters), state))
     return pd.DataFrame(rows, columns=["stage", "output", "parameters", "state"]).set_index("stage")
+
+
+def _encoder_stages(detector: Detector, image: Tensor) -> Iterator[tuple[Any, ...]]:
+    """Yield name, output and parts of the encoder's stages."""
+    encoder = detector.encoder
+    visual: Any = encoder.visual
+    image = image.to(visual.conv1.weight.dtype)
+    yield "patch embedding", visual.conv1(image), visual.conv1
+    stream = visual._embeds(image)
+    parts = (visual.class_embedding, visual.positional_embedding, visual.ln_pre)
+    yield "class token and positions", stream, *parts
+    blocks = visual.transformer.resblocks
+    for number, block in enumerate(blocks, start=1):
+        stream = stream.to(next(block.parameters()).dtype)
+        last = number == len(blocks) and encoder.trained_blocks > 0
+        if last and encoder.last_block == "class_token":
+            stream = class_token_after(block, stream)[:, None]
+        else:
+            stream = block(stream)
+        yield f"block {number}", stream, block
+
+
+def _head_stages(detector: Detector, image: Tensor) -> Iterator[tuple[Any, ...]]:
+    """Yield name, output and parts of the head's stages."""
+    head = detector.head
+    read = blocks_read(detector.head_settings, detector.encoder.depth)
+    h = detector.encoder(image)[:, read]
+    yield "class tokens h", h
+    yield "projection", head.projection(h), head.projection
+    z = head.fuse(h)
+    yield "fusion z", z, head.block_logits
+    for number, layer in enumerate(head.classifier, start=1):
+        z = layer(z)
+        yield f"classifier {number}: {describe_layer(layer)}", z, layer
+
+
+def describe_layer(layer: nn.Module) -> str:
+    """Return a classifier's layer with its sizes, such as ``Linear 256 → 1``."""
+    match layer:
+        case nn.Linear():
+            return f"Linear {layer.in_features} → {layer.out_features}"
+        case nn.Dropout():
+            return f"Dropout {layer.p:g}"
+    return type(layer).__name__
 
 
 def head_of(encoder: EncoderSettings, head: HeadSettings) -> LayerFusion:
@@ -132,13 +116,11 @@ def head_parameters(heads: Mapping[str, LayerFusion]) -> pd.DataFrame:
     """
     columns = {}
     for name, head in heads.items():
-        counts = {
-            "shared projection": _count([head.projection]),
-            "block logits": _count([head.block_logits]),
-        }
+        counts = {"shared projection": _count(head.projection)}
+        counts["block logits"] = _count(head.block_logits)
         for number, layer in enumerate(head.classifier, start=1):
-            if _count([layer]):
-                counts[f"classifier {number}: {type(layer).__name__}"] = _count([layer])
+            if _count(layer):
+                counts[f"classifier {number}: {type(layer).__name__}"] = _count(layer)
         columns[name] = counts | {"head": sum(counts.values())}
     return pd.DataFrame(columns).rename_axis("part")
 
@@ -175,14 +157,14 @@ def activation_gap(profile: Profile, manifest: Manifest) -> pd.DataFrame:
     UserError
         If the encoder cannot be had, there are no images, or one cannot be read.
     """
-
-    def tokens(activation: str) -> Any:
+    tokens = {}
+    for activation in ("quick_gelu", "gelu"):
         encoder = profile.encoder.model_copy(update={"activation": activation})
         detector = Detector.build(encoder, profile.head, profile.images)
-        return class_tokens(detector, manifest, profile.images, profile.loader).astype(np.float64)
-
-    quick = tokens("quick_gelu")
-    gap = np.linalg.norm(tokens("gelu") - quick, axis=2) / np.linalg.norm(quick, axis=2)
+        made = class_tokens(detector, manifest, profile.images, profile.loader)
+        tokens[activation] = made.astype(np.float64)
+    quick = tokens["quick_gelu"]
+    gap = np.linalg.norm(tokens["gelu"] - quick, axis=2) / np.linalg.norm(quick, axis=2)
     quartiles = np.quantile(gap, [0.25, 0.5, 0.75], axis=0)
     blocks = pd.RangeIndex(1, gap.shape[1] + 1, name="block")
     return pd.DataFrame(quartiles.T, index=blocks, columns=["low", "median", "high"])
@@ -198,83 +180,17 @@ def spread(manifest: Manifest, count: int) -> Manifest:
     return Manifest(manifest.root, rows.iloc[positions].reset_index(drop=True), manifest.skipped)
 
 
-class _Step(NamedTuple):
-    """A stage: the module at which its output is seen, on its input (0) or output (1) side."""
-
-    name: str
-    module: nn.Module
-    own: list[nn.Module | Tensor]
-    side: int = 1
+def _parameters(part: Part) -> list[nn.Parameter]:
+    """Return the parameters in a module; a tensor that is none has nothing to train."""
+    if isinstance(part, nn.Module):
+        return list(part.parameters())
+    return [part] if isinstance(part, nn.Parameter) else []
 
 
-def _steps(detector: Detector) -> list[_Step]:
-    """Return the stages after the image, in the order of computation."""
-    visual: Any = detector.encoder.visual
-    head = detector.head
-    position = [visual.class_embedding, visual.positional_embedding, visual.ln_pre]
-    steps = [
-        _Step("patch embedding", visual.conv1, [visual.conv1]),
-        _Step("class token and positions", visual.ln_pre, position),
-    ]
-    for number, block in enumerate(visual.transformer.resblocks, start=1):
-        # A block ends with its MLP, which runs, and has its output's shape, also where the last
-        # block is computed for its class token alone.
-        steps.append(_Step(f"block {number}", block.mlp, [block]))
-    steps.append(_Step("class tokens h", head, [], side=0))
-    steps.append(_Step("projection", head.projection, [head.projection]))
-    # The weighted sum is no module; what the classifier is given is its result.
-    steps.append(_Step("fusion z", head.classifier, [head.block_logits], side=0))
-    return steps + [
-        _Step(f"classifier {number}: {_in_words(layer)}", layer, [layer])
-        for number, layer in enumerate(head.classifier, start=1)
-    ]
+def _count(part: Part) -> int:
+    return sum(parameter.numel() for parameter in _parameters(part))
 
 
-class _Watch:
-    """Call a function after each of some modules has run, for as long as the context lasts."""
-
-    def __init__(self, modules: list[nn.Module], call: Callable[..., None]) -> None:
-        self._modules, self._call = modules, call
-
-    def __enter__(self) -> None:
-        self._handles = [module.register_forward_hook(self._call) for module in self._modules]
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-
-def _parameters(own: Sequence[nn.Module | Tensor]) -> list[nn.Parameter]:
-    """Return the parameters among and in these; a tensor that is none has nothing to train."""
-    found: list[nn.Parameter] = []
-    for part in own:
-        if isinstance(part, nn.Module):
-            found += part.parameters()
-        elif isinstance(part, nn.Parameter):
-            found.append(part)
-    return found
-
-
-def _count(own: Sequence[nn.Module | Tensor]) -> int:
-    return sum(parameter.numel() for parameter in _parameters(own))
-
-
-def _state(own: Sequence[nn.Module | Tensor]) -> str:
-    parameters = _parameters(own)
-    if not parameters:
-        return ""
-    return "trained" if any(p.requires_grad for p in parameters) else "frozen"
-
-
-def _shape(shape: torch.Size) -> str:
+def _shape(output: Tensor) -> str:
     """Return the shape of one image's share of a batch, as text."""
-    return " × ".join(str(size) for size in shape[1:])
-
-
-def _in_words(layer: nn.Module) -> str:
-    match layer:
-        case nn.Linear():
-            return f"Linear {layer.in_features} → {layer.out_features}"
-        case nn.Dropout():
-            return f"Dropout {layer.p:g}"
-    return type(layer).__name__
+    return " × ".join(str(size) for size in output.shape[1:])
