@@ -47,7 +47,7 @@ train --run open --set epochs=1                         | 'epochs': there is no 
 train --run open --set training=1                       | 'training': Input should be a valid dict
 train --run open --set training.epochs=0                | 'training.epochs': Input should be great
 train --run open --set training.epochs=many             | 'training.epochs': Input should be a val
-train --run open --set training.epochs=[                | the value in 'training.epochs=[' cannot
+train --run open --set training.epochs=[                | the value in 'training.epochs=[' is not
 train --run open --set training.epochs.more=1           | 'epochs' holds a value, not further
 train --run open --set training.batch_size=-1           | 'training.batch_size'
 train --run open --set training.precision=fp8           | Input should be 'fp32', 'bf16' or 'fp16'

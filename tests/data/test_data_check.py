@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from PIL import Image
 from layerfusion.cli.main import main
 from layerfusion.data.check import check_data
 from layerfusion.data.integrity import look_at_files
-from layerfusion.data.sources.registry import PUBLISHED
+from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.settings import load_profile
 from trees import plant
 
@@ -39,11 +38,10 @@ def publishers_count_what_is_planted(monkeypatch):
     for kind, counts in PLANTED.items():
         source = PUBLISHED[kind]
         parts = [
-            replace(part, images=count)
-            for part, count in zip(source.data_set.parts, counts, strict=True)
+            part.model_copy(update={"images": count})
+            for part, count in zip(source.parts, counts, strict=True)
         ]
-        data_set = replace(source.data_set, parts=tuple(parts))
-        monkeypatch.setitem(PUBLISHED, kind, replace(source, data_set=data_set))
+        monkeypatch.setitem(PUBLISHED, kind, source.model_copy(update={"parts": tuple(parts)}))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +89,7 @@ def test_an_empty_root_says_of_all_sets_what_they_are_and_where(check, tmp_path)
     status, out, _ = check("--data-root", tmp_path)
     assert status == 1
     for source in PUBLISHED.values():
-        facts = source.data_set
+        facts = source
         told = line(out, f"{facts.name} is missing", "layout ")
         for words in (facts.images.text, facts.size.text, facts.published.text, str(tmp_path)):
             assert words in told

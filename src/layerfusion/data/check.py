@@ -10,8 +10,8 @@ from layerfusion.data.integrity import Depth, look_at_files, number_contents
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS
 from layerfusion.data.selection import select_training
-from layerfusion.data.sources.published import PublicDataSet
-from layerfusion.data.sources.registry import PUBLISHED, find_files
+from layerfusion.data.sources.published import PUBLISHED, PublicDataSet
+from layerfusion.data.sources.registry import find_files
 from layerfusion.data.sources.tree import Found, existing_folder
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
@@ -166,7 +166,7 @@ def _published(
     files: pd.DataFrame,
     notes: tuple[str, ...],
 ) -> SourceCheck:
-    data_set = PUBLISHED[source.kind].data_set
+    data_set = PUBLISHED[source.kind]
     counts = [(part, int(part.rows(files).sum())) for part in data_set.parts]
     found = sum(count for _, count in counts) if counts else len(files)
     more = tuple(
@@ -181,7 +181,7 @@ def _published(
     return SourceCheck(
         name=data_set.name,
         data_set=data_set,
-        place=root / source.folder,
+        place=data_set.place(source, root),
         needed_by=_needed_by(profile, source.kind),
         found=found,
         incomplete=less if found else (),
@@ -259,7 +259,7 @@ def _obstacles(profile: Profile, run: str, files: pd.DataFrame) -> Iterator[str]
 
 
 def _name(source: str) -> str:
-    return PUBLISHED[source].data_set.name if source in PUBLISHED else f"source '{source}'"
+    return PUBLISHED[source].name if source in PUBLISHED else f"source '{source}'"
 
 
 def _across_splits(files: pd.DataFrame) -> Iterator[str]:

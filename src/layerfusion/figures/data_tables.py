@@ -10,12 +10,7 @@ from pandas.io.formats.style import Styler
 from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.shortcuts import audit, metadata_features
 from layerfusion.data.manifest import CLASSES, SPLITS, Manifest
-from layerfusion.data.sources.coco import COCO
-from layerfusion.data.sources.corvi import CORVI
-from layerfusion.data.sources.itw_sm import ITW_SM
-from layerfusion.data.sources.mediaeval_test import MEDIAEVAL_TEST
-from layerfusion.data.sources.registry import PUBLISHED
-from layerfusion.data.sources.truefake import TRUEFAKE
+from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.errors import UserError
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.experiment import Experiment
@@ -32,7 +27,7 @@ UNUSED = "training, in neither run"
 HELD_OUT = "held out, in no run"
 
 
-DATA_SETS = tuple(source.data_set for source in PUBLISHED.values())
+DATA_SETS = tuple(PUBLISHED.values())
 
 
 def public_data_sets() -> pd.DataFrame:
@@ -222,11 +217,11 @@ def _paper_counts() -> Iterator[tuple[str, str, int, int]]:
     """Yield part, data set, real and synthetic images of the paper."""
     each = paper.TRAINING_IMAGES["constrained"]
     added = paper.TRAINING_IMAGES["open"] - each
-    yield CONSTRAINED, COCO.name, each, 0
-    yield CONSTRAINED, CORVI.name, 0, each
-    yield ADDED, TRUEFAKE.name, added, added
-    yield LOCAL, ITW_SM.name, *paper.IMAGES["local"]
-    yield OFFICIAL, MEDIAEVAL_TEST.name, *paper.IMAGES["official"]
+    yield CONSTRAINED, PUBLISHED["coco"].name, each, 0
+    yield CONSTRAINED, PUBLISHED["corvi"].name, 0, each
+    yield ADDED, PUBLISHED["truefake"].name, added, added
+    yield LOCAL, PUBLISHED["itw_sm"].name, *paper.IMAGES["local"]
+    yield OFFICIAL, PUBLISHED["mediaeval_test"].name, *paper.IMAGES["official"]
 
 
 def _counts(experiment: Experiment) -> Iterator[tuple[str, str, int, int, int]]:

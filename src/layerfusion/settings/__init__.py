@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -23,6 +23,12 @@ Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Channels = tuple[float, float, float]  # red, green, blue
 Normalisation = tuple[Channels, Channels]  # mean and standard deviation of pixels in 0..1
 PROFILES = PACKAGE / "profiles"
+LAYOUTS = PACKAGE / "data" / "layouts"
+PUBLISHED_KINDS = tuple(sorted(path.stem for path in LAYOUTS.glob("*.yaml")))
+if TYPE_CHECKING:
+    PublishedKind = str
+else:
+    PublishedKind = Literal[PUBLISHED_KINDS]
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 
@@ -213,88 +219,26 @@ class WorldSource(_Settings):
 class PublishedSource(_Settings):
     """A published data set as its archive extracts; where it is not there, it has no images.
 
-    Kinds differ in the folder alone: by default that of the publisher's archive, for which other
-    known arrangements are also looked for.
+    `layerfusion.data.sources.published` says where it is looked for.
     """
 
-    kind: str
-    folder: str = Field(description="where the set lies, below the data root")
+    kind: PublishedKind = Field(description="name of its layout file in `LAYOUTS`")
+    folder: str | None = Field(
+        default=None,
+        description="where the set lies, below the data root; None: where its archive extracts to, "
+        "or another folder that it is known to lie in",
+    )
 
     @field_validator("folder")
     @classmethod
-    def _stays_below_the_root(cls, folder: str) -> str:
-        path = PurePosixPath(folder)
-        if not folder or path.is_absolute() or ".." in path.parts:
+    def _stays_below_the_root(cls, folder: str | None) -> str | None:
+        path = PurePosixPath(folder or "/")
+        if folder is not None and (path.is_absolute() or ".." in path.parts):
             raise ValueError("must be relative to the data root and stay below it")
         return folder
 
-    def folders(self, *others: str) -> tuple[str, ...]:
-        """Return where to look: the chosen folder alone, or the default and then `others`."""
-        chosen = self.folder != type(self).model_fields["folder"].default
-        return (self.folder,) if chosen else (self.folder, *others)
 
-
-class CocoSource(PublishedSource):
-    """COCO train2017 (`layerfusion.data.sources.coco`)."""
-
-    kind: Literal["coco"]
-    folder: str = "train2017"
-
-
-class CorviSource(PublishedSource):
-    """Latent diffusion by Corvi et al. (`layerfusion.data.sources.corvi`)."""
-
-    kind: Literal["corvi"]
-    folder: str = "latent_diffusion_trainingset"
-
-
-class WangSource(PublishedSource):
-    """ProGAN by Wang et al. (`layerfusion.data.sources.wang`), in progan_train and progan_val."""
-
-    kind: Literal["wang"]
-    folder: str = "."
-
-
-class TrueFakeSource(PublishedSource):
-    """TrueFake (`layerfusion.data.sources.truefake`)."""
-
-    kind: Literal["truefake"]
-    folder: str = "TrueFake"
-
-
-class ItwSmSource(PublishedSource):
-    """The task's validation images (`layerfusion.data.sources.itw_sm`)."""
-
-    kind: Literal["itw_sm"]
-    folder: str = "ITW-SM"
-
-
-class MediaEvalTestSource(PublishedSource):
-    """The task's test images (`layerfusion.data.sources.mediaeval_test`)."""
-
-    kind: Literal["mediaeval_test"]
-    folder: str = "taska_test"
-
-
-class SynthbusterSource(PublishedSource):
-    """Synthbuster, held out (`layerfusion.data.sources.synthbuster`)."""
-
-    kind: Literal["synthbuster"]
-    folder: str = "synthbuster"
-
-
-Source = Annotated[
-    FolderSource
-    | WorldSource
-    | CocoSource
-    | CorviSource
-    | WangSource
-    | TrueFakeSource
-    | ItwSmSource
-    | MediaEvalTestSource
-    | SynthbusterSource,
-    Field(discriminator="kind"),
-]
+Source = Annotated[FolderSource | WorldSource | PublishedSource, Field(discriminator="kind")]
 
 
 class QuotaSettings(_Settings):

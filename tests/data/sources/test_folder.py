@@ -184,6 +184,10 @@ def test_a_layout_in_the_root_is_used_unless_another_is_given(tmp_path: Path) ->
         ("[1", "is not valid YAML, line 1: while parsing a flow sequence, expected"),
         ("3", "'settings': Input should be a valid dictionary"),
         ("folders: []", "'folders': List should have at least 1 item"),
+        (
+            "folders: [{path: '{style}', split: val, label: real}]",
+            "'folders.0': {style} in the path is neither {generator} nor {platform}",
+        ),
         ("folders: [{path: real, split: val}]", "'folders.0.label': Field required"),
         (
             "folders: [{path: real, split: val, label: null}]",
@@ -323,3 +327,18 @@ def test_open_data_needs_a_root_and_a_source(tmp_path: Path) -> None:
         open_data(FOLDER, data_root=None, cache=tmp_path)
     with pytest.raises(UserError, match="no data sources"):
         open_data(DataSettings(sources=[]), data_root=tmp_path, cache=tmp_path)
+
+
+def test_a_layout_takes_generators_and_platforms_from_paths(tmp_path: Path) -> None:
+    plant(tmp_path, "Fake/sdxl/x/a.jpg", "Fake/Other/b.jpg", "TELEGRAM/c.jpg", "none/d.jpg")
+    (tmp_path / "layerfusion.yaml").write_text("""
+folders:
+  - {path: "Fake/{generator:SDXL|FLUX*}", label: synthetic, split: val, platform: X}
+  - {path: "Fake/{generator}", label: synthetic, split: val, generator: "other/{generator}"}
+  - {path: "{platform}", label: real, split: val}
+""")
+    assert describe(tmp_path) == {
+        "Fake/sdxl/x/a.jpg": (1, "val", "folder", "SDXL", "X"),
+        "Fake/Other/b.jpg": (1, "val", "folder", "other/Other", None),
+        "TELEGRAM/c.jpg": (0, "val", "folder", None, "Telegram"),
+    }

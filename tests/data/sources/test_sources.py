@@ -7,7 +7,8 @@ import pytest
 
 from layerfusion.data.manifest import FILE_DTYPES
 from layerfusion.data.opening import open_data
-from layerfusion.data.sources.registry import PUBLISHED, find_files
+from layerfusion.data.sources.published import PUBLISHED
+from layerfusion.data.sources.registry import find_files
 from layerfusion.errors import UserError
 from layerfusion.paths import project_root
 from layerfusion.runs.experiment import Experiment
@@ -225,7 +226,7 @@ def test_an_absent_root_is_a_mistake_and_an_empty_one_has_no_images(tmp_path):
 
 
 def test_counts_are_those_that_publishers_and_paper_name():
-    expected = {kind: source.data_set.expected for kind, source in PUBLISHED.items()}
+    expected = {kind: source.expected for kind, source in PUBLISHED.items()}
     assert expected == {
         "coco": 118_287,
         "corvi": 180_000 + 20_000,
@@ -241,18 +242,18 @@ def test_parts_divide_a_set(tmp_path):
     plant(tmp_path, images=1)
     for kind, source in PUBLISHED.items():
         files = find(kind, tmp_path).files
-        inside = pd.DataFrame({part.name: part.rows(files) for part in source.data_set.parts})
+        inside = pd.DataFrame({part.name: part.rows(files) for part in source.parts})
         if kind == "truefake":
             files = files[files["source"] == "truefake"]
             inside = inside.loc[files.index]
-        if source.data_set.parts:
+        if source.parts:
             assert (inside.sum(axis=1) == 1).all() and inside.any().all(), kind
 
 
 def test_every_set_is_in_the_books_references():
     references = (project_root() / "book" / "references.bib").read_text()
     for source in PUBLISHED.values():
-        assert f"{{{source.data_set.citation}," in references
+        assert f"{{{source.citation}," in references
 
 
 def test_the_authors_arrangement_differs_where_the_tests_say_so():

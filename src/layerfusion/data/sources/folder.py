@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from layerfusion.data.manifest import Split, file_table
-from layerfusion.data.sources.tree import PLATFORMS, Place, list_images
+from layerfusion.data.sources.layout import DEFAULT_SOURCE, PLATFORMS, Entry, Place
+from layerfusion.data.sources.tree import list_images
 from layerfusion.errors import UserError
 from layerfusion.images.finding import composed
 from layerfusion.settings.user_yaml import checked, read_yaml
@@ -18,7 +19,6 @@ from layerfusion.settings.user_yaml import checked, read_yaml
 LAYOUT = "layerfusion.yaml"
 DESCRIPTIONS = ("manifest.csv", "metadata.csv")
 FILLED = ("generator", "platform")  # what a description may add to the manifest
-DEFAULT_SOURCE = "folder"
 
 # What a folder's name means, in lower case.
 LABELS = dict.fromkeys(("real", "0_real", "nature", "photo", "photos", "authentic"), 0) | (
@@ -50,8 +50,9 @@ def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
           - {path: "Facebook/Fake/**", label: synthetic, split: train, source: truefake,
              platform: Facebook, generator: SDXL}
 
-    A path takes in what it matches (``*``, ``?``, and ``**`` for any folders) and everything below
-    it; the first that matches counts, and images that none matches are left out.
+    A path takes in what it matches (`layerfusion.data.sources.layout.Entry` says how it is written)
+    and everything below it; the first that matches counts, and images that none matches are left
+    out.
 
     In both cases the columns ``generator`` and ``platform`` of a `manifest.csv` or `metadata.csv`
     in the root, whose ``path`` or ``file_name`` is relative to it, fill in what is still unknown.
@@ -131,62 +132,24 @@ def _unnamed(names: tuple[str, ...]) -> str | None:
     return "/".join(name for name in names if name.lower() not in known) or None
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: str
-    label: Literal["real", "synthetic"] | None
-    split: Split
-    source: str = Field(default=DEFAULT_SOURCE, min_length=1)
-    platform: str | None = None
-    generator: str | None = None
-
-    @field_validator("path")
-    @classmethod
-    def _stays_below_the_root(cls, path: str) -> str:
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise ValueError("must be relative to the data root and stay below it")
-        return path
-
-    @model_validator(mode="after")
-    def _labelled_unless_test(self) -> "_Entry":
-        if self.label is None and self.split != "test":
-            raise ValueError(f"images for {self.split} need a label, real or synthetic")
-        return self
-
-    @property
-    def place(self) -> Place:
-        label = None if self.label is None else int(self.label == "synthetic")
-        return Place(label, self.split, self.source, self.generator, self.platform)
-
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        """Match the beginning of a path that ends in a slash."""
-        steps = []
-        for part in PurePosixPath(self.path).parts:
-            name = re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-            steps.append("(?:[^/]+/)*" if part == "**" else name + "/")
-        return re.compile("".join(steps))
-
-
 class _Layout(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    folders: list[_Entry] = Field(min_length=1)
+    folders: list[Entry] = Field(min_length=1)
 
 
 def _by_layout(file: Path, root: Path, paths: list[str]) -> Callable[[str], Place | None]:
     """Return the function that looks a place up in the layout; None where no entry matches."""
     what = f"layout {file}"
     entries = checked(_Layout, read_yaml(file, what), what).folders
-    patterns = [entry.pattern for entry in entries]
-    for entry, pattern in zip(entries, patterns, strict=True):
+    patterns = [(re.compile(entry.pattern()), entry) for entry in entries]
+    for pattern, entry in patterns:
         if not any(pattern.match(path + "/") for path in paths):
             raise UserError(f"{file}: '{entry.path}' matches no image in {root}")
-    places = [(entry.pattern, entry.place) for entry in entries]
 
     def place(path: str) -> Place | None:
-        return next((place for pattern, place in places if pattern.match(path + "/")), None)
+        found = ((pattern.match(path + "/"), entry) for pattern, entry in patterns)
+        return next((entry.place(match) for match, entry in found if match), None)
 
     return place
 

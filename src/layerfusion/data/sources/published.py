@@ -1,49 +1,63 @@
-"""What the publishers of a data set say of it; each source's module holds its own facts."""
+"""Published data sets: each is a layout file in `data/layouts`, with what its publisher says of it.
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+A new data set is one more such file: its name is the source's `kind`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 
 import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-PAPER = "the paper, section 3"
-TASK = "README of mever-team/mediaeval2026-sid"
-# Facts whose own page could not be opened where this was written.
-NOTES = "notes of this project, November 2026"
+from layerfusion.data.manifest import file_table
+from layerfusion.data.sources.layout import PLATFORMS, Entry, Place
+from layerfusion.data.sources.tree import Found, list_images, locate
+from layerfusion.errors import UserError
+from layerfusion.settings import LAYOUTS, PUBLISHED_KINDS, PublishedSource
+from layerfusion.settings.user_yaml import checked, read_yaml
+
+# Who says what, by the short names that layout files use.
+CITED = {
+    "paper": "the paper, section 3",
+    "task": "README of mever-team/mediaeval2026-sid",
+    # Facts whose own page could not be opened where this was written.
+    "notes": "notes of this project, November 2026",
+}
+# What may stand above a publisher's own folders: the folder that was asked for, and one or two more
+# where an archive was extracted into a folder of its own.
+_ABOVE = "(?:[^/]+/){0,3}"
 
 
-@dataclass(frozen=True)
-class Fact:
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fact(_Model):
     """What somebody says of a data set, and who says it."""
 
     text: str
-    source: str
+    source: Annotated[str, BeforeValidator(lambda name: CITED.get(name, name))]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A part of a data set, its number of files, and which rows of a source's table are in it.
-
-    Attributes
-    ----------
-    images
-        As published: files that are found short of it have not been extracted.
-    label, platform
-        Of the part's rows; any where None.
-    generator
-        What the generator of the part's rows begins with; any where None.
-    """
+class Part(_Model):
+    """A part of a data set, its number of files, and which rows of a source's table are in it."""
 
     name: str
-    images: int
-    label: int | None = None
+    images: int = Field(
+        description="as published: files that are found short of it have not been extracted"
+    )
+    label: Literal["real", "synthetic"] | None = None
     platform: str | None = None
-    generator: str | None = None
+    generator: str | None = Field(default=None, description="what the generator begins with")
 
     def rows(self, files: pd.DataFrame) -> pd.Series:
         """Return which rows of a `file_table` are in this part, as booleans."""
         inside = pd.Series(True, index=files.index)
         if self.label is not None:
-            inside &= (files["label"] == self.label).fillna(False).astype(bool)
+            label = int(self.label == "synthetic")
+            inside &= (files["label"] == label).fillna(False).astype(bool)
         if self.platform is not None:
             inside &= files["platform"] == self.platform
         if self.generator is not None:
@@ -51,20 +65,14 @@ class Part:
         return inside
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublicDataSet:
-    """A data set of the task or the paper, as its publishers describe it.
+class PublicDataSet(_Model):
+    """A data set of the task or the paper: what its publisher says of it, and where its images lie.
 
-    Attributes
-    ----------
-    citation
-        Its key in the book's references.
-    parts
-        What is counted, if it is known how many files there are.
-    known
-        Defects that others have met in it.
+    The entries' paths are whole paths of images below the folder's parent, in any case: up to three
+    folders may stand above them.
     """
 
+    order: int = Field(description="its place in tables of data sets")
     name: str
     in_the_paper: Fact
     images: Fact
@@ -72,9 +80,26 @@ class PublicDataSet:
     size: Fact
     published: Fact
     licence: Fact
-    citation: str
-    parts: tuple[Part, ...] = ()
-    known: str | None = None
+    citation: str = Field(description="its key in the book's references")
+    folder: str = Field(description="where its archive extracts to, below the data root")
+    elsewhere: tuple[str, ...] = Field(
+        default=(), description="other folders that are looked for where that is not there"
+    )
+    archives: tuple[str, ...] = Field(
+        default=("",), description="its archives' folders, where these have no common one"
+    )
+    entries: tuple[Entry, ...] = Field(min_length=1)
+    parts: tuple[Part, ...] = Field(
+        default=(), description="what is counted, if it is known how many files there are"
+    )
+    known: str | None = Field(default=None, description="defects that others have met in it")
+    lists: str | None = Field(default=None, description="files that list real images")
+    apart: dict[str, str] = Field(
+        default={}, description="by a further source, the folder whose images it has"
+    )
+    metadata: str | None = Field(
+        default=None, description="CSV (file_name, platform) beside the images, if it is there"
+    )
 
     @property
     def expected(self) -> int | None:
@@ -84,16 +109,122 @@ class PublicDataSet:
     @property
     def facts(self) -> dict[str, Fact]:
         """All facts by name, in their order: ``in the paper``, ``images``, ``layout``..."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            name.replace("_", " "): value
-            for name, value in values.items()
-            if isinstance(value, Fact)
-        }
+        return {name.replace("_", " "): value for name, value in self if isinstance(value, Fact)}
 
-    def advice(self, place: Path) -> str:
+    def place(self, source: PublishedSource, root: Path) -> Path:
+        """Return the folder that the set should be in."""
+        return root / (source.folder or self.folder)
+
+    def advice(self, source: PublishedSource, root: Path) -> str:
         """Say in one clause what the set is, how big, where it is offered and where to put it."""
         return (
             f"{self.name} ({self.images.text}; size: {self.size.text}) is offered at "
-            f"{self.published.text}; put it at {place} (layout: {self.layout.text})"
+            f"{self.published.text}; put it at {self.place(source, root)} "
+            f"(layout: {self.layout.text})"
         )
+
+
+def _published() -> dict[str, PublicDataSet]:
+    sets = {}
+    for kind in PUBLISHED_KINDS:
+        path = LAYOUTS / f"{kind}.yaml"
+        what = f"layout {path}"
+        sets[kind] = checked(PublicDataSet, read_yaml(path, what), what)
+    return dict(sorted(sets.items(), key=lambda item: item[1].order))
+
+
+# By kind, which is also the `source` of the images that runs train on.
+PUBLISHED = _published()
+
+
+def find_published(source: PublishedSource, root: Path) -> Found:
+    """Find the images of a published set below a data root; nothing where nothing of it is there.
+
+    Whether a run needs them is for the run to say.
+
+    Raises
+    ------
+    UserError
+        If a folder cannot be listed, a file's name is not UTF-8, or metadata cannot be read.
+    """
+    data_set = PUBLISHED[source.kind]
+    patterns = [
+        (re.compile(_ABOVE + entry.pattern(), re.IGNORECASE), entry) for entry in data_set.entries
+    ]
+    rows: list[tuple[str, *Place]] = []
+    passed_over = []
+    folders = list(_folders(data_set, source, root))
+    for folder in folders:
+        prefix = "" if folder == root else folder.relative_to(root).as_posix() + "/"
+        name = folder.absolute().name
+        for path in list_images(folder):
+            place = _place(f"{name}/{path}/", patterns)
+            if place is None:
+                passed_over.append(prefix + path)
+            else:
+                rows.append((prefix + path, *place))
+    files = file_table(rows)
+    if not rows:
+        return Found(files, tuple(passed_over))
+    files["platform"] = _platforms(data_set, folders[0], files)
+    notes = tuple(_notes(data_set, folders[0], files))
+    return Found(files, tuple(passed_over), notes)
+
+
+def _folders(data_set: PublicDataSet, source: PublishedSource, root: Path) -> Iterator[Path]:
+    """Yield the folder of each archive that is there: the chosen one, or the first known."""
+    folders = [source.folder or data_set.folder]
+    if folders[0] == data_set.folder:
+        folders += data_set.elsewhere
+    for archive in data_set.archives:
+        there = (locate(root, f"{folder}/{archive}") for folder in folders)
+        folder = next(filter(None, there), None)
+        if folder is not None:
+            yield folder
+
+
+def _place(path: str, patterns: list[tuple[re.Pattern[str], Entry]]) -> Place | None:
+    for pattern, entry in patterns:
+        if match := pattern.fullmatch(path):
+            return entry.place(match)
+    return None
+
+
+def _notes(data_set: PublicDataSet, folder: Path, files: pd.DataFrame) -> Iterator[str]:
+    """Yield sentences on images and platforms that are not where they might be looked for."""
+    if data_set.lists and (lists := _beside(folder, data_set.lists)):
+        names = sum(len(path.read_bytes().split()) for path in lists)
+        yield (
+            f"its real images are lists only ({names:,} names in {len(lists)} files "
+            f"{data_set.lists}): no file of them is missing"
+        )
+    for source, part in data_set.apart.items():
+        if count := int((files["source"] == source).sum()):
+            yield f"{count:,} images of {part} are a source of their own, {source}"
+    if data_set.metadata and not _beside(folder, data_set.metadata):
+        yield f"there is no {data_set.metadata}: platforms are what file names begin with"
+
+
+def _platforms(data_set: PublicDataSet, folder: Path, files: pd.DataFrame) -> pd.Series:
+    """Return the platforms of files: what the set's metadata say of their names, if it has any."""
+    metadata = _beside(folder, data_set.metadata) if data_set.metadata else []
+    if not metadata:
+        return files["platform"]
+    file = metadata[0]
+    try:
+        rows = pd.read_csv(file, dtype="str", usecols=["file_name", "platform"]).dropna()
+    except (OSError, ValueError) as error:  # pandas' and Unicode's errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{file} cannot be read as the metadata of {data_set.name}: {reason}"
+        ) from None
+    names = rows["file_name"].str.replace("\\", "/").str.rpartition("/")[2]
+    platform = rows["platform"].str.lower().map(PLATFORMS).fillna(rows["platform"])
+    by_name = dict(zip(names, platform, strict=True))
+    own = [by_name.get(PurePosixPath(path).name) for path in files["path"]]
+    return pd.Series(own, index=files.index, dtype="str").fillna(files["platform"])
+
+
+def _beside(folder: Path, name: str) -> list[Path]:
+    """Return the files of a name (``*`` allowed) in a folder, or up to two below it."""
+    return [path for above in ("", "*/", "*/*/") for path in sorted(folder.glob(above + name))]
