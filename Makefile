@@ -15,7 +15,7 @@ PINS := $(if $(VERIFIED),--require-hashes --requirement requirements.hashes,--re
 # The chapters take one processor for some minutes; all other tests run beside them.
 TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Notebooks are left out: they are recorded from the scripts of book/.
-CODE := src tests benchmarks book/*.py book/_ext
+CODE := src tests tools benchmarks book/*.py book/_ext
 
 .PHONY: help env book test coverage lint screenshots lock demo-detector clean
 
@@ -60,7 +60,7 @@ demo-detector: $(STAMP)  ## Train the detector that comes with the package anew.
 # Runs and the environment stay: they are too dear to lose by a slip.
 clean:  ## Remove built sites and caches.
 	rm -rf _build book/_build runs/*/book .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment without a working pip (an interrupted or foreign one) is made anew. The stamp is
 # written last, so that an interrupted installation goes on at the next call.

@@ -12,14 +12,12 @@ from layerfusion.cli.options import (
     PublishOption,
     SetOption,
 )
-from layerfusion.cli.outputs import output_option
 from layerfusion.cli.study import (
     FirstSeedOption,
     HeadsOption,
     SeedsOption,
     run_study,
 )
-from layerfusion.errors import UserError
 
 demo_app = Commands(no_args_is_help=True, help="What the demo shows, and what it is made of.")
 
@@ -73,56 +71,3 @@ def processors(
         table.to_csv(folder / SPREAD, index=False)
         write_checksums(folder)
     return None
-
-
-@demo_app.command()
-def train_encoder(
-    steps: Annotated[int | None, typer.Option(min=2, help="For a trial, with --out.")] = None,
-    out: Annotated[
-        Path | None, output_option("File to write. [default: the package's own]")
-    ] = None,
-) -> None:
-    """Train clip-nano on scenes and captions: under an hour on 2 cores.
-
-    Stopped, it goes on where it was when called again. Then its zero-shot accuracy is measured.
-    """
-    import torch
-
-    from layerfusion.demo.clip_evaluation import evaluate_clip, load_clip
-    from layerfusion.demo.clip_training import MODEL, ClipTraining, save_clip, train_clip
-    from layerfusion.model.weights import embedded_weights
-    from layerfusion.paths import runs_root, shown
-    from layerfusion.progress import Reporter
-
-    if steps is not None and out is None:
-        raise UserError("a trial would replace the package's own weights; name another with --out")
-    settings = ClipTraining() if steps is None else ClipTraining().shortened(steps)
-    path = out or embedded_weights(MODEL)
-    model = train_clip(
-        settings,
-        checkpoint=runs_root() / "demo" / "clip-nano.checkpoint",
-        device="cuda" if torch.cuda.is_available() else "cpu",
-        reporter=Reporter(),
-    )
-    save_clip(model, path)
-    print(evaluate_clip(load_clip(path)).round(4).to_string(index=False))
-    print(f"encoder: {shown(path)}")
-
-
-@demo_app.command()
-def train_generator(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="All of them unless named.")
-    ] = None,
-) -> None:
-    """Train the generators of the demo's synthetic pictures anew: minutes each."""
-    from layerfusion.demo.generator_training import train_and_save
-    from layerfusion.demo.generators import GENERATORS, design_of
-    from layerfusion.paths import shown
-    from layerfusion.progress import Reporter
-
-    chosen = names or list(GENERATORS)
-    for name in chosen:
-        design_of(name)  # a wrong name is an error before any other has trained for minutes
-    for name in chosen:
-        print(f"generator: {shown(train_and_save(name, reporter=Reporter()))}")

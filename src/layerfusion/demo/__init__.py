@@ -1,1 +1,1 @@
-"""The demo's own world: scenes, cameras, generators, platforms, and its encoder's training."""
+"""The demo's own world: scenes, cameras, generators and platforms."""

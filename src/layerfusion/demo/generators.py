@@ -1,7 +1,7 @@
 """Five small image generators: photographs of scenes in, synthetic pictures of them out.
 
 Each is an autoencoder with its own bottleneck and its own way of sampling up, trained by this
-project (`layerfusion.demo.generator_training`). What they leave in a picture is what such networks
+project (`tools/train_generator.py`). What they leave in a picture is what such networks
 do leave; nothing is painted on.
 """
 
@@ -471,7 +471,7 @@ def load_generator(name: str, *, folder: Path = WEIGHTS_FOLDER) -> Generator:
         If there is no generator of that name, or its file is missing, damaged or another's.
     """
     design, path = design_of(name), folder / f"{name}.safetensors"
-    again = f"make it anew with `layerfusion demo train-generator {name}`"
+    again = f"train it again with `python tools/train_generator.py {name}`"
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

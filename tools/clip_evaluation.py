@@ -1,35 +1,21 @@
 """What `clip-nano` understands: zero-shot classification and retrieval of held-out scenes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import open_clip
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from layerfusion.demo.clip_training import CROP, MODEL, build_clip, normalise
-from layerfusion.demo.pairs import Pair, draw_pairs
+from clip_model import CROP, normalise
+from clip_pairs import Pair, draw_pairs
+from clip_tokens import tokenize
 from layerfusion.demo.scenes import BACKDROPS, COLOURS, GROUNDS, LIGHTS, MATERIALS, SHAPES
-from layerfusion.demo.tokenizer import tokenize
-from layerfusion.model.weights import embedded_weights
 
 # Every draw of a held-out pair differs from the training's ([seed, 1]) by its second number.
 HELD_OUT = (0, 2)
-
-
-def load_clip(path: Path | None = None) -> open_clip.CLIP:
-    """Return `clip-nano` with both towers, in float32 and evaluation mode.
-
-    `path` is a safetensors file of its weights; None for those that come with the package.
-    """
-    model = build_clip()
-    tensors = load_file(path or embedded_weights(MODEL))
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return model.eval()
 
 
 def evaluate_clip(model: open_clip.CLIP, *, pairs: int = 1000) -> pd.DataFrame:

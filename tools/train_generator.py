@@ -4,9 +4,11 @@ Everything that a training depends on is in its `GeneratorDesign` and in the see
 the same two give the same weights, bit for bit.
 """
 
+import argparse
 import json
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from layerfusion.arithmetic import deterministic
 from layerfusion.demo.cameras import CAMERAS, photograph
 from layerfusion.demo.generators import (
+    GENERATORS,
     WEIGHTS_FOLDER,
     Codebook,
     DiffusionDesign,
@@ -39,6 +42,7 @@ from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import draw_scene
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
+from layerfusion.paths import shown
 from layerfusion.progress import Reporter
 
 PHOTOGRAPHS = 3000
@@ -362,3 +366,23 @@ def _finite(value: float, what: str, step: int) -> float:
     if not math.isfinite(value):
         raise UserError(f"the loss of {what} is {value} at step {step + 1}; lower learning_rate")
     return value
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train generators and replace the package's own weights of them."""
+    parser = argparse.ArgumentParser(
+        description="Train the generators of the demo's synthetic pictures: minutes each."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="All of them unless named.")
+    names = parser.parse_args(arguments).names or list(GENERATORS)
+    for name in names:
+        design_of(name)  # a wrong name is an error before any other has trained for minutes
+    for name in names:
+        print(f"generator: {shown(train_and_save(name, reporter=Reporter()))}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -14,6 +14,7 @@ from layerfusion.demo.rendering import render
 from layerfusion.demo.scenes import Scene, caption, draw_scene
 
 SIDES = (72, 112)  # range of height and width, px, before a picture is made smaller for the web
+CHUNK = 64  # pairs that a worker draws at a time
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Pair:
 def draw_pairs(seed: Sequence[int], count: int) -> list[Pair]:
     """Draw pairs, the same for a seed whatever the number of cores."""
     jobs = (joblib.delayed(_draw_pair)([*seed, index]) for index in range(count))
-    return list(joblib.Parallel(n_jobs=-1, batch_size=64)(jobs))
+    workers = 1 if count <= 2 * CHUNK else -1  # starting them takes longer than a few pairs
+    return list(joblib.Parallel(n_jobs=workers, batch_size=CHUNK)(jobs))
 
 
 def _draw_pair(seed: list[int]) -> Pair:
