@@ -12,18 +12,17 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
 
-from layerfusion.analysis.crops import measure_crops
+from layerfusion.data.loading import evaluation_crops
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.errors import UserError
 from layerfusion.metrics.uncertainty import image_interval, resample_images, resampled_roc_auc
 from layerfusion.model.detector import Detector
+from layerfusion.model.features import extract
 from layerfusion.settings import ImageSettings, LoaderSettings
 
 # Variance of an image's logit before anything is learned: see `linear_probe`.
@@ -36,7 +35,6 @@ def class_tokens(
     images: ImageSettings,
     loader: LoaderSettings,
     *,
-    device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return the class token after every block, for the evaluation crop of every image.
@@ -44,8 +42,7 @@ def class_tokens(
     Parameters
     ----------
     detector
-        On `device`; put into evaluation mode here. Its encoder alone is used: untrained
-        (`Detector.build`) it is the pretrained one, trained it has its fine-tuned last blocks.
+        As for `layerfusion.model.features.extract`.
     manifest
         The images. Those of ViT-L/14 take 98 kB each in memory, so large sets should be sampled.
 
@@ -61,14 +58,9 @@ def class_tokens(
     ImageError
         If a file cannot be read.
     """
-    detector.eval()
-
-    def tokens(crops: Tensor) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return detector.class_tokens(crops.to(device, non_blocking=True)).cpu().numpy()
-
     files = [manifest.root / path for path in manifest.rows["path"]]
-    return measure_crops(tokens, files, images, loader, progress=progress)
+    crops = evaluation_crops(files, images, loader, progress=progress)
+    return extract(detector, crops, len(files)).numpy()
 
 
 def linear_probe(width: int) -> Pipeline:

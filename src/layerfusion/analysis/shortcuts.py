@@ -5,8 +5,9 @@ al. 2025), the other how much detail of each fineness an image has, and not wher
 learnt more than these only as far as it is better than they are on the same images.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.signal.windows import hann
 from sklearn.ensemble import HistGradientBoostingClassifier
-from torch import Tensor
 
-from layerfusion.analysis.crops import measure_crops
 from layerfusion.analysis.probes import linear_probe
+from layerfusion.data.loading import evaluation_crops
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import best_f1_threshold, ranking_metrics, threshold_metrics
@@ -198,7 +198,7 @@ def radial_spectra(
         If a file cannot be read.
     """
     files = [manifest.root / path for path in manifest.rows["path"]]
-    return measure_crops(_crop_spectrum, files, images, loader, progress=progress)
+    return _spectra(files, images, loader, progress)
 
 
 def _audit_metadata(train: Manifest, validation: Manifest) -> Iterator[ShortcutReport]:
@@ -229,7 +229,7 @@ def _audit_spectrum(
     progress: Progress | None,
 ) -> ShortcutReport:
     files = [part.root / path for part in (train, validation) for path in part.rows["path"]]
-    spectra = measure_crops(_crop_spectrum, files, images, loader, progress=progress)
+    spectra = _spectra(files, images, loader, progress)
     known, asked = np.split(spectra, [len(train.rows)])
     probe = linear_probe(spectra.shape[1]).fit(known, _labels(train))
     return report_shortcut(
@@ -240,8 +240,14 @@ def _audit_spectrum(
     )
 
 
-def _crop_spectrum(crops: Tensor) -> NDArray[np.float64]:
-    return radial_spectrum(np.tensordot(LUMINANCE, crops.numpy(), axes=(0, 1)))
+def _spectra(
+    files: Sequence[Path], images: ImageSettings, loader: LoaderSettings, progress: Progress | None
+) -> NDArray[np.float64]:
+    """Return the radial spectrum of each file's evaluation crop, (files, crop // 2)."""
+    crops = evaluation_crops(files, images, loader, progress=progress)
+    return np.concatenate(
+        [radial_spectrum(np.tensordot(LUMINANCE, batch.numpy(), axes=(0, 1))) for batch in crops]
+    )
 
 
 def _labelled(manifest: Manifest, what: str) -> Manifest:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from layerfusion.data.manifest import usable_cores
+from layerfusion.data.manifest import Progress, usable_cores
 from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.images.degradations import degradation as degradation_of
@@ -201,6 +201,37 @@ def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterato
         pin_memory=torch.cuda.is_available(),
     )
     yield from _while_workers_live(loaded)
+
+
+def evaluation_crops(
+    files: Sequence[Path],
+    images: ImageSettings,
+    loader: LoaderSettings,
+    *,
+    progress: Progress | None = None,
+) -> Iterator[Tensor]:
+    """Yield the evaluation crops of all files, in order: uint8 (batch, 3, crop, crop).
+
+    `progress` is told how many are done, and of how many, once a batch has been used.
+
+    Raises
+    ------
+    UserError
+        If there are no files.
+    ImageError
+        If a file cannot be read.
+    """
+    if not files:
+        raise UserError("there are no images to measure")
+    done = 0
+    for batch in scoring_batches(EvaluationImages(files, images), loader):
+        for error in batch.errors.values():
+            raise error
+        assert batch.images is not None
+        yield batch.images
+        done += len(batch.images)
+        if progress:
+            progress(done, len(files))
 
 
 def _while_workers_live(loaded: Iterable[Batch]) -> Iterator[Batch]:

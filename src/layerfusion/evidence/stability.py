@@ -11,6 +11,7 @@ from layerfusion.evidence.words import Scale, Word
 from layerfusion.images.degradations import degradation
 from layerfusion.images.transforms import EvaluationTransform, enlarge
 from layerfusion.model.detector import Detector
+from layerfusion.model.features import extract
 
 RECOMPRESSED = {"JPEG, quality 85": "jpeg-85", "JPEG, quality 75": "jpeg-75"}
 AT_ONCE = 10  # images of one pass
@@ -98,13 +99,8 @@ def logits_of(detector: Detector, images: Tensor) -> list[float]:
 
 def _tokens_of(detector: Detector, images: Tensor) -> Tensor:
     """Return class tokens (n, blocks, width): few images at a time, which bounds the memory."""
-    with torch.inference_mode():
-        detector.eval()
-        parts = [
-            detector.class_tokens(part.to(detector.mean.device))
-            for part in torch.split(images, AT_ONCE)
-        ]
-        return torch.cat(parts)
+    tokens = extract(detector, torch.split(images, AT_ONCE), len(images))
+    return tokens.to(detector.mean.device)
 
 
 def _classified(detector: Detector, tokens: Tensor) -> list[float]:

@@ -4,7 +4,7 @@ The images are those that the paper's head sees: the augmented views of the trai
 evaluation crops of the validation images.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,9 @@ from torch import Tensor
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import (
-    EvaluationImages,
     Item,
-    ScoringBatch,
     TrainingImages,
-    scoring_batches,
+    evaluation_crops,
     training_batches,
 )
 from layerfusion.data.manifest import Manifest
@@ -27,9 +25,10 @@ from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError, read_image
 from layerfusion.images.transforms import view_rng
 from layerfusion.model.detector import Detector
+from layerfusion.model.features import extract
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import Processes, open_fabric
-from layerfusion.progress import Bar, Reporter
+from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import Profile
 
@@ -141,7 +140,15 @@ class FrozenEncoder:
             processes=Processes(),
         )
         with self.reporter.bar(f"views, {experiment.run}", len(draws)) as bar:
-            return self._features((batch.images for batch in batches), len(draws), bar), labels
+
+            def pixels() -> Iterator[Tensor]:
+                done = 0
+                for batch in batches:
+                    yield batch.images
+                    done += batch.size
+                    bar(done, len(draws))
+
+            return self._features(pixels(), len(draws)), labels
 
     def evaluation_features(self, manifest: Manifest) -> Features:
         """Return the features of the evaluation crop of every image, in the manifest's order.
@@ -152,25 +159,16 @@ class FrozenEncoder:
             If a file cannot be read.
         """
         files = [manifest.root / path for path in manifest.rows["path"]]
-        images = EvaluationImages(files, self.profile.images)
         with self.reporter.bar("evaluation crops", len(files)) as bar:
-            crops = _readable(scoring_batches(images, self.profile.loader))
-            return self._features(crops, len(files), bar)
+            crops = evaluation_crops(files, self.profile.images, self.profile.loader, progress=bar)
+            return self._features(crops, len(files))
 
-    def _features(self, batches: Iterable[Tensor], images: int, bar: Bar) -> Features:
+    def _features(self, batches: Iterable[Tensor], count: int) -> Features:
         """Pass uint8 images through the tower, batch by batch."""
-        encoder = self.detector.encoder
-        tokens = np.empty((images, encoder.depth, encoder.width), dtype=np.float32)
-        done = 0
-        with deterministic(), torch.inference_mode():
-            for batch in batches:
-                with self.fabric.autocast():
-                    found = self.detector.class_tokens(self.fabric.to_device(batch))
-                tokens[done : done + len(batch)] = found.cpu().numpy()
-                done += len(batch)
-                bar(done, images)
-            self._passed += images
-            return features_of(self.detector, tokens)
+        with deterministic():
+            tokens = extract(self.detector, batches, count, autocast=self.fabric.autocast)
+            self._passed += count
+            return features_of(self.detector, tokens.numpy())
 
 
 def training_views(experiment: Experiment) -> tuple[TrainingImages, list[Draw]]:
@@ -195,12 +193,3 @@ def features_of(detector: Detector, tokens: NDArray[np.float32]) -> Features:
     next_to_last = visual.ln_post(last.to(visual.ln_post.weight.dtype))
     embedding = next_to_last if visual.proj is None else next_to_last @ visual.proj
     return Features(tokens, *(part.float().cpu().numpy() for part in (next_to_last, embedding)))
-
-
-def _readable(batches: Iterable[ScoringBatch]) -> Iterable[Tensor]:
-    """Yield the images of batches; raise the error of a file that cannot be read."""
-    for batch in batches:
-        for error in batch.errors.values():
-            raise error
-        assert batch.images is not None
-        yield batch.images

@@ -9,15 +9,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from layerfusion.data.loading import (
-    EvaluationImages,
     TrainingBatch,
     TrainingImages,
+    evaluation_crops,
     loaded_draws,
-    scoring_batches,
 )
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sampling import Draw
-from layerfusion.images.reading import ImageError
 from layerfusion.model.detector import Detector
 from layerfusion.scoring.predictions import predictions_of
 from layerfusion.settings import Profile
@@ -89,7 +87,11 @@ class KeptTokens:
             If a file cannot be read.
         """
         if not self._crops:
-            self._crops = list(self._evaluated(manifest, progress))
+            files = [manifest.root / path for path in manifest.rows["path"]]
+            crops = evaluation_crops(
+                files, self.profile.images, self.profile.loader, progress=progress
+            )
+            self._crops = [self._class_tokens(batch) for batch in crops]
         model.eval()
         with torch.inference_mode():
             logits = [model(tokens).cpu().double().numpy() for tokens in self._crops]
@@ -106,19 +108,6 @@ class KeptTokens:
             seen |= own.keys()
             new.append(own)
         return new
-
-    def _evaluated(
-        self, manifest: Manifest, progress: Callable[[int, int], None]
-    ) -> Iterator[Tensor]:
-        files = [manifest.root / path for path in manifest.rows["path"]]
-        images, done = EvaluationImages(files, self.profile.images), 0
-        for batch in scoring_batches(images, self.profile.loader):
-            for index, error in batch.errors.items():
-                raise ImageError(files[index], error.reason)
-            assert batch.images is not None
-            yield self._class_tokens(batch.images)
-            done += len(batch.indices)
-            progress(done, len(files))
 
     def _class_tokens(self, pixels: Tensor) -> Tensor:
         with torch.no_grad(), self.fabric.autocast():
