@@ -1,5 +1,7 @@
 """Class tokens that are kept: the same run, and every view prepared once."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -58,7 +60,8 @@ def test_the_run_is_the_same_and_views_are_prepared_once(
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_file_that_cannot_be_read_is_named(photos, tiny_settings, split):
+def test_a_file_that_cannot_be_read_is_named(photos, tmp_path, tiny_settings, split):
+    photos = shutil.copytree(photos, tmp_path / "photos")  # other tests read them whole
     experiment = Experiment.open(
         "open", profile="demo", data_root=photos, overrides=tiny_settings | FROZEN
     )
