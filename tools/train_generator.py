@@ -1,7 +1,7 @@
 """Train a generator of the demo world: pictures, losses, loop and the file that is shipped.
 
-Everything that a training depends on is in its `GeneratorDesign` and in the seed. On one machine
-the same two give the same weights, bit for bit.
+Everything that a training depends on is in its design, its `GeneratorTraining` and the seed. On one
+machine the same three give the same weights, bit for bit.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -28,11 +29,12 @@ from layerfusion.demo.generators import (
     GENERATORS,
     WEIGHTS_FOLDER,
     Codebook,
-    DiffusionDesign,
     Generator,
     GeneratorDesign,
     LatentDiffusion,
+    ResidualBlock,
     design_of,
+    draw_posterior,
     noised_latent,
     one_thread,
     signal_and_noise,
@@ -54,6 +56,36 @@ REVIVAL = 100  # steps from one to the next
 Progress = Callable[[int, int], object]  # is told steps done and steps in all
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeneratorTraining:
+    """The losses and the training of one generator."""
+
+    coarse_weight: float = 1.0  # of 8 x 8 px means, beside the pixels' own loss, which weighs 1
+    gradient_weight: float = 0.5
+    texture_weight: float = 0.0
+    bottleneck_weight: float = 0.0  # of the KL divergence or the codebook loss
+    adversarial_weight: float = 0.0
+    adversarial_start: float = 0.3  # the part of the training that is done without adversary
+    steps: int = 2500
+    batch: int = 8
+    crop: int = 64  # px
+    learning_rate: float = 2e-3
+    denoiser_steps: int = 0
+    denoiser_batch: int = 16
+    denoiser_learning_rate: float = 1e-3
+
+
+TRAININGS: dict[str, GeneratorTraining] = {
+    "latent-diffusion": GeneratorTraining(bottleneck_weight=1e-3, denoiser_steps=2500),
+    "vae-transposed": GeneratorTraining(bottleneck_weight=1e-3),
+    "vae-nearest": GeneratorTraining(bottleneck_weight=1e-3),
+    "gan-shuffle": GeneratorTraining(
+        gradient_weight=0.3, texture_weight=0.5, adversarial_weight=0.05
+    ),
+    "vq-bilinear": GeneratorTraining(bottleneck_weight=0.25),
+}
+
+
 @dataclass(frozen=True)
 class TrainedGenerator:
     """A trained generator and how it came about.
@@ -66,6 +98,7 @@ class TrainedGenerator:
     """
 
     generator: Generator
+    training: GeneratorTraining
     seed: int
     losses: dict[str, list[float]]
 
@@ -80,13 +113,12 @@ def train_and_save(
     UserError
         If there is no generator of that name, or the loss is no longer a number.
     """
-    design = design_of(name)
+    design, training = design_of(name), TRAININGS[name]
     photographs = training_photographs(PHOTOGRAPHS, side=SIDE, seed=seed)
-    if reporter is None:
-        trained = train_generator(design, photographs=photographs, seed=seed)
-    else:
-        with reporter.bar(f"training {name}", total_steps(design)) as bar:
-            trained = train_generator(design, photographs=photographs, seed=seed, progress=bar)
+    with (reporter or Reporter()).bar(f"training {name}", total_steps(training)) as bar:
+        trained = train_generator(
+            design, training, photographs=photographs, seed=seed, progress=bar
+        )
     return save_generator(trained, folder)
 
 
@@ -106,13 +138,14 @@ def training_photographs(count: int, *, side: int, seed: int) -> NDArray[np.uint
     return photographs
 
 
-def total_steps(design: GeneratorDesign) -> int:
-    """Return the number of steps of all stages of a training."""
-    return design.steps + (design.diffusion.training_steps if design.diffusion else 0)
+def total_steps(training: GeneratorTraining) -> int:
+    """Return the number of steps of both stages of a training."""
+    return training.steps + training.denoiser_steps
 
 
 def train_generator(
     design: GeneratorDesign,
+    training: GeneratorTraining,
     *,
     photographs: NDArray[np.uint8],
     seed: int,
@@ -132,48 +165,58 @@ def train_generator(
     UserError
         If the loss is no longer a number.
     """
-    pool, total = torch.from_numpy(photographs), total_steps(design)
+    pool, total = torch.from_numpy(photographs), total_steps(training)
     noise = torch.Generator().manual_seed(seed)
     tell = progress or (lambda done, total: None)
     with deterministic(), one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # initial weights come from torch's own stream, all else from noise
-        generator = Generator(design)
+        generator = Generator(design, initialise)
         losses = {
-            "autoencoder": train_autoencoder(generator, pool, noise, lambda n: tell(n, total))
+            "autoencoder": train_autoencoder(
+                generator, training, pool, noise, lambda n: tell(n, total)
+            )
         }
         if generator.diffusion is not None:
             latents = encode(generator, pool)
             losses["denoiser"] = train_denoiser(
-                generator.diffusion, latents, noise, lambda n: tell(design.steps + n, total)
+                generator.diffusion,
+                training,
+                latents,
+                noise,
+                lambda n: tell(training.steps + n, total),
             )
-    return TrainedGenerator(generator.eval().requires_grad_(False), seed, losses)
+    return TrainedGenerator(generator.eval().requires_grad_(False), training, seed, losses)
 
 
 def train_autoencoder(
-    generator: Generator, photographs: Tensor, noise: torch.Generator, tell: Callable[[int], object]
+    generator: Generator,
+    training: GeneratorTraining,
+    photographs: Tensor,
+    noise: torch.Generator,
+    tell: Callable[[int], object],
 ) -> list[float]:
     """Train encoder, bottleneck and decoder; return the reconstruction error of every step.
 
     The loss is `reconstruction_error` + bottleneck_weight * (KL or codebook loss)
     + adversarial_weight * adversarial, the last after the part of steps that the design says.
     """
-    design, codebook = generator.design, generator.codebook
+    name, codebook = generator.design.name, generator.codebook
     trained = [p for n, p in generator.named_parameters() if not n.startswith("diffusion.")]
-    optimizer = Adam(trained, design.learning_rate)
-    schedule = cosine_schedule(optimizer, design.steps)
-    adversary = Adversary(design) if design.adversarial_weight else None
+    optimizer = Adam(trained, training.learning_rate)
+    schedule = cosine_schedule(optimizer, training.steps)
+    adversary = Adversary(training) if training.adversarial_weight else None
     errors: list[float] = []
-    for step in range(design.steps):
-        x = draw_crops(photographs, design, noise)
-        if codebook is not None and step % REVIVAL == 0 and step <= 0.8 * design.steps:
+    for step in range(training.steps):
+        x = draw_crops(photographs, training, noise)
+        if codebook is not None and step % REVIVAL == 0 and step <= 0.8 * training.steps:
             revive(codebook, generator.encoder(x), noise)
-        made, bottleneck_loss = generator.reconstruct(x, noise)
-        error = reconstruction_error(made, x, design)
-        loss = error + design.bottleneck_weight * bottleneck_loss
-        attacked = adversary is not None and step >= design.adversarial_start * design.steps
+        made, bottleneck_loss = reconstruct(generator, x, noise)
+        error = reconstruction_error(made, x, training)
+        loss = error + training.bottleneck_weight * bottleneck_loss
+        attacked = adversary is not None and step >= training.adversarial_start * training.steps
         if adversary is not None and attacked:
-            loss = loss + design.adversarial_weight * adversary.fooled(made)
-        errors.append(_finite(error.item(), design.name, step))
+            loss = loss + training.adversarial_weight * adversary.fooled(made)
+        errors.append(_finite(error.item(), name, step))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -186,6 +229,7 @@ def train_autoencoder(
 
 def train_denoiser(
     diffusion: LatentDiffusion,
+    training: GeneratorTraining,
     latents: Tensor,
     noise: torch.Generator,
     tell: Callable[[int], object],
@@ -195,17 +239,16 @@ def train_denoiser(
     Returns the mean squared error of every step; latents are first brought to mean 0 and standard
     deviation 1 in each channel, by statistics that become part of the module.
     """
-    design: DiffusionDesign = diffusion.design
     diffusion.mean.copy_(latents.mean(dim=(0, 2, 3), keepdim=True))
     diffusion.std.copy_(latents.std(dim=(0, 2, 3), keepdim=True))
     normal = (latents - diffusion.mean) / diffusion.std
-    optimizer = Adam(diffusion.denoiser.parameters(), design.learning_rate)
-    schedule = cosine_schedule(optimizer, design.training_steps)
+    optimizer = Adam(diffusion.denoiser.parameters(), training.denoiser_learning_rate)
+    schedule = cosine_schedule(optimizer, training.denoiser_steps)
     errors: list[float] = []
-    for step in range(design.training_steps):
-        z = normal[torch.randint(len(normal), (design.batch,), generator=noise)]
+    for step in range(training.denoiser_steps):
+        z = normal[torch.randint(len(normal), (training.denoiser_batch,), generator=noise)]
         epsilon = torch.randn(z.shape, generator=noise)
-        t = design.strengths[1] * torch.rand(len(z), 1, 1, 1, generator=noise)
+        t = diffusion.design.strengths[1] * torch.rand(len(z), 1, 1, 1, generator=noise)
         alpha, sigma = signal_and_noise(t)
         v = diffusion.denoiser(noised_latent(z, epsilon, t), t.flatten())
         loss = F.mse_loss(v, alpha * epsilon - sigma * z)
@@ -218,6 +261,70 @@ def train_denoiser(
     return errors
 
 
+def initialise(generator: Generator) -> None:
+    """Draw an autoencoder's weights."""
+    generator.apply(keep_variance)
+    rgb = cast(nn.Conv2d, generator.to_rgb[-1])
+    nn.init.normal_(rgb.weight, std=0.02)  # pictures begin as grey
+    if generator.design.bottleneck == "posterior":
+        begin_certain(generator.encoder, generator.design.latent_channels)
+
+
+def keep_variance(layer: nn.Module) -> None:
+    """Draw a convolution's weights so that variances pass an activation and it (He et al., 2015).
+
+    Torch's own start shrinks them 6 times a layer; colours are then lost between pictures and
+    latents for thousands of steps.
+    """
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight)
+    elif isinstance(layer, nn.ConvTranspose2d):
+        inner, _, height, width = layer.weight.shape
+        stride, _ = layer.stride
+        fan_in = inner * height * width / stride**2
+        nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
+    elif isinstance(layer, ResidualBlock):  # comes after its convolutions
+        nn.init.zeros_(cast(nn.Conv2d, layer.branch[-1]).weight)
+
+
+def begin_certain(encoder: nn.Sequential, latent_channels: int) -> None:
+    """Have the encoder give every log variance as -6 at first.
+
+    With variances of 1 a latent would drown in its noise before anything of it is learned.
+    """
+    last = cast(nn.Conv2d, encoder[-1])
+    nn.init.zeros_(last.weight[latent_channels:])
+    nn.init.constant_(cast(Tensor, last.bias)[latent_channels:], -6.0)
+
+
+def reconstruct(generator: Generator, x: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Encode and decode a batch (batch, 3, h, w) without the denoiser, with gradients.
+
+    Returns the pictures, of x's shape, and the bottleneck's loss, shape ().
+    """
+    if generator.codebook is not None:
+        latent, loss = straight_through(generator.codebook, generator.encoder(x))
+    elif generator.design.bottleneck == "posterior":
+        mean, log_variance = generator.posterior(x)
+        latent = draw_posterior(mean, log_variance, noise)
+        loss = kl_divergence(mean, log_variance)
+    else:
+        latent, loss = generator.encoder(x), torch.zeros(())
+    return generator.decode(latent, noise), loss
+
+
+def straight_through(codebook: Codebook, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return codes that pass z's gradient straight through, and codebook + commitment loss."""
+    quantised = codebook.quantise(z)
+    loss = F.mse_loss(quantised, z.detach()) + 0.25 * F.mse_loss(z, quantised.detach())
+    return z + (quantised - z).detach(), loss
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return the divergence of N(mean, variance) from N(0, 1), the mean over elements, in nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+
+
 def encode(generator: Generator, photographs: Tensor) -> Tensor:
     """Return the posterior means (count, channels, h / 8, w / 8) of uint8 (count, h, w, 3)."""
     with torch.no_grad():
@@ -225,15 +332,15 @@ def encode(generator: Generator, photographs: Tensor) -> Tensor:
     return torch.cat(means)
 
 
-def draw_crops(photographs: Tensor, design: GeneratorDesign, noise: torch.Generator) -> Tensor:
+def draw_crops(photographs: Tensor, training: GeneratorTraining, noise: torch.Generator) -> Tensor:
     """Cut a square at random from randomly drawn photographs, and mirror every other one.
 
     Returns float32 (batch, 3, crop, crop) in [-1, 1] of photographs uint8 (count, h, w, 3).
     """
     count, height, width, _ = photographs.shape
-    side = design.crop
+    side = training.crop
     crops = []
-    for _ in range(design.batch):
+    for _ in range(training.batch):
         index, top, left = (
             int(torch.randint(bound, (), generator=noise))
             for bound in (count, height - side + 1, width - side + 1)
@@ -243,7 +350,7 @@ def draw_crops(photographs: Tensor, design: GeneratorDesign, noise: torch.Genera
     return to_network(torch.stack(crops))
 
 
-def reconstruction_error(made: Tensor, wanted: Tensor, design: GeneratorDesign) -> Tensor:
+def reconstruction_error(made: Tensor, wanted: Tensor, training: GeneratorTraining) -> Tensor:
     """Return the weighted sum of four errors of pictures (batch, 3, h, w), each an L1 distance.
 
     Of the pixels; of 8 x 8 px means, which are nearly free of noise and teach colours early; of
@@ -255,9 +362,9 @@ def reconstruction_error(made: Tensor, wanted: Tensor, design: GeneratorDesign) 
     fine = charbonnier(made, wanted)
     return (
         fine
-        + design.coarse_weight * coarse
-        + design.gradient_weight * gradients
-        + design.texture_weight * texture_error(made, wanted)
+        + training.coarse_weight * coarse
+        + training.gradient_weight * gradients
+        + training.texture_weight * texture_error(made, wanted)
     )
 
 
@@ -291,14 +398,14 @@ class Adversary:
     bounded when it wins.
     """
 
-    def __init__(self, design: GeneratorDesign) -> None:
+    def __init__(self, training: GeneratorTraining) -> None:
         layers: list[nn.Module] = [spectral_norm(nn.Conv2d(3, 16, 3, padding=1))]
         for inner, outer in ((16, 48), (48, 96)):
             layers += [nn.LeakyReLU(0.2)]
             layers += [spectral_norm(nn.Conv2d(inner, outer, 4, stride=2, padding=1))]
         layers += [nn.LeakyReLU(0.2), spectral_norm(nn.Conv2d(96, 1, 3, padding=1))]
         self.network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
-        self.optimizer = Adam(self.network.parameters(), 0.5 * design.learning_rate, (0.5, 0.9))
+        self.optimizer = Adam(self.network.parameters(), 0.5 * training.learning_rate, (0.5, 0.9))
 
     def fooled(self, made: Tensor) -> Tensor:
         """Return the generator's loss: how synthetic its pictures (batch, 3, h, w) look."""
@@ -350,7 +457,7 @@ def save_generator(trained: TrainedGenerator, folder: Path) -> Path:
     metadata = {
         "name": design.name,
         "seed": str(trained.seed),
-        "steps": str(total_steps(design)),
+        "steps": str(total_steps(trained.training)),
         "final_losses": json.dumps(
             {stage: round(float(np.mean(loss[-100:])), 5) for stage, loss in trained.losses.items()}
         ),

@@ -15,7 +15,7 @@ from layerfusion.demo.generators import (
     load_generator,
 )
 from layerfusion.errors import UserError
-from train_generator import total_steps, training_photographs
+from train_generator import TRAININGS, total_steps, training_photographs
 
 ALL = sorted(GENERATORS)
 SAMPLERS = sorted(set(ALL) - {"vq-bilinear"})
@@ -108,7 +108,7 @@ def test_shipped_files_are_small_and_say_where_they_come_from():
         with safe_open(WEIGHTS_FOLDER / f"{name}.safetensors", framework="pt") as file:
             metadata = file.metadata()
         assert metadata["name"] == name
-        assert metadata["steps"] == str(total_steps(GENERATORS[name]))
+        assert metadata["steps"] == str(total_steps(TRAININGS[name]))
         assert {"seed", "final_losses"} <= metadata.keys()
 
 

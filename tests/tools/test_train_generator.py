@@ -13,6 +13,7 @@ from layerfusion.demo import generators
 from layerfusion.demo.generators import GENERATORS, DiffusionDesign, load_generator
 from layerfusion.errors import UserError
 from train_generator import (
+    TRAININGS,
     save_generator,
     total_steps,
     train_and_save,
@@ -22,22 +23,15 @@ from train_generator import (
 
 
 def tiny(name, **changes):
-    """A design of the same kind, so small that it trains in a second."""
-    design = replace(
-        GENERATORS[name],
-        latent_channels=4,
-        widths=(8, 8, 8, 8),
-        steps=40,
-        batch=4,
-        crop=16,
-        learning_rate=1e-2,
-    )
+    """A design and a training of the same kind, so small that it takes a second."""
+    design = replace(GENERATORS[name], latent_channels=4, widths=(8, 8, 8, 8))
+    training = replace(TRAININGS[name], steps=40, batch=4, crop=16, learning_rate=1e-2)
     if design.codes:
         design = replace(design, codes=16)
     if design.diffusion:
-        diffusion = DiffusionDesign(width=8, blocks=1, training_steps=80, learning_rate=1e-2)
-        design = replace(design, diffusion=diffusion)
-    return replace(design, **changes)
+        design = replace(design, diffusion=DiffusionDesign(width=8, blocks=1))
+        training = replace(training, denoiser_steps=80, denoiser_learning_rate=1e-2)
+    return design, replace(training, **changes)
 
 
 @pytest.fixture
@@ -47,12 +41,12 @@ def pool():
 
 @pytest.mark.parametrize("name", sorted(GENERATORS))
 def test_training_lowers_the_loss_and_can_be_repeated_bit_for_bit(name, pool):
-    design, reported = tiny(name), []
+    tried, reported = tiny(name), []
     first = train_generator(
-        design, photographs=pool, seed=3, progress=lambda *done: reported.append(done)
+        *tried, photographs=pool, seed=3, progress=lambda *done: reported.append(done)
     )
     before = torch.random.get_rng_state()
-    second = train_generator(design, photographs=pool, seed=3)
+    second = train_generator(*tried, photographs=pool, seed=3)
     assert torch.equal(torch.random.get_rng_state(), before)  # the caller's stream is left alone
     assert first.losses == second.losses
     for tensor, same in zip(
@@ -61,7 +55,7 @@ def test_training_lowers_the_loss_and_can_be_repeated_bit_for_bit(name, pool):
         assert torch.equal(tensor, same)
     for losses in first.losses.values():
         assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
-    assert reported[-1] == (total_steps(design), total_steps(design))
+    assert reported[-1] == (total_steps(tried[1]), total_steps(tried[1]))
 
 
 def test_an_unknown_generator_is_named_before_any_other_is_trained():
@@ -70,19 +64,20 @@ def test_an_unknown_generator_is_named_before_any_other_is_trained():
 
 
 def test_another_seed_trains_another_generator(pool):
-    design = tiny("vae-nearest", steps=2)
-    first, second = (train_generator(design, photographs=pool, seed=seed) for seed in (0, 1))
+    tried = tiny("vae-nearest", steps=2)
+    first, second = (train_generator(*tried, photographs=pool, seed=seed) for seed in (0, 1))
     assert first.losses != second.losses
 
 
 def test_a_loss_that_is_no_number_ends_the_training(pool):
-    design = tiny("vae-nearest", steps=20, learning_rate=1e30)
+    tried = tiny("vae-nearest", steps=20, learning_rate=1e30)
     with pytest.raises(UserError, match=r"loss of vae-nearest is nan.*learning_rate"):
-        train_generator(design, photographs=pool, seed=0)
+        train_generator(*tried, photographs=pool, seed=0)
 
 
 def test_what_is_trained_and_saved_is_what_is_loaded(tmp_path, monkeypatch):
-    design = tiny("latent-diffusion", steps=3)
+    tried = design, plan = tiny("latent-diffusion", steps=3)
+    monkeypatch.setitem(training.TRAININGS, design.name, plan)
     monkeypatch.setitem(generators.GENERATORS, design.name, design)
     monkeypatch.setattr(training, "PHOTOGRAPHS", 3)
     monkeypatch.setattr(training, "SIDE", 32)
@@ -94,7 +89,7 @@ def test_what_is_trained_and_saved_is_what_is_loaded(tmp_path, monkeypatch):
         assert file.metadata()["seed"] == "5"
         assert json.loads(file.metadata()["final_losses"]).keys() == {"autoencoder", "denoiser"}
     pictures = training_photographs(3, side=32, seed=5)
-    trained = train_generator(design, photographs=pictures, seed=5)
+    trained = train_generator(*tried, photographs=pictures, seed=5)
     save_generator(trained, tmp_path)
     rounded = trained.generator.half().float().generate(pictures, seeds=[1, 2, 3])
     loaded = load_generator(design.name, folder=path.parent)

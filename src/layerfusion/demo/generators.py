@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -35,20 +35,17 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionDesign:
-    """A denoiser in the latent space: what it is made of, how it is used and how it is trained."""
+    """A denoiser in the latent space: what it is made of and how it is used."""
 
     width: int = 64
     blocks: int = 3
     strengths: tuple[float, float] = (0.2, 0.6)  # of the noise, in [0, 1], that a latent gets
     denoising_steps: int = 4
-    training_steps: int = 2500
-    batch: int = 16
-    learning_rate: float = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorDesign:
-    """All that makes one generator: its architecture, its losses and its training.
+    """The architecture of one generator; `tools/train_generator.py` says how it is trained.
 
     The bottleneck is ``posterior`` (a normal distribution is drawn from), ``plain`` (the latent as
     it is) or ``codebook`` (each group of 4 latent channels becomes the nearest of the codes).
@@ -65,17 +62,6 @@ class GeneratorDesign:
     grain: bool = False  # noise of learned strength in the last features (Karras et al., 2019)
     diffusion: DiffusionDesign | None = None
 
-    coarse_weight: float = 1.0  # of 8 x 8 px means, beside the pixels' own loss, which weighs 1
-    gradient_weight: float = 0.5
-    texture_weight: float = 0.0
-    bottleneck_weight: float = 0.0  # of the KL divergence or the codebook loss
-    adversarial_weight: float = 0.0
-    adversarial_start: float = 0.3  # the part of the training that is done without adversary
-    steps: int = 2500
-    batch: int = 8
-    crop: int = 64  # px
-    learning_rate: float = 2e-3
-
 
 GENERATORS: dict[str, GeneratorDesign] = {
     design.name: design
@@ -87,7 +73,6 @@ GENERATORS: dict[str, GeneratorDesign] = {
             activation="silu",
             latent_channels=8,
             widths=(24, 32, 48, 56),
-            bottleneck_weight=1e-3,
             diffusion=DiffusionDesign(),
         ),
         GeneratorDesign(
@@ -97,7 +82,6 @@ GENERATORS: dict[str, GeneratorDesign] = {
             activation="elu",
             latent_channels=12,
             widths=(32, 40, 48, 64),
-            bottleneck_weight=1e-3,
         ),
         GeneratorDesign(
             name="vae-nearest",
@@ -107,7 +91,6 @@ GENERATORS: dict[str, GeneratorDesign] = {
             latent_channels=6,
             widths=(16, 24, 40, 48),
             blocks=2,
-            bottleneck_weight=1e-3,
         ),
         GeneratorDesign(
             name="gan-shuffle",
@@ -117,9 +100,6 @@ GENERATORS: dict[str, GeneratorDesign] = {
             latent_channels=12,
             widths=(24, 32, 40, 48),
             grain=True,
-            gradient_weight=0.3,
-            texture_weight=0.5,
-            adversarial_weight=0.05,
         ),
         GeneratorDesign(
             name="vq-bilinear",
@@ -129,27 +109,26 @@ GENERATORS: dict[str, GeneratorDesign] = {
             latent_channels=16,
             widths=(24, 32, 48, 64),
             codes=256,
-            bottleneck_weight=0.25,
         ),
     )
 }
 
 
-class Reconstruction(NamedTuple):
-    """What a training step looks at: a batch (batch, 3, h, w) and its bottleneck's loss ()."""
-
-    pictures: Tensor
-    bottleneck_loss: Tensor
-
-
 class Generator(nn.Module):
     """Encoder, bottleneck, decoder and, in latent diffusion, a denoiser between the latter two.
 
-    Build an untrained one from a design; get a shipped one from `load_generator`. Networks see
-    pictures as float32 of shape (batch, 3, h, w) in [-1, 1], h and w multiples of 8.
+    Get a trained one from `load_generator`. Networks see pictures as float32 of shape
+    (batch, 3, h, w) in [-1, 1], h and w multiples of 8.
+
+    Parameters
+    ----------
+    initialise
+        Is given the autoencoder to draw its weights, if they are not to be loaded.
     """
 
-    def __init__(self, design: GeneratorDesign) -> None:
+    def __init__(
+        self, design: GeneratorDesign, initialise: Callable[["Generator"], None] | None = None
+    ) -> None:
         super().__init__()
         self.design = design
         statistics = 2 if design.bottleneck == "posterior" else 1  # mean and log variance, or h
@@ -159,10 +138,8 @@ class Generator(nn.Module):
         self.grain = nn.Parameter(torch.full((1, full, 1, 1), 0.1)) if design.grain else None
         rgb = nn.Conv2d(full, 3, 3, padding=1)
         self.to_rgb = nn.Sequential(ACTIVATIONS[design.activation](), rgb)
-        self.apply(keep_variance)
-        nn.init.normal_(rgb.weight, std=0.02)  # pictures begin as grey
-        if design.bottleneck == "posterior":
-            begin_certain(self.encoder, design.latent_channels)
+        if initialise is not None:
+            initialise(self)
         self.codebook = Codebook(design) if design.bottleneck == "codebook" else None
         self.diffusion = LatentDiffusion(design) if design.diffusion else None
         # oneDNN's layout: with few channels convolutions are up to twice as fast in it.
@@ -225,18 +202,6 @@ class Generator(nn.Module):
         pictures: Tensor = self.to_rgb(features)
         return pictures
 
-    def reconstruct(self, x: Tensor, noise: torch.Generator) -> Reconstruction:
-        """Encode and decode a batch as in training: without the denoiser, with gradients."""
-        if self.codebook is not None:
-            latent, loss = self.codebook(self.encoder(x))
-        elif self.design.bottleneck == "posterior":
-            mean, log_variance = self.posterior(x)
-            latent = draw_posterior(mean, log_variance, noise)
-            loss = kl_divergence(mean, log_variance)
-        else:
-            latent, loss = self.encoder(x), torch.zeros(())
-        return Reconstruction(self.decode(latent, noise), loss)
-
 
 def build_encoder(design: GeneratorDesign, channels: int) -> nn.Sequential:
     """Three strided convolutions, residual blocks after the second and third; `channels` out."""
@@ -298,41 +263,9 @@ class ResidualBlock(nn.Module):
         return total
 
 
-def keep_variance(layer: nn.Module) -> None:
-    """Draw a convolution's weights so that variances pass an activation and it (He et al., 2015).
-
-    Torch's own start shrinks them 6 times a layer; colours are then lost between pictures and
-    latents for thousands of steps.
-    """
-    if isinstance(layer, nn.Conv2d):
-        nn.init.kaiming_normal_(layer.weight)
-    elif isinstance(layer, nn.ConvTranspose2d):
-        inner, _, height, width = layer.weight.shape
-        stride, _ = layer.stride
-        fan_in = inner * height * width / stride**2
-        nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
-    elif isinstance(layer, ResidualBlock):  # comes after its convolutions
-        nn.init.zeros_(cast(nn.Conv2d, layer.branch[-1]).weight)
-
-
-def begin_certain(encoder: nn.Sequential, latent_channels: int) -> None:
-    """Have the encoder give every log variance as -6 at first.
-
-    With variances of 1 a latent would drown in its noise before anything of it is learned.
-    """
-    last = cast(nn.Conv2d, encoder[-1])
-    nn.init.zeros_(last.weight[latent_channels:])
-    nn.init.constant_(cast(Tensor, last.bias)[latent_channels:], -6.0)
-
-
 def draw_posterior(mean: Tensor, log_variance: Tensor, noise: torch.Generator) -> Tensor:
     """Draw z = mean + std * epsilon (Kingma and Welling, 2014), all of one shape."""
     return mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=noise)
-
-
-def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the divergence of N(mean, variance) from N(0, 1), the mean over elements, in nats."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
 
 
 class Codebook(nn.Module):
@@ -361,12 +294,6 @@ class Codebook(nn.Module):
         found = torch.stack([codes[index] for codes, index in zip(self.codes, chosen, strict=True)])
         batch, channels, height, width = z.shape
         return found.transpose(1, 2).reshape(channels, batch, height, width).permute(1, 0, 2, 3)
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return codes that pass z's gradient straight through, and codebook + commitment loss."""
-        quantised = self.quantise(z)
-        loss = F.mse_loss(quantised, z.detach()) + 0.25 * F.mse_loss(z, quantised.detach())
-        return z + (quantised - z).detach(), loss
 
 
 class LatentDiffusion(nn.Module):
