@@ -17,13 +17,9 @@ import pandas as pd
 from keeping import circumstances, keep
 
 from layerfusion.evidence.inspection import Inspector
-from layerfusion.evidence.words import Scale, Word
+from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.images.finding import files_below
 from layerfusion.metrics.uncertainty import share_interval
-from layerfusion.model.detector import Detector
-from layerfusion.parallel.processes import open_fabric
-from layerfusion.scoring.reference import read_reference
-from layerfusion.scoring.shipped import detector_folder
 
 LABELS = {"real": 0, "0_real": 0, "synthetic": 1, "1_fake": 1}  # of folders
 
@@ -35,9 +31,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=80, help="of each class")
     parser.add_argument("--seed", type=int, default=1337)
     chosen, found = parser.parse_args(), circumstances()
-    folder = detector_folder()
-    detector = Detector.load(folder).to(open_fabric("fp32").device)
-    inspector = Inspector(detector, Scale(read_reference(folder)))
+    inspector = Inspector.load()
     images = drawn(chosen.images, chosen.count, chosen.seed)
     said = pd.DataFrame([_said(inspector, path, label) for path, label in images])
     found |= {
@@ -59,16 +53,16 @@ def drawn(folder: Path, count: int, seed: int) -> list[tuple[Path, int]]:
 
 
 def _said(inspector: Inspector, path: Path, label: int) -> dict[str, Any]:
-    found = inspector.inspect(path, places=False)
-    if found.word is None:
+    found = inspector.inspect(path, occlusion=False)
+    if found.level is None:
         raise SystemExit(f"{path.name} cannot be read: {found.error}")
-    return {"label": label, "alone": found.variants[0].word, "said": found.word}
+    return {"label": label, "alone": found.views[0].level, "said": found.level}
 
 
 def words(said: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
     """Return by word how many images of each class have it, and which share was generated."""
     found = {}
-    for word in sorted(Word, reverse=True):
+    for word in sorted(EvidenceLevel, reverse=True):
         own = said.loc[said[name] == word, "label"]
         share = share_interval(int(own.sum()), len(own))
         found[word.text] = {
@@ -81,8 +75,8 @@ def words(said: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:
 
 def decided(said: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return how many are unsure, and how many of the others are called wrongly."""
-    sure = said[said[name] != Word.UNSURE]
-    wrong = int(((sure[name] >= Word.WEAK) != (sure["label"] == 1)).sum())
+    sure = said[said[name] != EvidenceLevel.UNSURE]
+    wrong = int(((sure[name] >= EvidenceLevel.WEAK) != (sure["label"] == 1)).sum())
     share = share_interval(wrong, len(sure))
     return {
         "unsure": len(said) - len(sure),

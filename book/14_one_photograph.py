@@ -25,7 +25,7 @@ from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter, reference_folder
-from layerfusion.evidence.by_source import words_by_source
+from layerfusion.evidence.levels import levels_by_source
 from layerfusion.figures import one_photograph
 from layerfusion.figures.benchmarks import in_a_line, read_result
 from layerfusion.studies.predictions import read_predictions
@@ -89,7 +89,7 @@ display(Markdown(one_photograph.what_unsure_saves(counted)))
 # %%
 predictions = read_predictions(reference_folder("photographs"))
 shipped = predictions.query(one_photograph.SHIPPED)
-sources = tables.keep("sources", one_photograph.by_source(words_by_source(shipped)), fixed=True)
+sources = tables.keep("sources", one_photograph.by_source(levels_by_source(shipped)), fixed=True)
 display(Markdown(one_photograph.sources_in_a_sentence(sources)))
 one_photograph.shown_sources(sources)
 

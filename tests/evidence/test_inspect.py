@@ -12,10 +12,9 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from conftest import draw_image
 from layerfusion.evidence.inspection import Inspector
+from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.evidence.metadata import LONGEST, marks
-from layerfusion.evidence.words import Scale, Word
-from layerfusion.model.detector import Detector
-from layerfusion.scoring.reference import read_reference, write_reference
+from layerfusion.scoring.reference import write_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER
 
 XMP = (
@@ -60,11 +59,11 @@ def test_a_folder_as_json(run, detector, pictures):
     by_name = {one["name"]: one for one in answer["pictures"]}
     assert len(by_name) == 6
     assert by_name["broken.jpg"]["error"] and "verdict" not in by_name["broken.jpg"]
-    texts = {word.text for word in Word}
+    texts = {level.text for level in EvidenceLevel}
     for name, one in by_name.items():
         if name != "broken.jpg":
             assert one["verdict"] in texts and len(one["sha256"]) == 64
-            assert len(one["scores"]) >= 4 and one["scores"][0]["of"] == "as it is"
+            assert len(one["scores"]) >= 4 and one["scores"][0]["view"] == "as it is"
             assert one["fall_where_covered"] is None  # nobody asked for a map
     says = {
         one["name"]: {m["what"]: m["says"] for m in one["metadata"]} for one in by_name.values()
@@ -93,7 +92,7 @@ def test_the_page_stands_alone_and_escapes(run, detector, pictures, tmp_path):
     assert "mean nothing for real photographs" in html
     words = " ".join(soup.get_text().split())
     assert not re.search(r"\b(fake|real image|is generated)\b", words)
-    assert out.count("so called:") == 5 and "broken.jpg: could not be read" in out
+    assert out.count("share of validation images") == 5 and "broken.jpg: could not be read" in out
     assert list(tmp_path.glob(".*")) == []
 
 
@@ -146,14 +145,13 @@ def test_long_and_damaged_metadata_does_no_harm(tmp_path):
 
 
 def test_a_notebook_shows_the_picture_and_its_words(detector, pictures):
-    scale = Scale(read_reference(detector))
-    inspector = Inspector(Detector.load(detector), scale)
+    inspector = Inspector.load(detector)
     (pictures / "a<b>.png").write_bytes((pictures / "plain.png").read_bytes())
-    found = inspector.inspect(pictures / "a<b>.png", places=False)
+    found = inspector.inspect(pictures / "a<b>.png", occlusion=False)
     page = BeautifulSoup(found._repr_html_(), "html.parser")
     assert page.img["src"].startswith("data:image/jpeg;base64,")
     assert page.img["alt"] == "a<b>.png"
-    assert found.word.text in page.text and "validation photographs" in page.text
+    assert found.level.text in page.text and "validation photographs" in page.text
     broken = inspector.inspect(pictures / "broken.jpg")._repr_html_()
     assert "could not be read" in broken and "<img" not in broken
 

@@ -14,15 +14,13 @@ import pytest
 
 from browsing import chromium, failures
 from conftest import draw_image
-from layerfusion.evidence.inspection import Inspector
-from layerfusion.evidence.report import report_html, write_report
+from layerfusion.evidence.inspection import Inspector, report_html
+from layerfusion.evidence.pages import write_page
 from layerfusion.evidence.serving import Limits, listen
-from layerfusion.evidence.words import Scale
-from layerfusion.model.detector import Detector
 from layerfusion.release.calibration import calibrate
 from layerfusion.release.calibration_page import calibration_html
 from layerfusion.release.own_images import find_own_images
-from layerfusion.scoring.reference import read_reference, write_reference
+from layerfusion.scoring.reference import write_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
 from layerfusion.settings import LoaderSettings
 
@@ -89,7 +87,7 @@ def inspector(tmp_path_factory):
     label = np.arange(200) % 2
     logit = np.random.default_rng(0).normal(label * 2.0)
     write_reference(pd.DataFrame({"label": label, "logit": logit}), folder)
-    return Inspector(Detector.load(folder), Scale(read_reference(folder)))
+    return Inspector.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +116,13 @@ def pages(inspector, picture, tmp_path_factory):
     broken = folder / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff nothing")
     found = [inspector.inspect(path) for path in (picture, broken)]
-    write_report(report_html(found, inspector.about()), folder / "report.html")
+    write_page(report_html(found, inspector.about()), folder / "report.html")
     made = calibrate(
         demo_detector(),
         own_images(tmp_path_factory.mktemp("own") / "mine"),
         loader=LoaderSettings(workers=0),
     )
-    write_report(calibration_html(made, "It is a toy"), folder / "calibration.html")
+    write_page(calibration_html(made, "It is a toy"), folder / "calibration.html")
     return folder
 
 
@@ -210,7 +208,7 @@ def test_a_dropped_file_is_uploaded_and_its_words_come_back(browser, inspector, 
     assert browser.find_element("id", "state").text == "1 chosen: dropped.png"
     browser.find_element("css selector", "button").click()
     WebDriverWait(browser, 60).until(lambda _: browser.find_elements("css selector", ".verdict"))
-    word = inspector.inspect(picture, places=False).word
+    word = inspector.inspect(picture, occlusion=False).level
     assert browser.find_element("css selector", ".verdict").text == word.text.capitalize()
     assert browser.find_element("css selector", "section.picture h2").text == "dropped.png"
     faults = failures(browser, server.address)

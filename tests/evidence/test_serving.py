@@ -16,12 +16,10 @@ from werkzeug.test import Client
 from browsing import chromium, failures
 from conftest import draw_image
 from layerfusion.errors import UserError
-from layerfusion.evidence.inspection import Inspector
-from layerfusion.evidence.report import report_html, write_report
+from layerfusion.evidence.inspection import Inspector, report_html
+from layerfusion.evidence.pages import write_page
 from layerfusion.evidence.serving import Limits, Service, listen
-from layerfusion.evidence.words import Scale
-from layerfusion.model.detector import Detector
-from layerfusion.scoring.reference import read_reference, write_reference
+from layerfusion.scoring.reference import write_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER
 
 PHONE = 390  # px
@@ -43,7 +41,7 @@ def detector(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def inspector(detector):
-    return Inspector(Detector.load(detector), Scale(read_reference(detector)))
+    return Inspector.load(detector)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +94,7 @@ def test_pictures_are_answered_with_the_words_of_inspect(client, inspector, pict
     assert answer.status_code == 200
     soup = BeautifulSoup(answer.text, "html.parser")
     said = {one.h2.text: one.select_one(".verdict").text for one in soup.select("section.picture")}
-    expected = {path.name: inspect(inspector, path, places=False).word for path in pictures}
+    expected = {path.name: inspect(inspector, path, occlusion=False).level for path in pictures}
     assert said == {
         name: word.text.capitalize() if word is not None else "Could not be read"
         for name, word in expected.items()
@@ -189,7 +187,7 @@ def names_shown(browser):
 
 def test_a_report_in_a_browser(browser, inspector, pictures, tmp_path):
     found = [inspector.inspect(path) for path in pictures]
-    write_report(report_html(found, inspector.about()), tmp_path / "report.html")
+    write_page(report_html(found, inspector.about()), tmp_path / "report.html")
     on_a_phone(browser)
     browser.get((tmp_path / "report.html").as_uri())
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
@@ -201,7 +199,7 @@ def test_a_report_in_a_browser(browser, inspector, pictures, tmp_path):
     head.find_element("tag name", "button").click()
     assert names_shown(browser) == ["b10", "b2.", "a.j"]
     assert head.get_attribute("aria-sort") == "descending"
-    browser.find_element("css selector", "#filters [data-word='-1']").click()
+    browser.find_element("css selector", "#filters [data-level='-1']").click()
     assert names_shown(browser) == ["a.j"]
     assert browser.find_element("id", "counted").text == "1 of 3 shown"
     faults = failures(browser, tmp_path.as_uri())
@@ -223,7 +221,7 @@ def test_a_file_is_chosen_and_words_come_back(browser, inspector, pictures):
     browser.find_element("id", "pictures").send_keys(str(pictures[-1]))
     browser.find_element("css selector", "button").click()
     WebDriverWait(browser, 60).until(lambda _: browser.find_elements("css selector", ".verdict"))
-    word = inspector.inspect(pictures[-1], places=False).word
+    word = inspector.inspect(pictures[-1], occlusion=False).level
     assert browser.find_element("css selector", ".verdict").text == word.text.capitalize()
     faults = failures(browser, server.address)
     server.close()

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.evidence.by_source import FEWEST_IMAGES, words_by_source
-from layerfusion.evidence.words import Word
+from layerfusion.evidence.levels import FEWEST_IMAGES, EvidenceLevel, levels_by_source
 from layerfusion.figures import one_photograph
 from layerfusion.figures.benchmarks import read_result
 from layerfusion.paths import reference_folder
@@ -25,15 +24,15 @@ def test_every_image_that_was_inspected_has_one_word(counted):
         own = table.loc[how]
         assert own["photographs"].sum() == own["generated"].sum() == counted["per_class"]
         assert (own["right_low"].dropna() <= own["right"].dropna()).all()
-        assert np.isnan(own.loc[Word.UNSURE.text, "right"])
+        assert np.isnan(own.loc[EvidenceLevel.UNSURE.text, "right"])
 
 
 def test_what_is_right_is_the_class_that_a_word_speaks_for():
-    words = {word.text: {"photographs": 3, "generated": 1} for word in Word}
+    words = {word.text: {"photographs": 3, "generated": 1} for word in EvidenceLevel}
     table = one_photograph.words_table({"words": {"alone": words, "said": words}})
     right = table.loc[one_photograph.HOW["said"], "right"]
-    assert right[Word.NONE.text] == 0.75 and right[Word.STRONG.text] == 0.25
-    assert one_photograph.shown_words(table, "said").loc[Word.UNSURE.text, "right"] == ""
+    assert right[EvidenceLevel.NONE.text] == 0.75 and right[EvidenceLevel.STRONG.text] == 0.25
+    assert one_photograph.shown_words(table, "said").loc[EvidenceLevel.UNSURE.text, "right"] == ""
 
 
 def test_what_is_taken_back_is_the_difference_of_both_counts():
@@ -66,7 +65,7 @@ def test_a_source_is_read_by_words_that_the_others_made():
     shifted = images["source"].eq("a") & images["label"].eq(0)
     images.loc[shifted, "logit"] += 100  # among its own kind none of these would stand out
     few = pd.DataFrame({"label": 0, "logit": 0.0, "source": "c"}, index=range(FEWEST_IMAGES - 1))
-    table = one_photograph.by_source(words_by_source(pd.concat([images, few])))
+    table = one_photograph.by_source(levels_by_source(pd.concat([images, few])))
     assert table.loc[("real", "a"), "wrong"] == 1
     assert table.loc[("real", "b"), "wrong"] == 0
     assert "c" not in table.index.get_level_values("source")

@@ -31,7 +31,7 @@ def calibrate(
     Example: `layerfusion calibrate mine --out my_detector --report mine.html`
     then `layerfusion score PHOTOS --detector my_detector`
     """
-    from layerfusion.evidence.report import write_report
+    from layerfusion.evidence.pages import write_page
     from layerfusion.model.detector import Detector
     from layerfusion.parallel.processes import open_fabric
     from layerfusion.progress import Reporter
@@ -58,5 +58,5 @@ def calibrate(
     else:
         print("\n".join([*sentences(made), f"Use it: layerfusion score IMAGES --detector {out}"]))
     if report is not None:
-        write_report(calibration_html(made, loaded.notice), report)
+        write_page(calibration_html(made, loaded.notice), report)
         reporter.say(f"open {report}")

@@ -1,4 +1,4 @@
-"""The command line's `layerfusion serve`: the answers of `inspect` on a local page."""
+"""The command line's `layerfusion serve`: the report of `inspect` on a local page."""
 
 from contextlib import suppress
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 
 def serve(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where it listens; 0 for any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port of the page; 0 for any that is free.")
     ] = 8765,
     detector: Annotated[
         str | None,
@@ -16,9 +16,9 @@ def serve(
             metavar="DIR", help="Folder of a detector. [default: the package's, of photographs]"
         ),
     ] = None,
-    max_files: Annotated[int, typer.Option(min=1, help="Files that may come at once.")] = 50,
+    max_files: Annotated[int, typer.Option(min=1, help="Most files of one request.")] = 50,
     max_mb: Annotated[
-        int, typer.Option("--max-mb", min=1, help="Megabytes that may come at once.")
+        int, typer.Option("--max-mb", min=1, help="Most megabytes of one request.")
     ] = 200,
 ) -> None:
     """Open a local page to drop pictures on; it answers with the report of `inspect`.
@@ -29,17 +29,9 @@ def serve(
     """
     from layerfusion.evidence.inspection import Inspector
     from layerfusion.evidence.serving import Limits, listen
-    from layerfusion.evidence.words import Scale
-    from layerfusion.model.detector import Detector
-    from layerfusion.parallel.processes import open_fabric
     from layerfusion.progress import Reporter
-    from layerfusion.scoring.reference import read_reference
-    from layerfusion.scoring.shipped import detector_folder
 
-    folder = detector_folder(detector)
-    scale = Scale(read_reference(folder))
-    loaded = Detector.load(folder).to(open_fabric("fp32").device)
-    server = listen(Inspector(loaded, scale), Limits(max_files, max_mb), port=port)
+    server = listen(Inspector.load(detector), Limits(max_files, max_mb), port=port)
     with suppress(KeyboardInterrupt):
         Reporter().say(f"open {server.address} (Ctrl-C ends it)")
         server.run()

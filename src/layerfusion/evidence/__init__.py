@@ -1,1 +1,1 @@
-"""One picture: what a score means in words, how firm it is, and what else the file says."""
+"""One picture: its level of evidence, whether that is stable, and the metadata of its file."""

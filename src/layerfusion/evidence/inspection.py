@@ -1,9 +1,9 @@
-"""All that is said of one picture, as plain values: for a page, a program, or a terminal."""
+"""The report of one picture, as values: for a page, a program, a notebook and a terminal."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,29 @@ from PIL import Image
 
 import layerfusion
 from layerfusion.errors import UserError
+from layerfusion.evidence.attribution import block_contributions, occlusion_map, overlay
+from layerfusion.evidence.levels import (
+    GENERATED,
+    PHOTOGRAPHS,
+    EvidenceLevel,
+    EvidenceScale,
+    LevelShares,
+)
 from layerfusion.evidence.metadata import Mark, marks
-from layerfusion.evidence.origin import block_contributions, occlusion_map
-from layerfusion.evidence.pictures import picture_address, small_copy
-from layerfusion.evidence.stability import Variant, look, verdict
-from layerfusion.evidence.words import Meaning, Scale, Word
+from layerfusion.evidence.pages import page, render, small_copy
+from layerfusion.evidence.views import View, score_views, verdict
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError, check_is_file, read_image
 from layerfusion.images.transforms import enlarge
 from layerfusion.metrics.probability import probability
 from layerfusion.model.detector import Detector
+from layerfusion.parallel.processes import open_fabric
+from layerfusion.scoring.reference import read_reference
+from layerfusion.scoring.shipped import detector_folder
 
 
 @dataclass(frozen=True)
-class Inspection:
+class InspectionReport:
     """What is known of one file.
 
     Attributes
@@ -37,66 +46,56 @@ class Inspection:
         Why it could not be read; everything below `sha256` is empty then.
     sha256
         Of the file, 64 hex digits; None where not even that could be read.
-    word
-        What it is called: the score's word, or *unsure* where it does not stand.
-    why
+    level
+        The level of evidence: of the score, or *unsure* where other views contradict it.
+    reason
         Why it is unsure, where the score itself is not.
-    meaning
-        How often validation images have that word.
-    variants
-        The score as it is, first, and in other forms of the picture.
+    shares
+        How many validation images have that level.
+    views
+        The score of the picture as it is, first, and in other forms.
     blocks
         How much the logit falls without each block that the head reads, shape (blocks,).
-    places
+    occlusion
         How much it falls where the picture is covered, shape (grid, grid); None if not asked for.
     marks
-        What the file says of itself.
+        The metadata of the file.
     limits
-        What of the detector's limits applies to this picture, a sentence each.
+        Which limits of the detector apply to this picture, a sentence each.
     size
         The picture's upright width and height in pixels.
     image, crop
-        A small copy of the picture, upright RGB, `SHOWN` px at most on its longer side, and what
-        the detector sees of it: a folder's pictures are not all held in memory.
+        A small copy of the picture, upright RGB, and the detector's input for it: a folder's
+        pictures are not all held in memory.
     """
 
     name: str
     error: str | None = None
     sha256: str | None = None
-    word: Word | None = None
-    why: str | None = None
-    meaning: Meaning | None = None
-    variants: tuple[Variant, ...] = ()
+    level: EvidenceLevel | None = None
+    reason: str | None = None
+    shares: LevelShares | None = None
+    views: tuple[View, ...] = ()
     blocks: NDArray[np.float64] | None = None
-    places: NDArray[np.float64] | None = None
+    occlusion: NDArray[np.float64] | None = None
     marks: tuple[Mark, ...] = ()
     limits: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     image: Image.Image | None = None
     crop: Image.Image | None = None
 
+    def __str__(self) -> str:
+        """Return the report as a terminal shows it."""
+        return render("evidence/templates/report.txt.j2", found=self)
+
     def _repr_html_(self) -> str:
-        """Return the picture and its words, as a notebook shows them."""
-        if self.word is None or self.meaning is None or self.image is None:
-            said = f"could not be read: {self.error}"
-            return f"<p><b>{escape(self.name)}</b> {escape(said)}</p>"
-        real, generated = self.meaning
-        often = (
-            f"So called: {real.estimate:.0%} of validation photographs [{real.low:.0%}, "
-            f"{real.high:.0%}], {generated.estimate:.0%} of generated images "
-            f"[{generated.low:.0%}, {generated.high:.0%}]."
-        )
-        why = f"<br>Does not stand: {escape(self.why)}" if self.why else ""
-        return (
-            f'<figure><img src="{picture_address(self.image)}" alt="{escape(self.name)}">'
-            f"<figcaption><b>{escape(self.word.text)}</b> {escape(self.name)}<br>"
-            f"{often}{why}</figcaption></figure>"
-        )
+        """Return the picture and its level, as a notebook shows them."""
+        return render("evidence/templates/figure.html.j2", found=self)
 
 
 @dataclass(frozen=True)
 class Inspector:
-    """A detector, the words of its scores, and what holds for all its pictures.
+    """A detector, the levels of its scores, and what holds for all its pictures.
 
     Parameters
     ----------
@@ -107,44 +106,54 @@ class Inspector:
     """
 
     detector: Detector
-    scale: Scale
+    scale: EvidenceScale
 
-    def inspect(self, path: Path, *, name: str | None = None, places: bool = True) -> Inspection:
-        """Inspect a file; one that cannot be read is an answer too.
+    @classmethod
+    def load(cls, detector: str | Path | None = None) -> "Inspector":
+        """Load a detector and its reference scores; the arguments and errors of both readers."""
+        folder = detector_folder(detector)
+        scale = EvidenceScale(read_reference(folder))
+        return cls(Detector.load(folder).to(open_fabric("fp32").device), scale)
+
+    def inspect(
+        self, path: Path, *, name: str | None = None, occlusion: bool = True
+    ) -> InspectionReport:
+        """Inspect a file; one that cannot be read has a report too.
 
         Parameters
         ----------
         name
-            What to call it; None for the file's name.
-        places
-            Whether to find the places of the picture: fifty scores more.
+            The name in the report; None for the file's name.
+        occlusion
+            Whether to make the occlusion map: fifty scores more.
         """
         name = printable(name or path.name)
         try:
             check_is_file(path)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         except ImageError as error:
-            return Inspection(name, error=error.reason)
+            return InspectionReport(name, error=error.reason)
         except OSError as error:
-            return Inspection(name, error=(error.strerror or "it cannot be read").lower())
+            return InspectionReport(name, error=(error.strerror or "it cannot be read").lower())
+        found = tuple(marks(path))
         try:
             image = read_image(path)
-            seen = look(self.detector, self.scale, image)
+            scored = score_views(self.detector, self.scale, image)
         except ImageError as error:
-            return Inspection(name, error=error.reason, sha256=sha256, marks=tuple(marks(path)))
-        crop, own = seen.crop, seen.variants[0].logit
-        word, why = verdict(seen.variants)
-        return Inspection(
+            return InspectionReport(name, error=error.reason, sha256=sha256, marks=found)
+        crop, (level, reason) = scored.crop, verdict(scored.views)
+        own = scored.views[0].logit
+        return InspectionReport(
             name=name,
             sha256=sha256,
-            word=word,
-            why=why,
-            meaning=self.scale.meaning(word),
-            variants=tuple(seen.variants),
-            blocks=block_contributions(self.detector, seen.tokens),
-            places=occlusion_map(self.detector, crop, own) if places else None,
-            marks=tuple(marks(path)),
-            limits=tuple(self._limits(image)),
+            level=level,
+            reason=reason,
+            shares=self.scale.shares(level),
+            views=tuple(scored.views),
+            blocks=block_contributions(self.detector, scored.tokens),
+            occlusion=occlusion_map(self.detector, crop, own) if occlusion else None,
+            marks=found,
+            limits=self._limits(image),
             size=image.size,
             image=small_copy(image),
             crop=Image.fromarray(crop.permute(1, 2, 0).numpy()),
@@ -163,46 +172,65 @@ class Inspector:
             "notice": self.detector.notice or "",
         }
 
-    def _limits(self, image: Image.Image) -> list[str]:
+    def _limits(self, image: Image.Image) -> tuple[str, ...]:
         settings = self.detector.image_settings
         large = enlarge(image, settings.min_side)
-        seen = settings.crop**2 / (large.width * large.height)
-        said = [] if seen > 0.99 else [
-            f"The score is of the central {settings.crop} px square, {seen:.0%} of the picture"
-            + (" after enlarging." if large.size != image.size else ".")
-        ]  # fmt: skip
-        if large.size != image.size:
-            said.append(
-                f"The picture is small: its shorter side of {min(image.size)} px was enlarged to "
-                f"{settings.min_side} px, which makes pixels that no camera and no generator made."
-            )
-        said.append(
-            "A generated part of a photograph, an edited one, an illustration, and generators "
-            "newer than the training images are not what it was made for."
+        text = render(
+            "evidence/templates/limits.txt.j2",
+            settings=settings,
+            seen=settings.crop**2 / (large.width * large.height),
+            enlarged=large.size != image.size,
+            side=min(image.size),
         )
-        return said
+        return tuple(text.splitlines())
 
 
-def as_values(found: Inspection) -> dict[str, Any]:
-    """Return an inspection as plain values, as JSON holds them; pictures are left out."""
+def as_values(found: InspectionReport) -> dict[str, Any]:
+    """Return a report as plain values, as JSON holds them; pictures are left out."""
     values: dict[str, Any] = {"name": found.name, "error": found.error, "sha256": found.sha256}
-    if found.word is not None and found.meaning is not None:
+    if found.level is not None and found.shares is not None:
         values |= {
-            "verdict": found.word.text,
-            "why": found.why,
-            "said_of_validation_photographs": asdict(found.meaning.photographs),
-            "said_of_validation_generated_images": asdict(found.meaning.generated),
+            "verdict": found.level.text,
+            "reason": found.reason,
+            "share_of_validation_photographs": asdict(found.shares.photographs),
+            "share_of_validation_generated_images": asdict(found.shares.generated),
             "scores": [
                 {
-                    "of": variant.name,
-                    "logit": variant.logit,
-                    "probability": float(probability(variant.logit)),
-                    "word": variant.word.text,
+                    "view": view.name,
+                    "logit": view.logit,
+                    "probability": float(probability(view.logit)),
+                    "level": view.level.text,
                 }
-                for variant in found.variants
+                for view in found.views
             ],
             "fall_without_block": None if found.blocks is None else found.blocks.tolist(),
-            "fall_where_covered": None if found.places is None else found.places.tolist(),
+            "fall_where_covered": None if found.occlusion is None else found.occlusion.tolist(),
             "limits": list(found.limits),
         }
     return values | {"metadata": [mark._asdict() for mark in found.marks]}
+
+
+def report_html(
+    reports: Sequence[InspectionReport], about: dict[str, str], *, again: str | None = None
+) -> str:
+    """Return the page: an index where there are several pictures, then a section a picture.
+
+    Parameters
+    ----------
+    about
+        As `Inspector.about` returns it.
+    again
+        Address of a page on which more pictures can be chosen, if there is one.
+    """
+    return page(
+        "report.html.j2",
+        script="report.js" if len(reports) > 1 else None,
+        reports=reports,
+        about=about,
+        notice=about["notice"],
+        again=again,
+        overlay=overlay,
+        Level=EvidenceLevel,
+        levels=sorted(EvidenceLevel, reverse=True),
+        rules={"photographs": PHOTOGRAPHS, "generated": GENERATED},
+    )

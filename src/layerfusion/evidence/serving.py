@@ -4,7 +4,7 @@ Only this machine can reach it, and of the pages that a browser here has open on
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from layerfusion.errors import UserError
-from layerfusion.evidence.inspection import Inspection, Inspector
-from layerfusion.evidence.report import render, report_html
+from layerfusion.evidence.inspection import InspectionReport, Inspector, report_html
+from layerfusion.evidence.pages import page
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -94,10 +94,10 @@ class Service:
 
     def _form(self, trouble: str = "", status: int = 200) -> Response:
         notice = self.inspector.detector.notice or ""
-        page = render(
+        html = page(
             "serve.html.j2", script="serve.js", limits=self.limits, notice=notice, trouble=trouble
         )
-        return Response(page, status=status, mimetype="text/html")
+        return Response(html, status=status, mimetype="text/html")
 
     def _report(self, request: Request) -> Response:
         if (request.content_length or 0) > self.limits.megabytes * 1_000_000:
@@ -121,40 +121,36 @@ class Service:
             return self._form(too_many, 413)
         if not sent:
             return self._form("No file was chosen.", 400)
-        places = "places" in request.form
+        occlusion = "occlusion" in request.form
         with self._one_at_a_time:
-            found = [self._inspect(one, places=places) for one in sent]
-        page = report_html(found, self.inspector.about(), again="/")
-        return Response(page, mimetype="text/html")
+            found = [self._inspect(one, occlusion=occlusion) for one in sent]
+        html = report_html(found, self.inspector.about(), again="/")
+        return Response(html, mimetype="text/html")
 
-    def _inspect(self, sent: FileStorage, *, places: bool) -> Inspection:
+    def _inspect(self, sent: FileStorage, *, occlusion: bool) -> InspectionReport:
         """Inspect a file that was sent, which lies on disk for so long only."""
         with TemporaryDirectory(prefix="layerfusion-") as folder:
             path = Path(folder) / "picture"
             sent.save(path)
-            return self.inspector.inspect(path, name=sent.filename, places=places)
+            return self.inspector.inspect(path, name=sent.filename, occlusion=occlusion)
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """A service that listens on this machine.
 
     Attributes
     ----------
     address
         What a browser opens.
+    run
+        Answers requests until Ctrl-C.
+    close
+        Stops listening.
     """
 
     address: str
-    _waitress: object
-
-    def run(self) -> None:
-        """Answer until Ctrl-C."""
-        self._waitress.run()  # type: ignore[attr-defined]
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._waitress.close()  # type: ignore[attr-defined]
+    run: Callable[[], None]
+    close: Callable[[], None]
 
 
 def listen(inspector: Inspector, limits: Limits, *, port: int) -> Server:
@@ -186,4 +182,4 @@ def listen(inspector: Inspector, limits: Limits, *, port: int) -> Server:
         # What is somewhat too large is read, so that a browser gets to see why it is refused.
         max_request_body_size=4 * limits.megabytes * 1_000_000,
     )
-    return Server(f"http://{LOOPBACK}:{port}/", server)
+    return Server(f"http://{LOOPBACK}:{port}/", server.run, server.close)

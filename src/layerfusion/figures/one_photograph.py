@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from layerfusion.data.manifest import CLASSES
-from layerfusion.evidence.words import Word
+from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.figures.benchmarks import in_a_line
 from layerfusion.metrics.uncertainty import Interval, share_interval
 
@@ -18,8 +18,8 @@ WORDS, TIMES = "words", "inspect_photographs"  # the results that are read
 # Of the study's predictions those of the run that the shipped detector was exported from.
 SHIPPED = "run == 'open' and seed == 1337 and blocks == 'all' and condition == 'local'"
 HOW = {"alone": "the score alone", "said": "as it is said"}
-EVIDENCE = (Word.WEAK, Word.MODERATE, Word.STRONG)
-RIGHT = {Word.NONE: "photographs", **dict.fromkeys(EVIDENCE, "generated")}
+EVIDENCE = (EvidenceLevel.WEAK, EvidenceLevel.MODERATE, EvidenceLevel.STRONG)
+RIGHT = {EvidenceLevel.NONE: "photographs", **dict.fromkeys(EVIDENCE, "generated")}
 
 
 def in_a_sentence(result: Mapping[str, Any]) -> str:
@@ -53,7 +53,7 @@ def words_table(result: Mapping[str, Any]) -> pd.DataFrame:
     """
     rows = {}
     for how, name in HOW.items():
-        for word in sorted(Word, reverse=True):
+        for word in sorted(EvidenceLevel, reverse=True):
             counts = result["words"][how][word.text]
             own = {kind: counts[kind] for kind in ("photographs", "generated")}
             share = _right(word, own)
@@ -107,7 +107,7 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        As `layerfusion.evidence.by_source.words_by_source` returns it.
+        As `layerfusion.evidence.levels.levels_by_source` returns it.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def a_further_picture(result: Mapping[str, Any]) -> str:
     )
 
 
-def _right(word: Word, counts: Mapping[str, int]) -> Interval:
+def _right(word: EvidenceLevel, counts: Mapping[str, int]) -> Interval:
     if word not in RIGHT:
         return share_interval(0, 0)
     return share_interval(counts[RIGHT[word]], sum(counts.values()))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import layerfusion
-from layerfusion.evidence.report import render
+from layerfusion.evidence.pages import page
 from layerfusion.images.finding import printable
 from layerfusion.release.calibration import Calibration
 from layerfusion.release.calibration_words import folder_cells, sentences, shortcut_cells
@@ -26,9 +26,8 @@ def calibration_html(made: Calibration, notice: str | None) -> str:
     notice
         The detector's own, from before.
     """
-    return render(
+    return page(
         "calibration.html.j2",
-        script=None,
         notice=(notice or "").rstrip("."),
         sentences=[printable(sentence) for sentence in sentences(made)],
         tables=[

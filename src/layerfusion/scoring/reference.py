@@ -15,7 +15,7 @@ PREDICTIONS = "predictions.parquet"  # in a run's folder, which holds the detect
 COLUMNS = ["label", "logit"]
 
 
-class Reference(NamedTuple):
+class ReferenceScores(NamedTuple):
     """Validation images as a detector scores them.
 
     Attributes
@@ -30,7 +30,7 @@ class Reference(NamedTuple):
     logit: NDArray[np.float64]
 
 
-def read_reference(detector: Path) -> Reference:
+def read_reference(detector: Path) -> ReferenceScores:
     """Read the scores beside a detector, or those of the run whose folder it lies in.
 
     Raises
@@ -62,11 +62,11 @@ def write_reference(predictions: pd.DataFrame, detector: Path) -> None:
     table.to_csv(detector / REFERENCE, index=False, float_format="%.4f", lineterminator="\n")
 
 
-def _checked(table: pd.DataFrame, path: Path) -> Reference:
+def _checked(table: pd.DataFrame, path: Path) -> ReferenceScores:
     if not set(COLUMNS) <= set(table.columns):
         raise UserError(f"{path} lacks the columns {' and '.join(COLUMNS)}")
     label = pd.to_numeric(table["label"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     logit = pd.to_numeric(table["logit"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     if set(np.unique(label)) != {0.0, 1.0} or not np.isfinite(logit).all():
         raise UserError(f"{path} must hold a label 0 or 1, both of them, and a finite logit a row")
-    return Reference(label.astype(np.int64), logit)
+    return ReferenceScores(label.astype(np.int64), logit)

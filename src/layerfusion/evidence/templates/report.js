@@ -6,9 +6,9 @@
   // Sections follow the filter, so that what is printed is what is shown.
   filters.forEach((button) => button.addEventListener("click", () => {
     filters.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
-    const word = button.dataset.word;
+    const level = button.dataset.level;
     rows().forEach((row) => {
-      row.hidden = word !== "" && row.dataset.word !== word;
+      row.hidden = level !== "" && row.dataset.level !== level;
       document.getElementById(row.dataset.section).hidden = row.hidden;
     });
     const shown = rows().filter((row) => !row.hidden).length;

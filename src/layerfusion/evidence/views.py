@@ -1,5 +1,6 @@
-"""The score again, after what happens to pictures on their way: and whether the verdict stands."""
+"""The score of a picture in other forms, and whether its level of evidence is stable."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,54 +8,48 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from layerfusion.evidence.words import Scale, Word
+from layerfusion.evidence.levels import EvidenceLevel, EvidenceScale
 from layerfusion.images.degradations import degradation
 from layerfusion.images.transforms import EvaluationTransform, enlarge
 from layerfusion.model.detector import Detector
 from layerfusion.model.features import extract
 
-RECOMPRESSED = {"JPEG, quality 85": "jpeg-85", "JPEG, quality 75": "jpeg-75"}
+# Views by name, with the degradation that makes them.
+DEGRADED = {
+    "JPEG, quality 85": "jpeg-85",
+    "JPEG, quality 75": "jpeg-75",
+    "resized to half and back, edges cut": "launder",
+}
 AT_ONCE = 10  # images of one pass
-RESIZED = {"resized to half and back, edges cut": "launder"}
 
 
-class Variant(NamedTuple):
-    """The picture in another form.
-
-    Attributes
-    ----------
-    name
-        What was done.
-    logit
-        Its score.
-    word
-        What that is called.
-    """
+class View(NamedTuple):
+    """The picture in one form: what was done to it, its score, and the level of that."""
 
     name: str
     logit: float
-    word: Word
+    level: EvidenceLevel
 
 
-class Look(NamedTuple):
-    """What a detector makes of a picture in all its forms.
+class ScoredViews(NamedTuple):
+    """The scores of a picture in all its forms.
 
     Attributes
     ----------
-    variants
-        The scores of the picture as it is, which comes first, and in other forms.
+    views
+        The picture as it is, which comes first, and in other forms.
     crop
-        What it sees of the picture as it is, uint8, (3, crop, crop).
+        The detector's input for the picture as it is, uint8, (3, crop, crop).
     tokens
         The class tokens of that crop, float32, (blocks, width).
     """
 
-    variants: list[Variant]
+    views: list[View]
     crop: Tensor
     tokens: Tensor
 
 
-def look(detector: Detector, scale: Scale, image: Image.Image) -> Look:
+def score_views(detector: Detector, scale: EvidenceScale, image: Image.Image) -> ScoredViews:
     """Score a picture as it is, and in other forms.
 
     Parameters
@@ -63,33 +58,32 @@ def look(detector: Detector, scale: Scale, image: Image.Image) -> Look:
         RGB, upright, at full size.
     """
     transform = EvaluationTransform(detector.image_settings)
-    views = {"as it is": transform(image)}
-    for name, how in (RECOMPRESSED | RESIZED).items():
-        views[name] = transform(degradation(how)(image))
-    views |= _other_crops(detector, transform, image)
-    tokens = _tokens_of(detector, torch.stack(list(views.values())))
-    variants = [
-        Variant(name, logit, scale.word(logit))
-        for name, logit in zip(views, _classified(detector, tokens), strict=True)
+    crops = {"as it is": transform(image)}
+    crops |= {name: transform(degradation(how)(image)) for name, how in DEGRADED.items()}
+    crops |= _other_crops(detector, transform, image)
+    tokens = _tokens_of(detector, torch.stack(list(crops.values())))
+    views = [
+        View(name, logit, scale.level(logit))
+        for name, logit in zip(crops, _classified(detector, tokens), strict=True)
     ]
-    return Look(variants, views["as it is"], tokens[0])
+    return ScoredViews(views, crops["as it is"], tokens[0])
 
 
-def verdict(found: list[Variant]) -> tuple[Word, str | None]:
-    """Return the word of a picture, and why it is *unsure* where its own form has another.
+def verdict(views: Sequence[View]) -> tuple[EvidenceLevel, str | None]:
+    """Return the level of a picture, and why it is *unsure* where the picture as it is is not.
 
-    It is unsure where one form gives evidence and another gives none: what a resize or another
-    crop turns round is no property of the picture. Where all give evidence, the least of it counts.
+    It is unsure where one view gives evidence and another gives none: what a resize or another
+    crop changes is no property of the picture. Where all give evidence, the least of it counts.
     """
-    own = found[0].word
-    lowest = min(found, key=lambda variant: variant.word)
-    highest = max(found, key=lambda variant: variant.word)
-    if own == Word.UNSURE or highest.word < Word.WEAK:
+    own = views[0].level
+    lowest = min(views, key=lambda view: view.level)
+    highest = max(views, key=lambda view: view.level)
+    if own == EvidenceLevel.UNSURE or highest.level < EvidenceLevel.WEAK:
         return own, None
-    if lowest.word >= Word.WEAK:
-        return lowest.word, None
-    other = lowest if own >= Word.WEAK else highest
-    return Word.UNSURE, f"as it is: {own.text}; {other.name}: {other.word.text}"
+    if lowest.level >= EvidenceLevel.WEAK:
+        return lowest.level, None
+    other = lowest if own >= EvidenceLevel.WEAK else highest
+    return EvidenceLevel.UNSURE, f"as it is: {own.text}; {other.name}: {other.level.text}"
 
 
 def logits_of(detector: Detector, images: Tensor) -> list[float]:

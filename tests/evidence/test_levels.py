@@ -1,4 +1,4 @@
-"""Words: monotone in the score, as rare among photographs as they promise, and counted."""
+"""Levels: monotone in the score, as rare among photographs as stated, and counted."""
 
 import numpy as np
 import pandas as pd
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from layerfusion.errors import UserError
-from layerfusion.evidence.words import GENERATED, PHOTOGRAPHS, Scale, Word
+from layerfusion.evidence.levels import GENERATED, PHOTOGRAPHS, EvidenceLevel, EvidenceScale
 from layerfusion.metrics.rates import ranking_metrics
-from layerfusion.scoring.reference import Reference, read_reference, write_reference
+from layerfusion.scoring.reference import ReferenceScores, read_reference, write_reference
 from layerfusion.scoring.shipped import DEFAULT_FOLDER
 
 LOGITS = arrays.arrays(
@@ -18,25 +18,25 @@ LOGITS = arrays.arrays(
 )
 
 
-def scale_of(real, generated) -> Scale:
+def scale_of(real, generated) -> EvidenceScale:
     label = np.repeat([0, 1], [len(real), len(generated)])
-    return Scale(Reference(label, np.concatenate([real, generated])))
+    return EvidenceScale(ReferenceScores(label, np.concatenate([real, generated])))
 
 
 @given(LOGITS, LOGITS)
-def test_words_rise_with_the_score_and_are_as_rare_as_promised(real, generated):
+def test_levels_rise_with_the_score_and_are_as_rare_as_stated(real, generated):
     scale = scale_of(real, generated)
-    words = [scale.word(logit) for logit in np.linspace(-25, 25, 401)]
-    assert words == sorted(words)
-    for word, share in PHOTOGRAPHS.items():
-        assert np.mean([scale.word(logit) >= word for logit in real]) <= share
-    assert np.mean([scale.word(logit) == Word.NONE for logit in generated]) <= GENERATED
+    levels = [scale.level(logit) for logit in np.linspace(-25, 25, 401)]
+    assert levels == sorted(levels)
+    for level, share in PHOTOGRAPHS.items():
+        assert np.mean([scale.level(logit) >= level for logit in real]) <= share
+    assert np.mean([scale.level(logit) == EvidenceLevel.NONE for logit in generated]) <= GENERATED
 
 
 @given(LOGITS, LOGITS)
-def test_every_image_has_one_word(real, generated):
-    meanings = [scale_of(real, generated).meaning(word) for word in Word]
-    for shares in zip(*meanings, strict=True):
+def test_every_image_has_one_level(real, generated):
+    shares_by_level = [scale_of(real, generated).shares(level) for level in EvidenceLevel]
+    for shares in zip(*shares_by_level, strict=True):
         assert sum(share.estimate for share in shares) == pytest.approx(1)
         assert all(0 <= share.low <= share.estimate <= share.high <= 1 for share in shares)
 

@@ -1,14 +1,16 @@
-"""Where a score comes from: the blocks that make it, and the places of the picture."""
+"""Which blocks of the encoder, and which places of the picture, a score depends on."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from layerfusion.evidence.stability import logits_of
+from layerfusion.evidence.views import logits_of
 from layerfusion.model.detector import Detector
 
 GRID = 7  # fields of the map on each side: 32 px of a crop of 224
+OVERLAY = (200, 30, 90), (30, 90, 200)  # where covering lowers the score, and where it raises it
 
 
 def block_contributions(detector: Detector, tokens: Tensor) -> NDArray[np.float64]:
@@ -64,3 +66,13 @@ def occlusion_map(
         left, right = edges[column], edges[column + 1]
         covered[field, :, top:bottom, left:right] = grey
     return np.asarray(logit - np.array(logits_of(detector, covered))).reshape(grid, grid)
+
+
+def overlay(crop: Image.Image, occlusion: NDArray[np.float64]) -> Image.Image:
+    """Return the crop with its occlusion map over it: the stronger, the more the score moves."""
+    strength = occlusion / max(np.abs(occlusion).max(), 1e-9)
+    opacity = Image.fromarray((np.abs(strength) * 180).astype(np.uint8)).resize(crop.size)
+    rises = Image.fromarray((strength < 0).astype(np.uint8) * 255).resize(crop.size, 0)
+    falls_in, rises_in = (Image.new("RGB", crop.size, colour) for colour in OVERLAY)
+    colour = Image.composite(rises_in, falls_in, rises)
+    return Image.composite(colour, crop.convert("L").convert("RGB"), opacity)

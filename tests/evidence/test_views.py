@@ -1,15 +1,16 @@
-"""Whether a verdict stands, and where a score comes from."""
+"""Whether a level of evidence is stable, and what a score depends on."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from layerfusion.evidence.origin import block_contributions, occlusion_map
-from layerfusion.evidence.stability import Variant, logits_of, look, pixels, verdict
-from layerfusion.evidence.words import Scale, Word
+from layerfusion.evidence.attribution import block_contributions, occlusion_map
+from layerfusion.evidence.levels import EvidenceLevel as Level
+from layerfusion.evidence.levels import EvidenceScale
+from layerfusion.evidence.views import View, logits_of, pixels, score_views, verdict
 from layerfusion.images.transforms import EvaluationTransform
-from layerfusion.scoring.reference import Reference
+from layerfusion.scoring.reference import ReferenceScores
 from layerfusion.scoring.shipped import demo_detector
 
 
@@ -21,7 +22,8 @@ def detector():
 @pytest.fixture(scope="module")
 def scale():
     rng = np.random.default_rng(0)
-    return Scale(Reference(np.arange(400) % 2, rng.normal(np.arange(400) % 2 * 2.0, 1.0)))
+    label = np.arange(400) % 2
+    return EvidenceScale(ReferenceScores(label, rng.normal(label * 2.0, 1.0)))
 
 
 def noise(width, height):
@@ -30,25 +32,25 @@ def noise(width, height):
 
 
 def given(*words):
-    return [Variant(f"form {n}", 0.0, word) for n, word in enumerate(words)]
+    return [View(f"form {n}", 0.0, word) for n, word in enumerate(words)]
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([Word.STRONG, Word.STRONG], Word.STRONG),
-        ([Word.STRONG, Word.WEAK], Word.WEAK),
-        ([Word.STRONG, Word.UNSURE], Word.UNSURE),
-        ([Word.WEAK, Word.NONE], Word.UNSURE),
-        ([Word.NONE, Word.NONE, Word.UNSURE], Word.NONE),
-        ([Word.NONE, Word.STRONG], Word.UNSURE),
-        ([Word.UNSURE, Word.STRONG], Word.UNSURE),
+        ([Level.STRONG, Level.STRONG], Level.STRONG),
+        ([Level.STRONG, Level.WEAK], Level.WEAK),
+        ([Level.STRONG, Level.UNSURE], Level.UNSURE),
+        ([Level.WEAK, Level.NONE], Level.UNSURE),
+        ([Level.NONE, Level.NONE, Level.UNSURE], Level.NONE),
+        ([Level.NONE, Level.STRONG], Level.UNSURE),
+        ([Level.UNSURE, Level.STRONG], Level.UNSURE),
     ],
 )
 def test_what_contradicts_itself_is_unsure(words, expected):
     word, why = verdict(given(*words))
     assert word == expected
-    contradicts = words[0] != Word.UNSURE and word == Word.UNSURE
+    contradicts = words[0] != Level.UNSURE and word == Level.UNSURE
     assert (why is not None) == contradicts
     if contradicts:
         assert "form 1" in why and words[1].text in why
@@ -56,21 +58,21 @@ def test_what_contradicts_itself_is_unsure(words, expected):
 
 def test_the_first_form_is_the_score_itself(detector, scale):
     image = noise(150, 120)
-    seen = look(detector, scale, image)
-    found = seen.variants
+    scored = score_views(detector, scale, image)
+    found = scored.views
     crop = EvaluationTransform(detector.image_settings)(image)
-    assert torch.equal(seen.crop, crop)
+    assert torch.equal(scored.crop, crop)
     assert found[0].logit == pytest.approx(logits_of(detector, crop[None])[0], abs=1e-4)
     with torch.inference_mode():
-        own = detector.classify(seen.tokens[None]).item()
+        own = detector.classify(scored.tokens[None]).item()
     assert found[0].logit == pytest.approx(own, abs=1e-6)
-    assert len({variant.name for variant in found}) == len(found) >= 8
-    assert all(variant.word == scale.word(variant.logit) for variant in found)
+    assert len({view.name for view in found}) == len(found) >= 8
+    assert all(view.level == scale.level(view.logit) for view in found)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 400), (64, 64), (1000, 70)])
 def test_any_size_has_its_forms(size, detector, scale):
-    assert len(look(detector, scale, noise(*size)).variants) >= 4
+    assert len(score_views(detector, scale, noise(*size)).views) >= 4
 
 
 def test_contributions_are_those_of_an_independent_computation(detector):
