@@ -18,7 +18,7 @@
 # Encoder, head, settings, seed and validation images stay as they were, so whatever differs between
 # this page and [the one before](02_constrained_run) comes of those images. In the paper they raise
 # local F1 and ROC AUC, and most of the gain is recall. This chapter lays the open run over the
-# constrained one: what was added, how training went, and which images changed sides.
+# constrained one: what was added, how training went, and which predictions flip.
 #
 # The parameters below can be replaced from the command line:
 # `papermill book/03_open_run.py out.ipynb -p seed 1337`, or `-p profile folder -p data_root DIR`
@@ -36,11 +36,11 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.analysis.sides import added_images, count_sides, image_sides
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import errors, galleries, mirror, scores, style, tables
 from layerfusion.figures import run as run_figures
+from layerfusion.metrics.flips import added_images, count_flips, flips
 from layerfusion.paths import shown
 
 experiment = open_chapter("open", globals())
@@ -55,6 +55,7 @@ if experiment.profile.notice:
 
 # %%
 runs = Comparison.obtain(experiment, ["local"], fresh=fresh)
+scored = runs.scored()
 run = runs.runs["open"]
 records = {name: finished.record for name, finished in runs.runs.items()}
 
@@ -67,7 +68,8 @@ records = {name: finished.record for name, finished in runs.runs.items()}
 # images alike. This run cannot tell which of the two helps.
 
 # %% tags=["nbval-ignore-output"]
-added = kept.keep("added", added_images(runs))
+training = {name: own.training.rows for name, own in runs.experiments.items()}
+added = kept.keep("added", added_images(training))
 rows = ["source", "class", "generator"]
 added.pivot_table(index=rows, columns="platform", values="images", aggfunc="sum", fill_value=0)
 
@@ -117,31 +119,31 @@ scores.roc_curves(runs)
 kept.keep("thresholds", tables.threshold_table(run.record)).round(4)
 
 # %% [markdown]
-# ## Which images changed sides
+# ## Which predictions flip
 #
-# Each run calls an image synthetic from its own threshold on. *Fixed* is what the constrained run
-# gets wrong and the open run right, *broken* the other way round; *net* is the share fixed less the
-# share broken, with its interval over other images. A run can be better on the whole and still
-# break images: the better run of two is not better everywhere.
+# Each run has its own threshold. *Corrected* is what the constrained run gets wrong and the open
+# run right, *regressed* the other way round; *net* is the share corrected less the share regressed,
+# with its interval over other images. A run can be better on the whole and still regress: the
+# better run of two is not better everywhere.
 
 # %% tags=["nbval-ignore-output"]
-kept.keep("sides", count_sides(runs)).round(3)
+kept.keep("sides", count_flips(scored)).round(3)
 
 # %% [markdown]
 # By platform, where *none* was never shared, and by generator. If the social images teach what
-# platforms leave behind, shared images are fixed first.
+# platforms leave behind, shared images are corrected first.
 
 # %% tags=["nbval-ignore-output"]
-errors.changed_sides(kept.keep("sides_by_platform", count_sides(runs, ["platform"])))
+errors.prediction_flips(kept.keep("sides_by_platform", count_flips(scored, ["platform"])))
 
 # %% tags=["nbval-ignore-output"]
-kept.keep("sides_by_generator", count_sides(runs, ["generator"])).round(3)
+kept.keep("sides_by_generator", count_flips(scored, ["generator"])).round(3)
 
 # %% [markdown]
 # The images whose logit moved furthest on their way to the other side. Nothing was chosen by hand.
 
 # %% tags=["nbval-ignore-output"]
-style.as_jpeg(galleries.sides_gallery(experiment.manifest, image_sides(runs)))
+style.as_jpeg(galleries.flips_gallery(experiment.manifest, flips(scored)))
 
 # %% [markdown]
 # ## The row of Table 1

@@ -34,6 +34,7 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import mirror
 from layerfusion.figures.robustness import draw_curve
+from layerfusion.metrics.groups import size_table
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("05_robustness", experiment)
@@ -84,7 +85,7 @@ draw_curve(launder, runs, robustness.LAUNDER)
 # their shorter side as they were found; the least of the three buckets is the paper's.
 
 # %% tags=["nbval-ignore-output"]
-sizes = tables.keep("sizes", robustness.size_table(runs))
+sizes = tables.keep("sizes", size_table(runs.scored(), experiment.profile.training.small_side))
 sizes.set_index(["run", "shorter side"]).round(3)
 
 # %% [markdown]

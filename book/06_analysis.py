@@ -30,16 +30,18 @@ import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from layerfusion.analysis import calibration, operating_points
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.content import content_groups
-from layerfusion.analysis.groups import worst_groups
 from layerfusion.analysis.slices import error_slices, held_out_errors
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import content as content_figures
 from layerfusion.figures import errors as error_figures
 from layerfusion.figures import galleries, glance, scores, style
+from layerfusion.figures import tables as table_figures
+from layerfusion.metrics import operating_points
+from layerfusion.metrics.groups import worst_groups
+from layerfusion.paper import audit
 from layerfusion.progress import Reporter
 from layerfusion.rivals.features import FrozenEncoder
 
@@ -49,6 +51,7 @@ name = experiment.profile.name
 
 # %%
 runs = Comparison.obtain(experiment, fresh=fresh)
+scored = runs.scored()
 display(Markdown(experiment.profile.about))
 
 # %% [markdown]
@@ -60,7 +63,7 @@ display(Markdown(experiment.profile.about))
 # its tables; they have no curve, for its scores were not published.
 
 # %% tags=["nbval-ignore-output"]
-paper_points = operating_points.paper_points()
+paper_points = audit.operating_points()
 scores.roc_curves(runs, points=paper_points.loc["local"])
 
 # %%
@@ -76,7 +79,7 @@ tables.keep("paper_points", paper_points, fixed=True).round(4)
 # of its threshold.
 
 # %% tags=["nbval-ignore-output"]
-gain = tables.keep("recall_gain", operating_points.recall_gain(runs))
+gain = tables.keep("recall_gain", operating_points.recall_gain(scored))
 gain.set_index("part").round(4)
 
 # %% [markdown]
@@ -85,7 +88,7 @@ gain.set_index("part").round(4)
 # photographs synthetic can still be the best. Recall where few false alarms are allowed:
 
 # %% tags=["nbval-ignore-output"]
-rates = operating_points.recall_at_rates(runs)
+rates = operating_points.recall_at_rates(scored)
 tables.keep("recall_at_rates", rates)
 rates.set_index(["run", "false_positive_rate"]).round(3)
 
@@ -104,7 +107,7 @@ rates.set_index(["run", "false_positive_rate"]).round(3)
 # at best.
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("calibration", calibration.calibration_table(runs)).T
+tables.keep("calibration", table_figures.calibration_table(scored)).T
 
 # %% tags=["nbval-ignore-output"]
 scores.calibration(runs)
@@ -119,7 +122,7 @@ scores.calibration(runs)
 # much of F1 is flattery. (The checkpoint was chosen on them too. That part is not in here.)
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("choice", calibration.choice_table(runs)).round(4)
+tables.keep("choice", table_figures.choice_table(scored)).round(4)
 
 # %% tags=["nbval-ignore-output"]
 scores.f1_over_threshold(runs)

@@ -30,12 +30,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from layerfusion.analysis.groups import worst_groups
-from layerfusion.analysis.sources import (
-    scored_images,
+from layerfusion.analysis.scored import scored_images
+from layerfusion.metrics.groups import (
     source_table,
     style_gaps,
     style_table,
+    worst_groups,
     worst_sources,
 )
 from layerfusion.chapters.kept_tables import ChapterTables

@@ -31,10 +31,15 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from layerfusion.analysis import significance
-from layerfusion.analysis.abstention import band_table
-from layerfusion.analysis.recalibration import recalibration_table
-from layerfusion.analysis.sources import scored_images
-from layerfusion.analysis.thresholds import cost_table, kept_alarms, left_out_sources, recall_table
+from layerfusion.analysis.scored import scored_images
+from layerfusion.metrics.calibration import recalibration_table
+from layerfusion.metrics.transfer import (
+    abstention_table,
+    cost_table,
+    fpr_table,
+    left_out_sources,
+    recall_table,
+)
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter, reference_folder
 from layerfusion.figures import thresholds as threshold_figures
@@ -52,7 +57,7 @@ def of_both(table):
     return pd.concat({run: table(own) for run, own in scored.items()}, names=["run"]).droplevel(1)
 
 
-recall, alarms, bands = (of_both(table) for table in (recall_table, kept_alarms, band_table))
+recall, alarms, bands = (of_both(table) for table in (recall_table, fpr_table, abstention_table))
 opened = [table.loc["open"] for table in (recall, alarms, bands)]
 display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
 
@@ -77,8 +82,8 @@ tables.keep("recall", recall, fixed=True).round(3)
 # %% [markdown]
 # A threshold that is chosen for a rate keeps it on the images that chose it. On others? Each class
 # is divided into halves, by image or by source, many times for each seed; one half chooses,
-# the other is counted. `low` and `high` are where 90 % of the counts lie, `kept` is the share that
-# does not exceed what was allowed.
+# the other is counted. `low` and `high` are where 90 % of the counts lie, `within_target` is the
+# share that does not exceed the target.
 
 # %%
 tables.keep("alarms", alarms, fixed=True).round(3)
@@ -99,10 +104,10 @@ threshold_figures.draw_left_out({run: left_out.loc[run] for run in scored})
 # ## The least expected cost
 #
 # Where a miss costs as much as so many false alarms, and so many of the images are synthetic, one
-# threshold costs least. Costs are of an image, in false alarms. `cost without` is that of the
-# cheaper of calling every image synthetic or none: `worth it` is the share of divisions by source
-# in which the detector costs less. Only the product of cost and odds matters, so that rows may
-# share a threshold. A threshold is the mean over seeds, of scores that are no probabilities.
+# threshold costs least. Costs are of an image, in false alarms. `trivial_cost` is that of the
+# cheaper of calling every image synthetic or none: `beats_trivial` is the share of divisions by
+# source in which the detector costs less. Only the product of cost and odds matters, so that rows
+# may share a threshold. A threshold is the mean over seeds, of scores that are no probabilities.
 
 # %%
 tables.keep("costs", of_both(cost_table), fixed=True).round(3)
@@ -112,9 +117,9 @@ tables.keep("costs", of_both(cost_table), fixed=True).round(3)
 #
 # A detector need not answer. The band is chosen on one half of the images so that, with 95 %
 # confidence, at most the promised share of the calls outside of it is wrong (Clopper and Pearson's
-# bound). `sure` is the share of images that are called, `error` the share of wrong calls among
-# them, `broken` the share of divisions in which this exceeds the promise, `silent` that of those in
-# which no image was sure enough.
+# bound). `coverage` is the share of images that are predicted, `error` the share of wrong ones
+# among them, `violation_rate` the share of divisions in which this exceeds the target,
+# `no_coverage` that of those in which no image is predicted.
 
 # %%
 tables.keep("bands", bands, fixed=True).round(3)
@@ -127,7 +132,7 @@ tables.keep("bands", bands, fixed=True).round(3)
 # the divisions.
 
 # %% tags=["nbval-ignore-output"]
-threshold_figures.draw_promises(*opened[1:])
+threshold_figures.draw_targets(*opened[1:])
 
 # %% [markdown]
 # ## Probabilities

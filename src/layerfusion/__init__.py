@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layerfusion.metrics.uncertainty import evaluate
+    from layerfusion.metrics.rates import evaluate
     from layerfusion.model.detector import Detector
     from layerfusion.runs.experiment import Experiment
     from layerfusion.scoring.classifier import ImageClassifier
@@ -26,7 +26,7 @@ _PLACES = {
     "Detector": "layerfusion.model.detector",
     "Experiment": "layerfusion.runs.experiment",
     "ImageClassifier": "layerfusion.scoring.classifier",
-    "evaluate": "layerfusion.metrics.uncertainty",
+    "evaluate": "layerfusion.metrics.rates",
     "score": "layerfusion.scoring.files",
 }
 

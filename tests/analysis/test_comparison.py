@@ -8,6 +8,7 @@ from layerfusion.analysis import robustness
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.figures import mirror
 from layerfusion.figures.robustness import draw_curve
+from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.rates import report
 from layerfusion.runs.experiment import Experiment
 
@@ -79,7 +80,7 @@ def test_small_images_are_those_below_the_profiles_limit(compared):
         small["label"].astype(int), small["logit"], runs.runs["open"].record.threshold
     )
     assert runs("f1", "open", on="small")[0] == pytest.approx(expected.calibrated.f1)
-    sizes = robustness.size_table(runs).set_index(["run", "shorter side"])
+    sizes = size_table(runs.scored(), 80).set_index(["run", "shorter side"])
     assert sizes.loc[("open", "< 80 px"), "f1"] == pytest.approx(expected.calibrated.f1)
     assert sizes.loc[("open", "< 80 px"), "images"] == len(small) == 12
     assert sizes.loc[("open", "> 160 px"), "images"] == 0

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy.special import logit
 
-from layerfusion.analysis.sides import image_sides
-from layerfusion.figures.galleries import error_gallery, sides_gallery
+from layerfusion.figures.galleries import error_gallery, flips_gallery
+from layerfusion.metrics.flips import flips
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_the_most_confident_errors_come_first(scored, manifest):
 
 
 def test_flips_begin_with_what_moved_furthest(scored, manifest):
-    sides = image_sides(scored)
-    shown = captions(sides_gallery(manifest, sides, columns=3))
-    for row, side, sign in zip(shown, ("fixed", "broken"), (-1, 1), strict=True):
-        moved = np.sort(sign * sides.loc[sides["side"] == side, "moved"])[:3] * sign
+    found = flips(scored.scored())
+    shown = captions(flips_gallery(manifest, found, columns=3))
+    for row, flip, sign in zip(shown, ("corrected", "regressed"), (-1, 1), strict=True):
+        moved = np.sort(sign * found.loc[found["flip"] == flip, "change_of_margin"])[:3] * sign
         assert row == [f"{value:+.2f}" for value in moved]
-    assert captions(sides_gallery(manifest, sides.assign(side="right in both"))) == [[], []]
+    assert captions(flips_gallery(manifest, found.assign(flip="correct in both"))) == [[], []]

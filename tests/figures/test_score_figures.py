@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from layerfusion.analysis.operating_points import paper_points
-from layerfusion.analysis.sides import count_sides
 from layerfusion.analysis.slices import error_slices
 from layerfusion.figures import errors, scores
+from layerfusion.metrics.flips import count_flips
+from layerfusion.paper import audit
 
 RUNS = ("constrained", "open")
 
 
 def test_points_lie_on_their_curves_beside_the_papers(scored):
-    points = paper_points().loc["local"]
+    points = audit.operating_points().loc["local"]
     for given in (None, points):
         (axes,) = scores.roc_curves(scored, points=given).axes
         drawn = [line.get_xydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
@@ -60,14 +60,14 @@ def test_every_slice_has_its_row(scored):
         assert axes.get_title(loc="left").startswith(name)
 
 
-def test_fixed_and_broken_have_a_bar_each(scored):
-    counted = count_sides(scored, ["platform"])
-    figure = errors.changed_sides(counted)
+def test_corrected_and_regressed_have_a_bar_each(scored):
+    counted = count_flips(scored.scored(), ["platform"])
+    figure = errors.prediction_flips(counted)
     for axes, name in zip(figure.axes, ("real", "synthetic"), strict=True):
         own = counted[counted["class"] == name]
         widths = [bar.get_width() for bar in axes.patches]
-        fixed, broken = own["fixed"] / own["images"], own["broken"] / own["images"]
-        assert widths == pytest.approx([*fixed, *-broken])
+        corrected, regressed = (own[name] / own["images"] for name in ("corrected", "regressed"))
+        assert widths == pytest.approx([*corrected, *-regressed])
         assert axes.get_xlim()[0] == -axes.get_xlim()[1]
         assert [label.get_text().split(" ")[0] for label in axes.get_yticklabels()] == [
             *own["platform"]

@@ -4,18 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.analysis.source_splits import TRIED_ON
-from layerfusion.analysis.sources import ScoredImages
 from layerfusion.figures import thresholds
+from layerfusion.metrics.held_out import EVALUATED_ON
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import resample_images
 
-SAME, OTHER = TRIED_ON
+SAME, OTHER = EVALUATED_ON
 
 
 def both(promise, found, **more):
     """A table of promises and of what was found on the same and on other sources."""
     rows = [
-        {promise: value, "tried_on": where, found: value * factor, "low": 0.0, "high": value * 3}
+        {
+            promise: value,
+            "evaluated_on": where,
+            found: value * factor,
+            "low": 0.0,
+            "high": value * 3,
+        }
         for value in (0.05, 0.10)
         for where, factor in ((SAME, 1.0), (OTHER, 2.0))
     ]
@@ -24,16 +30,18 @@ def both(promise, found, **more):
 
 @pytest.fixture(scope="module")
 def alarms():
-    return both("allowed", "false_positive_rate", recall=0.8)
+    return both("target_fpr", "false_positive_rate", recall=0.8)
 
 
 @pytest.fixture(scope="module")
 def bands():
-    return both("promise", "error", broken=[0.01, 0.31, 0.02, 0.42])
+    return both("target_error", "error", violation_rate=[0.01, 0.31, 0.02, 0.42])
 
 
 def test_the_first_sentence_is_made_of_the_tables(alarms, bands):
-    recall = pd.DataFrame({"allowed": [0.01, 0.05], "recall": [0.3, 0.7], "low": 0.2, "high": 0.9})
+    recall = pd.DataFrame(
+        {"target_fpr": [0.01, 0.05], "recall": [0.3, 0.7], "low": 0.2, "high": 0.9}
+    )
     said = thresholds.in_a_sentence("open", recall, alarms, bands)
     for words in ("open run finds **70%**", "[20%, 90%]", "calls **10%**", "0% to 15%",
                   "in 2% of divisions", "in **42%**"):  # fmt: skip
@@ -67,9 +75,11 @@ def test_the_papers_differences_are_read_at_this_correlation():
 
 
 def test_a_stream_comes_to_what_bayes_rule_says(alarms):
-    table = thresholds.stream_table(alarms, (0.5, 0.01)).set_index(["allowed", "prevalence"])
+    table = thresholds.stream_table(alarms, (0.5, 0.01)).set_index(["target_fpr", "prevalence"])
     even = table.loc[(0.05, 0.5)]
-    assert even[["called", "rightly", "missed"]].tolist() == pytest.approx([450, 400, 100])
+    assert even[
+        ["n_predicted_synthetic", "n_true_positives", "n_false_negatives"]
+    ].tolist() == pytest.approx([450, 400, 100])
     assert table.loc[(0.05, 0.01), "precision"] == pytest.approx(8 / (8 + 99))
     assert np.isnan(thresholds.precision(0.1, 0.0, 0.0))
     picture = thresholds.picture_table((0.5, 0.9), (0.5, 0.1))
@@ -77,9 +87,9 @@ def test_a_stream_comes_to_what_bayes_rule_says(alarms):
     assert picture.loc[0.9, "10% synthetic"] == pytest.approx(0.5)
 
 
-def test_promises_are_drawn_beside_what_was_found(alarms, bands):
+def test_targets_are_drawn_beside_what_was_found(alarms, bands):
     for axes, table, found in zip(
-        thresholds.draw_promises(alarms, bands).axes,
+        thresholds.draw_targets(alarms, bands).axes,
         (alarms, bands),
         ("false_positive_rate", "error"),
         strict=True,
@@ -93,7 +103,7 @@ def test_every_source_has_its_line():
         {
             "class": ["real", "real", "synthetic"],
             "source": ["a", "b", "c"],
-            "called": [0.2, 0.1, 0.8],
+            "predicted_synthetic": [0.2, 0.1, 0.8],
             "low": 0.0,
             "high": 1.0,
         }

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from layerfusion.analysis import calibration, claims, operating_points, robustness
+from layerfusion.analysis import claims, robustness
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.recorded import ALONE
 from layerfusion.analysis.slices import error_slices, held_out_errors
@@ -21,6 +21,8 @@ from layerfusion.figures import errors as error_figures
 from layerfusion.figures import glance, mirror, tables
 from layerfusion.figures import robustness as robustness_figures
 from layerfusion.figures import run as run_figures
+from layerfusion.metrics import operating_points, transfer
+from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.probability import probability
 from layerfusion.task.check import keep_submissions
 from unlucky import SETTINGS, WORLDS, plant
@@ -37,7 +39,7 @@ RUNS = ("constrained", "open")
 def few_resamples(monkeypatch):
     """What is asked here does not depend on how many there are."""
     monkeypatch.setattr(claims, "RESAMPLES", 40)
-    monkeypatch.setattr(calibration, "CHOICES", 20)
+    monkeypatch.setattr(transfer, "CHOICES", 20)
 
 
 def compared(name, folder, patch):
@@ -81,13 +83,13 @@ def pieces(runs):
         "thresholds": lambda: tables.threshold_table(record),
         "official errors": lambda: mirror.official_errors(runs),
         "submissions": lambda: keep_submissions(runs, team="ours"),
-        "sizes": lambda: robustness.size_table(runs),
+        "sizes": lambda: size_table(runs.scored(), 60),
         "points": lambda: error_figures.operating_points(runs),
-        "recall gain": lambda: operating_points.recall_gain(runs),
-        "recall at rates": lambda: operating_points.recall_at_rates(runs),
-        "calibration": lambda: calibration.calibration_table(runs),
+        "recall gain": lambda: operating_points.recall_gain(runs.scored()),
+        "recall at rates": lambda: operating_points.recall_at_rates(runs.scored()),
+        "calibration": lambda: tables.calibration_table(runs.scored()),
         "calibration drawn": lambda: error_figures.calibration(runs),
-        "choice": lambda: calibration.choice_table(runs),
+        "choice": lambda: tables.choice_table(runs.scored()),
         "F1 drawn": lambda: error_figures.f1_over_threshold(runs),
         "slices": lambda: error_slices(runs),
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
@@ -150,12 +152,12 @@ def test_the_gallery_says_which_errors_there_are_none_of(unlucky, alarms, misses
 
 @world("two images", "three images")
 def test_too_few_images_are_not_recalibrated(unlucky):
-    table = calibration.calibration_table(unlucky)
+    table = tables.calibration_table(unlucky.scored())
     again = [name for name in table if "recalibrated" in name] + ["half of its F1"]
     assert table[again].isna().all(axis=None) and table.drop(columns=again).notna().all(axis=None)
     _, mended = error_figures.calibration(unlucky).axes
     assert [text.get_text() for text in mended.texts] == ["too few images"]
-    choice = calibration.choice_table(unlucky)
+    choice = tables.choice_table(unlucky.scored())
     assert choice[["threshold", "F1"]].notna().all(axis=None)
 
 
@@ -164,7 +166,8 @@ def test_one_image_of_a_class_has_no_interval(unlucky):
     for metric in ("f1", "roc_auc", "average_precision", "accuracy"):
         found = unlucky.interval(metric, "open")
         assert found.estimate == 1 and np.isnan([found.low, found.high]).all()
-    for table in (operating_points.recall_gain(unlucky), operating_points.recall_at_rates(unlucky)):
+    own = unlucky.scored()
+    for table in (operating_points.recall_gain(own), operating_points.recall_at_rates(own)):
         assert table["estimate"].notna().all() and table[["low", "high"]].isna().all(axis=None)
     html = mirror.styled(mirror.mirror(mirror.TABLE_1, unlucky, "paper"), "paper").to_html()
     assert html.count("[no interval]") == 12  # the test images have their own
@@ -176,9 +179,9 @@ def test_one_image_of_a_class_has_no_interval(unlucky):
 def test_one_small_image_of_each_class_decides_nothing(unlucky):
     assert np.isnan(unlucky.interval("f1", "open", on="small").low)
     assert not np.isnan(unlucky.interval("f1", "open").low)
-    sizes = robustness.size_table(unlucky).set_index(["run", "shorter side"])
+    sizes = size_table(unlucky.scored(), 60).set_index(["run", "shorter side"])
     small = sizes.loc[("open", "< 60 px")]
-    assert (small["images"], small["f1"]) == (2, 1) and np.isnan(small["f1 low"])
+    assert (small["images"], small["f1"]) == (2, 1) and np.isnan(small["f1_low"])
 
 
 @world("no small image", "small images all real")
@@ -189,9 +192,9 @@ def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
     table = glance.glance(unlucky, "paper").set_index("claim")
     claim = table.loc[glance.GAINS[-1].text]
     assert claim["verdict"] == "not defined" and pd.isna(claim["open"])
-    sizes = robustness.size_table(unlucky).set_index(["run", "shorter side"])
+    sizes = size_table(unlucky.scored(), 60).set_index(["run", "shorter side"])
     assert sizes.loc[("open", "< 60 px"), ["f1", "roc_auc"]].isna().all()
-    rates = operating_points.recall_at_rates(unlucky, on="small")
+    rates = operating_points.recall_at_rates(unlucky.scored("small"))
     assert rates["estimate"].isna().all()
 
 
@@ -232,7 +235,7 @@ def test_equal_scores_are_worth_nothing_and_say_so(unlucky):
     found = unlucky.interval("roc_auc", "open")
     assert (found.estimate, found.low, found.high) == (0.5, 0.5, 0.5)
     assert unlucky("recall", "open")[0] == 1 and unlucky("precision", "open")[0] == 0.5
-    assert operating_points.recall_at_rates(unlucky)["estimate"].eq(0).all()
+    assert operating_points.recall_at_rates(unlucky.scored())["estimate"].eq(0).all()
     submissions = keep_submissions(unlucky, team="ours")
     assert submissions["mistakes"].iloc[1].startswith("prob is the same as in ours_constrained.csv")
 

@@ -15,7 +15,7 @@ import pytest
 
 from conftest import TINY
 from layerfusion.analysis.claims import ABLATION_CLAIMS, CLAIMS
-from layerfusion.analysis.sources import scored_images, source_table
+from layerfusion.analysis.scored import scored_images
 from layerfusion.chapters.execution import CHECKSUMS
 from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
@@ -23,6 +23,7 @@ from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.figures import answers, photographs
 from layerfusion.figures.sources import draw_by_source
 from layerfusion.figures.study import draw_claims
+from layerfusion.metrics.groups import source_table
 from layerfusion.paths import project_root
 from layerfusion.runs import experiment
 from layerfusion.studies.measures import measures_of, recomputed_claims, values_of

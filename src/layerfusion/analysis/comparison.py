@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from layerfusion.analysis.claims import (
     RUNS,
@@ -13,6 +15,7 @@ from layerfusion.analysis.claims import (
     Values,
     resamples,
 )
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import Interval, image_interval
 from layerfusion.progress import Reporter
 from layerfusion.runs.conditions import CONDITIONS, obtain_predictions, obtain_together
@@ -97,6 +100,29 @@ class Comparison:
     def interval(self, metric: Metric, run: str, *, on: str = "local") -> Interval:
         """Return a metric with the interval over other images; LookupError as above."""
         return image_interval(self(metric, run, on=on))
+
+    def scored(self, on: str = "local") -> dict[str, ScoredImages]:
+        """Return the images of a condition as each run scores them, with its threshold.
+
+        Raises
+        ------
+        LookupError
+            If the images have no labels, or were not scored.
+        """
+        found = {}
+        for name, measures in self.measures.items():
+            table, counts = measures.images(on)
+            found[name] = self._scored(name, table, counts)
+        return found
+
+    def scored_tables(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, ScoredImages]:
+        """Return tables of both runs' predictions of the clean local images, degraded, so."""
+        counts = resamples(next(iter(self.experiments.values())))["val"]
+        return {name: self._scored(name, table, counts) for name, table in tables.items()}
+
+    def _scored(self, run: str, table: pd.DataFrame, counts: NDArray[np.int32]) -> ScoredImages:
+        logits = table["logit"].to_numpy(dtype=np.float64)[None]
+        return ScoredImages(table, logits, counts, np.array([self.runs[run].record.threshold]))
 
 
 def measure_alone(experiment: Experiment, run: Run) -> Measure:

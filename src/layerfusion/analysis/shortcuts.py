@@ -21,7 +21,8 @@ from layerfusion.analysis.probes import linear_probe
 from layerfusion.data.loading import evaluation_crops
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import best_f1_threshold, ranking_metrics, threshold_metrics
+from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import image_interval, resample_images, resampled_roc_auc
 from layerfusion.settings import ImageSettings, LoaderSettings
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from layerfusion.analysis.claims import RUNS, Values, Verdict, verdict
-from layerfusion.analysis.sources import ScoredImages, scored_images
+from layerfusion.analysis.scored import scored_images
 from layerfusion.metrics.probability import decide
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.significance import (
     TestedDifference,
     delong_contrast,

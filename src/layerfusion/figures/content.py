@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.analysis.groups import EVERY
 from layerfusion.figures.errors import ERRORS
+from layerfusion.metrics.groups import EVERY
 
 ALPHA = 0.05
 

@@ -28,13 +28,13 @@ def slices(errors: pd.DataFrame) -> Figure:
     return figure
 
 
-def changed_sides(counted: pd.DataFrame, by: str = "platform") -> Figure:
-    """Draw what was fixed to the right and what was broken to the left, a row a group of images.
+def prediction_flips(counted: pd.DataFrame, by: str = "platform") -> Figure:
+    """Draw what was corrected to the right and what regressed to the left, a row a group of images.
 
     Parameters
     ----------
     counted
-        As `layerfusion.analysis.sides.count_sides` returns it, divided by the column `by`.
+        As `layerfusion.metrics.flips.count_flips` returns it, divided by the column `by`.
     """
     names = counted[by].astype(str) + counted["images"].map(" ({:,})".format)
     table = counted.assign(name=names)
@@ -42,12 +42,12 @@ def changed_sides(counted: pd.DataFrame, by: str = "platform") -> Figure:
     figure = interval_panels(table, "net", rows="name", panels="class", by="class", styles=black)
     for axes, (kind, own) in zip(figure.axes, table.groupby("class", sort=False), strict=True):
         places, colour = np.arange(len(own)), COLOURS[str(kind)]
-        axes.barh(places, own["fixed"] / own["images"], color=colour, alpha=0.8)
-        axes.barh(places, -own["broken"] / own["images"], color=colour, alpha=0.35)
+        axes.barh(places, own["corrected"] / own["images"], color=colour, alpha=0.8)
+        axes.barh(places, -own["regressed"] / own["images"], color=colour, alpha=0.35)
     reach = max(map(abs, axes.get_xlim()))
     axes.set_xlim(-reach, reach)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlabel(
-        f"share of the images: broken (left), fixed (right); marks: net, {LEVEL:.0%} interval"
+        f"share of images: regressed (left), corrected (right); marks: net, {LEVEL:.0%} interval"
     )
     return figure

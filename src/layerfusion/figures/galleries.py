@@ -7,13 +7,13 @@ from textwrap import fill, shorten
 import pandas as pd
 from matplotlib.figure import Figure
 
-from layerfusion.analysis.sides import NONE
 from layerfusion.data.manifest import CLASSES, SPLITS, Manifest
 from layerfusion.errors import UserError
 from layerfusion.figures.contact_sheets import Picture, SheetRow, contact_sheet, square_picture
 from layerfusion.figures.data_tables import UNLABELLED, class_names
 from layerfusion.figures.errors import ERRORS
 from layerfusion.figures.style import COLOURS
+from layerfusion.metrics.flips import NONE
 from layerfusion.metrics.probability import decide, threshold_logit
 
 LONGEST_NAME = 24
@@ -80,24 +80,24 @@ def error_gallery(
     return contact_sheet(sheet, columns=columns)
 
 
-def sides_gallery(manifest: Manifest, sides: pd.DataFrame, *, columns: int = 8) -> Figure:
-    """Show the images that changed sides and moved furthest: fixed ones above, broken ones below.
+def flips_gallery(manifest: Manifest, flips: pd.DataFrame, *, columns: int = 8) -> Figure:
+    """Show the predictions that flip with the largest change of margin: corrected ones above.
 
     Parameters
     ----------
     manifest
         Of the images, for their files.
-    sides
-        As `layerfusion.analysis.sides.image_sides` returns it.
+    flips
+        As `layerfusion.metrics.flips.flips` returns it.
     columns
-        Images to a row. Above each: class, platform, generator, and by how much its logit moved.
+        Images to a row. Above each: class, platform, generator, and the change of its margin.
     """
     sheet = []
-    for side in ("fixed", "broken"):
-        own = sides[sides["side"] == side].rename(columns={"moved": "beyond"})
+    for flip in ("corrected", "regressed"):
+        own = flips[flips["flip"] == flip].rename(columns={"change_of_margin": "beyond"})
         own = own.replace({NONE: None})  # of what an image has not, nothing is said
-        own = own.sort_values("beyond", ascending=side == "broken", kind="stable").head(columns)
-        sheet.append(_captioned(side, manifest.root, own))
+        own = own.sort_values("beyond", ascending=flip == "regressed", kind="stable").head(columns)
+        sheet.append(_captioned(flip, manifest.root, own))
     return contact_sheet(sheet, columns=columns)
 
 

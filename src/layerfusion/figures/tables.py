@@ -1,9 +1,14 @@
-"""Tables of one run, filled from its record."""
+"""Tables of runs: of one from its record, of both from their scores."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from layerfusion.metrics.calibration import calibration_row
+from layerfusion.metrics.scored import ScoredImages
+from layerfusion.metrics.transfer import choice_row
+from layerfusion.paper import numbers as paper
 from layerfusion.runs.record import RunRecord
 
 
@@ -27,3 +32,30 @@ def headline(record: RunRecord) -> dict[str, Any]:
         "AP": record.metrics["ranking"]["average_precision"],
         "threshold": record.threshold,
     }
+
+
+def calibration_table(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
+    """Return both runs' thresholds beside what calibrated scores would ask for.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``run``. Columns: ``paper`` (the paper's threshold, of its author's repository),
+        ``half of the paper's F1`` (local, Table 1), and those of
+        `layerfusion.metrics.calibration.calibration_row`.
+    """
+    rows = {
+        run: {
+            "paper": paper.THRESHOLDS[run],
+            "half of the paper's F1": paper.table_1("local", run).f1 / 2,
+        }
+        | calibration_row(own)
+        for run, own in scored.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+
+
+def choice_table(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
+    """Return a row a run, of `layerfusion.metrics.transfer.choice_row`."""
+    rows = {run: choice_row(own) for run, own in scored.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")

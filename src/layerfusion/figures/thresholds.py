@@ -8,20 +8,23 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from layerfusion.analysis.recalibration import FITTED_ON, at_prevalence, held_out_probabilities
-from layerfusion.analysis.source_splits import TRIED_ON
-from layerfusion.analysis.sources import ScoredImages
-from layerfusion.data.manifest import CLASSES
 from layerfusion.figures.intervals import draw_intervals, legend_above
 from layerfusion.figures.scores import LabelsAndScores, reliability_panels
 from layerfusion.figures.sources import draw_by_source
 from layerfusion.figures.style import finish
+from layerfusion.metrics.calibration import FITTED_ON, at_prevalence, held_out_probabilities
+from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.held_out import EVALUATED_ON
 from layerfusion.metrics.probability import probability
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL
 
-SAME, OTHER = TRIED_ON
-RATE, PROMISE = 0.05, 0.10  # what the sentences are about
-TRIED_STYLES = {SAME: {"color": "0.55", "marker": "o"}, OTHER: {"color": "#D55E00", "marker": "s"}}
+SAME, OTHER = EVALUATED_ON
+RATE, TARGET_ERROR = 0.05, 0.10  # what the sentences are about
+EVALUATED_STYLES = {
+    SAME: {"color": "0.55", "marker": "o"},
+    OTHER: {"color": "#D55E00", "marker": "s"},
+}
 
 
 def in_a_sentence(run: str, recall: pd.DataFrame, alarms: pd.DataFrame, bands: pd.DataFrame) -> str:
@@ -32,22 +35,22 @@ def in_a_sentence(run: str, recall: pd.DataFrame, alarms: pd.DataFrame, bands: p
     run
         Its name.
     recall, alarms, bands
-        As `analysis.thresholds.recall_table`, `analysis.thresholds.kept_alarms` and
-        `analysis.abstention.band_table` return them.
+        As `metrics.transfer.recall_table`, `metrics.transfer.fpr_table` and
+        `metrics.transfer.abstention_table` return them.
     """
-    found = recall.set_index("allowed").loc[RATE]
-    others = alarms[alarms["tried_on"] == OTHER]
-    elsewhere = others.set_index("allowed").loc[RATE]
-    broken = bands.set_index(["promise", "tried_on"])["broken"]
+    found = recall.set_index("target_fpr").loc[RATE]
+    others = alarms[alarms["evaluated_on"] == OTHER]
+    elsewhere = others.set_index("target_fpr").loc[RATE]
+    violations = bands.set_index(["target_error", "evaluated_on"])["violation_rate"]
     return (
-        f"Where {RATE:.0%} of the photographs may be called synthetic, the {run} run finds "
+        f"Where {RATE:.0%} of the photographs may be predicted synthetic, the {run} run finds "
         f"**{found['recall']:.0%}** of the generated images [{found['low']:.0%}, "
         f"{found['high']:.0%}]; chosen on half of the sources, the same threshold calls "
         f"**{elsewhere['false_positive_rate']:.0%}** of the other sources' photographs synthetic "
         f"(90 % of such divisions: {elsewhere['low']:.0%} to {elsewhere['high']:.0%}); and an "
-        f"unsure band that promises at most {PROMISE:.0%} wrong calls breaks its promise in "
-        f"{broken[PROMISE, SAME]:.0%} of divisions where the sources are the same, and in "
-        f"**{broken[PROMISE, OTHER]:.0%}** where they are others."
+        f"abstention band with a target of {TARGET_ERROR:.0%} wrong predictions exceeds it in "
+        f"{violations[TARGET_ERROR, SAME]:.0%} of divisions where the sources are the same, and in "
+        f"**{violations[TARGET_ERROR, OTHER]:.0%}** where they are others."
     )
 
 
@@ -129,23 +132,27 @@ def stream_table(alarms: pd.DataFrame, prevalences: tuple[float, ...]) -> pd.Dat
     Parameters
     ----------
     alarms
-        As `analysis.thresholds.kept_alarms` returns them.
+        As `metrics.transfer.fpr_table` returns them.
     prevalences
         Shares of synthetic images, in (0, 1).
 
     Returns
     -------
     DataFrame
-        A row a rate and prevalence: ``allowed``, ``prevalence``; of 1,000 images on average
-        ``called`` synthetic, ``rightly`` and ``missed``; ``precision``.
+        A row a rate and prevalence: ``target_fpr``, ``prevalence``; of 1,000 images on average
+        ``n_predicted_synthetic``, ``n_true_positives`` and ``n_false_negatives``; ``precision``.
     """
     rows = []
-    for found in alarms[alarms["tried_on"] == OTHER].to_dict("records"):
+    for found in alarms[alarms["evaluated_on"] == OTHER].to_dict("records"):
         for share in prevalences:
             hits = 1000 * share * found["recall"]
             wrong = 1000 * (1 - share) * found["false_positive_rate"]
-            row = {"allowed": found["allowed"], "prevalence": share, "called": hits + wrong}
-            row |= {"rightly": hits, "missed": 1000 * share - hits}
+            row = {
+                "target_fpr": found["target_fpr"],
+                "prevalence": share,
+                "n_predicted_synthetic": hits + wrong,
+            }
+            row |= {"n_true_positives": hits, "n_false_negatives": 1000 * share - hits}
             rates = found["false_positive_rate"], found["recall"]
             rows.append(row | {"precision": precision(share, *rates)})
     return pd.DataFrame(rows)
@@ -170,36 +177,38 @@ def draw_left_out(tables: Mapping[str, pd.DataFrame], rate: float = RATE) -> Fig
     Parameters
     ----------
     tables
-        By run: as `analysis.thresholds.left_out_sources` returns them. Sources are in the order of
+        By run: as `metrics.transfer.left_out_sources` returns them. Sources are in the order of
         the last run, its worst on top.
     rate
         The false-alarm rate that was allowed; a line in the panel of real images.
     """
-    text = f"share called synthetic; dotted: {rate:.0%} allowed; bars: {LEVEL:.0%}, other images"
-    figure = draw_by_source(tables, "called", f"{text} of the source", {CLASSES[0]: rate})
+    text = f"share predicted synthetic; dotted: target {rate:.0%}; bars: {LEVEL:.0%}, other images"
+    figure = draw_by_source(
+        tables, "predicted_synthetic", f"{text} of the source", {CLASSES[0]: rate}
+    )
     figure.axes[-1].xaxis.set_major_formatter(PercentFormatter(1))
     return figure
 
 
-def draw_promises(alarms: pd.DataFrame, bands: pd.DataFrame) -> Figure:
-    """Draw what was promised against what was found, on the same and on other sources.
+def draw_targets(alarms: pd.DataFrame, bands: pd.DataFrame) -> Figure:
+    """Draw the targets and what was found, on the same and on other sources.
 
     Parameters
     ----------
     alarms, bands
-        As `analysis.thresholds.kept_alarms` and `analysis.abstention.band_table` return them.
+        As `metrics.transfer.fpr_table` and `metrics.transfer.abstention_table` return them.
     """
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
     kinds = {
-        "Threshold": (alarms, "allowed", "false_positive_rate", "false alarms allowed"),
-        "Unsure band": (bands, "promise", "error", "wrong calls promised"),
+        "Threshold": (alarms, "target_fpr", "false_positive_rate", "target FPR"),
+        "Abstention band": (bands, "target_error", "error", "target error"),
     }
-    for axes, (title, (table, promise, found, label)) in zip(panels, kinds.items(), strict=True):
-        own = table.sort_values(promise).assign(name=table[promise].map("{:.0%}".format))
-        draw_intervals(axes, own, found, rows="name", by="tried_on", styles=TRIED_STYLES)
-        promises = own[promise].unique()
-        places = np.arange(len(promises))
-        axes.vlines(promises, places - 0.4, places + 0.4, color="0.2", label="promised")
+    for axes, (title, (table, target, found, label)) in zip(panels, kinds.items(), strict=True):
+        own = table.sort_values(target).assign(name=table[target].map("{:.0%}".format))
+        draw_intervals(axes, own, found, rows="name", by="evaluated_on", styles=EVALUATED_STYLES)
+        targets = own[target].unique()
+        places = np.arange(len(targets))
+        axes.vlines(targets, places - 0.4, places + 0.4, color="0.2", label="target")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set(xlabel="found in the other half", ylabel=label, title=title, xlim=(0, None))
     legend_above(figure, axes)
@@ -216,7 +225,7 @@ def draw_reliability(
     scored
         By run. The first seed of each is drawn.
     method
-        A key of `layerfusion.analysis.recalibration.METHODS`.
+        A key of `layerfusion.metrics.calibration.METHODS`.
     """
     panels: dict[str, dict[str, LabelsAndScores]] = {}
     for run, own in scored.items():

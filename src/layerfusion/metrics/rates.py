@@ -10,11 +10,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score, roc_curve
 
-from layerfusion.errors import UserError
 from layerfusion.metrics.probability import decide, probability
+from layerfusion.metrics.thresholds import best_f1_threshold
+from layerfusion.metrics.uncertainty import (
+    checked,
+    cumulative_counts,
+    image_interval,
+    resample_images,
+    resampled_average_precision,
+    resampled_rates,
+    resampled_roc_auc,
+)
 
 
 @dataclass(frozen=True)
@@ -75,45 +84,17 @@ def threshold_metrics(label: ArrayLike, synthetic: ArrayLike, threshold: float) 
     UserError
         If labels are not 0 and 1, or the arrays differ in length or are empty.
     """
-    labels, called = _checked(label, np.asarray(synthetic, dtype=bool))
-    (tn, fp), (fn, tp) = confusion_matrix(labels, called, labels=[0, 1]).tolist()
+    labels, called = checked(label, np.asarray(synthetic, dtype=bool))
+    tn, fp, fn, tp = np.bincount(2 * labels + called.astype(np.int64), minlength=4).tolist()
+    rates = resampled_rates(labels, called)
     return ThresholdMetrics(
         threshold=float(threshold),
-        accuracy=(tp + tn) / len(labels),
-        precision=tp / (tp + fp) if tp + fp else 0.0,
-        recall=tp / (tp + fn) if tp + fn else 0.0,
-        f1=2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0,
+        **{name: float(np.nan_to_num(values[0])) for name, values in rates.items()},
         true_negatives=tn,
         false_positives=fp,
         false_negatives=fn,
         true_positives=tp,
     )
-
-
-def best_f1_threshold(label: ArrayLike, score: ArrayLike) -> float:
-    """Return the observed score that, used as threshold, gives the largest F1 (section 2).
-
-    Exact: every distinct observed score is tried, F1 = 2 TP / (called synthetic + synthetic).
-    Among equals the lowest threshold wins, which calls more images synthetic.
-
-    Raises
-    ------
-    UserError
-        If labels are not 0 and 1, the arrays differ in length or are empty, or no image is
-        synthetic (F1 is 0 everywhere then).
-    """
-    labels, scores = _checked(label, score)
-    synthetic = int(labels.sum())
-    if synthetic == 0:
-        raise UserError("no threshold maximises F1: the validation images hold no synthetic one")
-    order = np.argsort(scores, kind="stable")[::-1]
-    ranked = scores[order]
-    last_of_its_value = np.append(ranked[1:] != ranked[:-1], True)
-    true_positives = np.cumsum(labels[order])[last_of_its_value]
-    called = np.flatnonzero(last_of_its_value) + 1
-    f1 = 2 * true_positives / (called + synthetic)
-    best = len(f1) - 1 - int(np.argmax(f1[::-1]))
-    return float(ranked[last_of_its_value][best])
 
 
 def ranking_metrics(label: ArrayLike, score: ArrayLike) -> RankingMetrics:
@@ -125,12 +106,10 @@ def ranking_metrics(label: ArrayLike, score: ArrayLike) -> RankingMetrics:
         If labels are not 0 and 1, the arrays differ in length or are empty, or one of the two
         classes is missing.
     """
-    labels, scores = _checked(label, score)
-    if len(np.unique(labels)) < 2:
-        raise UserError("ROC AUC needs both real and synthetic images, and one of them is missing")
+    labels, scores = checked(label, score, both=True)
     return RankingMetrics(
-        roc_auc=float(roc_auc_score(labels, scores)),
-        average_precision=float(average_precision_score(labels, scores)),
+        roc_auc=float(resampled_roc_auc(labels, scores)[0]),
+        average_precision=float(resampled_average_precision(labels, scores)[0]),
         equal_error_rate=_equal_error_rate(labels, scores),
     )
 
@@ -143,7 +122,7 @@ def report(label: ArrayLike, logit: ArrayLike, threshold: float) -> Report:
     UserError
         As `ranking_metrics`.
     """
-    labels, logits = _checked(label, logit)
+    labels, logits = checked(label, logit)
     oracle = best_f1_threshold(labels, probability(logits))
     return Report(
         images=len(labels),
@@ -155,24 +134,48 @@ def report(label: ArrayLike, logit: ArrayLike, threshold: float) -> Report:
     )
 
 
+def evaluate(
+    label: ArrayLike, score: ArrayLike, threshold: float, *, resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return the paper's metrics of scored images, each with its interval over other images.
+
+    Parameters
+    ----------
+    label
+        0 (real) or 1 (synthetic), shape (n,).
+    score
+        Probabilities or logits, shape (n,). Logits rank better: probabilities round to 1.
+    threshold
+        On the scale of `score`: an image is called synthetic where ``score >= threshold``. Chosen
+        on other images than these, or the numbers flatter.
+    resamples, seed
+        As in `resample_images`.
+
+    Returns
+    -------
+    DataFrame
+        Index: accuracy, precision, recall, f1, roc_auc, average_precision. Columns: ``estimate``,
+        ``low`` and ``high``, the interval of confidence `LEVEL`.
+
+    Raises
+    ------
+    UserError
+        If labels are not 0 and 1, one class is missing, the arrays differ in length, or a score is
+        NaN.
+    """
+    labels, scores = checked(label, score, both=True)
+    counts = resample_images(labels, resamples=resamples, seed=seed)
+    values = resampled_rates(labels, scores >= threshold, counts)
+    values["roc_auc"] = resampled_roc_auc(labels, scores, counts)
+    values["average_precision"] = resampled_average_precision(labels, scores, counts)
+    rows = {name: vars(image_interval(replicates)) for name, replicates in values.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+
+
 def _equal_error_rate(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
     """Return the rate at which the ROC curve crosses FPR = FNR, linear between its points."""
-    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    fpr, tpr = (found[0] / found[0, -1] for found in next(cumulative_counts(labels, scores))[::-1])
     gap = fpr - (1 - tpr)  # ascends from -1 to 1
     after = int(np.argmax(gap >= 0))
     share = gap[after - 1] / (gap[after - 1] - gap[after])
     return float(fpr[after - 1] + share * (fpr[after] - fpr[after - 1]))
-
-
-def _checked(label: ArrayLike, score: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    labels, scores = np.asarray(label), np.asarray(score, dtype=np.float64)
-    if labels.ndim != 1 or labels.shape != scores.shape or len(labels) == 0:
-        raise UserError(
-            f"labels {labels.shape} and scores {scores.shape} must be two lists of equal length, "
-            "not empty"
-        )
-    if not np.isin(labels, (0, 1)).all():
-        raise UserError("labels must be 0 (real) or 1 (synthetic), every one of them")
-    if np.isnan(scores).any():
-        raise UserError(f"{int(np.isnan(scores).sum())} scores are not numbers (NaN)")
-    return labels.astype(np.int64), scores

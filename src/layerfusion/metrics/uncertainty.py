@@ -9,17 +9,18 @@ A resample is a count an image, how often it was drawn, and metrics are computed
 scores are sorted once, and nothing is copied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from layerfusion.metrics.rates import ranking_metrics
+from layerfusion.errors import UserError
 
 LEVEL = 0.95
+
+Values = NDArray[np.float64]
 
 _ROWS = 64  # resamples to a step: enough for speed, few enough for memory (10,000 images: 5 MB)
 
@@ -31,6 +32,11 @@ class Interval:
     estimate: float
     low: float
     high: float
+
+    @property
+    def complement(self) -> "Interval":
+        """The interval of one minus the number, of a share."""
+        return Interval(1 - self.estimate, 1 - self.high, 1 - self.low)
 
 
 @dataclass(frozen=True)
@@ -52,43 +58,30 @@ class SeedInterval(Interval):
     seeds: int
 
 
-def evaluate(
-    label: ArrayLike, score: ArrayLike, threshold: float, *, resamples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
-    """Return the paper's metrics of scored images, each with its interval over other images.
-
-    Parameters
-    ----------
-    label
-        0 (real) or 1 (synthetic), shape (n,).
-    score
-        Probabilities or logits, shape (n,). Logits rank better: probabilities round to 1.
-    threshold
-        On the scale of `score`: an image is called synthetic where ``score >= threshold``. Chosen
-        on other images than these, or the numbers flatter.
-    resamples, seed
-        As in `resample_images`.
-
-    Returns
-    -------
-    DataFrame
-        Index: accuracy, precision, recall, f1, roc_auc, average_precision. Columns: ``estimate``,
-        ``low`` and ``high``, the interval of confidence `LEVEL`.
+def checked(
+    label: ArrayLike, score: ArrayLike, *, both: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels and scores as arrays, shape (n,).
 
     Raises
     ------
     UserError
-        If labels are not 0 and 1, one class is missing, the arrays differ in length, or a score is
-        NaN.
+        If labels are not 0 and 1, the arrays differ in length or are empty, a score is NaN, or one
+        of the classes is missing where `both` are needed.
     """
-    ranking_metrics(label, score)  # objects to what is no pair of labels and scores
-    labels, scores = np.asarray(label, dtype=np.int64), np.asarray(score, dtype=np.float64)
-    counts = resample_images(labels, resamples=resamples, seed=seed)
-    values = resampled_rates(labels, scores >= threshold, counts)
-    values["roc_auc"] = resampled_roc_auc(labels, scores, counts)
-    values["average_precision"] = resampled_average_precision(labels, scores, counts)
-    rows = {name: vars(image_interval(replicates)) for name, replicates in values.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+    labels, scores = np.asarray(label), np.asarray(score, dtype=np.float64)
+    if labels.ndim != 1 or labels.shape != scores.shape or len(labels) == 0:
+        raise UserError(
+            f"labels {labels.shape} and scores {scores.shape} must be two lists of equal length, "
+            "not empty"
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise UserError("labels must be 0 (real) or 1 (synthetic), every one of them")
+    if np.isnan(scores).any():
+        raise UserError(f"{int(np.isnan(scores).sum())} scores are not numbers (NaN)")
+    if both and len(np.unique(labels)) < 2:
+        raise UserError("both real and synthetic images are needed, and one of them is missing")
+    return labels.astype(np.int64), scores
 
 
 def resample_images(
@@ -142,7 +135,7 @@ def with_known_spread(label: ArrayLike, counts: NDArray[np.int32]) -> NDArray[np
 
 
 def resampled_rates(
-    label: ArrayLike, called: ArrayLike, counts: NDArray[np.int32]
+    label: ArrayLike, called: ArrayLike, counts: NDArray[np.int32] | None = None
 ) -> dict[str, NDArray[np.float64]]:
     """Return ``accuracy``, ``precision``, ``recall`` and ``f1`` of calling images synthetic.
 
@@ -160,6 +153,7 @@ def resampled_rates(
         zero is 0; of rows without any synthetic image it is NaN, the accuracy of rows without any
         image.
     """
+    counts = _once(label) if counts is None else counts
     labels, calls = np.asarray(label) == 1, np.asarray(called, dtype=bool)
     groups = np.stack([labels & calls, ~labels & calls, labels], axis=1)
     tp, fp, positives = (counts @ groups.astype(np.int32)).T.astype(np.float64)
@@ -174,7 +168,7 @@ def resampled_rates(
 
 
 def resampled_roc_auc(
-    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32]
+    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32] | None = None
 ) -> NDArray[np.float64]:
     r"""Return ROC AUC: the chance that a synthetic image outranks a real one, ties counting half.
 
@@ -182,40 +176,31 @@ def resampled_roc_auc(
               ([s_j < s_i] + \tfrac12 [s_j = s_i])\right)}
               {\sum_{i: y_i = 1} w_i \; \sum_{j: y_j = 0} w_j}
 
-    (Mann-Whitney), the inner sums read off one cumulative sum over the sorted scores.
+    (Mann-Whitney), read off `cumulative_counts`.
 
     Parameters
     ----------
     label, score
         0 or 1, and real numbers of which only the order matters, shape (n,).
     counts
-        w, as `resample_images` returns it, or some of its columns; shape (rows, n).
+        w, as `resample_images` returns it, or some of its columns; shape (rows, n). None is the
+        images themselves, a row.
 
     Returns
     -------
     NDArray
         Shape (rows,); NaN in rows that lack one of the classes.
     """
-    labels, scores = np.asarray(label), np.asarray(score, dtype=np.float64)
-    order = np.argsort(scores, kind="stable")
-    ranked, synthetic = scores[order], np.flatnonzero(labels[order] == 1)
-    first = np.searchsorted(ranked, ranked[synthetic], side="left")
-    last = np.searchsorted(ranked, ranked[synthetic], side="right")
-    real = (labels[order] == 0).astype(np.float64)
-    auc = [np.empty(0)]
-    for start in range(0, len(counts), _ROWS):
-        w = counts[start : start + _ROWS, order].astype(np.float64)
-        below = np.pad(np.cumsum(w * real, axis=1), ((0, 0), (1, 0)))  # real ones before position
-        outranked = (below[:, first] + below[:, last]) / 2
-        w_synthetic = w[:, synthetic]
-        pairs = w_synthetic.sum(axis=1) * below[:, -1]
-        won = (w_synthetic * outranked).sum(axis=1)
-        auc.append(np.where(pairs > 0, _ratio(won, pairs), np.nan))
-    return np.concatenate(auc)
+
+    def won(tp: NDArray[np.float64], fp: NDArray[np.float64]) -> NDArray[np.float64]:
+        outranked = (np.diff(fp, axis=1) * (tp[:, 1:] + tp[:, :-1]) / 2).sum(axis=1)
+        return _share(outranked, tp[:, -1] * fp[:, -1])
+
+    return _over_rows(label, score, counts, won)
 
 
 def resampled_average_precision(
-    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32]
+    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32] | None = None
 ) -> NDArray[np.float64]:
     r"""Return average precision, images of equal score taken together, as scikit-learn does.
 
@@ -235,20 +220,71 @@ def resampled_average_precision(
     NDArray
         Shape (rows,); NaN in rows without a synthetic image.
     """
+
+    def area(tp: NDArray[np.float64], fp: NDArray[np.float64]) -> NDArray[np.float64]:
+        precision = _ratio(tp[:, 1:], (tp + fp)[:, 1:])
+        return _share((np.diff(tp, axis=1) * precision).sum(axis=1), tp[:, -1])
+
+    return _over_rows(label, score, counts, area)
+
+
+def resampled_recall_at(
+    label: ArrayLike, score: ArrayLike, rate: ArrayLike, counts: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Return the recall of the lowest threshold whose false-positive rate does not exceed `rate`.
+
+    Thresholds are observed scores, and images of equal score are predicted alike. (No curve is
+    drawn between them: a detector has only the points that it has.)
+
+    Parameters
+    ----------
+    label, score, counts
+        As in `resampled_roc_auc`.
+    rate
+        In [0, 1], a number or one for each row, shape (rows,).
+
+    Returns
+    -------
+    NDArray
+        Shape (rows,), float64; NaN in rows that lack one of the classes.
+    """
+    rates = np.broadcast_to(np.asarray(rate, dtype=np.float64), (len(counts),))
+    found = [np.empty(0)]
+    for tp, fp in cumulative_counts(label, score, counts):
+        start = sum(map(len, found))
+        # Counts are whole, products of rates need not be.
+        allowed = rates[start : start + len(tp), None] * fp[:, -1:] + 1e-9
+        recall = _share(np.where(fp <= allowed, tp, 0.0).max(axis=1), tp[:, -1])
+        found.append(np.where(fp[:, -1] > 0, recall, np.nan))
+    return np.concatenate(found)
+
+
+def cumulative_counts(
+    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32] | None = None
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield true and false positives at every threshold that tells images apart, some rows a time.
+
+    Parameters
+    ----------
+    label, score, counts
+        As in `resampled_roc_auc`.
+
+    Yields
+    ------
+    tuple
+        Both of shape (rows, 1 + distinct scores): first 0, of no image predicted synthetic, then
+        at each distinct score, from the highest down.
+    """
     labels, scores = np.asarray(label), np.asarray(score, dtype=np.float64)
+    counts = _once(label) if counts is None else counts
     order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)[: len(scores)])
-    synthetic = (labels[order] == 1).astype(np.float64)
-    ap = [np.empty(0)]
+    ranked, synthetic = scores[order], labels[order] == 1
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)[: len(scores)])
     for start in range(0, len(counts), _ROWS):
         w = counts[start : start + _ROWS, order].astype(np.float64)
         tp = np.cumsum(w * synthetic, axis=1)[:, last]
-        called = np.cumsum(w, axis=1)[:, last]
-        gained = np.diff(tp, axis=1, prepend=0.0)
-        positives = (w * synthetic).sum(axis=1)
-        total = (gained * _ratio(tp, called)).sum(axis=1)
-        ap.append(np.where(positives > 0, _ratio(total, positives), np.nan))
-    return np.concatenate(ap)
+        both = np.cumsum(w, axis=1)[:, last]
+        yield tuple(np.pad(found, ((0, 0), (1, 0))) for found in (tp, both - tp))  # type: ignore[misc]
 
 
 def image_interval(values: NDArray[np.float64]) -> Interval:
@@ -316,6 +352,38 @@ def seed_interval(values: NDArray[np.float64]) -> SeedInterval:
     return SeedInterval(mean, mean - float(reach), mean + float(reach), seed_sd, image_se, n)
 
 
+def interval(values: NDArray[np.float64]) -> Interval:
+    """Return the mean over seeds with `seed_interval`; of one seed alone `image_interval`.
+
+    Parameters
+    ----------
+    values
+        Shape (seeds, 1 + resamples), one seed at least.
+    """
+    return image_interval(values[0]) if len(values) == 1 else seed_interval(values)
+
+
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return part / whole, and 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return part / whole, and NaN where the whole is 0."""
+    return np.where(whole > 0, _ratio(part, whole), np.nan)
+
+
+def _once(label: ArrayLike) -> NDArray[np.int32]:
+    """Return counts of the images themselves, shape (1, n)."""
+    return np.ones((1, len(np.asarray(label))), dtype=np.int32)
+
+
+def _over_rows(
+    label: ArrayLike,
+    score: ArrayLike,
+    counts: NDArray[np.int32] | None,
+    metric: Callable[..., Values],
+) -> Values:
+    """Return a metric of true and false positives for every row of counts."""
+    found = [metric(tp, fp) for tp, fp in cumulative_counts(label, score, counts)]
+    return np.concatenate([np.empty(0), *found])

@@ -112,6 +112,24 @@ def statements() -> pd.DataFrame:
     return table.assign(agrees=table["stated"] == table["recomputed"])
 
 
+def operating_points() -> pd.DataFrame:
+    """Return the paper's own points, of the confusion matrices that its tables leave no choice of.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``on`` (local, official) and ``run``. Columns: ``false_positive_rate`` and
+        ``recall``, in [0, 1].
+    """
+    rows = {}
+    for matrix in rebuilt().reset_index().to_dict("records"):
+        negatives = matrix["true_negatives"] + matrix["false_positives"]
+        rate = matrix["false_positives"] / negatives
+        recall = paper.table_1(matrix["split"], matrix["run"]).recall
+        rows[matrix["split"], matrix["run"]] = {"false_positive_rate": rate, "recall": recall}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["on", "run"])
+
+
 def official_intervals() -> pd.DataFrame:
     """Put intervals of confidence on the official results, and on open minus constrained.
 

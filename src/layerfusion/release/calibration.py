@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from layerfusion.analysis.folders import auc_interval, folder_table
-from layerfusion.analysis.own_optimism import Optimism, optimism
 from layerfusion.analysis.own_shortcuts import held_out_shortcuts
-from layerfusion.analysis.own_threshold import ThresholdChoice, choose
 from layerfusion.errors import UserError
+from layerfusion.metrics.groups import auc_interval, folder_table
+from layerfusion.metrics.threshold_choice import Optimism, ThresholdChoice, choose, optimism
 from layerfusion.metrics.uncertainty import Interval
 from layerfusion.model.detector import Detector
 from layerfusion.progress import Reporter
@@ -45,7 +44,7 @@ class Calibration:
     flattery
         How far the rates that `choice` announces flatter it: subtracted wherever they are said.
     folders
-        As `layerfusion.analysis.folders.folder_table` returns it, of the calls of `choice`.
+        As `layerfusion.metrics.groups.folder_table` returns it, of the calls of `choice`.
     images_sha256
         Of the list of images: of a line "label sha256" each, sorted. 64 hex digits.
     date
@@ -108,7 +107,7 @@ def calibrate(
         roc_auc=auc_interval(label, logit),
         choice=choice,
         flattery=optimism(label, logit, detector.threshold, changed=choice.changed),
-        folders=folder_table(folder, label, logit, choice.called),
+        folders=folder_table(folder, label, logit, choice.predicted),
         images_sha256=_list_sha256(rows),
         date=datetime.now(UTC).date().isoformat(),
     )

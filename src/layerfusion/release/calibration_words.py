@@ -5,9 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.analysis.folders import worst_folder
-from layerfusion.analysis.own_optimism import without
-from layerfusion.analysis.own_threshold import balanced_accuracy, right_by_class
+from layerfusion.metrics.groups import correct_by_class, worst_folder
+from layerfusion.metrics.threshold_choice import balanced_accuracy, without
 from layerfusion.metrics.uncertainty import Interval
 from layerfusion.release.calibration import Calibration
 from layerfusion.release.seen_images import CHOSEN_ON, TRAINED_ON
@@ -102,8 +101,8 @@ def as_values(made: Calibration) -> dict[str, Any]:
             "gain_on_folders_left_out": choice.elsewhere,
         },
         "balanced_accuracy": _values(right),
-        "false_alarms": _values(_opposite(real)),
-        "misses": _values(_opposite(synthetic)),
+        "false_alarms": _values(real.complement),
+        "misses": _values(synthetic.complement),
         "subtracted_for_having_been_chosen": made.flattery._asdict(),
         "folders": _records(made.folders),
         "in_words": sentences(made),
@@ -194,16 +193,16 @@ def _rates(made: Calibration) -> str:
     less = (made.flattery.real + made.flattery.synthetic) / 2
     return (
         f"At it {_share(right)} are right, both classes weighing the same; "
-        f"{_share(_opposite(real))} of real images are called synthetic, "
-        f"{_share(_opposite(synthetic))} of synthetic ones are missed. Counted were "
+        f"{_share(real.complement)} of real images are called synthetic, "
+        f"{_share(synthetic.complement)} of synthetic ones are missed. Counted were "
         f"{right.estimate + less:.1%}; the rest is what a choice on these images flatters."
     )
 
 
 def _right(made: Calibration) -> tuple[Interval, Interval, Interval]:
     """Return the share called rightly, both classes weighing the same, of real, of synthetic."""
-    label, calls, flattery = made.scored["label"], made.choice.called, made.flattery
-    real, synthetic = right_by_class(label, calls)
+    label, calls, flattery = made.scored["label"], made.choice.predicted, made.flattery
+    real, synthetic = correct_by_class(label, calls)
     return (
         without(balanced_accuracy(label, calls), (flattery.real + flattery.synthetic) / 2),
         without(real, flattery.real),
@@ -238,7 +237,7 @@ def _count(made: Calibration) -> str:
 
 def _folder_row(row: dict[Any, Any]) -> list[str]:
     auc = _number(_interval(row, "roc_auc"))
-    rates = [_share(_interval(row, name)) for name in ("accuracy", "recall", "false_alarms")]
+    rates = [_share(_interval(row, name)) for name in ("accuracy", "recall", "fpr")]
     return [row["folder"], str(row["real"]), str(row["synthetic"]), auc, *rates]
 
 
@@ -249,10 +248,6 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 def _interval(row: Any, name: str) -> Interval:
     return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-
-
-def _opposite(share: Interval) -> Interval:
-    return Interval(1 - share.estimate, 1 - share.high, 1 - share.low)
 
 
 def _number(value: Interval) -> str:

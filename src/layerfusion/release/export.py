@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import (
     TRAINED,
     Detector,

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerfusion.analysis.sources import FEWEST_IMAGES, STYLES, UNKNOWN
 from layerfusion.data.manifest import CLASSES
+from layerfusion.metrics.groups import FEWEST_IMAGES, STYLES, UNKNOWN
 from layerfusion.metrics.probability import decide
 from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.uncertainty import (

@@ -15,7 +15,7 @@ from layerfusion.analysis.claims import RUNS
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.metrics.probability import probability
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, provenance

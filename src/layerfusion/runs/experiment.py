@@ -20,7 +20,7 @@ from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
 from layerfusion.files import write_record
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.detector import Detector, read_trained_tensors
 from layerfusion.model.prefix_cache import open_prefix_cache

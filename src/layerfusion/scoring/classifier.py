@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError
 from layerfusion.metrics.probability import decide, probability
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
 from layerfusion.scoring.predictions import score_files
 from layerfusion.scoring.shipped import detector_folder

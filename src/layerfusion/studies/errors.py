@@ -1,15 +1,15 @@
 """Which images a study's runs get wrong, by all that is known of them, from predictions alone."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from layerfusion.analysis.claims import RUNS
-from layerfusion.analysis.groups import corrected, errors_by_group
-from layerfusion.data.manifest import CLASSES
-from layerfusion.metrics.probability import decide
+from layerfusion.metrics.groups import errors_by_group
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.settings import Blocks
 from layerfusion.studies.content import FinishedContent
 from layerfusion.studies.predictions import by_run
@@ -42,9 +42,7 @@ def study_errors(
     Returns
     -------
     DataFrame
-        ``run`` and ``class`` (real: errors are false alarms; synthetic: misses), then as
-        `layerfusion.analysis.groups.errors_by_group`, means over seeds, and ``p_holm``, corrected
-        over all groups of both runs.
+        As `layerfusion.metrics.groups.errors_by_group`, means over seeds.
 
     Raises
     ------
@@ -55,22 +53,15 @@ def study_errors(
     tables = {
         setup: table[on] for setup, table in by_run(predictions).items() if setup.blocks == blocks
     }
-    parts = []
+    scored = {}
     for run in RUNS:
         seeds = {setup: own for setup, own in tables.items() if setup.run == run}
-        wrong = np.stack(
-            [
-                decide(own["logit"], thresholds[setup]) != (own["label"] == 1)
-                for setup, own in seeds.items()
-            ]
-        ).astype(bool)
         images = next(iter(seeds.values()))
-        for label, name in CLASSES.items():
-            members = (images["label"] == label).to_numpy(dtype=bool)
-            found = errors_by_group(wrong[:, members], _properties(images[members], content))
-            parts.append(found.assign(**{"run": run, "class": name}))
-    table = corrected(pd.concat(parts, ignore_index=True))
-    return table[["run", "class", *table.columns.drop(["run", "class"])]]
+        logits = np.stack([own["logit"].to_numpy(dtype=np.float64) for own in seeds.values()])
+        chosen = np.array([thresholds[setup] for setup in seeds])
+        counts = np.ones((1, len(images)), dtype=np.int32)
+        scored[run] = ScoredImages(images, logits, counts, chosen)
+    return errors_by_group(scored, partial(_properties, content=content))
 
 
 def _properties(images: pd.DataFrame, content: FinishedContent) -> Iterator[tuple[str, pd.Series]]:

@@ -1,19 +1,16 @@
 """Operating points against plain counting, and the split of a gain in recall."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from layerfusion.analysis.operating_points import (
-    false_positive_rate,
-    paper_points,
-    recall_at,
-    recall_at_rates,
-    recall_gain,
-)
-from layerfusion.metrics.uncertainty import resample_images
+from layerfusion.metrics.operating_points import false_positive_rate, recall_at_rates, recall_gain
+from layerfusion.metrics.scored import ScoredImages
+from layerfusion.metrics.uncertainty import resample_images, resampled_recall_at
+from layerfusion.paper import audit
 from layerfusion.paper import numbers as paper
 
 
@@ -37,35 +34,36 @@ def test_recall_at_a_rate_is_that_of_plain_counting(score, rate, seed):
     label = np.arange(14) % 2
     counts = resample_images(label, resamples=3, seed=seed)
     expected = [counted(label, score, rate, weights) for weights in counts]
-    assert recall_at(label, score, rate, counts) == pytest.approx(expected)
+    assert resampled_recall_at(label, score, rate, counts) == pytest.approx(expected)
 
 
 def test_every_row_has_its_own_rate():
     label, score = np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 2.0, 4.0])
     counts = np.ones((3, 4), dtype=np.int32)
-    assert recall_at(label, score, [0.0, 0.5, 1.0], counts).tolist() == [0.5, 1.0, 1.0]
+    assert resampled_recall_at(label, score, [0.0, 0.5, 1.0], counts).tolist() == [0.5, 1.0, 1.0]
 
 
 def test_without_photographs_there_is_no_rate():
     counts = np.ones((1, 2), dtype=np.int32)
-    assert np.isnan(recall_at([1, 1], [0.0, 1.0], 0.1, counts)).all()
+    assert np.isnan(resampled_recall_at([1, 1], [0.0, 1.0], 0.1, counts)).all()
 
 
 def test_the_false_positive_rate_counts_photographs_alone():
     counts = np.array([[1, 1, 1, 1], [0, 2, 1, 1]], dtype=np.int32)
-    called = [True, False, True, True]
-    assert false_positive_rate([0, 0, 1, 1], called, counts).tolist() == [0.5, 0.0]
+    images, logits = pd.DataFrame({"label": [0, 0, 1, 1]}), np.array([[1.0, -1.0, 1.0, 1.0]])
+    scored = ScoredImages(images, logits, counts, np.array([0.5]))
+    assert false_positive_rate(scored).tolist() == [0.5, 0.0]
 
 
 def test_the_papers_points_are_those_of_section_5():
-    points = paper_points()
+    points = audit.operating_points()
     for run, errors in paper.OFFICIAL_ERRORS.items():
         assert points.loc[("official", run), "false_positive_rate"] == errors.false_positives / 5000
         assert points.loc[("local", run), "recall"] == paper.table_1("local", run).recall
 
 
 def test_the_parts_of_a_gain_add_up(scored):
-    gain = recall_gain(scored).set_index("part")["estimate"]
+    gain = recall_gain(scored.scored()).set_index("part")["estimate"]
     total, by_scores, by_threshold, alarms = gain
     assert by_scores + by_threshold == pytest.approx(total)
     recall = {run: scored("recall", run)[0] for run in ("constrained", "open")}
@@ -75,7 +73,7 @@ def test_the_parts_of_a_gain_add_up(scored):
 
 
 def test_better_scores_find_more_at_every_rate(scored):
-    rates = recall_at_rates(scored, [0.05, 0.2]).set_index(["run", "false_positive_rate"])
+    rates = recall_at_rates(scored.scored(), [0.05, 0.2]).set_index(["run", "false_positive_rate"])
     for rate in (0.05, 0.2):
         assert rates.loc[("open", rate), "low"] > rates.loc[("constrained", rate), "estimate"]
     assert (rates["low"] <= rates["estimate"]).all() and (rates["estimate"] <= rates["high"]).all()
@@ -83,4 +81,4 @@ def test_better_scores_find_more_at_every_rate(scored):
 
 def test_images_without_labels_have_no_points(scored):
     with pytest.raises(LookupError, match="no labels"):
-        recall_gain(scored, on="official")
+        recall_gain(scored.scored("official"))

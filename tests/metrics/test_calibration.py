@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from layerfusion.analysis.calibration import (
-    calibration_table,
-    choice_table,
-    choices,
-    expected_calibration_error,
-    recalibrated,
-    reliability,
-)
-from layerfusion.metrics.rates import best_f1_threshold, threshold_metrics
+from layerfusion.figures.tables import calibration_table, choice_table
+from layerfusion.metrics.calibration import expected_calibration_error, recalibrated, reliability
+from layerfusion.metrics.rates import threshold_metrics
+from layerfusion.metrics.thresholds import best_f1_threshold
+from layerfusion.metrics.transfer import threshold_choices
 from layerfusion.paper import numbers as paper
 
 
@@ -59,17 +55,17 @@ def test_calibration_needs_two_images_of_each_class():
 def test_choices_flatter_the_images_that_made_them():
     rng = np.random.default_rng(1)
     label = np.arange(60) % 2
-    chosen = choices(label, rng.normal(0, 1, 60))  # scores that say nothing
+    chosen = threshold_choices(label, rng.normal(0, 1, 60))  # scores that say nothing
     assert (chosen["f1"] - chosen["f1_left_out"]).mean() > 0.02
     assert len(chosen) == 500
 
 
 def test_resamples_that_leave_out_nothing_are_passed_over():
-    assert len(choices([0, 1], [0.0, 1.0])) == 0
+    assert len(threshold_choices(np.array([0, 1]), np.array([0.0, 1.0]))) == 0
 
 
 def test_tables_hold_each_runs_own_threshold_and_f1(scored):
-    table, choice = calibration_table(scored), choice_table(scored)
+    table, choice = calibration_table(scored.scored()), choice_table(scored.scored())
     for run in ("constrained", "open"):
         threshold = scored.runs[run].record.threshold
         assert table.loc[run, "threshold"] == choice.loc[run, "threshold"] == threshold

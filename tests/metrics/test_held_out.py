@@ -10,36 +10,41 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from layerfusion.analysis import significance
-from layerfusion.analysis.abstention import Band, band_table, error_bound, unsure_band
-from layerfusion.analysis.operating_points import recall_at
-from layerfusion.analysis.recalibration import (
+from layerfusion.analysis.scored import scored_images
+from layerfusion.errors import UserError
+from layerfusion.metrics.abstention import Band, abstention_band, error_bound
+from layerfusion.metrics.calibration import (
     FITTED_ON,
     METHODS,
     at_prevalence,
     held_out_probabilities,
     recalibration_table,
 )
-from layerfusion.analysis.source_splits import (
-    TRIED_ON,
+from layerfusion.metrics.held_out import (
+    EVALUATED_ON,
+    folds,
+    held_out,
     image_halves,
     resample_sources,
     source_halves,
     source_names,
 )
-from layerfusion.analysis.sources import scored_images
-from layerfusion.analysis.thresholds import (
-    Stakes,
-    cost_table,
-    expected_cost,
-    kept_alarms,
+from layerfusion.metrics.thresholds import (
+    Costs,
     least_cost_threshold,
+    rates_at,
+    target_fpr_threshold,
+)
+from layerfusion.metrics.transfer import (
+    abstention_table,
+    cost_table,
+    fpr_table,
     left_out_sources,
     recall_table,
-    threshold_for,
 )
-from layerfusion.errors import UserError
+from layerfusion.metrics.uncertainty import resampled_recall_at
 
-SAME, OTHER = TRIED_ON
+SAME, OTHER = EVALUATED_ON
 
 labelled_scores = st.lists(
     st.tuples(st.integers(0, 1), st.integers(-4, 4).map(lambda n: n / 2)), min_size=2, max_size=30
@@ -98,13 +103,13 @@ def test_halves_of_sources_share_none_and_halves_of_images_share_all(alike):
     images = scored_images(alike, "open").images
     names, label = source_names(images), images["label"].to_numpy(dtype=int)
     assert len(np.unique(names)) == 12  # a name with images of both classes is two sources
-    for chosen in source_halves(images, splits=5):
-        assert not set(names[chosen]) & set(names[~chosen])
-        assert {0, 1} == set(label[chosen]) == set(label[~chosen])
-    for chosen in image_halves(images, splits=5):
-        assert set(names[chosen]) == set(names[~chosen])
+    for chosen, left in source_halves(images, splits=5):
+        assert not set(names[chosen]) & set(names[left])
+        assert {0, 1} == set(label[chosen]) == set(label[left])
+    for chosen, left in image_halves(images, splits=5):
+        assert set(names[chosen]) == set(names[left])
         assert chosen[label == 1].sum() == (label == 1).sum() // 2
-    assert (source_halves(images, splits=3) == source_halves(images, splits=3)).all()
+    np.testing.assert_array_equal(*(source_halves(images, splits=3) for _ in range(2)))
     with pytest.raises(UserError, match="two sources"):
         source_halves(images.assign(source="one"))
 
@@ -119,6 +124,27 @@ def test_sources_are_drawn_whole(alike):
         assert (counts[:, images["label"] == label].sum(axis=1) == 240).all()  # equally large
 
 
+@settings(max_examples=60, deadline=None)
+@given(labelled_scores, st.integers(0, 20), st.booleans())
+def test_what_is_judged_chose_nothing(rows, seed, grouped):
+    label, score = columns(rows)
+    groups = (np.arange(len(label)) // 2 + 100 * label) if grouped else None
+    if (
+        min(len(np.unique(groups[label == k])) if grouped else (label == k).sum() for k in (0, 1))
+        < 2
+    ):
+        with pytest.raises(UserError, match="needs two"):
+            list(folds(label, groups))
+        return
+    splits = [tuple(map(np.asarray, split)) for split in folds(label, groups, seed=seed)]
+    known = np.arange(len(label)) if groups is None else groups
+    made = list(held_out(lambda own, at: (len(own), at.sum()), splits, label, score))
+    for (chosen, left), (found, judged) in zip(splits, made, strict=True):
+        assert not set(known[chosen]) & set(known[left]) and judged is left
+        assert found == (len(chosen), pytest.approx(score[chosen].sum()))
+    assert sorted(np.concatenate([left for _, left in made])) == list(range(len(label)))
+
+
 # --- few false alarms -----------------------------------------------------------------------------
 
 
@@ -126,11 +152,11 @@ def test_sources_are_drawn_whole(alike):
 @given(labelled_scores, st.floats(0, 1))
 def test_no_lower_threshold_keeps_the_rate(rows, rate):
     label, score = columns(rows)
-    threshold = threshold_for(label, score, rate)
+    threshold = target_fpr_threshold(label, score, rate)
     called = score >= threshold
     assert called[label == 0].mean() <= rate + 1e-9
     one = np.ones((1, len(label)), dtype=np.int32)
-    assert called[label == 1].mean() == recall_at(label, score, rate, one)[0]
+    assert called[label == 1].mean() == resampled_recall_at(label, score, rate, one)[0]
     lower = np.unique(score[score < threshold])
     if len(lower):
         assert (score[label == 0] >= lower[-1]).mean() > rate
@@ -141,14 +167,14 @@ def test_recall_has_an_interval_over_images_seeds_and_sources(alike, apart):
     for table in tables:
         assert (table["low"] < table["recall"]).all() and (table["recall"] < table["high"]).all()
         assert table["recall"].is_monotonic_increasing
-        assert table["alarms"].tolist() == [2, 12, 24]  # of 240 real images
+        assert table["n_false_positives"].tolist() == [2, 12, 24]  # of 240 real images
     width = [(table["sources_high"] - table["sources_low"]).mean() for table in tables]
     assert width[1] > 2 * width[0]
 
 
 def test_a_rate_is_kept_elsewhere_only_if_sources_are_alike(alike, apart):
     even, uneven = (
-        kept_alarms(scored_images(own, "open")).set_index(["allowed", "tried_on"])
+        fpr_table(scored_images(own, "open")).set_index(["target_fpr", "evaluated_on"])
         for own in (alike, apart)
     )
     spread = {name: table["high"] - table["low"]
@@ -164,15 +190,21 @@ def test_a_source_is_left_out_of_the_choice(apart):
     scored = scored_images(apart, "open")
     table = left_out_sources(scored, rate=0.1)
     assert len(table) == 12 and (table["images"] == 40).all()
-    assert ((table["low"] <= table["called"]) & (table["called"] <= table["high"])).all()
+    assert (
+        (table["low"] <= table["predicted_synthetic"])
+        & (table["predicted_synthetic"] <= table["high"])
+    ).all()
     worst = table[table["class"] == "real"].iloc[0]
     own = (source_names(scored.images) == f"0 {worst['source']}").nonzero()[0]
     label, shares = scored.images["label"].to_numpy(dtype=int), []
     for logits in scored.logits:
         rest = np.delete(np.arange(len(label)), own)
-        shares.append((logits[own] >= threshold_for(label[rest], logits[rest], 0.1)).mean())
-    assert worst["called"] == pytest.approx(np.mean(shares)) and worst["called"] > 0.2
-    synthetic = table[table["class"] == "synthetic"]["called"]
+        shares.append((logits[own] >= target_fpr_threshold(label[rest], logits[rest], 0.1)).mean())
+    assert (
+        worst["predicted_synthetic"] == pytest.approx(np.mean(shares))
+        and worst["predicted_synthetic"] > 0.2
+    )
+    synthetic = table[table["class"] == "synthetic"]["predicted_synthetic"]
     assert synthetic.is_monotonic_increasing  # fewest hits first
 
 
@@ -181,13 +213,13 @@ def test_a_source_is_left_out_of_the_choice(apart):
 
 @settings(max_examples=100, deadline=None)
 @given(labelled_scores, st.floats(0.01, 0.99), st.floats(0.1, 20))
-def test_no_threshold_costs_less(rows, prevalence, miss_cost):
+def test_no_threshold_costs_less(rows, prevalence, fn_cost):
     label, score = columns(rows)
-    stakes = Stakes(prevalence, miss_cost)
-    best = expected_cost(label, score, least_cost_threshold(label, score, stakes), stakes)["cost"]
+    costs = Costs(prevalence, fn_cost)
+    best = costs.of(*rates_at(label, score, least_cost_threshold(label, score, costs)))
     for threshold in [*np.unique(score), np.inf]:
-        assert best <= expected_cost(label, score, threshold, stakes)["cost"] + 1e-9
-    assert best <= min(prevalence * miss_cost, 1 - prevalence) + 1e-9
+        assert best <= costs.of(*rates_at(label, score, threshold)) + 1e-9
+    assert best <= costs.trivial + 1e-9
 
 
 def test_calibrated_scores_have_the_threshold_of_decision_theory():
@@ -195,22 +227,22 @@ def test_calibrated_scores_have_the_threshold_of_decision_theory():
     rng = np.random.default_rng(3)
     chance = rng.random(40_000)
     label = (rng.random(len(chance)) < chance).astype(int)
-    threshold = least_cost_threshold(label, chance, Stakes(label.mean(), 3.0))
+    threshold = least_cost_threshold(label, chance, Costs(label.mean(), 3.0))
     assert threshold == pytest.approx(1 / (1 + 3.0), abs=0.04)
 
 
 def test_costs_rise_where_the_threshold_was_not_chosen(apart):
-    table = cost_table(scored_images(apart, "open"), [Stakes(0.5, 1), Stakes(0.01, 1)])
+    table = cost_table(scored_images(apart, "open"), [Costs(0.5, 1), Costs(0.01, 1)])
     assert (table["cost"] < table[f"cost, {SAME}"]).all()
     assert (table[f"cost, {SAME}"] < table[f"cost, {OTHER}"]).all()
-    assert table["cost without"].tolist() == [0.5, 0.01]
-    assert table["worth it"].is_monotonic_decreasing
+    assert table["trivial_cost"].tolist() == [0.5, 0.01]
+    assert table["beats_trivial"].is_monotonic_decreasing
 
 
-@pytest.mark.parametrize("stakes", [Stakes(0, 1), Stakes(1, 1), Stakes(0.5, 0)])
-def test_stakes_that_cannot_be_are_refused(stakes):
+@pytest.mark.parametrize("costs", [Costs(0, 1), Costs(1, 1), Costs(0.5, 0)])
+def test_costs_that_cannot_be_are_refused(costs):
     with pytest.raises(UserError, match="prevalence"):
-        least_cost_threshold([0, 1], [0.0, 1.0], stakes)
+        least_cost_threshold([0, 1], [0.0, 1.0], costs)
 
 
 # --- the unsure band ------------------------------------------------------------------------------
@@ -229,9 +261,9 @@ def test_a_band_keeps_its_promise_as_often_as_it_says():
     rng, broken, sure, draws = np.random.default_rng(6), 0, [], 300
     for _ in range(draws):
         score = rng.normal(0, 3, 400)
-        band = unsure_band(rng.random(400) < expit(score), score, 0.1)
+        band = abstention_band(rng.random(400) < expit(score), score, 0.1)
         grid = rng.normal(0, 3, 4000)
-        called = band.called(grid)
+        called = band.predict(grid)
         wrong = np.where(called == 1, 1 - expit(grid), expit(grid))[called >= 0]
         sure.append((called >= 0).mean())
         broken += len(wrong) > 0 and wrong.mean() > 0.1
@@ -241,36 +273,36 @@ def test_a_band_keeps_its_promise_as_often_as_it_says():
 
 
 def test_a_band_answers_in_three_ways_and_is_mirrored():
-    assert Band(-1, 2).called([-2, -1, 0, 2]).tolist() == [0, -1, -1, 1]
+    assert Band(-1, 2).predict([-2, -1, 0, 2]).tolist() == [0, -1, -1, 1]
     rng = np.random.default_rng(1)
     score = rng.normal(0, 3, 500)
     label = (rng.random(500) < expit(score)).astype(int)
-    band, mirrored = unsure_band(label, score, 0.1), unsure_band(1 - label, -score, 0.1)
+    band, mirrored = abstention_band(label, score, 0.1), abstention_band(1 - label, -score, 0.1)
     assert mirrored.high == pytest.approx(-band.low) and mirrored.low == pytest.approx(-band.high)
-    wider, wide = unsure_band(label, score, 0.05), unsure_band(label, score, 0.2)
+    wider, wide = abstention_band(label, score, 0.05), abstention_band(label, score, 0.2)
     assert wider.low <= band.low <= wide.low <= wide.high <= band.high <= wider.high
 
 
 def test_without_a_reason_every_image_is_unsure_and_with_every_reason_none():
     rng = np.random.default_rng(2)
     label, score = np.repeat([0, 1], 200), rng.normal(size=400)
-    assert unsure_band(label, score, 0.05) == Band(-np.inf, np.inf)
-    assert (unsure_band(label, score, 0.05).called(score) == -1).all()
-    called = unsure_band(label, label + 0.1 * rng.random(400), 0.05).called([0.05, 1.05])
+    assert abstention_band(label, score, 0.05) == Band(-np.inf, np.inf)
+    assert (abstention_band(label, score, 0.05).predict(score) == -1).all()
+    called = abstention_band(label, label + 0.1 * rng.random(400), 0.05).predict([0.05, 1.05])
     assert called.tolist() == [0, 1]
     with pytest.raises(UserError, match="between 0 and 1"):
-        unsure_band(label, score, 1.0)
+        abstention_band(label, score, 1.0)
     with pytest.raises(UserError, match="not empty"):
-        unsure_band([], [], 0.1)
+        abstention_band([], [], 0.1)
 
 
 def test_a_promise_is_broken_on_other_sources(alike, apart):
     even, uneven = (
-        band_table(scored_images(own, "open"), [0.15]).set_index("tried_on")
+        abstention_table(scored_images(own, "open"), [0.15]).set_index("evaluated_on")
         for own in (alike, apart)
     )
-    assert even.loc[SAME, "broken"] < 0.1 and even.loc[OTHER, "broken"] < 0.1
-    assert uneven.loc[SAME, "broken"] < 0.1 and uneven.loc[OTHER, "broken"] > 0.2
+    assert even.loc[SAME, "violation_rate"] < 0.1 and even.loc[OTHER, "violation_rate"] < 0.1
+    assert uneven.loc[SAME, "violation_rate"] < 0.1 and uneven.loc[OTHER, "violation_rate"] > 0.2
 
 
 # --- recalibration --------------------------------------------------------------------------------

@@ -6,16 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from layerfusion.analysis.own_threshold import (
-    NEAREST,
+from layerfusion.errors import UserError
+from layerfusion.metrics.calibration import NEAREST, balancing_threshold
+from layerfusion.metrics.groups import correct_by_class
+from layerfusion.metrics.probability import decide, probability, threshold_logit
+from layerfusion.metrics.threshold_choice import (
+    Optimism,
     balanced_accuracy,
     balanced_gain,
-    balancing_threshold,
     choose,
-    held_out_calls,
+    held_out_predictions,
+    optimism,
+    try_new,
+    without,
 )
-from layerfusion.errors import UserError
-from layerfusion.metrics.probability import decide, probability, threshold_logit
+from layerfusion.metrics.uncertainty import Interval
 
 HALF = 3.0  # classes at -HALF and HALF
 
@@ -67,7 +72,7 @@ def test_the_interval_covers_what_the_threshold_gains_elsewhere(images, old):
     for _ in range(trials):
         label, logit = drawn(rng, *images)
         threshold = threshold_logit(balancing_threshold(label, logit))
-        gain = balanced_gain(label, logit >= old, held_out_calls(label, logit))
+        gain = balanced_gain(label, logit >= old, held_out_predictions(label, logit))
         covered += gain.low <= right(threshold) - right(old) <= gain.high
         taken += gain.low > 0
     assert covered / trials >= 0.91  # three standard errors of 120 trials below the nominal 0.95
@@ -81,7 +86,7 @@ def test_on_the_images_that_chose_it_a_threshold_flatters():
         label, logit = drawn(rng, 10, 10)
         threshold = balancing_threshold(label, logit)
         own.append(balanced_accuracy(label, decide(logit, threshold)).estimate)
-        held_out.append(balanced_accuracy(label, held_out_calls(label, logit)).estimate)
+        held_out.append(balanced_accuracy(label, held_out_predictions(label, logit)).estimate)
     assert np.mean(own) > np.mean(held_out)
 
 
@@ -104,7 +109,7 @@ def test_the_old_threshold_is_kept_unless_the_new_one_is_surely_better(old, chan
     assert choice.threshold == (choice.new.estimate if changed else old)
     assert choice.new.low <= choice.new.estimate <= choice.new.high
     if not changed:
-        np.testing.assert_array_equal(choice.called, decide(logit, old))
+        np.testing.assert_array_equal(choice.predicted, decide(logit, old))
     assert choice.elsewhere is None
 
 
@@ -112,12 +117,67 @@ def test_a_folder_that_is_left_out_tells_nothing_of_its_scores():
     label, logit = drawn(np.random.default_rng(2), 40, 40, spread=1.0)
     folder = np.tile(np.repeat(["a", "b", "c", "d"], 10), 2)
     logit[folder == "a"] += 8  # above every threshold that the others ask for
-    calls = held_out_calls(label, logit, folder)
+    calls = held_out_predictions(label, logit, folder)
     assert calls[folder == "a"].all()
     gain = choose(label, logit, 0.5, folder).elsewhere
     assert gain == pytest.approx(balanced_gain(label, logit >= 0, calls).estimate)
 
 
-def test_calls_are_those_of_scoring():
-    logit = np.array([-1e-9, 0.0, 1e-9, 1.0, -1.0])
-    assert decide(logit, 0.5).tolist() == [True, True, True, True, False]
+# --- what is subtracted for having been chosen ----------------------------------------------------
+
+
+def right(logit):
+    """The share of both classes that a threshold is right of, which is known here."""
+    return (norm.cdf(logit, -HALF, 4.0) + norm.sf(logit, HALF, 4.0)) / 2
+
+
+def bias_where_a_new_threshold_is_taken(old_logit, wanted, rng):
+    """Of the balanced accuracy and of its gain, announced minus true: as counted, and corrected."""
+    old, found = float(probability(old_logit)), []
+    while len(found) < wanted:
+        label, logit = drawn(rng)
+        trial = try_new(label, logit, old)
+        if trial.better:
+            own = optimism(label, logit, old, changed=True, draws=40)
+            said = np.mean([share.estimate for share in correct_by_class(label, trial.predicted)])
+            true = right(threshold_logit(trial.new))
+            gain = trial.gain.estimate - (true - right(old_logit))
+            less = (own.real + own.synthetic) / 2
+            found.append([said - true, gain, said - true - less, gain - own.gain])
+    return np.mean(found, axis=0).reshape(2, 2)
+
+
+def test_where_a_new_threshold_is_taken_the_corrected_rate_is_less_biased():
+    """The old threshold is so far off that a new one is taken in about one sample of seven."""
+    counted, corrected = bias_where_a_new_threshold_is_taken(4.0, 25, np.random.default_rng(1))
+    assert (counted > 0.02).all()  # rate and gain flatter as they are counted
+    assert (np.abs(corrected) < 0.75 * counted).all()
+
+
+def test_with_many_images_there_is_nothing_to_subtract():
+    label, logit = drawn(np.random.default_rng(2), 1500, 1500)
+    own = optimism(label, logit, float(probability(6.0)), changed=True, draws=10)
+    assert np.abs(own).max() < 0.02
+
+
+def test_it_is_the_same_each_time_and_nothing_where_the_choice_never_ends_so():
+    label, logit = drawn(np.random.default_rng(3))
+    old = float(probability(2.0))
+    assert optimism(label, logit, old, changed=False, draws=20) == optimism(
+        label, logit, old, changed=False, draws=20
+    )
+    far = float(probability(60.0))
+    assert optimism(label, logit, far, changed=False, draws=5) == Optimism(0, 0, 0)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-12])
+def test_scores_that_are_all_the_same_do_no_harm(spread):
+    label = np.repeat([0, 1], 25)
+    logit = 4.0 * label - 2 + spread * np.arange(50)
+    own = optimism(label, logit, 0.5, changed=False, draws=5)
+    np.testing.assert_allclose(own, 0, atol=1e-6)
+
+
+def test_a_share_stays_one():
+    assert without(Interval(0.97, 0.9, 0.99), -0.05) == Interval(1, pytest.approx(0.95), 1)
+    assert without(Interval(0.5, 0.0, 1.0), 0.1) == Interval(pytest.approx(0.4), 0, 0.9)

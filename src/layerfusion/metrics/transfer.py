@@ -1,0 +1,291 @@
+"""How rules do where they were not chosen: thresholds and bands, on other images and other sources.
+
+All numbers are means over the seeds of a `layerfusion.metrics.scored.ScoredImages`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from layerfusion.metrics.abstention import Band, abstention_band
+from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.groups import by_group
+from layerfusion.metrics.held_out import EVALUATED_ON, Made, Split, held_out, resample_sources
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.scored import ScoredImages
+from layerfusion.metrics.thresholds import (
+    Costs,
+    allowed_false_positives,
+    best_f1_threshold,
+    least_cost_threshold,
+    rates_at,
+    target_fpr_threshold,
+)
+from layerfusion.metrics.uncertainty import (
+    LEVEL,
+    Interval,
+    Values,
+    image_interval,
+    resample_images,
+    resampled_rates,
+    resampled_recall_at,
+    seed_interval,
+    share_interval,
+)
+
+TARGET_FPR = (0.01, 0.05, 0.10)
+TARGET_ERROR = (0.05, 0.10, 0.15)  # at most so many errors among the images that are predicted
+CHOICES = 500  # resamples on which a threshold is chosen again
+
+# From a benchmark's balance to a stream of photographs.
+SCENARIOS = (
+    Costs(0.5, 1), Costs(0.1, 1), Costs(0.1, 10), Costs(0.01, 1), Costs(0.01, 10),
+    Costs(0.01, 100),
+)  # fmt: skip
+
+
+def recall_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) -> pd.DataFrame:
+    """Return the recall at small false-positive rates.
+
+    Returns
+    -------
+    DataFrame
+        A row a rate: ``target_fpr``, ``n_false_positives`` (how many of these real images that
+        is); ``recall``, the mean over seeds, with ``low`` and ``high`` of
+        `layerfusion.metrics.uncertainty.seed_interval`, of ``seed_sd`` and ``image_se``; and
+        ``sources_low`` and ``sources_high``, 95 % of the means over seeds that other draws of the
+        sources give (`layerfusion.metrics.held_out.resample_sources`).
+    """
+    labels, other_sources = scored.label, resample_sources(scored.images)
+    rows = []
+    for rate in targets:
+        values, moved = (
+            np.stack([resampled_recall_at(labels, own, rate, counts) for own in scored.logits])
+            for counts in (scored.counts, other_sources)
+        )
+        found, by_source = seed_interval(values), image_interval(moved.mean(axis=0))
+        allowed = allowed_false_positives(rate, int((labels == 0).sum()))
+        row = {"target_fpr": rate, "n_false_positives": allowed}
+        row |= {"recall": found.estimate, "low": found.low, "high": found.high}
+        row |= {"seed_sd": found.seed_sd, "image_se": found.image_se}
+        rows.append(row | {"sources_low": by_source.low, "sources_high": by_source.high})
+    return pd.DataFrame(rows)
+
+
+def fpr_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) -> pd.DataFrame:
+    """Choose thresholds for a target FPR on half of the images, and measure it on the others.
+
+    Returns
+    -------
+    DataFrame
+        A row a rate and key of `layerfusion.metrics.held_out.EVALUATED_ON`: ``target_fpr``,
+        ``evaluated_on``; ``false_positive_rate``, mean over splits and seeds, and the ``low`` and
+        ``high`` between which 90 % of them lie; ``within_target``, the share of them that do not
+        exceed the target; ``recall``, mean. All in [0, 1].
+    """
+
+    def row(splits: list[Split], rate: float) -> dict[str, float]:
+        rule = partial(target_fpr_threshold, rate=rate)
+        fpr, recall = _judged(scored, splits, rule, rates_at).T
+        low, high = np.quantile(fpr, [0.05, 0.95])
+        return {
+            "false_positive_rate": fpr.mean(), "low": low, "high": high,
+            "within_target": float((fpr <= rate + 1e-9).mean()), "recall": recall.mean(),
+        }  # fmt: skip
+
+    return _by_target(scored, "target_fpr", targets, row)
+
+
+def abstention_table(scored: ScoredImages, targets: Sequence[float] = TARGET_ERROR) -> pd.DataFrame:
+    """Choose abstention bands on half of the images, and measure the errors on the others.
+
+    Returns
+    -------
+    DataFrame
+        A row a target and key of `layerfusion.metrics.held_out.EVALUATED_ON`: ``target_error``,
+        ``evaluated_on``; ``coverage``, the share of images that are predicted, mean over splits and
+        seeds; ``error``, the share of wrong predictions among all of these, and the ``low`` and
+        ``high`` between which 90 % of the splits lie that predict any; ``violation_rate``, the
+        share of all splits whose error exceeds the target (chance in the half that it is evaluated
+        on adds to it), and ``no_coverage``, of those in which no image is predicted. NaN where no
+        split predicts any image.
+    """
+
+    def judge(label: NDArray[np.int64], score: Values, band: Band) -> tuple[int, int, int]:
+        predicted = band.predict(score)
+        covered = predicted >= 0
+        return int(covered.sum()), int((covered & (predicted != label)).sum()), len(label)
+
+    def row(splits: list[Split], target: float) -> dict[str, float]:
+        rule = partial(abstention_band, target=target)
+        covered, wrong, images = _judged(scored, splits, rule, judge).T
+        any_covered = covered > 0
+        error = wrong[any_covered] / covered[any_covered]
+        found = {"coverage": float((covered / images).mean())}
+        found |= dict.fromkeys(("error", "low", "high"), np.nan)
+        if any_covered.any():
+            found["error"] = float(wrong.sum() / covered.sum())
+            found["low"], found["high"] = np.quantile(error, [0.05, 0.95]).tolist()
+        violated = float((error > target).sum() / len(covered))
+        return found | {"violation_rate": violated, "no_coverage": float(1 - any_covered.mean())}
+
+    return _by_target(scored, "target_error", targets, row)
+
+
+def cost_table(scored: ScoredImages, scenarios: Sequence[Costs] = SCENARIOS) -> pd.DataFrame:
+    """Return the threshold of least expected cost, and what it costs where it was not chosen.
+
+    Returns
+    -------
+    DataFrame
+        A row a scenario, means over seeds: ``prevalence``, ``fn_cost``; ``threshold`` (a
+        probability of the detector as it scores), ``false_positive_rate``, ``recall`` and ``cost``
+        on the images that chose it; a column ``cost, ...`` a key of
+        `layerfusion.metrics.held_out.EVALUATED_ON`, mean over splits, chosen on one half and paid
+        on the other; ``trivial_cost``, of the cheaper of predicting all or none synthetic; and
+        ``beats_trivial``, the share of splits of sources in which the detector costs less.
+    """
+    labels, rows = scored.label, []
+    splits = {name: halves(scored.images) for name, halves in EVALUATED_ON.items()}
+    for costs in scenarios:
+        rule = partial(least_cost_threshold, costs=costs)
+        chosen = [rule(labels, own) for own in scored.logits]
+        here = [rates_at(labels, *pair) for pair in zip(scored.logits, chosen, strict=True)]
+        fpr, recall = np.array(here).T
+        row = costs._asdict() | {"threshold": float(probability(chosen).mean())}
+        row |= {"false_positive_rate": fpr.mean(), "recall": recall.mean()}
+        row["cost"] = costs.of(fpr, recall).mean()
+        for name, own in splits.items():
+            paid = costs.of(*_judged(scored, own, rule, rates_at).T)
+            row[f"cost, {name}"] = float(paid.mean())
+        row["trivial_cost"] = costs.trivial
+        rows.append(row | {"beats_trivial": float((paid < costs.trivial - 1e-12).mean())})
+    return pd.DataFrame(rows)
+
+
+def left_out_sources(scored: ScoredImages, rate: float = 0.05) -> pd.DataFrame:
+    """Choose a threshold without a source, for every source, and use it on the source.
+
+    Returns
+    -------
+    DataFrame
+        A row a class and source, those with most errors first: ``class``, ``source``, ``images``;
+        ``predicted_synthetic``, the share, mean over seeds, with ``low`` and ``high``, Wilson's
+        interval over other images of the source, and ``seed_sd``, its standard deviation between
+        seeds. Of real images these are false positives, of which `rate` were the target, of
+        synthetic ones true positives.
+    """
+    rule = partial(target_fpr_threshold, rate=rate)
+
+    def measure(own: NDArray[np.bool_]) -> dict[str, float | Interval]:
+        found = [
+            int((score[left] >= threshold).sum())
+            for score in scored.logits
+            for threshold, left in held_out(rule, [(~own, own)], scored.label, score)
+        ]
+        images = int(own.sum())
+        # Not the bootstrap: where no image is found, none of its resamples has one either.
+        reach = share_interval(round(np.mean(found)), images)
+        return {
+            "predicted_synthetic": float(np.mean(found) / images),
+            "low": reach.low, "high": reach.high,
+            "seed_sd": float(np.std(found, ddof=1) / images),
+        }  # fmt: skip
+
+    table = by_group(
+        scored.images.assign(**{"class": scored.classes}), ["class", "source"], measure
+    )
+    share = table["predicted_synthetic"]
+    errors = np.where(table["class"] == CLASSES[1], 1 - share, share)
+    return table.iloc[np.lexsort((table["source"], -errors, table["class"]))].reset_index(drop=True)
+
+
+def threshold_choices(label: NDArray[np.int64], logit: Values) -> pd.DataFrame:
+    """Choose the threshold of the best F1 on bootstrap resamples; judge it on images left out.
+
+    Returns
+    -------
+    DataFrame
+        A row a resample (stratified): ``logit`` (the chosen threshold), ``f1`` on the resample that
+        chose it, and ``f1_left_out`` on the images that were not drawn (about a third).
+        Resamples that leave out no image of one of the classes have no row.
+    """
+    drawn = [
+        np.repeat(np.arange(len(label)), own)
+        for own in resample_images(label, resamples=CHOICES)[1:]
+    ]
+    splits = [(own, np.setdiff1d(np.arange(len(label)), own)) for own in drawn]
+    splits = [(own, left) for own, left in splits if len(np.unique(label[left])) == 2]
+    rows = [
+        {
+            "logit": threshold,
+            "f1": _f1(label[own], logit[own], threshold),
+            "f1_left_out": _f1(label[left], logit[left], threshold),
+        }
+        for (own, _), (threshold, left) in zip(
+            splits, held_out(best_f1_threshold, splits, label, logit), strict=True
+        )
+    ]
+    return pd.DataFrame(rows, columns=["logit", "f1", "f1_left_out"])
+
+
+def choice_row(scored: ScoredImages) -> dict[str, float]:
+    """Return how far a threshold, and the F1 that it was chosen for, depend on the images.
+
+    Returns
+    -------
+    dict
+        Of the first seed: ``threshold`` with ``low`` and ``high`` (95 % of the choices on
+        resamples), ``F1`` (on the images that chose it) and ``optimism`` (by how much F1 on the
+        choosing images exceeds that on the others, the mean over resamples). The checkpoint, chosen
+        on the same images, is not part of this optimism.
+    """
+    assert scored.thresholds is not None
+    chosen = threshold_choices(scored.label, scored.logits[0])
+    low, high = probability(chosen["logit"].quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    return {
+        "threshold": float(scored.thresholds[0]), "low": float(low), "high": float(high),
+        "F1": float(scored.rates()["f1"][0, 0]),
+        "optimism": float((chosen["f1"] - chosen["f1_left_out"]).mean()),
+    }  # fmt: skip
+
+
+def _by_target(
+    scored: ScoredImages,
+    column: str,
+    targets: Sequence[float],
+    row: Callable[[list[Split], float], dict[str, float]],
+) -> pd.DataFrame:
+    """Return a row a target and key of `EVALUATED_ON`, by both."""
+    splits = {name: halves(scored.images) for name, halves in EVALUATED_ON.items()}
+    return pd.DataFrame(
+        [
+            {column: target, "evaluated_on": name} | row(own, target)
+            for target in targets
+            for name, own in splits.items()
+        ]
+    )
+
+
+def _judged(
+    scored: ScoredImages,
+    splits: list[Split],
+    rule: Callable[[NDArray[np.int64], Values], Made],
+    judge: Callable[[NDArray[np.int64], Values, Made], tuple[float, ...]],
+) -> Values:
+    """Return what `judge` measures where a rule did not choose, shape (seeds * splits, numbers)."""
+    label = scored.label
+    return np.array(
+        [
+            judge(label[left], score[left], made)
+            for score in scored.logits
+            for made, left in held_out(rule, splits, label, score)
+        ]
+    )
+
+
+def _f1(label: NDArray[np.int64], score: Values, threshold: float) -> float:
+    return float(resampled_rates(label, score >= threshold)["f1"][0])
