@@ -1,5 +1,7 @@
 """Small worlds for the tests: every image is made here, in a temporary folder."""
 
+import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,12 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.metrics.uncertainty import resample_images
+from layerfusion.paths import runs_root
+from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import load_profile
+
+# How a line of a log begins: time, level, text.
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (DEBUG|INFO|WARNING|ERROR) (?=\S)")
 
 # A tower smaller than the demo's, known to OpenCLIP as `demo-tiny`; used with random weights.
 TOWERS = Path(__file__).parent / "towers"
@@ -35,6 +42,7 @@ TINY = {
     "training.epochs": 2,
     "loader.workers": 0,
 }
+TINY_OPTIONS = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's
@@ -85,6 +93,32 @@ def tiny_settings():
 def tiny_profile(tiny_settings):
     """The demo profile with those overrides."""
     return load_profile("demo", tiny_settings)
+
+
+def open_tiny(photos, run="open", **named):
+    """Open the tiny experiment on the photos; further settings and arguments replace its own."""
+    named["overrides"] = TINY | named.get("overrides", {})
+    return Experiment.open(run, **{"profile": "demo", "data_root": photos} | named)
+
+
+@pytest.fixture(scope="session")
+def trained(photos, tmp_path_factory):
+    """A runs folder with the finished tiny open run: to be read; a test that writes takes a copy.
+
+    Where a test needs a finished run and not its training, this is the one.
+    """
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYERFUSION_RUNS", str(folder))
+        open_tiny(photos).obtain()
+    return folder
+
+
+@pytest.fixture
+def finished(trained, photos):
+    """The finished tiny run, in a runs folder of this test's own."""
+    shutil.copytree(trained, runs_root(), dirs_exist_ok=True)
+    return open_tiny(photos).obtain()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from conftest import TINY
 from layerfusion.chapters import parameters
 from layerfusion.chapters.source import read_chapter
 from layerfusion.errors import UserError
@@ -65,7 +66,7 @@ def outputs_text(notebook):
 
 
 def test_papermill_runs_a_chapter(photos, tmp_path):
-    settings = "{settings: {training.epochs: 1, 'data.sources': [{kind: folder}]}}"
+    settings = json.dumps({"settings": TINY | {"training.epochs": 1}})
     out = tmp_path / "out.ipynb"
     given = ["-p", "seed", 7, "-p", "data_root", os.path.relpath(photos, ROOT), "-y", settings]
     done = papermill("book/03_open_run.py", out, *given)

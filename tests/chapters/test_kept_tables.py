@@ -7,13 +7,13 @@ import re
 import pandas as pd
 import pytest
 
+from conftest import open_tiny
 from layerfusion import paths
 from layerfusion.analysis import recorded
 from layerfusion.chapters import kept_tables, parameters
 from layerfusion.chapters.execution import CHECKSUMS, write_checksums
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.paths import reference_folder
-from layerfusion.runs.experiment import Experiment
 
 TABLE = pd.DataFrame(
     {"run": ["constrained", "open"], "f1": [0.7011, 0.7264], "roc_auc": [0.71, 0.73]}
@@ -21,13 +21,11 @@ TABLE = pd.DataFrame(
 
 
 @pytest.fixture(scope="module")
-def experiment(photos, tmp_path_factory):
-    """A tiny finished run, and its experiment."""
-    from conftest import TINY
-
+def experiment(photos, trained):
+    """The tiny finished run, and its experiment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAYERFUSION_RUNS", str(tmp_path_factory.mktemp("runs")))
-        opened = Experiment.open("open", profile="demo", data_root=photos, overrides=TINY)
+        patch.setenv("LAYERFUSION_RUNS", str(trained))
+        opened = open_tiny(photos)
         return opened, opened.obtain()
 
 

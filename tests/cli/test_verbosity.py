@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 from typer.main import get_command
 
+from conftest import STAMP
 from layerfusion.cli.main import app
 from layerfusion.events import VARIABLE
-from layerfusion.runs.record import LOG
 
 TOY = ["--detector", "demo"]
-STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (DEBUG|INFO|WARNING|ERROR) \S")
 
 
 def commands(group, name=""):
@@ -94,16 +93,3 @@ def test_names_that_are_no_line_are_escaped(run, tmp_path):
         r"not scored: no letter \xff.png: not an image (JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF)",
         r"not scored: two\nlines.png: not an image (JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF)",
     ]
-
-
-def test_a_trained_run_keeps_its_log(run, photos, tmp_path):
-    train = ["train", "--run", "open", "--data-root", photos, "--set", "training.epochs=2",
-             "--set", "loader.workers=0", "--set", "data.sources=[{kind: folder}]"]  # fmt: skip
-    assert run("-q", *train)[2] == ""
-    (path,) = tmp_path.glob(f"runs/demo/open-seed1337-*/{LOG}")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert all(STAMP.match(line) for line in lines)
-    for text in ("training in", "key ", "epoch 1: training loss", "checkpoint after", "finished"):
-        assert any(text in line for line in lines), text
-    assert run(*train)[0] == 0  # finds it, and adds nothing
-    assert path.read_text(encoding="utf-8").splitlines() == lines

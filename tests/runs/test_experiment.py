@@ -27,22 +27,6 @@ def open_experiment(photos, settings, run="open", **arguments):
     return Experiment.open(run, **arguments)
 
 
-@pytest.fixture(scope="module")
-def trained(photos, tmp_path_factory):
-    """The runs of a project in which one was trained."""
-    runs = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAYERFUSION_RUNS", str(runs))
-        open_experiment(photos, dict(TINY)).obtain()
-    return runs
-
-
-@pytest.fixture
-def finished(trained, photos, tiny_settings):
-    shutil.copytree(trained, runs_root(), dirs_exist_ok=True)
-    return open_experiment(photos, tiny_settings).obtain()
-
-
 def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
     assert finished.directory.parent == runs_root() / "demo"
     assert sorted(path.name for path in finished.directory.iterdir()) == [

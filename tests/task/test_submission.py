@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import TINY
+from conftest import TINY_OPTIONS, open_tiny
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
 from layerfusion.paths import runs_root
@@ -350,29 +350,12 @@ def test_a_file_that_is_not_there_is_a_users_error(good, tmp_path):
 
 # --------------------------------------------------------------- runs and the command line
 
-TINY_OPTIONS = [
-    option
-    for name, value in {**TINY, "training.epochs": 1}.items()
-    for option in ("--set", f"{name}={value}")
-]
-SETTINGS = {**TINY, "training.epochs": 1}
-
-
-@pytest.fixture(scope="module")
-def trained(photos, tmp_path_factory):
-    """Return the folder of runs with a finished open run of the tiny settings."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAYERFUSION_RUNS", str(folder))
-        Experiment.open("open", data_root=photos, overrides=SETTINGS).obtain()
-    return folder
-
 
 @pytest.fixture
 def experiment(trained, photos, monkeypatch):
     """The experiment of that run."""
     monkeypatch.setenv("LAYERFUSION_RUNS", str(trained))
-    return Experiment.open("open", data_root=photos, overrides=SETTINGS)
+    return open_tiny(photos)
 
 
 @pytest.fixture
@@ -425,9 +408,9 @@ def test_labelled_predictions_make_a_submission_too(experiment):
 
 
 def test_scores_are_of_the_precision_of_training(experiment, photos, monkeypatch, tmp_path):
-    halved = {**SETTINGS, "training.precision": "bf16"}
+    halved = {"training.precision": "bf16", "training.epochs": 1}
     monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path))
-    chosen = Experiment.open("constrained", data_root=photos, overrides=halved)
+    chosen = open_tiny(photos, "constrained", overrides=halved)
     finished = chosen.obtain()
     images, _ = find_test_images(photos / "test")
     loader = chosen.profile.loader
