@@ -6,6 +6,7 @@ import shutil
 import nbformat
 import pytest
 
+from layerfusion import paths
 from layerfusion.chapters import execution
 from layerfusion.chapters import parameters as chapters
 from layerfusion.chapters.execution import build_book, run_chapters
@@ -33,7 +34,7 @@ def small_book(tmp_path, monkeypatch):
         chapter.write_text(f"{header}# %% [markdown]\n# # Small\n\n{parameters}\n# %%\n{code}\n")
 
     write("print(seed)")
-    for module in (chapters, execution):
+    for module in (chapters, execution, paths):
         monkeypatch.setattr(module, "project_root", lambda: root)
     return root, write
 
