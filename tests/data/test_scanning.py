@@ -69,14 +69,14 @@ def look(root: Path, cache: Path | None, **asked: bool) -> tuple[Manifest, int]:
     """Scan a tree, and say how many files were read for it."""
     asked = {"hash_files": True, "decode_files": True} | asked
     read: list[Path] = []
-    inspect = scanning.inspect_file
+    inspect = scanning.scan_file
 
     def counted(path: Path, **named: bool) -> object:
         read.append(path)
         return inspect(path, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scanning, "inspect_file", counted)
+        patch.setattr(scanning, "scan_file", counted)
         manifest = scan(root, all_of(root), cache=cache, **asked)
     return manifest, len(read)
 
@@ -271,7 +271,7 @@ def test_damaged_caches_and_those_of_other_code_count_as_nothing(
     (file.parent / "part-0-0.parquet").write_bytes(b"PAR1")
     again, read = look(tree, tmp_path / "cache")
     assert read == 7 and same(first, again)
-    monkeypatch.setattr("layerfusion.data.scan_cache.inspector_digest", lambda: "other")
+    monkeypatch.setattr("layerfusion.data.scan_cache.scanner_digest", lambda: "other")
     assert look(tree, tmp_path / "cache")[1] == 7
     assert look(tree, tmp_path / "cache")[1] == 0
 

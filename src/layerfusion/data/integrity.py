@@ -1,16 +1,16 @@
 """Whether files are whole, and which are the same, without decoding more of them than need be."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from layerfusion.data.inspection import inspect_file
-from layerfusion.data.manifest import Progress, usable_cores
+from layerfusion.data.file_scan import file_sha256, scan_file
+from layerfusion.data.manifest import Progress
+from layerfusion.data.scanning import in_threads
 
 # names: sizes alone. ends: the header and the last bytes too, and a file that does not end as its
 # format does is decoded. pixels: every file is decoded, which alone finds damage in the
@@ -18,17 +18,7 @@ from layerfusion.data.manifest import Progress, usable_cores
 Depth = Literal["names", "ends", "pixels"]
 
 EMPTY = "empty file"
-_CHUNK = 64  # files to a task
 _END = 4096  # bytes of either end that are read
-_Result = TypeVar("_Result")
-
-
-class Look(NamedTuple):
-    """What one file says: its size, a number that equal files share, and what is wrong with it."""
-
-    bytes: int
-    likeness: int
-    reason: str | None
 
 
 def look_at_files(
@@ -51,8 +41,8 @@ def look_at_files(
         A row a file, in order: ``bytes``; ``likeness`` (uint64 of both ends; 0 where only sizes
         were looked at); ``reason`` why it cannot be read, missing where nothing is wrong.
     """
-    looks = _in_threads(lambda path: _look(root / path, depth), paths, progress)
-    table = pd.DataFrame(looks, columns=list(Look._fields))
+    looks = in_threads(lambda path: _look(root / path, depth), paths, progress)
+    table = pd.DataFrame(looks, columns=["bytes", "likeness", "reason"])
     return table.astype({"bytes": "int64", "likeness": "uint64", "reason": "str"})
 
 
@@ -72,50 +62,28 @@ def number_contents(
     readable = looks["reason"].isna()
     alike = looks[readable].duplicated(["bytes", "likeness"], keep=False)
     doubtful = alike[alike].index
-    hashes = _in_threads(
-        lambda path: _sha256(root / path), [paths[row] for row in doubtful], progress
+    hashes = in_threads(
+        lambda path: file_sha256(root / path), [paths[row] for row in doubtful], progress
     )
     content = pd.Series(np.arange(len(paths)), index=looks.index)
     content[doubtful] = -1 - pd.factorize(pd.Series(list(hashes), dtype="str"))[0]
     return content
 
 
-def _in_threads(
-    work: Callable[[str], _Result], paths: Sequence[str], progress: Progress | None
-) -> Iterator[_Result]:
-    """Yield the result of each path, in order."""
-    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    done = 0
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        for results in pool.map(lambda chunk: [work(path) for path in chunk], chunks):
-            yield from results
-            done += len(results)
-            if progress:
-                progress(done, len(paths))
-
-
-def _look(path: Path, depth: Depth) -> Look:
+def _look(path: Path, depth: Depth) -> tuple[int, int, str | None]:
+    """Return size and likeness of a file, and why it cannot be read, if so."""
     try:
         size = path.stat().st_size
         if size == 0:
-            return Look(0, 0, EMPTY)
+            return 0, 0, EMPTY
         if depth == "names":
-            return Look(size, 0, None)
-        head, tail = _ends(path, size)
+            return size, 0, None
+        with path.open("rb") as file:
+            ends = file.read(_END)
+            file.seek(max(0, size - _END))
+            ends += file.read(_END)
     except OSError as error:
-        return Look(0, 0, (error.strerror or "it cannot be read").lower())
-    found = inspect_file(path, hash_file=False, decode_file=depth == "pixels")
-    likeness = hashlib.blake2b(head + tail, digest_size=8).digest()
-    return Look(size, int.from_bytes(likeness, "little"), found.reason or found.damage)
-
-
-def _ends(path: Path, size: int) -> tuple[bytes, bytes]:
-    with path.open("rb") as file:
-        head = file.read(_END)
-        file.seek(max(0, size - _END))
-        return head, file.read(_END)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return 0, 0, (error.strerror or "it cannot be read").lower()
+    found = scan_file(path, hash_file=False, decode_file=depth == "pixels")
+    likeness = hashlib.blake2b(ends, digest_size=8).digest()
+    return size, int.from_bytes(likeness, "little"), found.reason or found.damage

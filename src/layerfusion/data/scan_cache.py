@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
-from layerfusion.data.inspection import inspector_digest
+from layerfusion.data.file_scan import scanner_digest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 from layerfusion.settings import digest
 
-# The columns of `layerfusion.data.inspection.Inspection`, with the file's path before them.
+# The columns of `layerfusion.data.file_scan.FileScan`, with the file's path before them.
 DTYPES = {
     "path": "str",
     "bytes": "Int64",
@@ -31,13 +31,13 @@ DTYPES = {
 
 
 class ScanCache:
-    """Inspections of the files below one root, by path.
+    """Scans of the files below one root, by path.
 
     They lie in one file and, while a scan is under way, in parts beside it, each written whole or
     not at all: a scan that is killed loses what it has not yet written as a part. Several processes
     may read and write at once; each sees what the others have finished.
 
-    Inspections by other code or library versions, and files that cannot be read, count as nothing.
+    Scans by other code or library versions, and files that cannot be read, count as nothing.
 
     Parameters
     ----------
@@ -52,21 +52,21 @@ class ScanCache:
         self.root = root
         self.folder = folder / f"{place.name}-{digest(str(place))[:10]}"
         self._file = self.folder / "files.parquet"
-        self._inspector = inspector_digest()
+        self._scanner = scanner_digest()
 
     def read(self) -> pd.DataFrame:
         """Return what is known, with the columns of `DTYPES`; each path occurs once at most."""
         return self._together(self._parts())
 
-    def add(self, inspections: pd.DataFrame) -> None:
-        """Write inspections as a part; they replace earlier ones of the same paths.
+    def add(self, scans: pd.DataFrame) -> None:
+        """Write scans as a part; they replace earlier ones of the same paths.
 
         Raises
         ------
         UserError
             If the part cannot be written.
         """
-        self._write(inspections, self.folder / f"part-{time.time_ns():020d}-{os.getpid()}.parquet")
+        self._write(scans, self.folder / f"part-{time.time_ns():020d}-{os.getpid()}.parquet")
 
     def merge(self, paths: pd.Series) -> None:
         """Make one file of all parts, without the files that are gone.
@@ -108,12 +108,12 @@ class ScanCache:
             table = read_parquet(file)
         except (FileNotFoundError, UserError):
             return nothing
-        if table.attrs.pop("inspector", None) != self._inspector:
+        if table.attrs.pop("scanner", None) != self._scanner:
             return nothing
         return table.astype(DTYPES)
 
     def _write(self, table: pd.DataFrame, file: Path) -> None:
-        table.attrs = {"inspector": self._inspector}  # kept in the file's metadata
+        table.attrs = {"scanner": self._scanner}  # kept in the file's metadata
         with self._errors_in_words():
             self.folder.mkdir(parents=True, exist_ok=True)
             with in_place_of(file, shared=True) as partial:

@@ -10,8 +10,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerfusion.data import inspection
-from layerfusion.data.inspection import inspect_file, inspector_digest
+from layerfusion.data import file_scan
+from layerfusion.data.file_scan import FileScan, perceptual_hash, scan_file, scanner_digest
 from layerfusion.images.reading import ImageError, read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -38,7 +38,7 @@ def can_be_read(path: Path) -> bool:
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_whole_file_of_every_format(tmp_path: Path, kind: str, asked: bool) -> None:
     (tmp_path / "image").write_bytes(WHOLE[kind])
-    found = inspect_file(tmp_path / "image", hash_file=asked, decode_file=asked)
+    found = scan_file(tmp_path / "image", hash_file=asked, decode_file=asked)
     state = (tmp_path / "image").stat()
     assert (found.bytes, found.mtime_ns) == (state.st_size, state.st_mtime_ns)
     assert (found.width, found.height, found.format) == (30, 20, kind)
@@ -59,7 +59,7 @@ def test_no_readable_file_is_refused_and_no_truncated_one_is_overlooked(
     path = tmp_path_factory.mktemp("cut") / "image"
     content = WHOLE[kind][: round(kept * len(WHOLE[kind]))]
     path.write_bytes(content + behind)
-    found = inspect_file(path, hash_file=False, decode_file=decode)
+    found = scan_file(path, hash_file=False, decode_file=decode)
     readable = can_be_read(path)
     if readable:
         assert found.reason is None and found.damage is None
@@ -72,20 +72,20 @@ def test_damage_inside_is_found_by_decoding_alone(tmp_path: Path) -> None:
     content = bytearray(WHOLE["PNG"])
     content[200:300] = bytes(100)
     (tmp_path / "image").write_bytes(content)
-    quick = inspect_file(tmp_path / "image", hash_file=True, decode_file=False)
+    quick = scan_file(tmp_path / "image", hash_file=True, decode_file=False)
     assert quick.reason is None and quick.sha256 is not None
-    found = inspect_file(tmp_path / "image", hash_file=True, decode_file=True)
+    found = scan_file(tmp_path / "image", hash_file=True, decode_file=True)
     assert found.damage is not None and found._replace(damage=None) == quick
 
 
 def test_of_a_file_that_is_not_there_nothing_is_remembered(tmp_path: Path) -> None:
-    found = inspect_file(tmp_path / "gone.jpg", hash_file=True, decode_file=True)
-    assert found == inspection.Inspection(reason="file not found")
+    found = scan_file(tmp_path / "gone.jpg", hash_file=True, decode_file=True)
+    assert found == FileScan(reason="file not found")
 
 
 def test_a_bad_file_is_remembered_with_its_state(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
-    found = inspect_file(tmp_path / "empty.jpg", hash_file=True, decode_file=True)
+    found = scan_file(tmp_path / "empty.jpg", hash_file=True, decode_file=True)
     assert (found.bytes, found.reason) == (0, "empty file")
     assert found.mtime_ns == (tmp_path / "empty.jpg").stat().st_mtime_ns
 
@@ -98,15 +98,29 @@ def test_too_little_memory_says_nothing_of_a_file(
     def exhausted(path: Path) -> Image.Image:
         raise ImageError(path, "not enough memory to decode it") from MemoryError()
 
-    monkeypatch.setattr(inspection, "read_image", exhausted)
-    found = inspect_file(tmp_path / "image", hash_file=False, decode_file=True)
+    monkeypatch.setattr(file_scan, "read_image", exhausted)
+    found = scan_file(tmp_path / "image", hash_file=False, decode_file=True)
     assert found.damage == "not enough memory to decode it" and found.mtime_ns is None
 
 
 def test_inspections_are_known_by_the_libraries_that_made_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = inspector_digest()
-    assert len(before) == 64 and inspector_digest() == before
-    monkeypatch.setattr(inspection, "version", lambda name: "0")
-    assert inspector_digest() != before
+    before = scanner_digest()
+    assert len(before) == 64 and scanner_digest() == before
+    monkeypatch.setattr(file_scan, "version", lambda name: "0")
+    assert scanner_digest() != before
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        *(
+            (np.random.default_rng(seed).integers(0, 256, (40, 60, 3), dtype=np.uint8), expected)
+            for seed, expected in ((1, "d96d7940196e02fb"), (2, "f7eb2174d50e6144"))
+        ),
+        (np.full((9, 9, 3), 7, dtype=np.uint8), "8000000000000000"),
+    ],
+)
+def test_the_perceptual_hash_is_that_of_imagehash_4_3(pixels: np.ndarray, expected: str) -> None:
+    assert perceptual_hash(Image.fromarray(pixels)) == expected

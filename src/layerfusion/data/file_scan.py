@@ -5,7 +5,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import imagehash
+import numpy as np
+import scipy.fft
+from PIL import Image
 
 from layerfusion.images.reading import ImageError, probe_image, read_image
 from layerfusion.recipe import RECIPE
@@ -17,10 +19,10 @@ _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _PADDING = b"\0\r\n "
 _TAIL = 64  # bytes in which the ending is looked for
 
-_LIBRARIES = ("pillow", "imagehash")
+_LIBRARIES = ("pillow", "scipy")
 
 
-class Inspection(NamedTuple):
+class FileScan(NamedTuple):
     """What one file says of itself.
 
     `bytes` and `mtime_ns` (modification time, ns) are the state that was read; `mtime_ns` is
@@ -42,7 +44,7 @@ class Inspection(NamedTuple):
     phash: str | None = None
 
 
-def inspect_file(path: Path, *, hash_file: bool, decode_file: bool) -> Inspection:
+def scan_file(path: Path, *, hash_file: bool, decode_file: bool) -> FileScan:
     """Read what a file says of itself; whatever is wrong with it is said in the answer.
 
     A file that does not end as whole ones do, or is of a format without an end of its own, is
@@ -57,33 +59,40 @@ def inspect_file(path: Path, *, hash_file: bool, decode_file: bool) -> Inspectio
     """
     try:
         state = path.stat()
-        whole = Inspection(state.st_size, state.st_mtime_ns)
+        whole = FileScan(state.st_size, state.st_mtime_ns)
     except OSError:
-        whole = Inspection()  # why, the next attempt says in words
+        whole = FileScan()  # why, the next attempt says in words
     try:
         info = probe_image(path)
-        ends_well = _ends_well(path, info.format)
-        if not ends_well:
-            read_image(path)
-        sha256 = _sha256(path) if hash_file else None
+        image = None if _ends_well(path, info.format) else read_image(path)
+        sha256 = file_sha256(path) if hash_file else None
     except (ImageError, OSError) as error:
         lasting = whole.mtime_ns if _lasts(error) else None
         return whole._replace(mtime_ns=lasting, reason=_reason(error))
     whole = whole._replace(width=info.width, height=info.height, format=info.format, sha256=sha256)
-    return _with_phash(whole, path) if decode_file else whole
-
-
-def inspector_digest() -> str:
-    """Return the sha256, 64 hex digits, of recipe and libraries that inspections rely on."""
-    return digest({"recipe": RECIPE, "libraries": {name: version(name) for name in _LIBRARIES}})
-
-
-def _with_phash(whole: Inspection, path: Path) -> Inspection:
+    if not decode_file:
+        return whole
     try:
-        return whole._replace(phash=str(imagehash.phash(read_image(path))))
+        return whole._replace(phash=perceptual_hash(image or read_image(path)))
     except ImageError as error:
         lasting = whole.mtime_ns if _lasts(error) else None
         return whole._replace(mtime_ns=lasting, damage=error.reason)
+
+
+def perceptual_hash(image: Image.Image) -> str:
+    """Return a 64-bit hash, 16 hex digits, of which images that look alike differ in few bits.
+
+    Each bit says whether one of the lowest 8 x 8 frequencies of the image at 32 x 32 grey pixels
+    (its cosine transform, by rows) is above their median: the `phash` of the library ImageHash.
+    """
+    grey = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.LANCZOS))
+    low = scipy.fft.dctn(grey)[:8, :8]
+    return np.packbits(low > np.median(low)).tobytes().hex()
+
+
+def scanner_digest() -> str:
+    """Return the sha256, 64 hex digits, of recipe and libraries that inspections rely on."""
+    return digest({"recipe": RECIPE, "libraries": {name: version(name) for name in _LIBRARIES}})
 
 
 def _ends_well(path: Path, kind: str) -> bool:
@@ -110,6 +119,7 @@ def _reason(error: ImageError | OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
