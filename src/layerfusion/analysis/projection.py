@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-COLUMNS = ["work", "images", "devices", "hours", "at worst", "device hours", "bound by"]
-
 
 @dataclass(frozen=True)
 class Rates:
@@ -54,30 +52,26 @@ def project(work: Sequence[Work], rates: Rates, devices: Sequence[int]) -> pd.Da
     Returns
     -------
     DataFrame
-        `COLUMNS`, a row a piece of work and number of devices. ``hours`` takes every device to do
-        its share at the measured rate. ``at worst`` is for training: the batch stays as large as it
-        is, so more devices have smaller shares of it, and a step that waits for launches, not for
+        A row a piece of work and number of devices: ``work``, ``images``, ``devices``, ``hours``,
+        ``at worst``, ``device hours``, ``bound by``. ``hours`` takes every device to do its share
+        at the measured rate. ``at worst`` is for training: the batch stays as large as it is, so
+        more devices have smaller shares of it, and a step that waits for launches, not for
         arithmetic, takes as long as on one.
     """
     rows = []
     for piece in work:
+        device = rates.training if piece.training else rates.scoring
+        core = rates.training_images if piece.training else rates.scoring_images
         for count in devices:
-            limits = _limits(piece, rates, count)
+            limits = {  # images a second
+                "devices": device * count,
+                "cores": core * rates.cores * count,
+                "store": rates.store / rates.image_bytes,
+            }
             bound = min(limits, key=lambda name: limits[name])
             hours = piece.images / limits[bound] / 3600
-            alone = piece.images / _limits(piece, rates, 1)["devices"] / 3600
-            worst = max(hours, alone) if piece.training else hours
-            row = [piece.name, piece.images, count, hours, worst, hours * count, bound]
+            worst = max(hours, piece.images / device / 3600) if piece.training else hours
+            row = {"work": piece.name, "images": piece.images, "devices": count, "hours": hours}
+            row |= {"at worst": worst, "device hours": hours * count, "bound by": bound}
             rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _limits(piece: Work, rates: Rates, devices: int) -> dict[str, float]:
-    """Return the images a second that each part could do."""
-    device = rates.training if piece.training else rates.scoring
-    core = rates.training_images if piece.training else rates.scoring_images
-    return {
-        "devices": device * devices,
-        "cores": core * rates.cores * devices,
-        "store": rates.store / rates.image_bytes,
-    }
+    return pd.DataFrame(rows)

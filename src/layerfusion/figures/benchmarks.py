@@ -1,12 +1,13 @@
 """Tables of what `benchmarks/` measured, read from its results."""
 
 import json
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from layerfusion.analysis.projection import Rates, Work
+from layerfusion.figures.formatting import bounds
 from layerfusion.paper.numbers import TRAINING_IMAGES
 from layerfusion.paths import project_root
 
@@ -18,6 +19,30 @@ TRAINING = "training-cpu-amd-epyc"
 GPU = "full_size-cuda-nvidia-h100-80gb-hbm3"
 CPU = "full_size-cpu-amd-epyc"
 
+# What a table calls the numbers of a result.
+BESIDE_REFERENCE = {
+    "per_second.median": "images/s",
+    "reference_per_second.median": "obvious way",
+    "ratio.median": "times",
+    "ratio.min": "least",
+    "ratio.max": "most",
+}
+OPTION = {
+    "images_per_second.median": "images/s",
+    "times_default.median": "times",
+    "times_default.min": "least",
+    "times_default.max": "most",
+    "logit_moves_by": "logits move by",
+}
+ENCODER = {
+    f"{work}.{key}": (work, name)
+    for work in ("training", "scoring")
+    for key, name in {
+        "images_per_second": "images/s",
+        "share_of_matmul_peak": "of the matmul rate",
+    }.items()
+}
+
 
 def read_result(name: str) -> dict[str, Any]:
     """Return a benchmark's committed result.
@@ -27,54 +52,56 @@ def read_result(name: str) -> dict[str, Any]:
     name
         Of its file in ``benchmarks/results``, without the ending.
     """
-    path: Path = project_root() / "benchmarks" / "results" / f"{name}.json"
+    path = project_root() / "benchmarks" / "results" / f"{name}.json"
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return result
 
 
+def measured_table(
+    rows: Sequence[Mapping[str, Any]], index: Mapping[str, str], columns: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return chosen numbers of a result, a row a measurement.
+
+    Parameters
+    ----------
+    rows
+        Measurements, as a result holds them.
+    index, columns
+        What they have (``ratio.min`` is ``min`` in ``ratio``), and what the table calls it.
+    """
+    table = pd.json_normalize(list(rows)).rename(columns=dict(index)).set_index([*index.values()])
+    chosen = table[list(columns)]
+    chosen.columns = pd.Index(list(columns.values()))
+    return chosen
+
+
 def preparation_table(result: dict[str, Any]) -> pd.DataFrame:
-    """Return images a second of one core, beside the obvious way, a row a size and kind of work."""
-    rows = [
-        {"photographs": row["size"], "work": row["work"]} | _beside_the_obvious(row)
-        for row in result["preparation"]
-    ]
-    return pd.DataFrame(rows).set_index(["photographs", "work"])
+    """Return images a second of one core, beside the reference, a row a size and kind of work."""
+    index = {"size": "photographs", "work": "work"}
+    return measured_table(result["preparation"], index, BESIDE_REFERENCE)
 
 
 def training_table(result: dict[str, Any]) -> pd.DataFrame:
-    """Return images a second of a forward pass and of training, beside the obvious way."""
-    rows = [
-        {"work": row["work"]} | _beside_the_obvious(row)
-        for row in result["measured"]
-        if "ratio" in row
-    ]
-    return pd.DataFrame(rows).set_index("work")
+    """Return images a second of a forward pass and of training, beside the reference."""
+    rows = [row for row in result["measured"] if "ratio" in row]
+    return measured_table(rows, {"work": "work"}, BESIDE_REFERENCE)
 
 
 def images_share_in_a_sentence(result: dict[str, Any]) -> str:
     """Return which share of training from files images take, in both ways."""
-    own, obvious = (row["share"] for row in result["measured"] if "share" in row)
+    own, obvious = (spread(row["share"], ".1%") for row in result["measured"] if "share" in row)
     return (
         f"Of the time of training from files, {result['steps']} steps a round by "
-        f"{result['workers']} workers, images take {_share(own)}; written the obvious way, "
-        f"{_share(obvious)}. That is waiting for them, the start of the workers and, on a "
-        "processor, the cores that these have from the training; it is what training on images "
-        "from memory saves."
+        f"{result['workers']} workers, images take {own}; written the obvious way, {obvious}. That "
+        "is waiting for them, the start of the workers and, on a processor, the cores that these "
+        "have from the training; it is what training on images from memory saves."
     )
 
 
-def _share(spread: dict[str, float]) -> str:
-    return f"{spread['median']:.1%} [{spread['min']:.1%}, {spread['max']:.1%}]"
-
-
-def _beside_the_obvious(row: dict[str, Any]) -> dict[str, float]:
-    return {
-        "images/s": row["per_second"]["median"],
-        "obvious way": row["reference_per_second"]["median"],
-        "times": row["ratio"]["median"],
-        "least": row["ratio"]["min"],
-        "most": row["ratio"]["max"],
-    }
+def spread(rounds: Mapping[str, float], form: str) -> str:
+    """Return the median of repeated measurements, and the least and largest of them."""
+    ends = {"low": rounds["min"], "high": rounds["max"]}
+    return f"{rounds['median']:{form}} {bounds(ends, form)}"
 
 
 def steps_table(result: dict[str, Any]) -> pd.DataFrame:
@@ -90,42 +117,22 @@ def decoders_table(result: dict[str, Any]) -> pd.DataFrame:
 
 def encoder_table(*results: dict[str, Any]) -> pd.DataFrame:
     """Return what ViT-L/14 does on each device and precision, at the measured batches."""
-    rows = {
-        (result["device"], case["activation"], case["precision"]): {
-            ("training", "images/s"): case["training"]["images_per_second"],
-            ("training", "of the matmul rate"): case["training"]["share_of_matmul_peak"],
-            ("scoring", "images/s"): case["scoring"]["images_per_second"],
-            ("scoring", "of the matmul rate"): case["scoring"]["share_of_matmul_peak"],
-        }
-        for result in results
-        for case in result["measured"]
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index").round(3)
-    table.columns = pd.MultiIndex.from_tuples([tuple(pair) for pair in table.columns])
-    return table.rename_axis(["device", "activation", "precision"])
+    rows = [case | {"device": one["device"]} for one in results for case in one["measured"]]
+    names = ("device", "activation", "precision")
+    return measured_table(rows, dict(zip(names, names, strict=True)), ENCODER).round(3)
 
 
 def options_table(result: dict[str, Any]) -> pd.DataFrame:
     """Return what settings of a forward pass gain and do to logits, a row a batch and setting."""
-    rows = [
-        {
-            "batch": row["batch"],
-            "setting": row["option"],
-            "images/s": row["images_per_second"]["median"],
-            "times": row["times_default"]["median"],
-            "least": row["times_default"]["min"],
-            "most": row["times_default"]["max"],
-            "logits move by": f"{row['logit_moves_by']:.2g}",
-        }
-        for row in result["measured"]
-    ]
-    return pd.DataFrame(rows).set_index(["batch", "setting"])
+    index = {"batch": "batch", "option": "setting"}
+    table = measured_table(result["measured"], index, OPTION)
+    return table.assign(**{"logits move by": table["logits move by"].map("{:.2g}".format)})
 
 
 def scoring_table(result: dict[str, Any]) -> pd.DataFrame:
     """Return what scoring a folder takes beside the encoder's forward pass alone."""
-    table = pd.DataFrame(result["measured"]).set_index("what")
-    return table.rename(columns={"min": "least", "max": "most"})
+    columns = {"min": "least", "median": "median", "max": "most"}
+    return measured_table(result["measured"], {"what": "what"}, columns)
 
 
 def shown_projection(table: pd.DataFrame) -> pd.DataFrame:
@@ -150,11 +157,10 @@ def in_a_line(result: dict[str, Any]) -> str:
 def in_a_sentence(result: dict[str, Any]) -> str:
     """Return what one core prepares of common photographs, in training."""
     first = result["preparation"][0]
-    ratio = first["ratio"]
+    times = spread(first["ratio"], ".1f").replace(" ", " times ", 1)
     return (
         f"**One core prepares {first['per_second']['median']:,.0f} training images a second of "
-        f"{first['size']} px, {ratio['median']:.1f} times [{ratio['min']:.1f}, {ratio['max']:.1f}] "
-        "as many as the obvious way.**"
+        f"{first['size']} px, {times} as many as the obvious way.**"
     )
 
 
