@@ -37,7 +37,7 @@ from IPython.display import Markdown, display
 from layerfusion.analysis.comparison import measure_alone
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import mirror, tables
+from layerfusion.figures import paper_tables, tables
 from layerfusion.figures import run as run_figures
 from layerfusion.paths import shown
 
@@ -139,8 +139,10 @@ run_figures.confusion(run.record)
 
 # %% tags=["nbval-ignore-output"]
 measure = measure_alone(experiment, run)
-row = mirror.mirror(mirror.local_row("constrained"), measure, experiment.profile.name)
-mirror.styled(kept.keep("table_1_row", row), experiment.profile.name)
+row = paper_tables.side_by_side(
+    paper_tables.local_row("constrained"), measure, experiment.profile.name
+)
+paper_tables.styled(kept.keep("table_1_row", row), experiment.profile.name)
 
 # %% [markdown]
 # ## Beside the recorded execution

@@ -38,7 +38,7 @@ from IPython.display import Markdown, display
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import errors, galleries, mirror, scores, style, tables
+from layerfusion.figures import errors, galleries, paper_tables, scores, style, tables
 from layerfusion.figures import run as run_figures
 from layerfusion.metrics.flips import added_images, count_flips, flips
 from layerfusion.paths import shown
@@ -153,8 +153,8 @@ style.as_jpeg(galleries.flips_gallery(experiment.manifest, flips(scored)))
 # what belongs in the row.
 
 # %% tags=["nbval-ignore-output"]
-row = mirror.mirror(mirror.local_row("open"), runs, experiment.profile.name)
-mirror.styled(kept.keep("table_1_row", row), experiment.profile.name)
+row = paper_tables.side_by_side(paper_tables.local_row("open"), runs, experiment.profile.name)
+paper_tables.styled(kept.keep("table_1_row", row), experiment.profile.name)
 
 # %% [markdown]
 # ## Beside the recorded execution

@@ -37,7 +37,7 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import content as content_figures
 from layerfusion.figures import errors as error_figures
-from layerfusion.figures import galleries, glance, scores, style
+from layerfusion.figures import galleries, overview, scores, style
 from layerfusion.figures import tables as table_figures
 from layerfusion.metrics import operating_points
 from layerfusion.metrics.groups import worst_groups
@@ -194,8 +194,8 @@ else:
 # other seeds; [the study of the demo world](07_demo_world) knows of both.
 
 # %% tags=["nbval-ignore-output"]
-claims = tables.keep("glance", glance.glance(runs, name))
-glue("glance", glance.styled(claims, name))
+claims = tables.keep("glance", overview.overview(runs, name))
+glue("glance", overview.styled(claims, name))
 
 # %% [markdown]
 # ## Beside the recorded execution

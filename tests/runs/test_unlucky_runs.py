@@ -18,9 +18,10 @@ from layerfusion.analysis.slices import error_slices, held_out_errors
 from layerfusion.chapters.parameters import chapter_paths
 from layerfusion.chapters.source import read_chapter
 from layerfusion.figures import errors as error_figures
-from layerfusion.figures import glance, mirror, tables
+from layerfusion.figures import overview, paper_tables, scores, tables
 from layerfusion.figures import robustness as robustness_figures
 from layerfusion.figures import run as run_figures
+from layerfusion.figures.galleries import error_gallery
 from layerfusion.metrics import operating_points, transfer
 from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.probability import probability
@@ -72,38 +73,41 @@ def pieces(runs):
     local, official = (runs.tables["open"].get(on) for on in ("local", "official"))
     manifest = runs.experiments["open"].manifest
 
-    def mirrored(cells, profile):
-        return mirror.styled(mirror.mirror(cells, runs, profile), profile)
+    def beside_the_paper(cells, profile):
+        return paper_tables.styled(paper_tables.side_by_side(cells, runs, profile), profile)
 
     made = {
-        "training curves": lambda: run_figures.training_curves(record),
-        "block weights": lambda: run_figures.block_weights(record),
+        "training curves": lambda: run_figures.training_curves({"open": record}),
+        "block weights": lambda: run_figures.block_weights({"open": record}),
         "histogram": lambda: run_figures.score_histogram(run.predictions(), record.threshold),
         "confusion": lambda: run_figures.confusion(record),
         "thresholds": lambda: tables.threshold_table(record),
-        "official errors": lambda: mirror.official_errors(runs),
+        "official errors": lambda: paper_tables.official_errors(runs),
         "submissions": lambda: keep_submissions(runs, team="ours"),
         "sizes": lambda: size_table(runs.scored(), 60),
-        "points": lambda: error_figures.operating_points(runs),
+        "points": lambda: scores.roc_curves(runs),
         "recall gain": lambda: operating_points.recall_gain(runs.scored()),
         "recall at rates": lambda: operating_points.recall_at_rates(runs.scored()),
         "calibration": lambda: tables.calibration_table(runs.scored()),
-        "calibration drawn": lambda: error_figures.calibration(runs),
+        "calibration drawn": lambda: scores.calibration(runs),
         "choice": lambda: tables.choice_table(runs.scored()),
-        "F1 drawn": lambda: error_figures.f1_over_threshold(runs),
+        "F1 drawn": lambda: scores.f1_over_threshold(runs),
         "slices": lambda: error_slices(runs),
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
-        "gallery": lambda: error_figures.error_gallery(manifest, local, record.threshold),
+        "gallery": lambda: error_gallery(manifest, local, record.threshold),
         "held out": lambda: held_out_errors(runs),
         "jpeg drawn": lambda: robustness_figures.draw_curve(
             robustness.curve(runs, robustness.JPEG), runs, robustness.JPEG
         ),
     }
     for profile in ("demo", "paper"):
-        for name, cells in {"table 1": mirror.TABLE_1, "table 2": mirror.TABLE_2}.items():
-            made[f"{name}, {profile}"] = partial(mirrored, cells, profile)
+        for name, cells in {
+            "table 1": paper_tables.TABLE_1,
+            "table 2": paper_tables.TABLE_2,
+        }.items():
+            made[f"{name}, {profile}"] = partial(beside_the_paper, cells, profile)
         made[f"glance, {profile}"] = partial(
-            lambda of: glance.styled(glance.glance(runs, of), of), profile
+            lambda of: overview.styled(overview.overview(runs, of), of), profile
         )
     if official is not None:
         made["shift"] = lambda: run_figures.shift(local, official, record.threshold)
@@ -123,7 +127,7 @@ def test_every_table_and_figure_is_shown(unlucky):
 def gallery(runs):
     open_run = runs.runs["open"].record
     manifest = runs.experiments["open"].manifest
-    return error_figures.error_gallery(manifest, runs.tables["open"]["local"], open_run.threshold)
+    return error_gallery(manifest, runs.tables["open"]["local"], open_run.threshold)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +147,10 @@ def gallery(runs):
 )
 def test_the_gallery_says_which_errors_there_are_none_of(unlucky, alarms, misses):
     figure = gallery(unlucky)
-    panels = {"false alarms": figure.axes[:8], "misses": figure.axes[8:]}
-    for (name, row), errors in zip(panels.items(), (alarms, misses), strict=True):
-        assert sum(bool(axes.images) for axes in row) == errors
-        said = [text.get_text() for axes in row for text in axes.texts]
-        assert (f"no {name}" in said) == (errors == 0)
+    names = ("false alarms", "misses")
+    for axes, name, errors in zip(figure.axes, names, (alarms, misses), strict=True):
+        assert len(axes.texts) == errors
+        assert (f"no {name}" in axes.get_ylabel()) == (errors == 0)
 
 
 @world("two images", "three images")
@@ -155,7 +158,7 @@ def test_too_few_images_are_not_recalibrated(unlucky):
     table = tables.calibration_table(unlucky.scored())
     again = [name for name in table if "recalibrated" in name] + ["half of its F1"]
     assert table[again].isna().all(axis=None) and table.drop(columns=again).notna().all(axis=None)
-    _, mended = error_figures.calibration(unlucky).axes
+    _, mended = scores.calibration(unlucky).axes
     assert [text.get_text() for text in mended.texts] == ["too few images"]
     choice = tables.choice_table(unlucky.scored())
     assert choice[["threshold", "F1"]].notna().all(axis=None)
@@ -169,10 +172,12 @@ def test_one_image_of_a_class_has_no_interval(unlucky):
     own = unlucky.scored()
     for table in (operating_points.recall_gain(own), operating_points.recall_at_rates(own)):
         assert table["estimate"].notna().all() and table[["low", "high"]].isna().all(axis=None)
-    html = mirror.styled(mirror.mirror(mirror.TABLE_1, unlucky, "paper"), "paper").to_html()
+    html = paper_tables.styled(
+        paper_tables.side_by_side(paper_tables.TABLE_1, unlucky, "paper"), "paper"
+    ).to_html()
     assert html.count("[no interval]") == 12  # the test images have their own
-    table = glance.glance(unlucky, "demo").set_index("claim")
-    assert table.loc[glance.GAINS[0].text, "verdict"] == "undecided"
+    table = overview.overview(unlucky, "demo").set_index("claim")
+    assert table.loc[overview.GAINS[0].text, "verdict"] == "undecided"
 
 
 @world("one small image of each class")
@@ -186,11 +191,13 @@ def test_one_small_image_of_each_class_decides_nothing(unlucky):
 
 @world("no small image", "small images all real")
 def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
-    cells = mirror.mirror(mirror.TABLE_2, unlucky, "paper").set_index(["row", "column"])
+    cells = paper_tables.side_by_side(paper_tables.TABLE_2, unlucky, "paper").set_index(
+        ["row", "column"]
+    )
     small = cells.xs("Small F1", level="column")
     assert (small["verdict"] == "not defined").all() and small["run"].isna().all()
-    table = glance.glance(unlucky, "paper").set_index("claim")
-    claim = table.loc[glance.GAINS[-1].text]
+    table = overview.overview(unlucky, "paper").set_index("claim")
+    claim = table.loc[overview.GAINS[-1].text]
     assert claim["verdict"] == "not defined" and pd.isna(claim["open"])
     sizes = size_table(unlucky.scored(), 60).set_index(["run", "shorter side"])
     assert sizes.loc[("open", "< 60 px"), ["f1", "roc_auc"]].isna().all()
@@ -207,10 +214,12 @@ def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
     indirect=["unlucky"],
 )
 def test_official_images_of_one_class_have_that_classs_errors(unlucky, there, missing):
-    errors = mirror.official_errors(unlucky).xs("open", level="run")
+    errors = paper_tables.official_errors(unlucky).xs("open", level="run")
     assert errors.loc[there, "of these"] == 4 and errors.loc[there, "share"] >= 0
     assert errors.loc[missing, "of these"] == 0 and np.isnan(errors.loc[missing, "share"])
-    cells = mirror.mirror(mirror.TABLE_1, unlucky, "demo").set_index(["row", "column"])
+    cells = paper_tables.side_by_side(paper_tables.TABLE_1, unlucky, "demo").set_index(
+        ["row", "column"]
+    )
     assert cells.loc[("Official, Open", "AUC"), "verdict"] == "not defined"
     assert 0 <= cells.loc[("Official, Open", "Acc."), "run"] <= 1
     tables_of = unlucky.tables["open"]
@@ -224,10 +233,10 @@ def test_official_images_of_one_class_have_that_classs_errors(unlucky, there, mi
 
 @world("test images without labels", "no test images")
 def test_official_images_without_labels_are_not_measured(unlucky):
-    cells = mirror.mirror(mirror.TABLE_1, unlucky, "demo")
+    cells = paper_tables.side_by_side(paper_tables.TABLE_1, unlucky, "demo")
     official = cells[cells["row"].str.startswith("Official")]
     assert (official["verdict"] == "not measured").all()
-    assert mirror.official_errors(unlucky)["share"].isna().all()
+    assert paper_tables.official_errors(unlucky)["share"].isna().all()
 
 
 @world("equal scores")
@@ -248,7 +257,7 @@ def test_a_threshold_of_0_or_1_is_drawn_where_probabilities_end(unlucky):
     at = axes.lines[-1].get_xdata()[0]
     assert np.isfinite(at) and probability(at) == pytest.approx(run.record.threshold, abs=1e-15)
     assert 0 < probability(at - 1 if run.record.threshold else at + 1) < 1
-    (axes,) = error_figures.f1_over_threshold(unlucky).axes
+    (axes,) = scores.f1_over_threshold(unlucky).axes
     marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
     assert all(np.isfinite(mark.get_xydata()).all() for mark in marks)
 

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from layerfusion.figures.mirror import bounds, lay_out
+from layerfusion.figures.formatting import bounds
+from layerfusion.figures.html_tables import lay_out
 from layerfusion.metrics.uncertainty import LEVEL
 from layerfusion.studies.record import StudyRecord, claims_table
 
@@ -70,8 +71,8 @@ def _named(study: StudyRecord, world: str) -> pd.DataFrame:
 def _answer(row: Mapping[Hashable, Any], world: str) -> str:
     if pd.isna(row[world]):
         return "not measured"
-    ends: dict[Hashable, Any] = {end: row[f"{world}_{end}"] for end in ("low", "high")}
-    return f'{_signed(row[world])}<br><span class="difference">{bounds(ends, "+.3f")}</span>'
+    interval = bounds(row, "+.3f", world)
+    return f'{_signed(row[world])}<br><span class="difference">{interval}</span>'
 
 
 def _signed(value: float) -> str:

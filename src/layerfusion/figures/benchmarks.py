@@ -1,7 +1,7 @@
 """Tables of what `benchmarks/` measured, read from its results."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -58,7 +58,7 @@ def read_result(name: str) -> dict[str, Any]:
 
 
 def measured_table(
-    rows: Sequence[Mapping[str, Any]], index: Mapping[str, str], columns: Mapping[str, Any]
+    rows: list[dict[str, Any]], index: Mapping[str, str], columns: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Return chosen numbers of a result, a row a measurement.
 
@@ -69,7 +69,7 @@ def measured_table(
     index, columns
         What they have (``ratio.min`` is ``min`` in ``ratio``), and what the table calls it.
     """
-    table = pd.json_normalize(list(rows)).rename(columns=dict(index)).set_index([*index.values()])
+    table = pd.json_normalize(rows).rename(columns=dict(index)).set_index([*index.values()])
     chosen = table[list(columns)]
     chosen.columns = pd.Index(list(columns.values()))
     return chosen

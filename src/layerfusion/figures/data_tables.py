@@ -12,6 +12,7 @@ from layerfusion.analysis.shortcuts import audit, metadata_features
 from layerfusion.data.manifest import CLASSES, SPLITS, Manifest
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.errors import UserError
+from layerfusion.figures.html_tables import lay_out_text, pivoted
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.experiment import Experiment
 
@@ -46,25 +47,13 @@ def styled_data_sets(facts: pd.DataFrame) -> Styler:
         f"{html.escape(value)}&nbsp;<sup>{numbers[source]}</sup>"
         for value, source in zip(facts["value"], facts["source"], strict=True)
     ]
-    wide = facts.assign(cell=cells).pivot(index="data_set", columns="fact", values="cell")
-    # pivot sorts; the facts have an order.
-    wide = wide.loc[facts["data_set"].unique(), facts["fact"].unique()]
-    wide.index.name = wide.columns.name = None
     listed = "; ".join(f"{number} {html.escape(source)}" for source, number in numbers.items())
-    style = wide.style.set_uuid("data-sets").set_caption(
+    caption = (
         "What others say of these sets: nothing here was measured by this project. "
         f"Said by: {listed}."
     )
-    aligned = "text-align: left; vertical-align: top"
-    wrapped = "overflow-wrap: anywhere; min-width: 5.5em"  # of addresses and paths, not of names
-    return style.set_table_styles(
-        [
-            {"selector": "", "props": "font-size: 0.8em"},
-            {"selector": "td, th", "props": aligned},
-            {"selector": "td", "props": wrapped},
-            {"selector": "caption", "props": "caption-side: bottom; text-align: left"},
-        ]
-    )
+    wide = pivoted(facts.assign(cell=cells), "data_set", "fact", "cell")
+    return lay_out_text(wide, "data-sets", caption)
 
 
 def class_names(label: pd.Series) -> pd.Series:

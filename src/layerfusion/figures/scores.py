@@ -111,5 +111,7 @@ def reliability_panels(panels: Mapping[str, Mapping[str, LabelsAndScores]]) -> F
         axes.set(xlabel="mean score", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set_title(title, fontsize="small")
     grid[0].set_ylabel("share that is synthetic")
-    grid[-1].legend(frameon=False, fontsize="small")
+    drawn = [axes for axes in grid if axes.get_legend_handles_labels()[0]]
+    for axes in drawn[:1]:
+        axes.legend(frameon=False, fontsize="small")
     return finish(figure)

@@ -1,26 +1,27 @@
-"""The paper's claims at one glance: what it says, what a run says, and whether both point one way.
+"""An overview of the paper's claims: what it says, what a run says, and whether both point one way.
 
 For a run of the profile `paper` a claim's numbers can be held against the paper's. For any other
 profile only its direction can, and the verdict speaks of nothing else.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.claims import RUNS, Metric
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.figures.mirror import bounds, lay_out, not_to_be_compared, of_profile
-from layerfusion.metrics.uncertainty import LEVEL, Interval, image_interval
+from layerfusion.figures.formatting import bounds
+from layerfusion.figures.html_tables import lay_out
+from layerfusion.figures.paper_tables import measured, not_to_be_compared, of_profile
+from layerfusion.metrics.uncertainty import LEVEL, Interval
 from layerfusion.paper import numbers as paper
 
 
-@dataclass(frozen=True)
-class Gain:
+class Gain(NamedTuple):
     """A claim that the open run is above the constrained one, and where the paper makes it."""
 
     text: str
@@ -43,7 +44,7 @@ GAINS = (
 THRESHOLDS = "Thresholds are very small: outputs are no probabilities"
 
 
-def glance(comparison: Comparison, profile: str) -> pd.DataFrame:
+def overview(comparison: Comparison, profile: str) -> pd.DataFrame:
     """Return the claims of `GAINS` and the one on thresholds, the paper's numbers and the runs'.
 
     Parameters
@@ -75,7 +76,7 @@ def glance(comparison: Comparison, profile: str) -> pd.DataFrame:
 
 
 def styled(table: pd.DataFrame, profile: str) -> Styler:
-    """Lay a `glance` out in four columns: the claim, the paper, the runs, the verdict."""
+    """Lay an `overview` out in four columns: the claim, the paper, the runs, the verdict."""
     rows = table.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -96,13 +97,15 @@ def _gain(gain: Gain, comparison: Comparison, comparable: bool) -> dict[str, obj
     printed = {run: paper.reported(gain.metric, run, gain.on) for run in RUNS}
     row: dict[str, object] = {"claim": gain.text, "place": gain.place}
     row |= {f"paper_{run}": value for run, value in printed.items()}
-    try:
-        values = {run: comparison(gain.metric, run, on=gain.on) for run in RUNS}
-    except LookupError:
-        return row | {"verdict": "not measured"}
-    interval = image_interval(values["open"] - values["constrained"])
-    if np.isnan(interval.estimate):
-        return row | {"verdict": "not defined"}
+    values = {}
+
+    def difference() -> NDArray[np.float64]:
+        values.update({run: comparison(gain.metric, run, on=gain.on) for run in RUNS})
+        return values["open"] - values["constrained"]
+
+    interval = measured(difference)
+    if isinstance(interval, str):
+        return row | {"verdict": interval}
     verdict = _direction(interval)
     if comparable:
         near = [abs(values[run][0] - (printed[run] or 0)) <= paper.TOLERANCE for run in RUNS]

@@ -1,18 +1,20 @@
 """The paper's tables with a run beside every number: same rows, same columns, same order."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.claims import RUNS, Measure, Metric
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.figures.formatting import bounds
+from layerfusion.figures.html_tables import lay_out, pivoted
 from layerfusion.metrics.probability import decide
 from layerfusion.metrics.rates import threshold_metrics
-from layerfusion.metrics.uncertainty import LEVEL, image_interval, share_interval
+from layerfusion.metrics.uncertainty import LEVEL, Interval, image_interval, share_interval
 from layerfusion.paper import numbers as paper
 
 # Columns of Table 1, in the paper's order and words.
@@ -28,8 +30,7 @@ TABLE_1_COLUMNS: dict[Metric, str] = {
 RUN_NAMES = {"constrained": "Constr.", "open": "Open"}  # the paper's
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One number of the paper: where its table has it, and what it is."""
 
     row: str
@@ -74,7 +75,7 @@ ERROR_COLUMNS = [
 NOTHING = dict.fromkeys(("run", "low", "high", "difference"), float("nan"))
 
 
-def mirror(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFrame:
+def side_by_side(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFrame:
     """Return a row for each number of a table of the paper, with the same number of a run.
 
     Parameters
@@ -93,7 +94,7 @@ def mirror(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFram
         verdict ``not measured``; what these images do not define (ROC AUC of one class) is NaN and
         ``not defined``. Bounds alone are NaN where an interval is not defined.
     """
-    return pd.DataFrame([_mirrored(cell, measure, profile == "paper") for cell in cells])
+    return pd.DataFrame([_compared(cell, measure, profile == "paper") for cell in cells])
 
 
 def official_errors(comparison: Comparison) -> pd.DataFrame:
@@ -133,22 +134,17 @@ def official_errors(comparison: Comparison) -> pd.DataFrame:
 
 
 def styled(table: pd.DataFrame, profile: str) -> Styler:
-    """Lay a mirrored table out as the paper does; a cell's lines: paper, run, interval, difference.
+    """Lay `side_by_side` out as the paper does; a cell: paper, run, interval, difference.
 
     The caption says whose numbers are whose, and whether they can be compared: a picture of the
     table alone must not deceive.
     """
-    wide = table.assign(text=[_text(row) for row in table.to_dict("records")]).pivot(
-        index="row", columns="column", values="text"
-    )
-    # pivot sorts; the paper does not.
-    wide = wide.loc[table["row"].unique(), table["column"].unique()]
-    wide.index.name = wide.columns.name = None
+    cells = table.assign(text=[_text(row) for row in table.to_dict("records")])
     caption = (
         f"In each cell: the paper; {of_profile(profile)} with its {LEVEL:.0%} interval over other "
         f"images; the difference. {not_to_be_compared(profile)}"
     )
-    return lay_out(wide, "mirror", caption)
+    return lay_out(pivoted(cells, "row", "column", "text"), "mirror", caption)
 
 
 def of_profile(profile: str) -> str:
@@ -163,51 +159,35 @@ def not_to_be_compared(profile: str) -> str:
     return f"The {profile} profile is another world: the two cannot be compared."
 
 
-def lay_out(table: pd.DataFrame, name: str, caption: str) -> Styler:
-    """Return a table of HTML cells with its caption above, readable on a phone and in the dark.
+def measured(replicates: Callable[[], NDArray[np.float64]]) -> Interval | str:
+    """Return a number with its interval over images, or ``not measured`` or ``not defined``.
 
     Parameters
     ----------
-    name
-        Tells the tables of a page apart.
+    replicates
+        Returns the number and its replicates, shape (1 + resamples,); raises a LookupError where
+        there are no such images.
     """
-    style = table.style.set_uuid(name).set_caption(caption.strip())
-    return style.set_table_styles(
-        [
-            {"selector": "", "props": "font-size: 85%"},
-            {"selector": "td", "props": "text-align: right; white-space: nowrap"},
-            {"selector": ".paper, .difference", "props": "opacity: 0.65; font-style: italic"},
-            {"selector": "caption", "props": "caption-side: top; text-align: left"},
-        ]
-    )
+    try:
+        interval = image_interval(replicates())
+    except LookupError:
+        return "not measured"
+    return "not defined" if np.isnan(interval.estimate) else interval
 
 
-def bounds(row: Mapping[Hashable, Any], kind: str) -> str:
-    """Return the ends of a row's interval, ``low`` and ``high``, in a format; or that it has none.
-
-    An interval over other images is not defined where a class has one image alone.
-    """
-    if pd.isna(row["low"]):
-        return "[no interval]"
-    return f"[{row['low']:{kind}}, {row['high']:{kind}}]"
-
-
-def _mirrored(cell: Cell, measure: Measure, comparable: bool) -> dict[str, object]:
+def _compared(cell: Cell, measure: Measure, comparable: bool) -> dict[str, object]:
     printed = paper.reported(cell.metric, cell.run, cell.on)
     assert printed is not None, cell
     row = {"row": cell.row, "column": cell.column, "paper": printed}
-    try:
-        interval = image_interval(measure(cell.metric, cell.run, on=cell.on))
-    except LookupError:
-        return row | NOTHING | {"verdict": "not measured"}
-    if np.isnan(interval.estimate):
-        return row | NOTHING | {"verdict": "not defined"}
-    difference = interval.estimate - printed
+    found = measured(lambda: measure(cell.metric, cell.run, on=cell.on))
+    if isinstance(found, str):
+        return row | NOTHING | {"verdict": found}
+    difference = found.estimate - printed
     verdict = "agrees" if abs(difference) <= paper.TOLERANCE else "differs"
     return row | {
-        "run": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
+        "run": found.estimate,
+        "low": found.low,
+        "high": found.high,
         "difference": difference,
         "verdict": verdict if comparable else "not comparable",
     }

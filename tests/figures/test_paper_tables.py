@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from layerfusion.figures import mirror
+from layerfusion.figures import paper_tables
 from layerfusion.paper import numbers as paper
 
 
@@ -22,7 +22,7 @@ def local_only(metric, run, *, on="local", blocks="all"):
 
 
 def test_table_1_has_the_papers_rows_columns_and_numbers_in_order():
-    table = mirror.mirror(mirror.TABLE_1, like_the_paper, "paper")
+    table = paper_tables.side_by_side(paper_tables.TABLE_1, like_the_paper, "paper")
     printed = [
         [row.accuracy, row.precision, row.recall, row.f1, row.roc_auc, row.average_precision]
         for row in paper.TABLE_1
@@ -33,7 +33,7 @@ def test_table_1_has_the_papers_rows_columns_and_numbers_in_order():
 
 
 def test_table_2_has_the_papers_numbers_in_order():
-    table = mirror.mirror(mirror.TABLE_2, like_the_paper, "paper")
+    table = paper_tables.side_by_side(paper_tables.TABLE_2, like_the_paper, "paper")
     row = paper.table_2("open")
     assert table[table["row"] == "Open"]["paper"].tolist() == [
         row.jpeg_f1, row.jpeg_roc_auc, row.launder_f1, row.launder_roc_auc, row.small_f1,
@@ -41,28 +41,28 @@ def test_table_2_has_the_papers_numbers_in_order():
 
 
 def test_verdicts_are_for_comparable_runs_and_follow_the_tolerance():
-    table = mirror.mirror(mirror.TABLE_1, like_the_paper, "paper")
+    table = paper_tables.side_by_side(paper_tables.TABLE_1, like_the_paper, "paper")
     opened = table["row"].str.endswith("Open")
     assert set(table[opened]["verdict"]) == {"agrees"}
     assert set(table[~opened]["verdict"]) == {"differs"}
     assert table["difference"].to_numpy() == pytest.approx(np.where(opened, 0.005, 0.03))
-    other = mirror.mirror(mirror.TABLE_1, like_the_paper, "demo")
+    other = paper_tables.side_by_side(paper_tables.TABLE_1, like_the_paper, "demo")
     assert set(other["verdict"]) == {"not comparable"}
 
 
 def test_what_was_not_measured_says_so():
-    table = mirror.mirror(mirror.TABLE_1, local_only, "demo")
+    table = paper_tables.side_by_side(paper_tables.TABLE_1, local_only, "demo")
     official = table["row"].str.startswith("Official")
     assert set(table[official]["verdict"]) == {"not measured"}
     assert table[official]["run"].isna().all() and table[~official]["run"].notna().all()
-    assert mirror.styled(table, "demo").to_html().count("not measured") == 12
+    assert paper_tables.styled(table, "demo").to_html().count("not measured") == 12
 
 
 def test_a_picture_of_a_demo_table_cannot_be_taken_for_the_papers():
-    table = mirror.mirror(mirror.TABLE_2, like_the_paper, "demo")
-    html = mirror.styled(table, "demo").to_html()
+    table = paper_tables.side_by_side(paper_tables.TABLE_2, like_the_paper, "demo")
+    html = paper_tables.styled(table, "demo").to_html()
     assert "cannot be compared" in html and html.count("paper 0.") == 10
-    assert html == mirror.styled(table, "demo").to_html()
-    comparable = mirror.mirror(mirror.TABLE_2, like_the_paper, "paper")
-    html = mirror.styled(comparable, "paper").to_html()
+    assert html == paper_tables.styled(table, "demo").to_html()
+    comparable = paper_tables.side_by_side(paper_tables.TABLE_2, like_the_paper, "paper")
+    html = paper_tables.styled(comparable, "paper").to_html()
     assert "cannot be compared" not in html and "agrees" in html
