@@ -33,7 +33,7 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import paper_tables
 from layerfusion.figures import run as run_figures
-from layerfusion.paper import audit
+from layerfusion.paper import audit, detectable
 from layerfusion.paper import numbers as paper
 from layerfusion.task.check import keep_submissions
 
@@ -151,13 +151,13 @@ print(f"{audit.all_synthetic_f1(*paper.IMAGES['official']):.4f}")
 # %% [markdown]
 # So the gain in recall is no accident of these images, and the gain in F1 hardly can be; the gains
 # in precision and, taken so, in accuracy and ROC AUC lie within sampling noise. If the two runs'
-# errors correlate more than the number below, the interval of a difference leaves out 0 (one that
-# is negative: it does so in any case). Runs that share their encoder, their recipe and half of
-# their training images are likely to correlate, but how much cannot be known from the paper.
+# predictions correlate more than the number below, the interval of a difference leaves out 0 (0: it
+# does so in any case; nan: in none). Runs that share their encoder, their recipe and half of their
+# training images are likely to correlate, but how much cannot be known from the paper.
 
 # %% tags=["nbval-ignore-output"]
-needed = {name: audit.correlation_needed(name) for name in official.index}
-print("\n".join(f"{name:<12}{value:>8.3f}" for name, value in needed.items()))
+needed = detectable.differences().loc["official", "needs"]
+print("\n".join(f"{name:<12}{needed[name]:>8.3f}" for name in official.index))
 
 # %% [markdown]
 # None of this speaks of other trainings. With two seeds of the constrained recipe the author's own

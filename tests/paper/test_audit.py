@@ -104,16 +104,6 @@ def test_official_intervals_hold_the_printed_numbers_and_say_what_is_chance():
         assert table["difference"].loc[metric, "low"] < 0
 
 
-def test_the_needed_correlation_is_where_the_paired_interval_touches_zero():
-    rho = audit.correlation_needed("roc_auc")
-    s = [
-        auc_standard_error(paper.table_1("official", r).roc_auc, 5000, 5000)
-        for r in audit.OFFICIAL_RUNS
-    ]
-    paired = np.sqrt(s[0] ** 2 + s[1] ** 2 - 2 * rho * s[0] * s[1])
-    assert pytest.approx(1.96 * paired, rel=0.02) == 0.0097
-
-
 def test_calling_everything_synthetic():
     label = np.repeat([0, 1], [30, 70])
     expected = reference.f1_score(label, np.ones(100))

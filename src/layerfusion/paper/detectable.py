@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import brentq
 
@@ -73,7 +74,7 @@ def difference_error(metric: str, split: str, correlation: float) -> float:
     real, synthetic = paper.IMAGES[split]
     rows = [paper.table_1(split, run) for run in OFFICIAL_RUNS]
     if metric in RATES:
-        return _rate_error(metric, *_confusions(split), correlation)
+        return _rate_error(metric, split, correlation)
     if metric == "roc_auc":
         one, two = (auc_standard_error(row.roc_auc, real, synthetic) for row in rows)
     else:
@@ -119,28 +120,21 @@ def differences(correlations: Sequence[float] = CORRELATIONS) -> pd.DataFrame:
 
 
 def needed_correlation(difference: float, metric: str, split: str) -> float:
-    """Return the lowest r at which the 95 % interval of a difference leaves out 0; NaN if none.
-
-    Like `layerfusion.paper.audit.correlation_needed`, but of the calls, and within the range that
-    these can have.
-    """
+    """Return the lowest r at which the 95 % interval of a difference leaves out 0; NaN if none."""
 
     def too_small(r: float) -> float:
         return _CRITICAL * difference_error(metric, split, r) - abs(difference)
 
     if too_small(0.0) < 0:
         return 0.0
-    if too_small(1.0) >= 0:
-        return np.nan
-    return float(brentq(too_small, 0.0, 1.0))
+    return np.nan if too_small(1.0) >= 0 else float(brentq(too_small, 0.0, 1.0))
 
 
 @cache
-def _confusions(split: str) -> tuple[Confusion, Confusion]:
+def _confusions(split: str) -> list[Confusion]:
     """Return the confusion matrices behind both runs' rows of Table 1; to find them takes time."""
-    rows = (paper.table_1(split, run) for run in OFFICIAL_RUNS)
-    constrained, opened = (matrices(row, *paper.IMAGES[split])[0] for row in rows)
-    return constrained, opened
+    images = paper.IMAGES[split]
+    return [matrices(paper.table_1(split, run), *images)[0] for run in OFFICIAL_RUNS]
 
 
 def _verdict(needs: float) -> Shown:
@@ -149,36 +143,29 @@ def _verdict(needs: float) -> Shown:
     return "depends on the correlation" if needs > 0 else "shown"
 
 
-def _rate_error(metric: str, one: Confusion, two: Confusion, correlation: float) -> float:
-    variance = 0.0
-    slopes = [_slopes(metric, matrix) for matrix in (one, two)]
-    counts = [(matrix.true_positives, matrix.false_positives) for matrix in (one, two)]
-    sizes = (one.true_positives + one.false_negatives, one.true_negatives + one.false_positives)
-    for kind, n in enumerate(sizes):
-        a, b = slopes[0][kind], slopes[1][kind]
-        p, q = counts[0][kind] / n, counts[1][kind] / n
-        spread_p, spread_q = np.sqrt(n * p * (1 - p)), np.sqrt(n * q * (1 - q))
-        r = min(correlation, _largest_correlation(p, q))
-        variance += (a * spread_p) ** 2 + (b * spread_q) ** 2 - 2 * r * a * b * spread_p * spread_q
-    return float(np.sqrt(variance))
+def _rate_error(metric: str, split: str, correlation: float) -> float:
+    """Return `difference_error` of a rate: pairs are of synthetic images, then of real ones."""
+    sizes = np.array(paper.IMAGES[split][::-1])
+    shares, spreads = [], []
+    for matrix in _confusions(split):
+        share = np.array([matrix.true_positives, matrix.false_positives]) / sizes
+        shares.append(share)
+        spreads.append(_slopes(metric, matrix) * np.sqrt(sizes * share * (1 - share)))
+    low, high = np.minimum(*shares), np.maximum(*shares)
+    # Of two events of which the rarer one never comes alone.
+    largest = np.sqrt(low * (1 - high) / (high * (1 - low)))
+    covariance = np.minimum(correlation, largest) * spreads[0] * spreads[1]
+    return float(np.sqrt((spreads[0] ** 2 + spreads[1] ** 2 - 2 * covariance).sum()))
 
 
-def _largest_correlation(p: float, q: float) -> float:
-    """Return the correlation of two events where the rarer one never comes alone."""
-    low, high = min(p, q), max(p, q)
-    return float(np.sqrt(low * (1 - high) / (high * (1 - low))))
-
-
-def _slopes(metric: str, matrix: Confusion) -> tuple[float, float]:
-    """Return the derivatives of a rate by TP and by FP, class sizes held fast."""
+def _slopes(metric: str, matrix: Confusion) -> NDArray[np.float64]:
+    """Return the derivatives of a rate by TP and by FP, shape (2,), class sizes held fast."""
     tn, fp, fn, tp = matrix
-    called = tp + fp
-    match metric:
-        case "accuracy":
-            return 1 / (tn + fp + fn + tp), -1 / (tn + fp + fn + tp)
-        case "recall":
-            return 1 / (tp + fn), 0.0
-        case "precision":
-            return fp / called**2, -tp / called**2
-    whole = called + tp + fn  # F1 = 2 TP / whole
-    return 2 * (fp + tp + fn) / whole**2, -2 * tp / whole**2
+    called, images, whole = tp + fp, tn + fp + fn + tp, 2 * tp + fp + fn  # F1 = 2 TP / whole
+    slopes = {
+        "accuracy": (1 / images, -1 / images),
+        "recall": (1 / (tp + fn), 0.0),
+        "precision": (fp / called**2, -tp / called**2),
+        "f1": (2 * (fp + tp + fn) / whole**2, -2 * tp / whole**2),
+    }
+    return np.array(slopes[metric])
