@@ -17,7 +17,7 @@ from layerfusion.analysis.comparison import Comparison
 from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
 from layerfusion.metrics.probability import probability
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import Experiment

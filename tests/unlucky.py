@@ -9,7 +9,7 @@ import torch
 
 from conftest import TINY, draw_image
 from layerfusion.metrics.probability import probability
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.runs import conditions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import RECORD, Run, RunRecord

@@ -8,7 +8,8 @@ from sklearn import metrics as reference
 
 from layerfusion.errors import UserError
 from layerfusion.metrics.probability import probability
-from layerfusion.metrics.rates import best_f1_threshold, ranking_metrics, report, threshold_metrics
+from layerfusion.metrics.rates import ranking_metrics, report, threshold_metrics
+from layerfusion.metrics.thresholds import best_f1_threshold
 
 # Few distinct scores, so that ties are common.
 labelled_scores = st.lists(
@@ -37,14 +38,24 @@ def test_threshold_metrics_are_scikit_learns(rows, threshold):
     label, score = columns(rows)
     called = score >= threshold
     ours = threshold_metrics(label, called, threshold)
-    assert ours.accuracy == pytest.approx(reference.accuracy_score(label, called))
-    assert ours.precision == pytest.approx(
-        reference.precision_score(label, called, zero_division=0)
-    )
-    assert ours.recall == pytest.approx(reference.recall_score(label, called))
-    assert ours.f1 == pytest.approx(reference.f1_score(label, called))
+    for name in ("accuracy", "precision", "recall", "f1"):
+        metric = getattr(reference, f"{name}_score")
+        expected = metric(label, called, **({} if name == "accuracy" else {"zero_division": 0}))
+        assert getattr(ours, name) == pytest.approx(expected, abs=1e-12)
     counts = (ours.true_negatives, ours.false_positives, ours.false_negatives, ours.true_positives)
     assert counts == tuple(reference.confusion_matrix(label, called, labels=[0, 1]).ravel())
+
+
+@settings(max_examples=100, deadline=None)
+@given(labelled_scores)
+def test_ranking_metrics_are_scikit_learns(rows):
+    label, score = columns(rows)
+    ours = ranking_metrics(label, score)
+    auc, ap = reference.roc_auc_score(label, score), reference.average_precision_score(label, score)
+    assert (ours.roc_auc, ours.average_precision) == pytest.approx((auc, ap), abs=1e-12)
+    fpr, tpr, _ = reference.roc_curve(label, score, drop_intermediate=False)
+    crossed = np.interp(0, fpr - (1 - tpr), fpr)
+    assert ours.equal_error_rate == pytest.approx(crossed, abs=1e-12)
 
 
 @settings(max_examples=100, deadline=None)

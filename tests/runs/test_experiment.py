@@ -13,7 +13,7 @@ import torch
 
 from conftest import TINY
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.weights import build_tower
 from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import Experiment

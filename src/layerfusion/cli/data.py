@@ -168,7 +168,7 @@ def _describe(found: "Manifest", profile: "Profile", reporter: "Reporter") -> No
 
 def _counts(found: "Manifest") -> str:
     """Return the numbers of images by split, source and class as aligned text."""
-    from layerfusion.data.manifest import CLASSES
+    from layerfusion.metrics.classes import CLASSES
 
     table = found.summary()
     table["label"] = table["label"].map(CLASSES).astype("str").fillna("unlabelled")

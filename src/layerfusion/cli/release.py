@@ -39,7 +39,7 @@ def export(
     from layerfusion.progress import Reporter
     from layerfusion.release.export import check_shippable
     from layerfusion.release.export import export as export_run
-    from layerfusion.release.facts import roc_auc
+    from layerfusion.release.facts import rates
     from layerfusion.scoring.predictions import write_predictions
 
     reporter, choice = Reporter(), Choice(run.value, profile, data_root, seed, settings)
@@ -51,7 +51,7 @@ def export(
     facts, former = shipped.facts, finished.record.threshold
     if predictions is not None:
         write_predictions(shipped.predictions(), predictions)
-    print(f"{'AUC':<10}{roc_auc(facts.local).estimate:.4f}")
+    print(f"{'AUC':<10}{rates(facts.local, facts.threshold).roc_auc.estimate:.4f}")
     print(f"{'threshold':<10}{facts.threshold:.4g} (the run's: {former:.4g})")
     print(f"{'bytes':<10}{facts.head_bytes:,}")
     print(f"{'detector':<10}{out}")

@@ -20,7 +20,6 @@ Progress = Callable[[int, int], None]
 
 # heldout: images of further sets, which no run trains on and which are not the task's test.
 SPLITS = ("train", "val", "test", "heldout")
-CLASSES = {0: "real", 1: "synthetic"}
 
 # What a source says of its files, and what scanning them adds.
 FILE_DTYPES = {

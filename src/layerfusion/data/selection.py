@@ -37,8 +37,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
-from layerfusion.data.manifest import CLASSES
 from layerfusion.files import in_place_of
+from layerfusion.metrics.classes import CLASSES
 from layerfusion.settings import QuotaSettings, SelectionSettings
 
 SELECTION = "selection.txt"

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from layerfusion.metrics.groups import FEWEST_IMAGES, by_group, members_by
 from layerfusion.metrics.uncertainty import Interval, share_interval
 from layerfusion.scoring.reference import ReferenceScores
-
-FEWEST_IMAGES = 10  # of fewer a share says nothing
 
 
 class EvidenceLevel(IntEnum):
@@ -109,18 +109,15 @@ def levels_by_source(images: pd.DataFrame) -> pd.DataFrame:
         ``images``, and by the name of each level (``NONE``, ...) the number of images that have it.
         The score alone decides.
     """
-    rows = []
-    for _, own in images.groupby(["source", "label"]):
-        if len(own) < FEWEST_IMAGES:
-            continue
-        source, label = own[["source", "label"]].iloc[0]
-        others = images[images["source"] != source]
+    groups = members_by(images, ["source", "label"])
+
+    def measure(own: NDArray[np.bool_]) -> dict[str, int]:
+        others = images[(images["source"] != images.loc[own, "source"].iloc[0]).to_numpy(bool)]
         scale = EvidenceScale(
             ReferenceScores(others["label"].to_numpy(np.int64), others["logit"].to_numpy(float))
         )
-        found = [scale.level(logit) for logit in own["logit"]]
-        rows.append(
-            {"source": source, "label": int(label), "images": len(own)}
-            | {level.name: found.count(level) for level in EvidenceLevel}
-        )
-    return pd.DataFrame(rows)
+        found = [scale.level(logit) for logit in images.loc[own, "logit"]]
+        return {level.name: found.count(level) for level in EvidenceLevel}
+
+    enough = {key: own for key, own in groups.items() if own.sum() >= FEWEST_IMAGES}
+    return by_group(images, ["source", "label"], measure, enough)

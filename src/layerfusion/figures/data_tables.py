@@ -9,10 +9,11 @@ from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.shortcuts import audit, metadata_features
-from layerfusion.data.manifest import CLASSES, SPLITS, Manifest
+from layerfusion.data.manifest import SPLITS, Manifest
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.errors import UserError
 from layerfusion.figures.html_tables import lay_out_text, pivoted
+from layerfusion.metrics.classes import CLASSES
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.experiment import Experiment
 

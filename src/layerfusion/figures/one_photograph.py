@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.data.manifest import CLASSES
 from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.figures.benchmarks import in_a_line
+from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.uncertainty import Interval, share_interval
 
 WORDS, TIMES = "words", "inspect_photographs"  # the results that are read

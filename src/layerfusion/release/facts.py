@@ -11,23 +11,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerfusion.data.manifest import CLASSES
-from layerfusion.metrics.groups import FEWEST_IMAGES, STYLES, UNKNOWN
+from layerfusion.metrics.classes import REAL, SYNTHETIC
+from layerfusion.metrics.groups import (
+    FEWEST_IMAGES,
+    STYLES,
+    UNKNOWN,
+    auc_interval,
+    correct_by_class,
+    members_by,
+    style_groups,
+)
 from layerfusion.metrics.probability import decide
-from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.uncertainty import (
     Interval,
     image_interval,
     resample_images,
     resampled_rates,
-    resampled_roc_auc,
     share_interval,
-    with_known_spread,
 )
 from layerfusion.runs.record import RunRecord
 from layerfusion.settings import Profile
-
-REAL, SYNTHETIC = CLASSES  # 0 and 1
 
 
 @dataclass(frozen=True)
@@ -116,22 +119,10 @@ class Slice:
 
 def rates(table: pd.DataFrame, threshold: float) -> Rates:
     """Return the rates of a table as in `Facts.scored`, or of some of its rows."""
-    wrong, labels = _wrong(table, threshold), _labels(table)
-    return Rates(
-        images=len(table),
-        roc_auc=roc_auc(table),
-        false_alarms=_share(wrong[labels == REAL]),
-        misses=_share(wrong[labels == SYNTHETIC]),
-    )
-
-
-def roc_auc(table: pd.DataFrame) -> Interval:
-    """Return ROC AUC of a table with its interval; NaN where a class is missing."""
     labels = _labels(table)
-    if len(np.unique(labels)) < 2:
-        return Interval(np.nan, np.nan, np.nan)
-    counts = with_known_spread(labels, resample_images(labels))
-    return image_interval(resampled_roc_auc(labels, table["logit"].to_numpy(float), counts))
+    specificity, recall = correct_by_class(labels, decide(table["logit"], threshold))
+    auc = auc_interval(labels, table["logit"])
+    return Rates(len(table), auc, specificity.complement, recall.complement)
 
 
 def operating_point(table: pd.DataFrame, threshold: float) -> dict[str, Interval]:
@@ -139,9 +130,7 @@ def operating_point(table: pd.DataFrame, threshold: float) -> dict[str, Interval
     labels, called = _labels(table), decide(table["logit"], threshold)
     resampled = resampled_rates(labels, called, resample_images(labels))
     found = {name: image_interval(resampled[name]) for name in ("precision", "recall", "f1")}
-    counts = threshold_metrics(labels, called, threshold)
-    real = counts.false_positives + counts.true_negatives
-    return found | {"false alarm rate": share_interval(counts.false_positives, real)}
+    return found | {"false alarm rate": correct_by_class(labels, called)[0].complement}
 
 
 def by_source(facts: Facts) -> list[Slice]:
@@ -149,12 +138,8 @@ def by_source(facts: Facts) -> list[Slice]:
 
     Real sources come before synthetic ones.
     """
-    names, labels = facts.local["source"].fillna(UNKNOWN), _labels(facts.local)
-    slices = [
-        _slice(facts, str(name), label, ((names == name) & (labels == label)).to_numpy(bool))
-        for label in CLASSES
-        for name in sorted(names[labels == label].unique())
-    ]
+    groups = members_by(facts.local, ["label", "source"])
+    slices = [_slice(facts, str(name), label, own) for (label, name), own in groups.items()]
     return sorted(slices, key=lambda one: (one.label, one.roc_auc.estimate))
 
 
@@ -166,11 +151,7 @@ def worst_source(facts: Facts, label: int) -> Slice | None:
 
 def by_style(facts: Facts) -> list[Slice]:
     """Hold generated images of each group of styles that there is against all real images."""
-    style, synthetic = facts.local["style"], _labels(facts.local) == SYNTHETIC
-    named = [one for styles in STYLES.values() for one in styles]
-    groups = {name: style.isin(styles).to_numpy(bool) for name, styles in STYLES.items()}
-    groups[UNKNOWN] = ~style.isin(named).to_numpy(bool)
-    return _groups(facts, SYNTHETIC, {name: own & synthetic for name, own in groups.items()})
+    return _slices(facts, style_groups(facts.local))
 
 
 def by_generator(facts: Facts) -> list[Slice]:
@@ -183,7 +164,7 @@ def by_generator(facts: Facts) -> list[Slice]:
         "not in training": known & ~seen & synthetic,
         UNKNOWN: ~known & synthetic,
     }
-    return _groups(facts, SYNTHETIC, groups)
+    return _slices(facts, {name: own for name, own in groups.items() if own.any()})
 
 
 def by_size(facts: Facts) -> dict[str, Rates]:
@@ -207,30 +188,21 @@ def real_illustrations(facts: Facts) -> int | None:
     return int(style.isin(STYLES["illustration"]).sum()) if style.notna().any() else None
 
 
-def _groups(facts: Facts, label: int, groups: Mapping[str, NDArray[np.bool_]]) -> list[Slice]:
-    return [_slice(facts, name, label, own) for name, own in groups.items() if own.any()]
+def _slices(facts: Facts, groups: Mapping[str, NDArray[np.bool_]]) -> list[Slice]:
+    return [_slice(facts, name, SYNTHETIC, own) for name, own in groups.items()]
 
 
 def _slice(facts: Facts, name: str, label: int, own: NDArray[np.bool_]) -> Slice:
-    table = facts.local
-    others = _labels(table) != label
+    held, part = facts.local[own | (_labels(facts.local) != label)], facts.local[own]
+    wrong = decide(part["logit"], facts.threshold) != (label == SYNTHETIC)
     return Slice(
         name=name,
         label=label,
-        images=int(own.sum()),
-        roc_auc=roc_auc(table[own | others]),
-        errors=_share(_wrong(table[own], facts.threshold)),
+        images=len(part),
+        roc_auc=auc_interval(_labels(held), held["logit"]),
+        errors=share_interval(int(wrong.sum()), len(part)),
     )
 
 
 def _labels(table: pd.DataFrame) -> NDArray[np.int64]:
     return table["label"].to_numpy(dtype=np.int64)
-
-
-def _wrong(table: pd.DataFrame, threshold: float) -> NDArray[np.bool_]:
-    called = decide(table["logit"], threshold)
-    return np.asarray(called != (_labels(table) == SYNTHETIC))
-
-
-def _share(wrong: NDArray[np.bool_]) -> Interval:
-    return share_interval(int(wrong.sum()), len(wrong))

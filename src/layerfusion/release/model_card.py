@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
-from layerfusion.data.manifest import CLASSES
 from layerfusion.evidence.pages import NOT_MEASURED, render
 from layerfusion.images.degradations import DEGRADATIONS, Jpeg, Launder
+from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.groups import FEWEST_IMAGES, UNKNOWN
 from layerfusion.metrics.uncertainty import LEVEL, Interval
 from layerfusion.model.known_weights import KNOWN
@@ -25,7 +25,6 @@ from layerfusion.release.facts import (
     operating_point,
     rates,
     real_illustrations,
-    roc_auc,
     shared_sources,
     worst_source,
 )
@@ -76,7 +75,8 @@ def model_card(facts: Facts) -> str:
         unknown=UNKNOWN,
         not_measured=NOT_MEASURED,
     )
-    return f"{_front_matter(title, {'roc_auc': roc_auc(facts.local), **point})}\n\n{text}\n"
+    auc = rates(facts.local, facts.threshold).roc_auc
+    return f"{_front_matter(title, {'roc_auc': auc, **point})}\n\n{text}\n"
 
 
 def _front_matter(title: str, values: dict[str, Interval]) -> str:

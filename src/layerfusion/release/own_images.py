@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from layerfusion.data.manifest import CLASSES, Manifest, Progress, file_table
+from layerfusion.data.manifest import Manifest, Progress, file_table
 from layerfusion.data.scanning import scan
 from layerfusion.data.sources.folder import LABELS, SPLIT_NAMES
 from layerfusion.data.sources.tree import list_images
 from layerfusion.errors import UserError
+from layerfusion.metrics.classes import CLASSES
 
 FEWEST = 50
 FEWEST_OF_A_CLASS = 10

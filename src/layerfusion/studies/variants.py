@@ -7,8 +7,8 @@ from typing import Any, cast
 import pandas as pd
 
 from layerfusion.analysis.claims import RUNS
-from layerfusion.data.manifest import CLASSES
 from layerfusion.errors import UserError
+from layerfusion.metrics.classes import CLASSES
 from layerfusion.model.weights import model_config
 from layerfusion.runs.experiment import Experiment
 
