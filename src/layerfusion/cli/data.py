@@ -1,12 +1,13 @@
 """The command line's `layerfusion data`."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.cli.options import Commands, DataRootOption, ProfileOption, SetOption, replaced
+from layerfusion.cli.options import Commands, DataChoice, ProfileOption
 from layerfusion.cli.outputs import output_option
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
@@ -17,21 +18,24 @@ if TYPE_CHECKING:
     from layerfusion.progress import Reporter
     from layerfusion.settings import Profile
 
-data_app = Commands(no_args_is_help=True, help="Check, list and describe images.")
+data_app = Commands(help="Check, list and describe images.")
 
 LISTED = 20  # skipped files that are listed
 
 
+@dataclass(frozen=True, kw_only=True)
+class _PaperChoice(DataChoice):
+    profile: ProfileOption = "paper"
+
+
 @data_app.command()
 def check(
-    profile: ProfileOption = "paper",
-    data_root: DataRootOption = None,
+    choice: _PaperChoice,
     quick: Annotated[bool, typer.Option("--quick", help="Read names and sizes only.")] = False,
     decode: Annotated[
         bool, typer.Option("--decode", help="Decode every image: slow, finds all damage.")
     ] = False,
     out: Annotated[Path | None, output_option("CSV file of all unreadable files.")] = None,
-    settings: SetOption = None,
 ) -> None:
     """Check which data sets of a profile are complete, and which runs can be trained.
 
@@ -47,9 +51,8 @@ def check(
     if quick and decode:
         raise UserError("--quick reads no file and --decode every one: give one of them")
     depth: Depth = "names" if quick else "pixels" if decode else "ends"
-    chosen = load_profile(profile, replaced(settings))
-    root = data_root.expanduser() if data_root else None
-    found = check_data(chosen, root, depth=depth)
+    chosen = load_profile(choice.profile, choice.overrides)
+    found = check_data(chosen, choice.data_root, depth=depth)
     show(found, depth, wide_console())
     if out is not None:
         with in_place_of(out) as partial:
@@ -60,8 +63,7 @@ def check(
 
 @data_app.command()
 def manifest(
-    profile: ProfileOption = "demo",
-    data_root: DataRootOption = None,
+    choice: DataChoice,
     out: Annotated[
         Path | None,
         output_option(
@@ -75,7 +77,6 @@ def manifest(
     no_decode: Annotated[
         bool, typer.Option("--no-decode", help="Decode no pixels: damage inside is not found.")
     ] = False,
-    settings: SetOption = None,
 ) -> None:
     """Scan every image of a profile and write the manifest, one row per image.
 
@@ -91,15 +92,10 @@ def manifest(
 
     skipped = {"data.hash_files": no_hash, "data.decode_files": no_decode}
     off = {setting: False for setting, given in skipped.items() if given}
-    reporter, chosen = Reporter(), load_profile(profile, replaced(settings) | off)
+    reporter, chosen = Reporter(), load_profile(choice.profile, choice.overrides | off)
     cache = runs_root() / chosen.name
     with reporter.bar("reading images", 0) as bar:
-        found = open_data(
-            chosen.data,
-            data_root=data_root.expanduser() if data_root else None,
-            cache=cache,
-            progress=bar,
-        )
+        found = open_data(chosen.data, data_root=choice.data_root, cache=cache, progress=bar)
     file = out or cache / "manifest.parquet"
     found.save(file)
     _describe(found, chosen, reporter)
@@ -131,10 +127,9 @@ def card(
     """
     from layerfusion.data.card import make_card, write_card
 
-    root = data_root.expanduser()
-    made = make_card(root)
+    made = make_card(data_root)
     day = (published or datetime.now(UTC)).date()
-    called = name or root.resolve().name
+    called = name or data_root.resolve().name
     write_card(made, out, name=called, published=day, creator=creator)
     print(
         f"{len(made.sources)} sources, {len(made.images):,} labelled images, "

@@ -19,7 +19,7 @@ from layerfusion.cli.study import (
     run_study,
 )
 
-demo_app = Commands(no_args_is_help=True, help="What the demo shows, and what it is made of.")
+demo_app = Commands(help="What the demo shows, and what it is made of.")
 
 
 @demo_app.command()

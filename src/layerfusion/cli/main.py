@@ -11,24 +11,19 @@ import typer
 import layerfusion
 from layerfusion.cli.ablation import ablation
 from layerfusion.cli.calibrate import calibrate
+from layerfusion.cli.choosing import RunChoice
 from layerfusion.cli.content import content
 from layerfusion.cli.data import data_app
 from layerfusion.cli.demo import demo_app
-from layerfusion.cli.finding import Choice
 from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
     Commands,
-    DataRootOption,
     DetectorOption,
-    ProfileOption,
     PublishOption,
     QuietOption,
-    RunOption,
-    SeedOption,
-    SetOption,
+    SeedChoice,
     VerboseOption,
-    replaced,
 )
 from layerfusion.cli.outputs import output_option
 from layerfusion.cli.release import export
@@ -48,12 +43,11 @@ if TYPE_CHECKING:
     from layerfusion.progress import Reporter
 
 app = Commands(
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Layer-wise CLIP feature fusion for synthetic-image detection (MediaEval 2026, Task A).",
 )
-chapters_app = Commands(no_args_is_help=True, help="Execute the book's chapters.")
+chapters_app = Commands(help="Execute the book's chapters.")
 app.add_typer(chapters_app, name="chapters")
 app.add_typer(data_app, name="data")
 app.add_typer(demo_app, name="demo")
@@ -93,15 +87,11 @@ def _several_processes(
 
 @app.command()
 def train(
-    run: RunOption,
-    profile: ProfileOption = "demo",
-    data_root: DataRootOption = None,
-    seed: SeedOption = 1337,
+    choice: RunChoice,
     resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Retrain, even if a finished run exists.")
     ] = False,
-    settings: SetOption = None,
 ) -> None:
     """Train a detector, choose its threshold and report it.
 
@@ -124,7 +114,7 @@ def train(
     if resume and fresh:
         raise UserError("--resume continues a run and --fresh restarts it: give one of them")
     reporter = Reporter()
-    experiment = Choice(run.value, profile, data_root, seed, settings).open(reporter)
+    experiment = choice.open(reporter)
     for warning in join_processes().only_first(experiment.warnings):
         reporter.say(f"note: {warning}")
     finished = experiment.obtain(fresh=fresh, resume=resume, reporter=reporter)
@@ -221,15 +211,12 @@ for command in (
 
 @chapters_app.command("run")
 def chapters_run(
+    choice: SeedChoice,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Chapter, as 03 or 03_open_run.")
     ] = None,
-    profile: ProfileOption = "demo",
-    data_root: DataRootOption = None,
-    seed: SeedOption = 1337,
     publish: PublishOption = False,
     again: Annotated[bool, typer.Option("--again", help="Execute unchanged chapters too.")] = False,
-    settings: SetOption = None,
 ) -> None:
     """Execute chapters with papermill, all of them unless named.
 
@@ -239,9 +226,12 @@ def chapters_run(
     from layerfusion.chapters.execution import run_chapters
     from layerfusion.paths import shown
 
-    parameters = _chapter_parameters(data_root, seed, settings)
     executed = run_chapters(
-        names or [], profile=profile, parameters=parameters, publish=publish, again=again
+        names or [],
+        profile=choice.profile,
+        parameters=_chapter_parameters(choice),
+        publish=publish,
+        again=again,
     )
     for path in executed.notebooks:
         print(shown(path))
@@ -249,12 +239,7 @@ def chapters_run(
 
 
 @app.command()
-def book(
-    profile: ProfileOption = "demo",
-    data_root: DataRootOption = None,
-    seed: SeedOption = 1337,
-    settings: SetOption = None,
-) -> None:
+def book(choice: SeedChoice) -> None:
     """Execute all chapters on a profile and build the book from them.
 
     If a chapter fails, the book shows its last good execution and the command ends with the error.
@@ -262,23 +247,21 @@ def book(
     from layerfusion.chapters.execution import build_book, run_chapters
     from layerfusion.paths import shown
 
-    parameters = _chapter_parameters(data_root, seed, settings)
-    executed = run_chapters([], profile=profile, parameters=parameters)
-    print(f"open {shown(build_book(profile, executed))}")
+    parameters = _chapter_parameters(choice)
+    executed = run_chapters([], profile=choice.profile, parameters=parameters)
+    print(f"open {shown(build_book(choice.profile, executed))}")
     executed.check()
 
 
-def _chapter_parameters(
-    data_root: Path | None, seed: int, settings: list[str] | None
-) -> dict[str, Any]:
+def _chapter_parameters(choice: SeedChoice) -> dict[str, Any]:
     """Return the parameters that differ from the chapters' defaults."""
     given: dict[str, Any] = {}
-    if data_root is not None:
-        given["data_root"] = str(data_root.resolve())
-    if seed != 1337:
-        given["seed"] = seed
-    if settings:
-        given["settings"] = replaced(settings)
+    if choice.data_root is not None:
+        given["data_root"] = str(choice.data_root.resolve())
+    if choice.seed != 1337:
+        given["seed"] = choice.seed
+    if choice.settings:
+        given["settings"] = choice.overrides
     return given
 
 

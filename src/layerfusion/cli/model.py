@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layerfusion.model.known_weights import KnownWeights
     from layerfusion.model.openclip_tags import PretrainedTag
 
-weights_app = Commands(no_args_is_help=True, help="List, download and find CLIP's weights.")
+weights_app = Commands(help="List, download and find CLIP's weights.")
 
 WeightsName = Annotated[
     str, typer.Argument(metavar="NAME", help="Name in `layerfusion weights list`.")

@@ -1,10 +1,11 @@
-"""Options that several commands of the command line share."""
+"""Options that several commands share, each declared once, alone or in groups of them."""
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
-from inspect import Signature, signature
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,7 +60,7 @@ PublishOption = Annotated[
 
 
 def replaced(settings: list[str] | None) -> dict[str, Any]:
-    """Return what `--set` replaces, by dotted name.
+    """Return the settings that `--set` replaces, by dotted name.
 
     Raises
     ------
@@ -69,6 +70,27 @@ def replaced(settings: list[str] | None) -> dict[str, Any]:
     from layerfusion.settings import parse_override  # pydantic takes as long as all of the help
 
     return dict(parse_override(text) for text in settings or [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataChoice:
+    """Options that say which images and settings a command works on."""
+
+    profile: ProfileOption = "demo"
+    data_root: DataRootOption = None
+    settings: SetOption = None
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The settings that `--set` replaces, by dotted name; raises as `replaced`."""
+        return replaced(self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedChoice(DataChoice):
+    """The same with a seed."""
+
+    seed: SeedOption = 1337
 
 
 def _chooser(wanted: Verbosity) -> Callable[[typer.Context, bool], None]:
@@ -108,20 +130,21 @@ VerboseOption = Annotated[
 
 
 class Commands(typer.Typer):
-    """Commands that take ``--quiet`` and ``--verbose``, behind their names and in front of them.
+    """Commands whose parameters may be groups of options: dataclasses with an option a field.
 
-    People write such options at either place.
+    All take ``--quiet`` and ``--verbose``, behind their names and in front of them, for people
+    write such options at either place.
     """
 
     def __init__(self, **named: Any) -> None:
-        super().__init__(callback=_in_front, **named)
+        super().__init__(callback=_in_front, no_args_is_help=True, **named)
 
     def command(self, name: str | None = None, **named: Any) -> Callable[[Any], Any]:
         """Return the decorator that makes a command of a function."""
         register = super().command(name, **named)
 
         def registered(function: Callable[..., None]) -> Callable[..., None]:
-            register(_with_both(function))
+            register(_with_options(function))
             return function
 
         return registered
@@ -131,15 +154,25 @@ def _in_front(quiet: QuietOption = False, verbose: VerboseOption = False) -> Non
     """Take what stands between a group's name and a command's."""
 
 
-def _with_both(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command's function with both options, which it need not know, among its own."""
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command's function with every option as a parameter of its own."""
+    own = signature(function).parameters
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in own.items() if is_dataclass(p.annotation)
+    }
 
     @wraps(function)
-    def command(**named: Any) -> None:
-        function(**{name: value for name, value in named.items() if name not in both})
+    def command(quiet: bool, verbose: bool, **given: Any) -> None:
+        for name, group in groups.items():
+            options = {field.name: given.pop(field.name) for field in fields(group)}
+            given[name] = group(**options)
+        function(**given)
 
-    both = dict(signature(_in_front).parameters)
-    parameters = (*signature(function).parameters.values(), *both.values())
+    parameters: list[Parameter] = []
+    for name, parameter in (own | signature(_in_front).parameters).items():
+        members = signature(groups[name]).parameters if name in groups else {name: parameter}
+        parameters += [one.replace(kind=Parameter.KEYWORD_ONLY) for one in members.values()]
+    parameters.sort(key=lambda parameter: parameter.default is not Parameter.empty)
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = function.__annotations__ | _in_front.__annotations__
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command

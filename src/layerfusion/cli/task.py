@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.cli.finding import Choice
-from layerfusion.cli.options import (
-    Commands,
-    DataRootOption,
-    ProfileOption,
-    RunName,
-    RunOption,
-    SeedOption,
-    SetOption,
-)
+from layerfusion.cli.choosing import RunChoice
+from layerfusion.cli.options import Commands, RunName
 from layerfusion.cli.outputs import check_output, output_option
 from layerfusion.errors import UserError
 
@@ -27,7 +19,7 @@ if TYPE_CHECKING:
     from layerfusion.progress import Reporter
     from layerfusion.settings import LoaderSettings
 
-submission_app = Commands(no_args_is_help=True, help="The files that the task wants.")
+submission_app = Commands(help="The files that the task wants.")
 
 ImagesOption = Annotated[
     Path, typer.Option("--images", help="Folder of the test images, all of them.")
@@ -35,16 +27,12 @@ ImagesOption = Annotated[
 
 
 def submit(
-    run: RunOption,
+    choice: RunChoice,
     images: ImagesOption,
     team: Annotated[str, typer.Option(help="The team's name: letters, digits, - and _.")],
     out: Annotated[
         Path, output_option("Folder to write TEAM_RUN.csv to.", kind="folder", metavar="FOLDER")
     ],
-    profile: ProfileOption = "demo",
-    data_root: DataRootOption = None,
-    seed: SeedOption = 1337,
-    settings: SetOption = None,
     detector: Annotated[
         Path | None,
         typer.Option(help="Folder 'detector' of a run, instead of the settings that lead to it."),
@@ -75,17 +63,16 @@ def submit(
         write_submission,
     )
 
-    if detector and (profile != "demo" or data_root or seed != 1337 or settings):
+    if detector and choice != RunChoice(run=choice.run):
         raise UserError("--detector names a detector and settings lead to one: give one of them")
-    path, reporter = _place(out, team, run, force), Reporter()
+    path, reporter = _place(out, team, choice.run, force), Reporter()
     if detector is not None:
         detector_folder(detector)
     found, passed_over = find_test_images(images)
     if detector is None:
-        choice = Choice(run.value, profile, data_root, seed, settings)
         loaded, precision, loader = _finished(choice, reporter)
     else:
-        loaded, precision, loader = _given(run, detector)
+        loaded, precision, loader = _given(choice.run, detector)
     if loaded.notice:
         reporter.warn(f"{loaded.notice}; do not submit them")
     loaded.prefix_cache = open_prefix_cache(loader, reporter.say)
@@ -133,7 +120,7 @@ def _place(out: Path, team: str, run: RunName, force: bool) -> Path:
     return path
 
 
-def _finished(choice: Choice, reporter: "Reporter") -> tuple["Detector", str, "LoaderSettings"]:
+def _finished(choice: RunChoice, reporter: "Reporter") -> tuple["Detector", str, "LoaderSettings"]:
     """Return the detector of the finished run of these settings, its precision and its loader."""
     experiment = choice.open(reporter)
     finished, chosen = choice.finished(experiment), experiment.profile

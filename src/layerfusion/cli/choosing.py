@@ -1,4 +1,4 @@
-"""The finished run that a command's options name; nothing is trained for it."""
+"""The run that a command's options name."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerfusion.cli.options import replaced
+from layerfusion.cli.options import RunOption, SeedChoice
 from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,26 +18,22 @@ if TYPE_CHECKING:
 _FOLDERS = re.compile(r"(?<![\w.])(?:~|\.{1,2})?/[^\s'\",\]}]*/")
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What options say of a run: as `layerfusion train` takes them."""
+@dataclass(frozen=True, kw_only=True)
+class RunChoice(SeedChoice):
+    """Options that name a run, as `layerfusion train` takes them."""
 
-    run: str
-    profile: str
-    data_root: Path | None
-    seed: int
-    settings: list[str] | None
+    run: RunOption
 
     def open(self, reporter: "Reporter") -> "Experiment":
         """Open the experiment; raises what `Experiment.open` does."""
         from layerfusion.runs.experiment import Experiment
 
         return Experiment.open(
-            self.run,
+            self.run.value,
             profile=self.profile,
             seed=self.seed,
             data_root=self.data_root,
-            overrides=replaced(self.settings),
+            overrides=self.overrides,
             reporter=reporter,
         )
 
@@ -66,7 +62,7 @@ class Choice:
         return shlex.join(["layerfusion", name, *words, *further])
 
     def _options(self, profile: str, data_root: Path | None) -> list[str]:
-        words = ["--run", self.run, "--profile", profile]
+        words = ["--run", self.run.value, "--profile", profile]
         words += [] if data_root is None else ["--data-root", str(data_root)]
         words += ["--seed", str(self.seed)]
         return words + [word for text in self.settings or [] for word in ("--set", text)]
