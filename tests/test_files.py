@@ -80,9 +80,9 @@ def test_a_record_is_its_json(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{}", b"{", b"\xff", b"[" * 100_000])
 def test_what_is_no_record_is_one_sentence(tmp_path, content):
     path = tmp_path / "record.json"
-    with pytest.raises(UserError, match="there is no study at"):
+    with pytest.raises(UserError, match="study not found: "):
         read_record(Record, path, "study")
     path.write_bytes(content)
-    with pytest.raises(UserError, match="is no study: ") as caught:
+    with pytest.raises(UserError, match="is not a valid study: ") as caught:
         read_record(Record, path, "study")
     assert len(str(caught.value).splitlines()) == 1

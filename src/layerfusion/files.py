@@ -1,4 +1,4 @@
-"""Files that are complete or what they were before, whatever ends the process that writes them."""
+"""Atomic writes: a file is complete or unchanged, whatever ends the process that writes it."""
 
 import os
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ RecordT = TypeVar("RecordT", bound="BaseModel")
 
 @contextmanager
 def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """Yield where to write what takes the place of a file, at once, when the block ends well.
+    """Yield a temporary path whose file replaces `path` atomically when the block succeeds.
 
-    If the block fails the file is what it was and nothing lies beside it. A process that is killed
-    leaves ``.<name>.partial``, which the next one overwrites, or of a shared file a
-    ``.<name>.<process>.partial``, which nobody reads.
+    If the block fails, `path` is unchanged and no other file is left. A process that is killed
+    leaves ``.<name>.partial``, which the next one overwrites, or for a shared file
+    ``.<name>.<process>.partial``, which is never read.
 
     Parameters
     ----------
     path
-        Of the file, in a folder that is there.
+        File in an existing folder.
     shared
-        Whether several processes may write it at the same time. Each then writes its own.
+        Whether several processes may write it at the same time. Each then has its own temporary.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
     Parameters
     ----------
     what
-        The field's word for it, such as ``study``, for messages.
+        Its kind in error messages, such as ``study``.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
     try:
         return kind.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"there is no {what} at {path}") from None
+        raise UserError(f"{what} not found: {path}") from None
     except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is no {what}: {reason}") from None
+        raise UserError(f"{path} is not a valid {what}: {reason}") from None

@@ -82,7 +82,7 @@ def test_what_is_not_of_the_record_is_refused(looked_at, tmp_path):
     with pytest.raises(UserError, match="is not the table of"):
         read_content(tmp_path)
     (tmp_path / RECORD).write_text("{}")
-    with pytest.raises(UserError, match="is no record of groups of content"):
+    with pytest.raises(UserError, match="is not a valid record of groups of content"):
         read_content(tmp_path)
 
 

@@ -28,6 +28,13 @@ def test_every_command_has_both_and_none_uses_their_letters_otherwise():
             assert options.count(option) == 1, f"{name} {option}"
 
 
+def test_every_option_has_a_help_text():
+    for name, command in commands(get_command(app)):
+        for parameter in command.params:
+            text = parameter.help or ("hidden." if parameter.hidden else "")
+            assert text.endswith((".", "]")), f"{name} {parameter.name}: {text!r}"
+
+
 @pytest.mark.parametrize("words", [["--quiet", "score"], ["score", "-q"]])
 def test_quiet_leaves_results_and_errors(run, photos, words):
     usual = run("score", photos / "test", *TOY)

@@ -92,7 +92,7 @@ def test_a_table_that_is_not_of_the_record_is_refused(tree, tmp_path):
     with pytest.raises(UserError, match="is not the table of"):
         severity.read_severity(tmp_path)
     (tmp_path / severity.RECORD).write_text("{}")
-    with pytest.raises(UserError, match="is no study of conditions"):
+    with pytest.raises(UserError, match="is not a valid study of conditions"):
         severity.read_severity(tmp_path)
 
 
