@@ -39,7 +39,7 @@ from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.provenance import device_name, peak_memory_mib, provenance
 from layerfusion.settings import Profile, load_profile
-from layerfusion.training.loop import build_optimizer, optimization_step
+from layerfusion.training.optimisation import build_optimizer, optimization_step
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CUDA = torch.cuda.is_available()

@@ -34,7 +34,7 @@ from layerfusion.model.weights import set_activation
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.provenance import device_name
 from layerfusion.settings import Profile, load_profile
-from layerfusion.training.loop import build_optimizer, optimization_step
+from layerfusion.training.optimisation import build_optimizer, optimization_step
 
 SAME = 1e-4  # of logits: sums of another order
 OVERRIDES = {

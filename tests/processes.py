@@ -14,7 +14,7 @@ from layerfusion.parallel.processes import Processes, join_processes
 from layerfusion.runs.conditions import Condition, obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.predictions import predict
-from layerfusion.training import loop
+from layerfusion.training import sources
 
 photos, broken, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 processes = join_processes()
@@ -58,7 +58,7 @@ def read_an_image_that_is_damaged():
 
 
 def be_asked_to_stop_in_one_process():
-    batches = loop.training_batches
+    batches = sources.training_batches
 
     def batches_and_a_signal(*arguments, **named):
         for number, batch in enumerate(batches(*arguments, **named)):
@@ -66,11 +66,11 @@ def be_asked_to_stop_in_one_process():
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    loop.training_batches = batches_and_a_signal
+    sources.training_batches = batches_and_a_signal
     try:
         return failure(open_experiment(seed=7).obtain)
     finally:
-        loop.training_batches = batches
+        sources.training_batches = batches
 
 
 def disagree():
@@ -78,7 +78,7 @@ def disagree():
 
 
 def lose_a_process():
-    batches = loop.training_batches
+    batches = sources.training_batches
 
     def batches_and_an_end(*arguments, **named):
         for number, batch in enumerate(batches(*arguments, **named)):
@@ -86,7 +86,7 @@ def lose_a_process():
                 os.kill(os.getpid(), signal.SIGKILL)
             yield batch
 
-    loop.training_batches = batches_and_an_end
+    sources.training_batches = batches_and_an_end
     return failure(open_experiment(seed=8).obtain)
 
 

@@ -14,7 +14,7 @@ from layerfusion.model.detector import (
 )
 from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
-from layerfusion.training.loop import build_optimizer
+from layerfusion.training.optimisation import build_optimizer
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
     second = json.loads(second)
     assert "training in" in words and "training in" not in others_words
     text = (runs / "demo" / alone.directory.name / "log.txt").read_text(encoding="utf-8")
-    assert text.count("INFO epoch 2: ") == text.count("INFO going on after epoch") == 1
+    assert text.count("INFO epoch 2: ") == text.count("INFO resuming after epoch") == 1
 
     history = first["go_on_with_what_one_process_began"]
     assert_same_training(history, alone.record.history)

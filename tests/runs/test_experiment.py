@@ -189,10 +189,10 @@ def test_the_log_goes_on_where_a_run_was_interrupted(photos, tiny_settings, monk
     experiment = interrupt(photos, tiny_settings, monkeypatch)
     before = (experiment.place.unfinished / "log.txt").read_text(encoding="utf-8")
     after = (experiment.obtain().directory / "log.txt").read_text(encoding="utf-8")
-    assert after.startswith(before) and "going on after epoch" not in before
+    assert after.startswith(before) and "resuming after epoch" not in before
     said = [line.split(maxsplit=2)[2] for line in after.removeprefix(before).splitlines()]
     assert said[0].startswith("training") and said[-1].startswith("finished: ")
-    assert any(line.startswith("going on after epoch") for line in said)
+    assert any(line.startswith("resuming after epoch") for line in said)
 
 
 def test_a_log_that_cannot_be_written_changes_no_number(photos, tiny_settings, finished):

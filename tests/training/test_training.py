@@ -19,7 +19,8 @@ from layerfusion.parallel import processes
 from layerfusion.progress import Reporter
 from layerfusion.scoring import predictions
 from layerfusion.settings import load_profile
-from layerfusion.training import checkpoint, loop
+from layerfusion.training import checkpoint, loop, sources
+from layerfusion.training.optimisation import build_optimizer, optimization_step
 
 
 class Interruption(BaseException):
@@ -85,7 +86,7 @@ def test_resumed_training_ends_with_the_same_numbers(
 
 def signal_before_batch(monkeypatch, name, number):
     """Have the system ask for a stop while training or validation is at a batch, from 0."""
-    batches = getattr(loop if name == "training_batches" else predictions, name)
+    batches = getattr(sources if name == "training_batches" else predictions, name)
 
     def batches_and_a_signal(*arguments, **named):
         for index, batch in enumerate(batches(*arguments, **named)):
@@ -93,7 +94,7 @@ def signal_before_batch(monkeypatch, name, number):
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    module = loop if name == "training_batches" else predictions
+    module = sources if name == "training_batches" else predictions
     monkeypatch.setattr(module, name, batches_and_a_signal)
 
 
@@ -219,14 +220,14 @@ def test_fp16_clips_gradients_that_a_scaler_scaled():
     fabric = Fabric(accelerator="cpu", devices=1, plugins=[plugin])
     detector = Small()
     settings = load_profile("demo", {"training.precision": "fp16"}).training
-    model, optimizer = fabric.setup(detector, loop.build_optimizer(detector, settings))
+    model, optimizer = fabric.setup(detector, build_optimizer(detector, settings))
     before, norms = detector.head.weight.detach().clone(), []
     clip = torch.nn.utils.clip_grad_norm_
     batch = TrainingBatch(torch.ones(2, 4), torch.tensor([0.0, 1.0]), 1.0, 2)
     optimizer.register_step_pre_hook(
         lambda *_: norms.append(float(clip(detector.parameters(), float("inf"))))
     )
-    loss = loop.optimization_step(fabric, model, optimizer, batch, clip_norm=0.01)
+    loss = optimization_step(fabric, model, optimizer, batch, clip_norm=0.01)
     assert math.isfinite(loss) and not torch.equal(before, detector.head.weight)
     assert norms == [pytest.approx(0.01, rel=1e-3)]  # neither scaled nor left unclipped
 

@@ -42,8 +42,9 @@ from layerfusion.runs.record import (
 )
 from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import LARGEST_SEED, Profile, digest, load_profile
+from layerfusion.training.checkpoint import Progress
 from layerfusion.training.disk import check_disk, disk_needed
-from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, Progress, train
+from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, train
 
 # Set by tests and by readers who do not want to train: committed runs are read instead.
 RECORDED = "LAYERFUSION_RECORDED"

@@ -1,6 +1,7 @@
 """An interrupted training's state in one safetensors file: no pickle, replaced atomically."""
 
 import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,36 @@ from torch.optim import Optimizer
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 from layerfusion.model.detector import Detector
+from layerfusion.settings import TrainingSettings
+
+
+@dataclass
+class Progress:
+    """How far a training has come; all of it is in every checkpoint."""
+
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished steps of the epoch under way
+    loss_sum: float = 0.0  # over those steps
+    total_steps: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)  # one entry a finished epoch
+    best_epoch: int = 0  # counted from 1
+    seconds: float = 0.0  # spent training, in all sessions together
+    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
+    sessions: list[dict[str, Any]] = field(default_factory=list)  # from which step, on what
+
+    def finished(self, settings: TrainingSettings) -> bool:
+        """Say whether the epochs or steps are done, or the validation AUC has stopped rising."""
+        return (
+            self.epoch >= settings.epochs
+            or (settings.max_steps is not None and self.total_steps >= settings.max_steps)
+            or self.epoch - self.best_epoch >= settings.patience
+        )
 
 
 def save_checkpoint(
-    path: Path, detector: Detector, optimizer: Optimizer, progress: dict[str, Any]
+    path: Path, detector: Detector, optimizer: Optimizer, progress: Progress
 ) -> None:
-    """Write trained tensors, optimiser state and `progress` (JSON values).
+    """Write trained tensors, optimiser state and progress.
 
     The file is complete or it is the former one: it is written beside `path`, then renamed.
 
@@ -34,7 +59,7 @@ def save_checkpoint(
             save_file(
                 {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
                 partial,
-                metadata={"progress": json.dumps(progress)},
+                metadata={"progress": json.dumps(asdict(progress))},
             )
     except (OSError, SafetensorError) as error:
         raise UserError(
@@ -42,8 +67,8 @@ def save_checkpoint(
         ) from None
 
 
-def load_checkpoint(path: Path, detector: Detector, optimizer: Optimizer) -> dict[str, Any]:
-    """Put a checkpoint's tensors into detector and optimiser; return its `progress`.
+def load_checkpoint(path: Path, detector: Detector, optimizer: Optimizer) -> Progress:
+    """Put a checkpoint's tensors into detector and optimiser; return its progress.
 
     Raises
     ------
@@ -53,10 +78,10 @@ def load_checkpoint(path: Path, detector: Detector, optimizer: Optimizer) -> dic
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            progress: dict[str, Any] = json.loads(file.metadata()["progress"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UserError(
-            f"the checkpoint {path} cannot be read ({error}); delete its folder to begin anew"
+            f"the checkpoint {path} cannot be read ({error}); delete its folder and train again"
         ) from None
     detector.restore(
         {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}

@@ -2,21 +2,19 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from layerfusion.arithmetic import deterministic
-from layerfusion.data.loading import TrainingBatch, TrainingImages, training_batches
+from layerfusion.data.loading import TrainingBatch, TrainingImages
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.sampling import draw_epoch, sampling_weights, stream_seed
+from layerfusion.data.sampling import Draw, draw_epoch, sampling_weights, stream_seed
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.metrics.rates import ranking_metrics
 from layerfusion.model.detector import Detector
@@ -24,11 +22,12 @@ from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.parallel.stopping import stop_requests
 from layerfusion.progress import Reporter
 from layerfusion.provenance import device_name
-from layerfusion.scoring.predictions import predict, write_predictions
-from layerfusion.settings import Profile, TrainingSettings
-from layerfusion.training.checkpoint import load_checkpoint, save_checkpoint
-from layerfusion.training.kept_tokens import KeptTokens
-from layerfusion.training.waiting import TOO_LONG, Waiting
+from layerfusion.scoring.predictions import write_predictions
+from layerfusion.settings import Profile
+from layerfusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from layerfusion.training.optimisation import build_optimizer, optimization_step
+from layerfusion.training.sources import FrozenFeatures, choose_source
+from layerfusion.training.waiting import Waiting, report_waiting
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST_DETECTOR = "detector"
@@ -36,29 +35,6 @@ BEST_PREDICTIONS = "predictions.parquet"
 
 # What the processes agree on after a step.
 GO_ON, SAVE, STOP = range(3)
-
-
-@dataclass
-class Progress:
-    """How far a training has come; all of it is in every checkpoint."""
-
-    epoch: int = 0  # finished epochs
-    step: int = 0  # finished steps of the epoch under way
-    loss_sum: float = 0.0  # over those steps
-    total_steps: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)  # one entry a finished epoch
-    best_epoch: int = 0  # counted from 1
-    seconds: float = 0.0  # spent training, in all sessions together
-    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's gradients
-    sessions: list[dict[str, Any]] = field(default_factory=list)  # from which step, on what
-
-    def finished(self, settings: TrainingSettings) -> bool:
-        """Say whether the epochs or steps are done, or the validation AUC has stopped rising."""
-        return (
-            self.epoch >= settings.epochs
-            or (settings.max_steps is not None and self.total_steps >= settings.max_steps)
-            or self.epoch - self.best_epoch >= settings.patience
-        )
 
 
 def train(
@@ -71,7 +47,7 @@ def train(
     directory: Path,
     reporter: Reporter,
 ) -> Progress:
-    """Train a detector; go on from the directory's checkpoint, if there is one.
+    """Train a detector; resume from the directory's checkpoint, if there is one.
 
     Every random draw is a function of the seed and of where in the training it is used, so that an
     interrupted training ends with the very numbers of an uninterrupted one on the same machine.
@@ -102,11 +78,10 @@ def train(
         small_weight=profile.training.small_weight,
     )
     with deterministic(), stop_requests() as asked_to_stop:
-        loop = _Loop(detector, profile, seed, directory, reporter, asked_to_stop)
+        loop = _Loop(detector, images, profile, seed, directory, reporter, asked_to_stop)
         loop.resume()
         while not loop.progress.finished(profile.training):
-            draws = draw_epoch(weights, seed=seed, epoch=loop.progress.epoch)
-            loop.train_epoch(images, draws)
+            loop.train_epoch(draw_epoch(weights, seed=seed, epoch=loop.progress.epoch))
             loop.save()
             loop.validate(validation)
             loop.save()
@@ -117,6 +92,7 @@ class _Loop:
     def __init__(
         self,
         detector: Detector,
+        images: TrainingImages,
         profile: Profile,
         seed: int,
         directory: Path,
@@ -136,9 +112,7 @@ class _Loop:
         self.model, self.optimizer = self.fabric.setup(
             detector, build_optimizer(detector, self.settings)
         )
-        self.kept: KeptTokens | None = None
-        if KeptTokens.serves(detector, profile) and self.processes.size == 1:
-            self.kept = KeptTokens(detector, profile, self.fabric)
+        self.source = choose_source(images, profile, self.fabric, self.processes, detector)
         self.cache = detector.prefix_cache
         self.progress = Progress()
         self.pending: list[Tensor] = []  # losses still on the device: reading one waits for it
@@ -147,11 +121,10 @@ class _Loop:
     def resume(self) -> None:
         path = self.directory / CHECKPOINT
         if path.exists():
-            saved = load_checkpoint(path, self.detector, self.optimizer.optimizer)
-            self.progress = Progress(**saved)
+            self.progress = load_checkpoint(path, self.detector, self.optimizer.optimizer)
             self.fabric.strategy.precision.load_state_dict(self.progress.scaler)
             self.reporter.say(
-                f"going on after epoch {self.progress.epoch}, step {self.progress.step}"
+                f"resuming after epoch {self.progress.epoch}, step {self.progress.step}"
             )
         self.processes.check_same(self.progress, "a checkpoint")
         self.progress.sessions.append(
@@ -162,7 +135,7 @@ class _Loop:
             }
         )
 
-    def train_epoch(self, images: TrainingImages, draws: list[Any]) -> None:
+    def train_epoch(self, draws: Sequence[Draw]) -> None:
         progress, batch_size = self.progress, self.settings.batch_size
         if self.settings.max_steps is not None:
             steps_left = self.settings.max_steps - progress.total_steps + progress.step
@@ -172,7 +145,7 @@ class _Loop:
         self.detector.prefix_cache = None if self.settings.views is None else self.cache
         done = progress.step * batch_size
         title = f"epoch {progress.epoch + 1} of {self.settings.epochs}"
-        waiting = Waiting(self.batches(images, draws[done:]))
+        waiting = Waiting(self.source.training_batches(draws[done:]))
         with self.reporter.bar(title, len(draws), done=done) as bar:
             for batch in self.processes.in_step(waiting):
                 self.train_step(batch)
@@ -181,27 +154,8 @@ class _Loop:
                 self.after_step()
         self.detector.prefix_cache = self.cache
         self.settle_losses()  # reads losses off the device, and so waits until it is done
-        if not self.kept:
-            self.say_waiting(waiting.share())
-
-    def say_waiting(self, share: float) -> None:
-        """Say how long the device had no images; aloud, if more processes may well mend it."""
-        text = f"{share:.0%} of the epoch went by waiting for images"
-        if share > TOO_LONG and self.fabric.device.type != "cpu":
-            self.reporter.say(f"{text}; with more cores, set loader.workers higher")
-        else:
-            self.reporter.detail(text)
-
-    def batches(self, images: TrainingImages, draws: list[Any]) -> Iterator[TrainingBatch]:
-        if self.kept:
-            return self.kept.training_batches(images, draws, batch_size=self.settings.batch_size)
-        return training_batches(
-            images,
-            draws,
-            batch_size=self.settings.batch_size,
-            loader=self.profile.loader,
-            processes=self.processes,
-        )
+        if not isinstance(self.source, FrozenFeatures):
+            report_waiting(waiting.share(), self.fabric.device, self.reporter)
 
     def train_step(self, batch: TrainingBatch) -> None:
         progress = self.progress
@@ -233,11 +187,11 @@ class _Loop:
     def stopped(self, where: str) -> StopRequestedError:
         return StopRequestedError(
             f"asked to stop (SIGTERM) in epoch {self.progress.epoch + 1}, {where}; all steps are "
-            "saved: give the same command, with --resume, to go on"
+            "saved: give the same command, with --resume"
         )
 
     def validate(self, validation: Manifest) -> None:
-        progress, profile = self.progress, self.profile
+        progress = self.progress
         with self.reporter.bar("validation", len(validation.rows)) as bar:
 
             def report_progress(done: int, total: int) -> None:
@@ -245,18 +199,7 @@ class _Loop:
                     raise self.stopped("while validating")
                 bar(done, total)
 
-            if self.kept:
-                predictions = self.kept.predict(self.model, validation, report_progress)
-            else:
-                predictions = predict(
-                    self.model,
-                    validation,
-                    profile.images,
-                    profile.loader,
-                    device=self.fabric.device,
-                    progress=report_progress,
-                    processes=self.processes,
-                )
+            predictions = self.source.predict(self.model, validation, report_progress)
         entry = self.processes.only_first(lambda: self.judge(predictions))
         if self.is_best(entry):
             progress.best_epoch = entry["epoch"]
@@ -296,7 +239,7 @@ class _Loop:
                 self.directory / CHECKPOINT,
                 self.detector,
                 self.optimizer.optimizer,
-                asdict(self.progress),
+                self.progress,
             )
         )
         self.reporter.detail(
@@ -317,47 +260,6 @@ class _Loop:
                         "training.head_learning_rate or use training.precision fp32 or bf16"
                     )
             self.progress.loss_sum += value
-
-
-def build_optimizer(detector: Detector, settings: TrainingSettings) -> torch.optim.AdamW:
-    """Return AdamW over what is trained: the head, and the last blocks at their own rate.
-
-    It is torch's fused one: on a CPU the other takes square roots from MKL, whose digits are not
-    those of IEEE and differ between processors' makers. But not with fp16: a fused step undoes the
-    scaling of gradients itself, and they have to be clipped before.
-    """
-    blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": list(detector.head.parameters()), "lr": settings.head_learning_rate},
-        {"params": blocks, "lr": settings.backbone_learning_rate},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        weight_decay=settings.weight_decay,
-        fused=settings.precision != "fp16",
-    )
-
-
-def optimization_step(
-    fabric: Fabric,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: TrainingBatch,
-    *,
-    clip_norm: float,
-) -> Tensor:
-    """Take one step; return the mean loss of the process's share times its weight, shape ().
-
-    `model` and `optimizer` are as `fabric.setup` returned them; the loss stays on the device.
-    """
-    logits = model(fabric.to_device(batch.images))
-    loss = binary_cross_entropy_with_logits(logits, fabric.to_device(batch.labels)) * batch.weight
-    fabric.backward(loss)
-    # Infinite gradients are how fp16's scaler finds its scale: it skips those steps itself.
-    fabric.clip_gradients(model, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss.detach()
 
 
 def _rank(entry: dict[str, Any]) -> tuple[float, float]:

@@ -4,6 +4,10 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
+import torch
+
+from layerfusion.progress import Reporter
+
 Batch = TypeVar("Batch")
 
 TOO_LONG = 0.2  # of an epoch's time
@@ -38,3 +42,12 @@ class Waiting(Generic[Batch]):
         """Return the share of the time since the beginning that was spent waiting, 0..1."""
         whole = time.perf_counter() - self.begun
         return self.seconds / whole if whole > 0 else 0.0
+
+
+def report_waiting(share: float, device: torch.device, reporter: Reporter) -> None:
+    """Say which share of an epoch the device had no images; aloud, if more processes may help."""
+    text = f"{share:.0%} of the epoch went by waiting for images"
+    if share > TOO_LONG and device.type != "cpu":
+        reporter.say(f"{text}; with more cores, set loader.workers higher")
+    else:
+        reporter.detail(text)

@@ -1,4 +1,4 @@
-"""Class tokens that are kept: the same run, and every view prepared once."""
+"""Features of a frozen encoder in place of images: the same run, and every view prepared once."""
 
 import shutil
 
@@ -8,7 +8,8 @@ import pytest
 from layerfusion.data.loading import EvaluationImages, TrainingImages
 from layerfusion.errors import UserError
 from layerfusion.runs.experiment import Experiment
-from layerfusion.training.kept_tokens import KeptTokens
+from layerfusion.training import loop
+from layerfusion.training.sources import FrozenFeatures, PreparedImages
 
 FROZEN = {
     "encoder.trained_blocks": 0,
@@ -49,7 +50,7 @@ def test_the_run_is_the_same_and_views_are_prepared_once(
     assert prepared["crops"] == images["validation_images"]
 
     monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "another"))
-    monkeypatch.setattr(KeptTokens, "serves", lambda *_: False)
+    monkeypatch.setattr(loop, "choose_source", lambda *given: PreparedImages(*given[:-1]))
     prepared.update(views=0, crops=0)
     plain = trained(photos, tiny_settings, fresh=True)
     assert prepared["views"] == 3 * images["training_images"]
@@ -82,6 +83,6 @@ def test_it_is_for_frozen_encoders_and_views_that_come_again(
     def refuse(self, *arguments):
         raise AssertionError("nothing should be kept")
 
-    monkeypatch.setattr(KeptTokens, "__init__", refuse)
+    monkeypatch.setattr(FrozenFeatures, "__init__", refuse)
     overrides = tiny_settings | FROZEN | {"training.epochs": 1} | changed
     Experiment.open("open", profile="demo", data_root=photos, overrides=overrides).obtain()
