@@ -81,7 +81,8 @@ def test_a_stream_comes_to_what_bayes_rule_says(alarms):
         ["n_predicted_synthetic", "n_true_positives", "n_false_negatives"]
     ].tolist() == pytest.approx([450, 400, 100])
     assert table.loc[(0.05, 0.01), "precision"] == pytest.approx(8 / (8 + 99))
-    assert np.isnan(thresholds.precision(0.1, 0.0, 0.0))
+    none = alarms.assign(false_positive_rate=0.0, recall=0.0)
+    assert thresholds.stream_table(none, (0.1,))["precision"].isna().all()
     picture = thresholds.picture_table((0.5, 0.9), (0.5, 0.1))
     assert picture.loc[0.5].tolist() == pytest.approx([0.5, 0.1])
     assert picture.loc[0.9, "10% synthetic"] == pytest.approx(0.5)

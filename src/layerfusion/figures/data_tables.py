@@ -83,15 +83,13 @@ def mirrored_counts(experiment: Experiment) -> pd.DataFrame:
         paper's first in each part. Columns: ``source`` (text; ``none`` where a part has no images)
         and the numbers of images, ``real``, ``synthetic`` and ``unlabelled`` (int).
     """
-    here = f"{experiment.profile.name} profile"
-    rows = [
-        *(("the paper", part, source, *counts, 0) for part, source, *counts in _paper_counts()),
-        *((here, *row) for row in _counts(experiment)),
-    ]
-    table = pd.DataFrame(rows, columns=["of", "part", "source", *CLASS_NAMES])
+    columns = ["part", "source", "real", "synthetic"]
+    theirs = pd.DataFrame(_paper_counts(), columns=columns).assign(of="the paper", unlabelled=0)
+    ours = _counts(experiment).assign(of=f"{experiment.profile.name} profile")
+    table = pd.concat([theirs, ours])
     order = {part: number for number, part in enumerate((CONSTRAINED, ADDED, LOCAL, OFFICIAL))}
     table = table.sort_values("part", key=lambda part: part.map(order), kind="stable")
-    return table.set_index(["part", "of"])
+    return table.set_index(["part", "of"])[["source", *CLASS_NAMES]]
 
 
 def file_properties(rows: pd.DataFrame) -> pd.DataFrame:
@@ -214,18 +212,18 @@ def _paper_counts() -> Iterator[tuple[str, str, int, int]]:
     yield OFFICIAL, PUBLISHED["mediaeval_test"].name, *paper.IMAGES["official"]
 
 
-def _counts(experiment: Experiment) -> Iterator[tuple[str, str, int, int, int]]:
-    """Yield part, source and images of each class of a profile."""
-    rows = experiment.manifest.rows.assign(name=class_names(experiment.manifest.rows["label"]))
+def _counts(experiment: Experiment) -> pd.DataFrame:
+    """Return part, source and images of each class of a profile; source none of an empty part."""
+    rows = experiment.manifest.rows
     others = {"train": UNUSED, "val": LOCAL, "test": OFFICIAL, "heldout": HELD_OUT}
-    rows["part"] = rows["split"].map(others)
-    for run, part in (("open", ADDED), ("constrained", CONSTRAINED)):
+    part = rows["split"].map(others)
+    for run, name in (("open", ADDED), ("constrained", CONSTRAINED)):
         if run in experiment.profile.runs:
             chosen = replace(experiment, run=run).selection.rows
-            rows.loc[rows["path"].isin(chosen["path"]), "part"] = part
-    for (name, source), own in rows.groupby(["part", "source"]):
-        counts = [int((own["name"] == label).sum()) for label in CLASS_NAMES]
-        yield str(name), str(source), counts[0], counts[1], counts[2]
-    for name in (CONSTRAINED, ADDED, LOCAL, OFFICIAL):
-        if name not in set(rows["part"]):
-            yield name, "none", 0, 0, 0
+            part[rows["path"].isin(chosen["path"])] = name
+    by = [part.rename("part"), rows["source"]]
+    counts = pd.crosstab(by, class_names(rows["label"]).astype(str))
+    table = counts.reindex(columns=list(CLASS_NAMES), fill_value=0).reset_index()
+    empty = [name for name in (CONSTRAINED, ADDED, LOCAL, OFFICIAL) if name not in set(part)]
+    nothing = pd.DataFrame({"part": empty, "source": "none", **dict.fromkeys(CLASS_NAMES, 0)})
+    return pd.concat([table, nothing])

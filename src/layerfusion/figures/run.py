@@ -55,13 +55,9 @@ def block_weights(records: Mapping[str, RunRecord]) -> Figure:
 def confusion(record: RunRecord) -> Figure:
     """Draw the confusion matrix at the calibrated threshold, with counts."""
     counts = record.metrics["calibrated"]
+    names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
     matrix = pd.DataFrame(
-        [
-            [counts["true_negatives"], counts["false_positives"]],
-            [counts["false_negatives"], counts["true_positives"]],
-        ],
-        index=["real", "synthetic"],
-        columns=["real", "synthetic"],
+        np.reshape([counts[name] for name in names], (2, 2)), list(COLOURS), list(COLOURS)
     )
     figure, axes = plt.subplots(figsize=(3.6, 3), layout="constrained")
     sns.heatmap(matrix, annot=True, fmt="d", cmap="Greys", cbar=False, square=True, ax=axes)

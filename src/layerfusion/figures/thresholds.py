@@ -120,12 +120,6 @@ def if_as_alike(detectable: pd.DataFrame, decisions: pd.DataFrame) -> str:
     )
 
 
-def precision(prevalence: float, false_positive_rate: float, recall: float) -> float:
-    """Return the share of images called synthetic that are, by Bayes' rule; NaN of none called."""
-    right, wrong = prevalence * recall, (1 - prevalence) * false_positive_rate
-    return right / (right + wrong) if right + wrong else np.nan
-
-
 def stream_table(alarms: pd.DataFrame, prevalences: tuple[float, ...]) -> pd.DataFrame:
     """Return what a thousand images of a stream come to, at thresholds chosen on other sources.
 
@@ -142,20 +136,16 @@ def stream_table(alarms: pd.DataFrame, prevalences: tuple[float, ...]) -> pd.Dat
         A row a rate and prevalence: ``target_fpr``, ``prevalence``; of 1,000 images on average
         ``n_predicted_synthetic``, ``n_true_positives`` and ``n_false_negatives``; ``precision``.
     """
-    rows = []
-    for found in alarms[alarms["evaluated_on"] == OTHER].to_dict("records"):
-        for share in prevalences:
-            hits = 1000 * share * found["recall"]
-            wrong = 1000 * (1 - share) * found["false_positive_rate"]
-            row = {
-                "target_fpr": found["target_fpr"],
-                "prevalence": share,
-                "n_predicted_synthetic": hits + wrong,
-            }
-            row |= {"n_true_positives": hits, "n_false_negatives": 1000 * share - hits}
-            rates = found["false_positive_rate"], found["recall"]
-            rows.append(row | {"precision": precision(share, *rates)})
-    return pd.DataFrame(rows)
+    others = alarms.loc[alarms["evaluated_on"] == OTHER].reset_index(drop=True)
+    table = others.merge(pd.DataFrame({"prevalence": prevalences}), how="cross")
+    hits = 1000 * table["prevalence"] * table["recall"]
+    predicted = hits + 1000 * (1 - table["prevalence"]) * table["false_positive_rate"]
+    return table[["target_fpr", "prevalence"]].assign(
+        n_predicted_synthetic=predicted,
+        n_true_positives=hits,
+        n_false_negatives=1000 * table["prevalence"] - hits,
+        precision=hits / predicted,  # Bayes' rule; NaN where none is predicted synthetic
+    )
 
 
 def picture_table(probabilities: tuple[float, ...], prevalences: tuple[float, ...]) -> pd.DataFrame:
