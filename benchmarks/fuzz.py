@@ -100,6 +100,7 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.data.sources.folder import find_folder_images
     from layerfusion.evidence.credentials import credentials
     from layerfusion.evidence.metadata import marks
+    from layerfusion.experiments.tables import read_predictions
     from layerfusion.images.reading import probe_image, read_picture, read_pixels
     from layerfusion.model.detector import DESCRIPTION, TRAINED, Detector
     from layerfusion.model.weight_files import read_visual_weights
@@ -108,7 +109,6 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.runs.record import read_record
     from layerfusion.scoring.shipped import DEMO_FOLDER
     from layerfusion.settings import load_profile
-    from layerfusion.studies.predictions import read_predictions
     from layerfusion.task.check import check_submission
 
     pictures = list(images().values())
@@ -144,7 +144,7 @@ def targets(place: Path) -> dict[str, Target]:
     tests = pd.DataFrame({"path": ["t/a.jpg", "t/b.jpg"], "split": "test"})
     tests["label"] = pd.array([None, None], dtype="Int8")
     labels = b"image_id,label\na.jpg,real\nb.jpg,1\n"
-    scores = pd.read_parquet(reference / "photographs" / "predictions.parquet").head(40)
+    scores = pd.read_parquet(reference / "photographs/studies/claims/predictions.parquet").head(40)
     return {
         "image": Target(read_pixels, "image", pictures),
         "upper rows": Target(lambda path: read_picture(path).upper(8), "image", pictures),

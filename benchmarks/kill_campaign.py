@@ -112,13 +112,13 @@ def commands(images: Path, tower: Path, wheel: Path | None = None) -> list[Comma
     profile = ["-p", "folder", "-d", str(images), "--set", f"encoder.model={tower}", *settings]
     scored = ["score", str(images), "--detector", "demo", "--prefix-cache", "--out", "scores.csv"]
     table = ["data", "manifest", "--out", "manifest.parquet", *profile]
-    study = ["study", "--seeds", "2", "--heads", "all", *profile]
+    study = ["study", "claims", "--seeds", "2", "--only", "all", *profile]
     record, notebook = "runs/*/*/record.json", "runs/*/chapters/*.ipynb"
     found = [
         Command("training", ["train", "--run", "open", *profile], _training_result, record),
         Command("manifest", table, _files_result, "*.parquet"),
         Command("scoring", scored, _files_result, "*.csv"),
-        Command("study", study, _study_result, "runs/*/study/*/study.json", record),
+        Command("study", study, _study_result, "runs/*/studies/*/study.json", record),
         Command("chapter", ["chapters", "run", "00", *profile], _chapter_result, notebook),
     ]
     if wheel is not None:
@@ -247,9 +247,10 @@ def _training_result(folder: Path) -> str:
 
 
 def _study_result(folder: Path) -> str:
-    values = _only_json(folder, "runs/*/study/*/study.json")
-    runs = [{name: run[name] for name in ("key", "threshold", "values")} for run in values["runs"]]
-    return _digest({"key": values["key"], "claims": values["claims"], "runs": runs})
+    values = _only_json(folder, "runs/*/studies/*/study.json")
+    cells = [{name: cell[name] for name in ("key", "threshold")} for cell in values["cells"]]
+    (effects,) = folder.glob("runs/*/studies/*/effects.csv")
+    return _digest({"key": values["key"], "effects": effects.read_text(), "cells": cells})
 
 
 def _chapter_result(folder: Path) -> str:

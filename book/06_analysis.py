@@ -43,7 +43,7 @@ from layerfusion.metrics import operating_points
 from layerfusion.metrics.groups import worst_groups
 from layerfusion.paper import audit
 from layerfusion.progress import Reporter
-from layerfusion.rivals.features import FrozenEncoder
+from layerfusion.experiments.baselines.features import FrozenEncoder
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("06_analysis", experiment)

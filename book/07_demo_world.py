@@ -37,14 +37,14 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.analysis.recorded import tolerances
 from layerfusion.data.sources.world import contents
+from layerfusion.experiments.processors import read_processors, shown_processors
+from layerfusion.experiments.record import published_study
 from layerfusion.figures import probes as probe_figures
 from layerfusion.figures import sheets, style
+from layerfusion.figures.effects import claims_table, draw_claims
 from layerfusion.figures.processors import draw_processors
-from layerfusion.figures.study import draw_claims
 from layerfusion.model.detector import Detector
 from layerfusion.provenance import processor_name
-from layerfusion.studies.processors import read_processors, shown_processors
-from layerfusion.studies.record import claims_table, read_study
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("07_demo_world", experiment)
@@ -143,16 +143,16 @@ probe_figures.radial_spectra(experiment.validation, spectra)
 # %% [markdown]
 # ## The paper's claims, in this world
 #
-# One training says little. `layerfusion demo study` trains both runs over several seeds, each with
-# all blocks and with the last block alone, and holds the paper's claims against them. Each effect
-# is written so that it is positive where its claim holds; its interval covers other seeds and other
-# images. A claim *holds* here where the whole interval is above 0, and *does not hold* where it is
-# below. The world's parameters and the demo's settings were frozen before the study ran, and
-# whatever came out stands here. The paper's own effects are of another world and stand beside for
-# their direction only.
+# One training says little. `layerfusion study claims` trains both runs over several seeds, each
+# with all blocks and with the last block alone, and compares them with the paper's claims. Each
+# effect is written so that it is positive where its claim holds; its interval covers other seeds
+# and other images. A claim *holds* here where the whole interval is above 0, and *does not hold*
+# where it is below. The world's parameters and the demo's settings were frozen before the study
+# ran, and the results stand here as they came out. The paper's own effects are of another world and
+# stand beside for their direction only.
 
 # %%
-study = read_study(reference_folder("demo")).record
+study = published_study(reference_folder("demo"), "claims")
 claims = claims_table(study)
 tables.keep("claims", claims, fixed=True).round(4)
 
@@ -163,20 +163,21 @@ draw_claims(claims)
 # The command that made the table, and how long its runs took together:
 
 # %%
-print(study.command)
-minutes = study.seconds["total"] / 60
-print(f"{len(study.runs)} runs, {minutes:.0f} minutes, {processor_name(study.provenance)}")
+record = study.record
+print(record.command)
+minutes = record.seconds["total"] / 60
+print(f"{len(record.cells)} runs, {minutes:.0f} minutes, {processor_name(record.provenance)}")
 
 # %% [markdown]
 # ## On other processors
 #
 # Two processors add the same numbers in another order and round otherwise; training amplifies it.
-# `layerfusion demo processors` trains both runs as other processors would: with other instructions,
-# other libraries' modes, other numbers of threads, or one setting moved by its last bit. And it
-# trains three detectors that are broken on purpose. The demo asks every library for what all x86-64
-# processors with AVX2 can do, and for one thread; the other rows say what that is good for.
-# *pictures* names the demo's pictures by their first digits: where they differ, the pictures
-# themselves were drawn otherwise.
+# `layerfusion study processors` trains both runs as other processors would: with other
+# instructions, other libraries' modes, other numbers of threads, or one setting moved by its last
+# bit. And it trains three detectors that are broken on purpose. The demo asks every library for
+# what all x86-64 processors with AVX2 can do, and for one thread; the other rows say what that is
+# good for. *pictures* names the demo's pictures by their first digits: where they differ, the
+# pictures themselves were drawn otherwise.
 
 # %%
 spread = tables.keep("processors", read_processors(reference_folder("demo")), fixed=True)

@@ -32,26 +32,22 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter, reference_folder
-from layerfusion.figures import rivals
+from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.experiments.baselines.registry import BASELINES
+from layerfusion.experiments.record import published_study
+from layerfusion.figures import baselines
+from layerfusion.paths import reference_folder
 from layerfusion.provenance import processor_name
-from layerfusion.rivals.comparison import compare
-from layerfusion.rivals.record import read_contest, read_rivals
-from layerfusion.studies.predictions import read_predictions
-from layerfusion.studies.record import read_study
 
-tables = ChapterTables("09_rivals", open_chapter("open", globals()))
-folder = reference_folder("photographs")
-study, contest = read_study(folder).record, read_contest(folder).record
-compared = compare(read_rivals(folder), read_predictions(folder))
-display(Markdown(rivals.in_a_sentence(compared)))
+tables = ChapterTables("09_rivals", checked_parameters(globals()))
+study = published_study(reference_folder("photographs"), "baselines")
+ranked = baselines.ranking(study)
+display(Markdown(baselines.in_a_sentence(ranked)))
 
 # %%
-same = rivals.same_images(contest, study)
-print(f"the same images as the study of the paper's head: {'yes' if same else 'no'}")
-for run, views in contest.data["views"].items():
-    print(f"{views:,} training views, {run} run")
-print(f"{contest.data['validation_images']:,} validation images, {len(contest.seeds)} seeds")
+images = study.record.data["images"]
+print(f"{images['train']:,} training images, two augmented views of each")
+print(f"{images['val']:,} validation images, {len(study.record.seeds)} seeds")
 
 # %% [markdown]
 # ## Who is ahead
@@ -62,10 +58,10 @@ print(f"{contest.data['validation_images']:,} validation images, {len(contest.se
 # paper's head is higher.
 
 # %%
-tables.keep("standings", rivals.standings(compared), fixed=True).round(4)
+tables.keep("standings", ranked, fixed=True).round(4)
 
 # %% tags=["nbval-ignore-output"]
-rivals.draw_rivals(compared)
+baselines.draw_baselines(ranked)
 
 # %% [markdown]
 # The linear probe and the support vector machine read the last block alone: what they lack against
@@ -79,27 +75,26 @@ rivals.draw_rivals(compared)
 # thresholds, means over seeds:
 
 # %%
-tables.keep("sizes", rivals.sizes(contest, study), fixed=True).round(1)
+tables.keep("sizes", baselines.sizes(study), fixed=True).round(1)
 
 # %%
-tables.keep("rates", rivals.rates(contest), fixed=True).round(4)
+tables.keep("rates", baselines.rates(study), fixed=True).round(4)
 
 # %% [markdown]
 # ## How they differ from their public code
 
 # %%
-display(Markdown(rivals.described(contest.rivals)))
+display(Markdown(baselines.described(list(BASELINES))))
 
 # %% [markdown]
 # ## What it took
 
 # %%
-print(contest.command)
-cost = contest.features
-print(f"{cost.computed:,} crops passed the encoder, {cost.found:,} lay in the cache:", end=" ")
-print(f"{cost.seconds / 60:.0f} minutes")
-print(f"{len(contest.entries)} fits: {contest.fitting_seconds / 60:.0f} minutes")
-print(processor_name(contest.provenance))
+print(study.record.command)
+seconds = study.record.seconds
+print(f"training and fitting: {seconds['training'] / 60:.0f} minutes")
+print(f"features of the frozen encoder: {seconds['scoring'] / 60:.0f} minutes")
+print(processor_name(study.record.provenance))
 
 # %% [markdown]
 # ## What this is worth

@@ -39,34 +39,32 @@ from layerfusion.metrics.groups import (
     worst_sources,
 )
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter, reference_folder
+from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.experiments.content import read_content
+from layerfusion.experiments.errors import study_errors
+from layerfusion.experiments.record import published_study
+from layerfusion.experiments.shortcuts import read_shortcuts
 from layerfusion.figures import answers, photographs
 from layerfusion.figures import content as content_figures
 from layerfusion.figures import errors as error_figures
 from layerfusion.figures.data_card import counts_table, sources_table
+from layerfusion.figures.effects import claims_table, draw_claims, metrics_table
 from layerfusion.figures.sources import draw_by_source
-from layerfusion.figures.study import draw_claims
+from layerfusion.paths import reference_folder
 from layerfusion.provenance import processor_name
 from layerfusion.settings import Profile
-from layerfusion.studies.content import read_content
-from layerfusion.studies.errors import study_errors
-from layerfusion.studies.measures import recomputed_claims
-from layerfusion.studies.predictions import read_predictions
-from layerfusion.studies.record import claims_table, read_study
-from layerfusion.studies.shortcuts import read_shortcuts
 
-tables = ChapterTables("10_photographs", open_chapter("open", globals()))
+tables = ChapterTables("10_photographs", checked_parameters(globals()))
 folder = reference_folder("photographs")
-study = read_study(folder).record
-predictions = read_predictions(folder)
-both = answers.answers(study, read_study(reference_folder("demo")).record)
+study = published_study(folder, "claims")
+both = answers.answers(study, published_study(reference_folder("demo"), "claims"))
 display(Markdown(photographs.in_a_sentence(study)))
 
 # %% [markdown]
 # ## What was looked at
 
 # %%
-display(Markdown(Profile.model_validate(study.settings).about))
+display(Markdown(Profile.model_validate(study.record.settings).about))
 
 # %% [markdown]
 # The training images of the constrained run are of one kind, those that the open run adds are what
@@ -100,16 +98,14 @@ tables.keep("claims", claims, fixed=True).round(4)
 draw_claims(claims)
 
 # %%
-again = recomputed_claims(study, predictions)
-print(f"{len(again)} claims recomputed from {len(predictions):,} predictions:", end=" ")
-print("as recorded" if photographs.agree(again, study.claims) else "they differ from the record")
+print(f"{len(claims)} claims computed from {len(study.predictions):,} predictions")
 
 # %% [markdown]
 # The metrics of every head, means over seeds. `all` is the paper's head, `last` reads the last
 # block alone, `mean` gives every block the same weight.
 
 # %%
-tables.keep("heads", photographs.heads_table(study), fixed=True).round(4)
+tables.keep("heads", metrics_table(study), fixed=True).round(4)
 
 # %% [markdown]
 # The same claims in the demo world, side by side; the front page shows this table.
@@ -125,7 +121,7 @@ glue("answers", answers.styled(both))
 # against all images of the other class:
 
 # %%
-scored = {run: scored_images(predictions, run) for run in ("constrained", "open")}
+scored = {run: scored_images(study.predictions, run) for run in ("constrained", "open")}
 by_source = {run: source_table(own) for run, own in scored.items()}
 tables.keep("by_source", pd.concat(by_source, names=["run"]).droplevel(1), fixed=True).round(3)
 
@@ -149,7 +145,7 @@ tables.keep("worst", worst.droplevel(1), fixed=True).round(3)
 # every generator has a source of its own here.
 
 # %%
-errors = study_errors(study, predictions, read_content(folder))
+errors = study_errors(study, read_content(folder))
 tables.keep("errors", errors, fixed=True)
 display(Markdown(content_figures.in_a_sentence(errors)))
 
@@ -191,16 +187,17 @@ tables.keep("style_gaps", gaps.droplevel(1), fixed=True).round(3)
 # better.
 
 # %%
-shortcuts = photographs.beside_shortcuts(read_shortcuts(folder), study)
+shortcuts = photographs.beside_shortcuts(read_shortcuts(study.directory), study)
 tables.keep("shortcuts", shortcuts, fixed=True).round(3)
 
 # %% [markdown]
 # ## What it took
 
 # %%
-print(study.command)
-minutes = study.seconds["total"] / 60
-print(f"{len(study.runs)} runs, {minutes:.0f} minutes, {processor_name(study.provenance)}")
+record = study.record
+print(record.command)
+minutes = record.seconds["total"] / 60
+print(f"{len(record.cells)} runs, {minutes:.0f} minutes, {processor_name(record.provenance)}")
 
 # %% [markdown]
 # ## What these answers are worth

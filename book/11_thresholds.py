@@ -41,15 +41,16 @@ from layerfusion.metrics.transfer import (
     recall_table,
 )
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter, reference_folder
+from layerfusion.chapters.parameters import open_chapter
+from layerfusion.experiments.record import published_study
 from layerfusion.figures import thresholds as threshold_figures
 from layerfusion.paper import detectable
-from layerfusion.studies.predictions import read_predictions
-from layerfusion.studies.record import read_study
+from layerfusion.paths import reference_folder
 
 tables = ChapterTables("11_thresholds", open_chapter("open", globals()))
 folder = reference_folder("photographs")
-study, predictions = read_study(folder).record, read_predictions(folder)
+study = published_study(folder, "claims")
+predictions = study.predictions
 scored = {run: scored_images(predictions, run) for run in ("constrained", "open")}
 
 
@@ -170,7 +171,7 @@ display(Markdown(threshold_figures.what_remains(combined)))
 # Accuracy, of which McNemar's test for many images is the mean of paired differences:
 
 # %%
-chosen = {(run.seed, run.run, run.blocks): run.threshold for run in study.runs}
+chosen = study.thresholds_of_heads()
 accuracy = significance.decision_tests(predictions, chosen)
 tables.keep("decision_tests", accuracy, fixed=True).round(4)
 

@@ -30,20 +30,22 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion.analysis.severity import severity_table
+from layerfusion.analysis.corruptions import corruption_table
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter, reference_folder
-from layerfusion.figures import severity as severity_figures
-from layerfusion.studies import severity
+from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.experiments import corruptions
+from layerfusion.experiments.record import published_study
+from layerfusion.figures import corruptions as corruption_figures
+from layerfusion.paths import reference_folder
 
-tables = ChapterTables("13_platforms", open_chapter("open", globals()))
-study = severity.read_severity(reference_folder("photographs"))
-measured = severity_table(study.predictions, study.record.threshold)
+tables = ChapterTables("13_platforms", checked_parameters(globals()))
+study = published_study(reference_folder("photographs"), "corruptions")
+measured = corruption_table(study.predictions, study.record.cells[0].threshold)
 tables.keep("conditions", measured, fixed=True)
-display(Markdown(severity_figures.in_a_sentence(measured)))
+display(Markdown(corruption_figures.in_a_sentence(measured)))
 
 # %%
-display(Markdown(severity_figures.what_was_measured(study)))
+display(Markdown(corruption_figures.what_was_measured(study)))
 
 # %% [markdown]
 # Validation images share sources with the training images: on others everything is worse to begin
@@ -55,7 +57,7 @@ display(Markdown(severity_figures.what_was_measured(study)))
 # than those of two ROC AUCs side by side.
 
 # %%
-severity_figures.draw_severity(measured, severity.CURVES)
+corruption_figures.draw_corruptions(measured, corruptions.CURVES)
 
 # %% [markdown]
 # Where recall and false alarms fall together, images look more like photographs to the detector,
@@ -64,10 +66,10 @@ severity_figures.draw_severity(measured, severity.CURVES)
 
 # %%
 strongest = {
-    f"{kind}-{strengths[-1]}": severity_figures.AXES[kind][0]
-    for kind, strengths in severity.CURVES.items()
+    f"{kind}-{strengths[-1]}": corruption_figures.AXES[kind][0]
+    for kind, strengths in corruptions.CURVES.items()
 }
-severity_figures.shown(measured, strongest)
+corruption_figures.shown(measured, strongest)
 
 # %% [markdown]
 # ## Platforms, and two things after each other
@@ -79,8 +81,8 @@ severity_figures.shown(measured, strongest)
 # smaller copy that is compressed: pictures seldom travel once.
 
 # %%
-platforms = {condition: platform for platform, condition in severity.PLATFORMS.items()}
-severity_figures.shown(measured, {**platforms, **{c: c for c in severity.CHAINS}})
+platforms = {condition: platform for platform, condition in corruptions.PLATFORMS.items()}
+corruption_figures.shown(measured, {**platforms, **{c: c for c in corruptions.CHAINS}})
 
 # %% [markdown]
 # What this is not: uploads. No picture here went through a platform, and no screen was

@@ -24,11 +24,10 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter, reference_folder
-from layerfusion.evidence.levels import levels_by_source
+from layerfusion.experiments.record import published_study
 from layerfusion.figures import one_photograph
 from layerfusion.figures.benchmarks import in_a_line, read_result
-from layerfusion.studies.predictions import read_predictions
+from layerfusion.paths import reference_folder
 
 tables = ChapterTables("14_one_photograph", open_chapter("open", globals()))
 counted = read_result(one_photograph.WORDS)
@@ -87,7 +86,7 @@ display(Markdown(one_photograph.what_unsure_saves(counted)))
 # nevertheless.
 
 # %%
-predictions = read_predictions(reference_folder("photographs"))
+predictions = published_study(reference_folder("photographs"), "claims").predictions
 shipped = predictions.query(one_photograph.SHIPPED)
 sources = tables.keep("sources", one_photograph.by_source(levels_by_source(shipped)), fixed=True)
 display(Markdown(one_photograph.sources_in_a_sentence(sources)))

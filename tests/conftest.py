@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from layerfusion.analysis.claims import RunMeasures
+from layerfusion.analysis.measures import RunMeasures
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.analysis.claims import CLAIMS, RUNS, RunMeasures, verdict
+from layerfusion.analysis.measures import CLAIMS, RUNS, RunMeasures, verdict
 from layerfusion.images.degradations import degradation
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import ranking_metrics, threshold_metrics

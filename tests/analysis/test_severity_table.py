@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from layerfusion.analysis.severity import severity_table
+from layerfusion.analysis.corruptions import corruption_table
 from layerfusion.figures import severity as figures
 from layerfusion.metrics.probability import probability
 
@@ -34,7 +34,7 @@ def predictions():
 
 
 def test_a_shift_costs_recall_and_no_order(predictions):
-    table = severity_table(predictions, float(probability(1.0)))
+    table = corruption_table(predictions, float(probability(1.0)))
     assert list(table.index) == ["clean", "jpeg-85", "blur-20", "noise-5"]
     shifted, clean = table.loc["jpeg-85"], table.loc["clean"]
     assert shifted["difference"] == 0 and shifted["roc_auc"] == clean["roc_auc"]
@@ -43,13 +43,13 @@ def test_a_shift_costs_recall_and_no_order(predictions):
 
 
 def test_chance_is_found_out_and_its_interval_holds_a_half(predictions):
-    row = severity_table(predictions, 0.5).loc["blur-20"]
+    row = corruption_table(predictions, 0.5).loc["blur-20"]
     assert row["low"] < 0.5 < row["high"]
     assert row["difference_high"] < 0 and row["p_holm"] < 0.001
 
 
 def test_rates_are_tested_on_the_same_images_and_corrected_together(predictions):
-    table = severity_table(predictions, float(probability(1.0)))
+    table = corruption_table(predictions, float(probability(1.0)))
     wide = predictions.pivot(index="image_id", columns="condition", values="logit") >= 1
     label = predictions.groupby("image_id")["label"].first()
     p = {}
@@ -67,7 +67,7 @@ def test_rates_are_tested_on_the_same_images_and_corrected_together(predictions)
 
 
 def test_rates_are_counts_of_images(predictions):
-    table = severity_table(predictions, 0.5)
+    table = corruption_table(predictions, 0.5)
     clean = predictions[predictions["condition"] == "clean"]
     called = clean["logit"] >= 0
     assert table.loc["clean", "recall"] == called[clean["label"] == 1].mean()
@@ -76,7 +76,7 @@ def test_rates_are_counts_of_images(predictions):
 
 
 def test_the_sentence_names_the_dearest_and_counts_the_sure_ones(predictions):
-    table = severity_table(predictions, 0.5)
+    table = corruption_table(predictions, 0.5)
     said = figures.in_a_sentence(table)
     sure = int(((table["p_holm"] < 0.05) & (table["difference"] < 0)).sum())
     assert f"Of 3 conditions {sure} can be shown" in said and "under `blur-20`" in said
@@ -84,6 +84,6 @@ def test_the_sentence_names_the_dearest_and_counts_the_sure_ones(predictions):
 
 
 def test_rows_are_shown_under_their_names(predictions):
-    shown = figures.shown(severity_table(predictions, 0.5), {"blur-20": "blurred"})
+    shown = figures.shown(corruption_table(predictions, 0.5), {"blur-20": "blurred"})
     assert list(shown.index) == ["clean", "blurred"]
     assert "[" in shown.loc["blurred", "recall"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from layerfusion.analysis.claims import resamples_of
+from layerfusion.analysis.measures import resamples_of
 from layerfusion.errors import UserError
 from layerfusion.figures import rivals as pages
 from layerfusion.metrics.uncertainty import resampled_roc_auc, seed_interval

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from conftest import draw_image
-from layerfusion.analysis.severity import severity_table
+from layerfusion.analysis.corruptions import corruption_table
 from layerfusion.errors import UserError
 from layerfusion.figures.severity import draw_severity, what_was_measured
 from layerfusion.model.detector import Detector
@@ -54,7 +54,7 @@ def test_each_image_has_a_row_a_condition_and_is_scored_once(tree, tmp_path, mon
     read = severity.read_severity(tmp_path)
     pd.testing.assert_frame_equal(read.predictions, finished.predictions)
     assert read.record == finished.record
-    table = severity_table(read.predictions, read.record.threshold)
+    table = corruption_table(read.predictions, read.record.threshold)
     assert len(draw_severity(table, severity.CURVES).axes) == len(severity.CURVES)
     assert "2 photographs" in what_was_measured(read)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from conftest import TINY, draw_image
-from layerfusion.analysis.claims import CLAIMS
+from layerfusion.analysis.measures import CLAIMS
 from layerfusion.cli.main import main
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.errors import UserError

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerfusion.analysis.claims import (
+from layerfusion.analysis.measures import (
     RUNS,
     Measure,
     Metric,
@@ -21,16 +21,15 @@ from layerfusion.progress import Reporter
 from layerfusion.runs.conditions import CONDITIONS, obtain_predictions, obtain_together
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
-from layerfusion.settings import Blocks
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The constrained and the open run of a profile and a seed, and how they fare.
 
-    It is a `layerfusion.analysis.claims.Measure`: a metric of a run under a condition, with
-    replicates, so that differences between runs are paired. What cannot be known is a LookupError
-    that says why: test images without labels, an ablation that nobody asked for.
+    It is a `layerfusion.analysis.measures.Measure`: a metric of a run under a condition, with
+    replicates, so that differences between runs are paired. What cannot be known, such as the
+    metrics of test images without labels, is a LookupError that says why.
     """
 
     experiments: Mapping[str, Experiment]
@@ -83,9 +82,7 @@ class Comparison:
         }
         return cls(experiments, runs, measures, tables)
 
-    def __call__(
-        self, metric: Metric, run: str, *, on: str = "local", blocks: Blocks = "all"
-    ) -> Values:
+    def __call__(self, metric: Metric, run: str, *, on: str = "local") -> Values:
         """Return a metric of a run under a condition, shape (1 + resamples,), estimate first.
 
         Raises
@@ -93,8 +90,6 @@ class Comparison:
         LookupError
             If it was not, or cannot be, measured.
         """
-        if blocks != "all":
-            raise LookupError("ablations are part of `layerfusion study` only")
         return self.measures[run](metric, on)
 
     def interval(self, metric: Metric, run: str, *, on: str = "local") -> Interval:
@@ -138,8 +133,8 @@ def measure_alone(experiment: Experiment, run: Run) -> Measure:
         experiment.profile.training.small_side,
     )
 
-    def measure(metric: Metric, run: str, *, on: str = "local", blocks: Blocks = "all") -> Values:
-        if run != experiment.run or blocks != "all":
+    def measure(metric: Metric, run: str, *, on: str = "local") -> Values:
+        if run != experiment.run:
             raise LookupError(f"this is the {experiment.run} run alone")
         return measures(metric, on)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from layerfusion.analysis.claims import resamples_of
+from layerfusion.analysis.measures import resamples_of
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.runs.conditions import CONDITIONS
 from layerfusion.settings import Blocks
@@ -17,7 +17,7 @@ def scored_images(
     Parameters
     ----------
     predictions
-        As `layerfusion.studies.predictions.read_predictions` returns them.
+        As `layerfusion.experiments.record.FinishedStudy` has them.
     run
         ``constrained`` or ``open``.
     blocks

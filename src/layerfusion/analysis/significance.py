@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from layerfusion.analysis.claims import RUNS, Values, Verdict, verdict
+from layerfusion.analysis.effects import Verdict, verdict
+from layerfusion.analysis.measures import RUNS, Values
 from layerfusion.analysis.scored import scored_images
 from layerfusion.metrics.probability import decide
 from layerfusion.metrics.scored import ScoredImages
@@ -48,7 +49,7 @@ class Head(NamedTuple):
 
 _ABLATIONS: dict[Blocks, str] = {"last": "last block", "mean": "equal weights"}
 
-# By words for a page: which is held against which.
+# By words for a page: which is compared with which.
 COMPARISONS: dict[str, tuple[Head, Head]] = {
     "open − constrained": (Head("open", "all"), Head("constrained", "all"))
 } | {
@@ -64,7 +65,7 @@ def ranking_tests(predictions: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     predictions
-        As `layerfusion.studies.predictions.read_predictions` returns them, of two seeds at least.
+        As `layerfusion.experiments.record.FinishedStudy` has them, of two seeds at least.
 
     Returns
     -------

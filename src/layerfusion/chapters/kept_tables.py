@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,6 +23,7 @@ from layerfusion.files import in_place_of
 from layerfusion.paths import reference_folder, runs_root
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import RECORD, Run, recorded_run
+from layerfusion.settings import load_profile
 
 
 class ChapterTables:
@@ -28,13 +31,24 @@ class ChapterTables:
 
     Pages show rounded numbers, so notebooks are compared by their text only where this is exact;
     the tables themselves are what `compare` holds against the recorded ones.
+
+    Parameters
+    ----------
+    chapter
+        Its name, such as ``02_constrained_run``.
+    experiment
+        That of its parameters; of a chapter that reads committed tables alone, the parameters.
     """
 
-    def __init__(self, chapter: str, experiment: Experiment) -> None:
+    def __init__(self, chapter: str, experiment: Experiment | Mapping[str, Any]) -> None:
         pd.set_option("display.max_colwidth", None)  # a page has room for a sentence
-        self._chapter, self._experiment = chapter, experiment
+        opened = experiment if isinstance(experiment, Experiment) else None
+        self._chapter, self._experiment = chapter, opened
         self._fixed: dict[str, bool] = {}
-        profile = experiment.profile.name
+        if isinstance(experiment, Experiment):
+            profile = experiment.profile.name
+        else:
+            profile = load_profile(experiment["profile"], experiment["settings"]).name
         published = os.environ.get(PUBLISHING)
         self._folder = Path(published or runs_root() / profile / "chapters")
         self._recorded = reference_folder(profile)
@@ -75,6 +89,10 @@ class ChapterTables:
                 shutil.copyfile(run.directory / RECORD, self._folder / f"{run.name}.json")
             return RecordComparison(against="itself")
         experiment = self._experiment
+        if experiment is None:
+            if not self._recorded.is_dir():
+                return RecordComparison(against="nothing")
+            return RecordComparison([d for name in self._fixed for d in self._compare(name, FIXED)])
         there = recorded_run(experiment.profile, experiment.run, experiment.seed)
         if there is None:
             return RecordComparison(against="nothing")

@@ -34,13 +34,36 @@ def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
     run
         The run that the chapter is about.
     namespace
+        As `checked_parameters` takes it.
+
+    Raises
+    ------
+    UserError
+        As `checked_parameters`, or if `Experiment.open` objects.
+    """
+    given = checked_parameters(namespace)
+    return Experiment.open(
+        run,
+        profile=given["profile"],
+        seed=given["seed"],
+        data_root=given["data_root"],
+        overrides=given["settings"],
+    )
+
+
+def checked_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a chapter's parameters, where it opens no experiment and reads tables alone.
+
+    Parameters
+    ----------
+    namespace
         The chapter's ``globals()``, before it defines anything but its parameters: papermill lets
         an unknown parameter pass with a warning, and a misspelt seed must not train for a day.
 
     Raises
     ------
     UserError
-        If a parameter is unknown or of the wrong type, or `Experiment.open` objects.
+        If a parameter is unknown or of the wrong type.
     """
     plain = (str, int, float, bool, list, dict, tuple, type(None))
     given: dict[str, Any] = {
@@ -59,10 +82,4 @@ def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
             raise UserError(
                 f"parameter '{name}' is {given.get(name)!r}; it must be of type {wanted}"
             )
-    return Experiment.open(
-        run,
-        profile=given["profile"],
-        seed=given["seed"],
-        data_root=given["data_root"],
-        overrides=given["settings"],
-    )
+    return given

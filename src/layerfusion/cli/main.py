@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import layerfusion
-from layerfusion.cli.ablation import ablation
 from layerfusion.cli.calibrate import calibrate
 from layerfusion.cli.choosing import RunChoice
-from layerfusion.cli.content import content
 from layerfusion.cli.data import data_app
-from layerfusion.cli.demo import demo_app
 from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
@@ -27,10 +24,8 @@ from layerfusion.cli.options import (
 )
 from layerfusion.cli.outputs import output_option
 from layerfusion.cli.release import export
-from layerfusion.cli.rivals import rivals
-from layerfusion.cli.robustness import robustness
 from layerfusion.cli.serve import serve
-from layerfusion.cli.study import study
+from layerfusion.cli.study import study_app
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import ReportedElsewhereError, UserError
 from layerfusion.events import on_screen, one_line
@@ -50,7 +45,7 @@ app = Commands(
 chapters_app = Commands(help="Execute the book's chapters.")
 app.add_typer(chapters_app, name="chapters")
 app.add_typer(data_app, name="data")
-app.add_typer(demo_app, name="demo")
+app.add_typer(study_app, name="study")
 app.add_typer(submission_app, name="submission")
 app.add_typer(weights_app, name="weights")
 
@@ -203,9 +198,7 @@ def _report_scored(
     reporter.say(f"{scored} of {len(table)} images scored{also}" + (f"; {out}" if out else ""))
 
 
-for command in (
-    inspect, calibrate, serve, submit, export, study, ablation, rivals, content, robustness
-):  # fmt: skip
+for command in (inspect, calibrate, serve, submit, export):
     app.command()(command)
 
 

@@ -1,12 +1,13 @@
-"""The command line's `layerfusion study`, and its case that the demo has."""
+"""The command line's `layerfusion study`: detectors made, scored and compared, by question."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from layerfusion.cli.options import (
+    Commands,
     DataRootOption,
     ProfileOption,
     PublishOption,
@@ -16,108 +17,311 @@ from layerfusion.cli.options import (
 from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
-    from layerfusion.settings import Blocks
+    from layerfusion.data.manifest import Manifest
+    from layerfusion.experiments.record import FinishedStudy
+    from layerfusion.progress import Reporter
 
 FEWEST_SEEDS = 5  # below that, the spread between seeds is hardly known
 
-SeedsOption = Annotated[int, typer.Option(min=2, help="How many seeds to train with.")]
-FirstSeedOption = Annotated[int, typer.Option(min=0, help="The first of them; the others follow.")]
-HeadsOption = Annotated[
-    str,
-    typer.Option(
-        metavar="HEAD,...", help="all: the method; last, mean: the last block, equal weights."
+study_app = Commands(
+    no_args_is_help=True,
+    help="Make detectors over several seeds, score them, and compare: a question each.",
+)
+
+SeedsOption = Annotated[int, typer.Option(min=2, help="Number of seeds.")]
+FirstSeedOption = Annotated[int, typer.Option(min=0, help="First seed; the others follow.")]
+OnlyOption = Annotated[
+    str | None,
+    typer.Option("--only", metavar="NAME,...", help="Variants to compare. [default: all]"),
+]
+CommandsOption = Annotated[
+    bool,
+    typer.Option("--commands", help="Print the commands that train the runs, and train nothing."),
+]
+ImagesArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[DIR]",
+        help="Folder with real and synthetic below it. [default: the profile's validation images]",
     ),
 ]
+SamplingSeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Sampling seed.")]
+
+# What the commands of trained and fitted variants say of themselves, by name.
+DESCRIPTIONS = {
+    "claims": "The paper's claims: both runs, with all blocks, the last alone and their mean.",
+    "weights": "Learned weights, equal ones, one a feature, the last block alone.",
+    "blocks": "Each block alone, and each left out.",
+    "trained": "0, 1, 2 or 4 blocks trained.",
+    "augmentations": "Each augmentation off in turn, and all of them.",
+    "activation": "QuickGELU or GELU.",
+    "data": "Constrained compared with open at equal size, and with all of open.",
+    "curve": "Fewer training images.",
+    "baselines": "The paper's head, and published detectors on the same frozen features.",
+}
 
 
-def study(
-    profile: ProfileOption = "demo",
-    data_root: DataRootOption = None,
-    seeds: SeedsOption = 5,
-    first_seed: FirstSeedOption = 1337,
-    heads: HeadsOption = "all,last,mean",
-    publish: PublishOption = False,
-    settings: SetOption = None,
-) -> None:
-    """Train both runs over several seeds and hold the paper's claims against them.
+def _command(name: str, usual: int) -> Callable[..., None]:
+    """Return the command of a study of the catalogue."""
 
-    Every seed trains constrained and open with each head. They are scored on validation images
-    (clean, JPEG 85, laundered) and on the test images; where these have no labels, claims about
-    them are not measured. Stopped, it goes on where it was when called again; finished, it is found
-    again.
+    def command(
+        profile: ProfileOption = "demo",
+        data_root: DataRootOption = None,
+        seeds: SeedsOption = usual,
+        first_seed: FirstSeedOption = 1337,
+        only: OnlyOption = None,
+        commands: CommandsOption = False,
+        publish: PublishOption = False,
+        settings: SetOption = None,
+    ) -> None:
+        _run(name, profile, data_root, seeds, first_seed, only, commands, publish, settings)
 
-    What is published holds no image: the record, the claims, and every prediction, of which all
-    other numbers can be made again.
+    command.__doc__ = f"""{DESCRIPTIONS[name]}
 
-    Example: `layerfusion study -p photographs -d DIR --seeds 3`
+    Differences are paired by seed and image. Interrupted, the study resumes when called again;
+    finished, it is found again. What another study has made is used. With `--commands` trainings
+    can be spread over machines that share the runs folder; the command itself then finds them.
+
+    What is published holds no image: the record, the effects, and every prediction.
+
+    Example: `layerfusion study {name} -p photographs -d DIR --seeds 3`
     """
-    run_study(profile, data_root, seeds, first_seed, heads, publish, settings)
+    return command
 
 
-def run_study(
+for _name in DESCRIPTIONS:
+    study_app.command(_name)(_command(_name, 5 if _name == "claims" else 3))
+
+
+def _run(
+    name: str,
     profile: str,
     data_root: Path | None,
     seeds: int,
     first_seed: int,
-    heads: str,
+    only: str | None,
+    commands: bool,
     publish: bool,
     settings: list[str] | None,
 ) -> None:
-    """Find or make a study, print its claims, and publish it if that is asked for.
-
-    Raises
-    ------
-    UserError
-        If there is no such head, or `layerfusion.studies.study.Study` objects.
-    """
-    from layerfusion.paths import shown
+    from layerfusion.experiments.study import Study, shared_options
+    from layerfusion.figures.effects import cells_table, claims_text, variants_table
     from layerfusion.progress import Reporter
-    from layerfusion.studies.record import claims_text
-    from layerfusion.studies.record import publish as publish_study
-    from layerfusion.studies.study import Study
 
-    reporter = Reporter()
-    if seeds < FEWEST_SEEDS:
+    reporter, overrides = Reporter(), replaced(settings)
+    if seeds < FEWEST_SEEDS and not commands:
         reporter.say(
             f"note: {seeds} seeds say little about other seeds; use {FEWEST_SEEDS} or more"
         )
     planned = Study.open(
+        name,
         profile=profile,
         first_seed=first_seed,
         seeds=seeds,
-        heads=_heads(heads),
+        only=None if only is None else [word.strip() for word in only.split(",")],
         data_root=data_root,
-        overrides=replaced(settings),
+        overrides=overrides,
         reporter=reporter,
     )
+    if commands:
+        print("\n".join(planned.training_commands(shared_options(profile, data_root, overrides))))
+        return
     finished = planned.obtain(reporter=reporter)
-    print(claims_text(finished.record))
+    if name == "claims":
+        print(claims_text(finished))
+    else:
+        print(cells_table(variants_table(finished)).to_string())
+    _end(finished, publish)
+
+
+@study_app.command()
+def corruptions(
+    images: ImagesArgument = None,
+    profile: ProfileOption = "photographs",
+    data_root: DataRootOption = None,
+    number: Annotated[int, typer.Option("--images", min=2, help="Images per class.")] = 100,
+    seed: SamplingSeedOption = 1337,
+    detector: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder of a detector. [default: the package's]"),
+    ] = None,
+    publish: PublishOption = False,
+) -> None:
+    """Score labelled images under compression, scaling, blur, noise and platforms' chains.
+
+    The detector is not trained for it, and its threshold stays. Each image is decoded once and
+    scored under all conditions. Interrupted, the study resumes when called again.
+
+    Example: `layerfusion study corruptions mine --images 50`
+
+    Example: `layerfusion study corruptions -p photographs -d DIR`
+    """
+    from layerfusion.analysis.corruptions import corruption_table
+    from layerfusion.experiments.corruptions import corruption_study
+    from layerfusion.figures.corruptions import shown as shown_table
+    from layerfusion.model.detector import Detector
+    from layerfusion.progress import Reporter
+    from layerfusion.scoring.shipped import detector_folder
+
+    reporter = Reporter()
+    labelled, name, where = _labelled(images, profile, data_root, None, reporter)
+    loaded = Detector.load(detector_folder(detector))
+    if loaded.threshold is None:
+        raise UserError("this detector has no threshold yet; it must be calibrated first")
+    asked = "".join(
+        f" --{option} {value}"
+        for option, value, usual in (("images", number, 100), ("seed", seed, 1337))
+        if value != usual
+    )
+    asked += " --detector DIR" if detector is not None else ""
+    study = corruption_study(
+        loaded,
+        labelled,
+        per_class=number,
+        seed=seed,
+        profile=name,
+        command=f"layerfusion study corruptions {where}{asked}",
+    )
+    finished = study.obtain(reporter)
+    table = corruption_table(finished.predictions, finished.record.cells[0].threshold)
+    names = {condition: condition for condition in table.index}
+    print(shown_table(table, names).drop(columns="condition").to_string())
+    _end(finished, publish)
+
+
+@study_app.command()
+def content(
+    images: ImagesArgument = None,
+    profile: ProfileOption = "photographs",
+    data_root: DataRootOption = None,
+    groups: Annotated[int, typer.Option(min=2, max=64, help="Number of groups.")] = 8,
+    seed: SamplingSeedOption = 0,
+    names: Annotated[
+        str | None,
+        typer.Option(metavar="NAME;...", help="Of the groups, after a look at the sheet."),
+    ] = None,
+    publish: PublishOption = False,
+    settings: SetOption = None,
+) -> None:
+    """Group labelled images by what the frozen encoder sees in them, and draw a sheet of them.
+
+    Groups know neither labels nor scores. Look at the sheet, name its rows, and give the command
+    again with the names. What is published holds no image: groups, names, and the quality that each
+    JPEG was written with.
+
+    Example: `layerfusion study content mine --groups 8`
+
+    Example: `layerfusion study content -p photographs -d DIR`
+    """
+    from layerfusion.experiments.baselines.features import FrozenEncoder
+    from layerfusion.experiments.content import finished_content, look_at_content, write_content
+    from layerfusion.figures.galleries import content_sheet
+    from layerfusion.paths import runs_root, shown
+    from layerfusion.progress import Reporter
+    from layerfusion.settings import load_profile
+
+    reporter, overrides = Reporter(), replaced(settings)
+    labelled, place, where = _labelled(images, profile, data_root, settings, reporter)
+    chosen = load_profile(profile, overrides)
+    embedding = FrozenEncoder(chosen, reporter).evaluation_features(labelled).embedding
+    table = look_at_content(labelled, embedding, groups=groups, seed=seed)
+    asked = "".join(f" --set {one}" for one in settings or [])
+    asked += f" --groups {groups} --seed {seed}" + (f' --names "{names}"' if names else "")
+    finished = finished_content(
+        table,
+        profile=place,
+        command=f"layerfusion study content {where}{asked}",
+        encoder=chosen.encoder.model,
+        names=names.split(";") if names else None,
+        seed=seed,
+    )
+    sheet = runs_root() / place / "content.jpg"
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    words = dict(enumerate(finished.record.names, start=1))
+    content_sheet(labelled.root, table, words).savefig(sheet, bbox_inches="tight")
+    label = labelled.rows["label"].map({0: "real", 1: "synthetic"}).to_numpy()
+    counts = table.assign(group=table["group"].map(words), label=label)
+    print(counts.value_counts(["group", "label"]).unstack(fill_value=0).to_string())
+    print(f"sheet: {shown(sheet)}")
+    if publish:
+        publish_files(place, lambda folder: write_content(finished, folder))
+
+
+@study_app.command()
+def processors(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="All of them unless named.")
+    ] = None,
+    publish: PublishOption = False,
+    here: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Train the demo as other processors would, and broken, to know how far its numbers move.
+
+    Every variant trains both runs in a process of its own. Interrupted, the study resumes when
+    called again. The committed table is what chapters take their tolerances from.
+    """
+    from layerfusion.experiments.processors import (
+        measure_here,
+        measure_processors,
+        write_processors,
+    )
+    from layerfusion.progress import Reporter
+
+    if here is not None:
+        (name,) = names or []
+        return measure_here(name, here, Reporter())
+    table = measure_processors(names or [], Reporter())
+    print(table.round(4).to_string(index=False))
+    if publish:
+        publish_files("demo", lambda folder: [write_processors(table, folder)])
+    return None
+
+
+def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:
+    """Write files into the profile's folder in runs/reference, name them, renew the checksums."""
+    # These need what the book needs.
+    from layerfusion.chapters.execution import write_checksums
+    from layerfusion.paths import reference_folder, shown
+
+    folder = reference_folder(profile)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in publish(folder):
+        print(f"published: {shown(path)}")
+    write_checksums(folder)
+
+
+def _end(finished: "FinishedStudy", publish: bool) -> None:
+    """Say where a study lies and what it cost, and publish it if that is asked for."""
+    from layerfusion.experiments.record import publish as publish_study
+    from layerfusion.paths import shown
+
     minutes = finished.record.seconds["total"] / 60
     print(f"study: {shown(finished.directory)}/study.json, {minutes:.0f} minutes of work")
     if publish:
         publish_files(finished.record.profile, lambda folder: publish_study(finished, folder))
 
 
-def _heads(text: str) -> list["Blocks"]:
-    """Return the heads that are named, without blanks and repetitions, in their order."""
-    from layerfusion.settings import Blocks
+def _labelled(
+    folder: Path | None,
+    profile: str,
+    data_root: Path | None,
+    settings: list[str] | None,
+    reporter: "Reporter",
+) -> tuple["Manifest", str, str]:
+    """Return labelled images, a name for what is made of them, and the options that give them."""
+    if folder is not None:
+        from layerfusion.release.own_images import find_own_images
 
-    named = list(dict.fromkeys(word.strip() for word in text.split(",")))
-    for name in named:
-        if name not in get_args(Blocks):
-            raise UserError(
-                f"there is no head '{name}'; --heads takes {','.join(get_args(Blocks))}"
-            )
-    return cast(list[Blocks], named)
+        with reporter.bar("reading images", 0) as bar:
+            return find_own_images(folder, bar).manifest, "folder", "DIR"
+    from layerfusion.runs.experiment import Experiment
 
-
-def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:
-    """Lay files into the profile's folder in runs/reference, say which, renew the checksums."""
-    # These need what the book needs.
-    from layerfusion.chapters.execution import write_checksums
-    from layerfusion.paths import reference_folder, shown
-
-    folder = reference_folder(profile)
-    for path in publish(folder):
-        print(f"published: {shown(path)}")
-    write_checksums(folder)
+    opened = Experiment.open(
+        "open",
+        profile=profile,
+        data_root=data_root,
+        overrides=replaced(settings),
+        reporter=reporter,
+    )
+    name = opened.profile.name
+    return opened.validation, name, f"-p {name} -d DIR"

@@ -40,6 +40,8 @@ IMAGE_DTYPES = {
     "split": "str",
     "source": "str",
     "style": "str",
+    "generator": "str",
+    "platform": "str",
     "width": "Int32",
     "height": "Int32",
 }

@@ -6,15 +6,16 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from layerfusion.experiments.record import FinishedStudy
+from layerfusion.figures.effects import claims_table
 from layerfusion.figures.formatting import bounds
 from layerfusion.figures.html_tables import lay_out
 from layerfusion.metrics.uncertainty import LEVEL
-from layerfusion.studies.record import StudyRecord, claims_table
 
 WORLDS = ("photographs", "demo")
 
 
-def answers(photographs: StudyRecord, demo: StudyRecord) -> pd.DataFrame:
+def answers(photographs: FinishedStudy, demo: FinishedStudy) -> pd.DataFrame:
     """Put the claims of two studies into one table, in the paper's order.
 
     Returns
@@ -56,7 +57,7 @@ def styled(table: pd.DataFrame) -> Styler:
     return lay_out(shown, "answers", caption)
 
 
-def _named(study: StudyRecord, world: str) -> pd.DataFrame:
+def _named(study: FinishedStudy, world: str) -> pd.DataFrame:
     own = claims_table(study).set_index("claim")[["paper", "effect", "low", "high", "verdict"]]
     return own.rename(
         columns={

@@ -17,7 +17,7 @@ def in_a_sentence(errors: pd.DataFrame) -> str:
     Parameters
     ----------
     errors
-        As `layerfusion.studies.errors.study_errors` or
+        As `layerfusion.experiments.errors.study_errors` or
         `layerfusion.analysis.slices.error_slices` returns them.
     """
     groups = errors[errors["by"] != EVERY]

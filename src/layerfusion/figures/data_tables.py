@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from layerfusion.analysis.claims import RUNS
+from layerfusion.analysis.measures import RUNS
 from layerfusion.analysis.shortcuts import audit, metadata_features
 from layerfusion.data.manifest import SPLITS, Manifest
 from layerfusion.data.sources.published import PUBLISHED

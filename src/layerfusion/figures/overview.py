@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
-from layerfusion.analysis.claims import RUNS, Metric
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.measures import RUNS, Metric
 from layerfusion.figures.formatting import bounds
 from layerfusion.figures.html_tables import lay_out
 from layerfusion.figures.paper_tables import measured, not_to_be_compared, of_profile

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
-from layerfusion.analysis.claims import RUNS, Measure, Metric
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.measures import RUNS, Measure, Metric
 from layerfusion.figures.formatting import bounds
 from layerfusion.figures.html_tables import lay_out, pivoted
 from layerfusion.metrics.probability import decide

@@ -6,7 +6,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerfusion.analysis.claims import RUNS
+from layerfusion.analysis.measures import RUNS
 from layerfusion.figures.style import finish
 
 # Judged on other processors, and not: a column of the table, and what to call it.
@@ -25,7 +25,7 @@ def draw_processors(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table
-        As `layerfusion.studies.processors.obtain_processors` returns it.
+        As `layerfusion.experiments.processors.measure_processors` returns it.
     """
     figure, axes = plt.subplots(1, len(PANELS), figsize=(10, 3), layout="constrained")
     kinds = table["broken"].map(KINDS)

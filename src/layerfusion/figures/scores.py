@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from layerfusion.analysis.claims import RUNS
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.measures import RUNS
 from layerfusion.figures.style import RUN_STYLES, finish, say
 from layerfusion.metrics.calibration import recalibrated, reliability
 from layerfusion.metrics.probability import decide, threshold_logit

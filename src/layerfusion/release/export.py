@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
+from layerfusion.experiments.tables import describe_images
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import (
     TRAINED,
@@ -27,7 +28,6 @@ from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
 from layerfusion.scoring.reference import write_reference
 from layerfusion.settings import Profile
-from layerfusion.studies.predictions import describe_images
 
 CARD = "MODEL_CARD.md"
 LICENCES = ("licence", "license")  # what a description may call the column

@@ -56,6 +56,17 @@ CONDITIONS = {
 }
 
 
+def condition_named(name: str) -> Condition:
+    """Return a condition of the paper, or clean validation images degraded as a name says.
+
+    Parameters
+    ----------
+    name
+        Of `CONDITIONS`, ``clean``, or of a degradation in `layerfusion.images.degradations`.
+    """
+    return CONDITIONS.get(name) or Condition(degradation=None if name == "clean" else name)
+
+
 def obtain_predictions(
     experiment: Experiment, run: Run, condition: Condition, reporter: Reporter | None = None
 ) -> pd.DataFrame:

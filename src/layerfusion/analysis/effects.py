@@ -1,0 +1,180 @@
+"""Effects: how much higher one number is than another, paired by seed and image.
+
+Every comparison of detectors and conditions is a `Contrast`, and every interval, p-value and
+verdict on one is made here.
+
+What every reader of these effects should know: checkpoint and threshold were chosen on the clean
+validation images, so that *local* numbers are optimistically biased, here as in the paper. Part of
+what other images and degraded ones seem to cost is that. Resamples keep checkpoint and threshold as
+they are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from layerfusion.analysis.measures import Metric, RunMeasures, Values, run_measures
+from layerfusion.metrics.uncertainty import Interval, image_interval, seed_interval
+
+Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
+Cell = tuple[str, int]  # a variant and a seed
+
+
+class Term(NamedTuple):
+    """A signed number of a contrast: a metric of a variant under a condition."""
+
+    sign: Literal[1, -1]
+    metric: Metric
+    variant: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference of numbers, written so that it is positive where its claim holds.
+
+    Attributes
+    ----------
+    name
+        For files; `text` is the claim in words.
+    terms
+        Whose signed sum is the effect: metric(a) - metric(b), or a difference of two of these.
+    paper
+        The effect in the paper's own tables; None where these do not have it.
+    """
+
+    name: str
+    text: str
+    terms: tuple[Term, ...]
+    paper: float | None = None
+
+    def effect(self, measures: Mapping[str, RunMeasures]) -> Values:
+        """Return the effect of one seed, shape (1 + resamples,), the estimate first.
+
+        Parameters
+        ----------
+        measures
+            By variant.
+
+        Raises
+        ------
+        LookupError
+            If one of the numbers was not measured.
+        """
+        return sum(
+            (sign * measures[variant](metric, on) for sign, metric, variant, on in self.terms),
+            start=np.zeros(1),
+        )
+
+    @property
+    def variants(self) -> set[str]:
+        """The variants that are compared."""
+        return {term.variant for term in self.terms}
+
+
+def difference(metric: Metric, a: tuple[str, str], b: tuple[str, str]) -> tuple[Term, ...]:
+    """Return the terms of metric(a) - metric(b); `a` and `b` are a variant and a condition each."""
+    return Term(1, metric, *a), Term(-1, metric, *b)
+
+
+def verdict(interval: Interval) -> Verdict:
+    """Say whether a claim holds: undecided unless its whole interval lies on one side of 0.
+
+    An effect that is not defined on these images (NaN) is undecided.
+    """
+    if interval.low > 0:
+        return "holds"
+    return "does not hold" if interval.high < 0 else "undecided"
+
+
+def effects(
+    predictions: pd.DataFrame,
+    thresholds: Mapping[Cell, float],
+    contrasts: Iterable[Contrast],
+    *,
+    small_side: int | None = None,
+    machines: Mapping[Cell, str] | None = None,
+) -> pd.DataFrame:
+    """Return every contrast's effect, mean over seeds, on the same resamples of the images.
+
+    Parameters
+    ----------
+    predictions
+        As `layerfusion.experiments.tables.scored` joins them.
+    thresholds
+        By variant and seed: the probability from which an image is predicted synthetic.
+    small_side
+        Images whose shorter side is below are small, px; None where no contrast is about these.
+    machines
+        By variant and seed: what computed them.
+
+    Returns
+    -------
+    DataFrame
+        A row a contrast: ``name``, ``text``, ``paper``; ``effect`` with ``low`` and ``high``, over
+        seeds and images, of one seed over images alone; ``verdict``; ``seeds``, how many;
+        ``per_seed``, a list; ``seed_sd`` and ``image_se``, what the interval is made of; and
+        ``machines``, those that made what is compared. Numbers are NaN where there are none.
+
+    Raises
+    ------
+    UserError
+        If variants were scored on different images.
+    """
+    measures = run_measures(predictions, thresholds, small_side)
+    made_by = machines or {}
+    rows = [
+        {"name": one.name, "text": one.text, "paper": one.paper}
+        | _effect(one, measures)
+        | {"machines": _machines(one, made_by)}
+        for one in contrasts
+    ]
+    return pd.DataFrame(rows).astype({"paper": float})
+
+
+def values(measures: Sequence[RunMeasures], metric: Metric, condition: str) -> dict[str, float]:
+    """Return a metric's mean over seeds: ``estimate``, ``low`` and ``high`` as in `effects`."""
+    return _interval(np.stack([own(metric, condition) for own in measures]))
+
+
+def _effect(contrast: Contrast, measures: Mapping[Cell, RunMeasures]) -> dict[str, Any]:
+    seeds = sorted({seed for variant, seed in measures if variant in contrast.variants})
+    nothing = dict.fromkeys(("effect", "low", "high", "seed_sd", "image_se"), np.nan)
+    try:
+        found = np.stack([contrast.effect(_of_seed(measures, seed)) for seed in seeds])
+    except (LookupError, ValueError):
+        return nothing | {"verdict": "not measured", "seeds": len(seeds), "per_seed": []}
+    own = _interval(found)
+    interval = Interval(own["estimate"], own["low"], own["high"])
+    return {
+        "effect": own.pop("estimate"),
+        **own,
+        "verdict": verdict(interval),
+        "seeds": len(seeds),
+        "per_seed": found[:, 0].tolist(),
+    }
+
+
+def _of_seed(measures: Mapping[Cell, RunMeasures], seed: int) -> dict[str, RunMeasures]:
+    return {variant: own for (variant, number), own in measures.items() if number == seed}
+
+
+def _interval(found: Values) -> dict[str, float]:
+    """Return the mean over seeds with its interval, of values of shape (seeds, 1 + resamples).
+
+    Whatever an interval takes for chance is decided here and in `seed_interval`.
+    """
+    if len(found) == 1:
+        return vars(image_interval(found[0])) | {"seed_sd": np.nan, "image_se": np.nan}
+    over_seeds = dict(vars(seed_interval(found)))
+    del over_seeds["seeds"]
+    return over_seeds
+
+
+def _machines(contrast: Contrast, made_by: Mapping[Cell, str]) -> str:
+    """Return the machines of a contrast, each once: several are not paired within one."""
+    found = {made_by[cell]: None for cell in sorted(made_by) if cell[0] in contrast.variants}
+    return "; ".join(found)

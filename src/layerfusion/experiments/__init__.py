@@ -1,0 +1,1 @@
+"""Studies: detectors made over several seeds, scored under conditions, and compared."""

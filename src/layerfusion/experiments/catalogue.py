@@ -1,0 +1,355 @@
+"""The studies by name: for each question, variants and what they are compared with."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pandas as pd
+
+from layerfusion.analysis.effects import Contrast, Term, difference
+from layerfusion.analysis.measures import RUNS, Metric
+from layerfusion.metrics.classes import CLASSES
+from layerfusion.errors import UserError
+from layerfusion.experiments.baselines.registry import BASELINES
+from layerfusion.experiments.variant import Variant
+from layerfusion.model.weights import model_config
+from layerfusion.paper import numbers as paper
+from layerfusion.runs.experiment import Experiment
+from layerfusion.settings import Blocks
+
+FEWER = (0.25, 0.5)  # shares of the training images, on the way to all of them
+TRAINED = (0, 1, 2, 4)
+AUGMENTATIONS = ("flip", "jitter", "rotation", "jpeg", "resample")
+
+# The metrics that the paper compares, and its names for them.
+COMPARED: dict[Metric, str] = {"roc_auc": "AUC", "f1": "F1"}
+
+Change = tuple[str, str, dict[str, Any]]  # a name, a text, settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study consists of on the images and settings at hand.
+
+    Attributes
+    ----------
+    variants
+        In the order of a table.
+    conditions
+        Names as `layerfusion.runs.conditions.condition_named` takes them.
+    """
+
+    variants: list[Variant]
+    contrasts: list[Contrast]
+    conditions: list[str] = field(default_factory=lambda: ["local"])
+
+
+@dataclass(frozen=True)
+class Question:
+    """A study of the catalogue.
+
+    Attributes
+    ----------
+    text
+        The question, for a page.
+    plan
+        Given an experiment whose manifest holds all images: variants, contrasts, conditions.
+    seeds
+        How many there are unless a user says otherwise.
+    """
+
+    text: str
+    plan: Callable[[Experiment], Plan]
+    seeds: int = 3
+
+
+# --- the paper's claims ---------------------------------------------------------------------------
+
+# Heads that fusion is compared with, values of ``head.blocks``. The method is claimed to beat them
+# ("the final embedding is not necessarily the only useful representation"), but the paper has no
+# ablation of it.
+HEADS: dict[Blocks, str] = {
+    "last": "fusion of all blocks above the last alone, local AUC, {} run",
+    "mean": "fusion of all blocks above their mean, local AUC, {} run",
+}
+
+
+def head_variant(run: str, blocks: Blocks) -> str:
+    """Return the name of the variant of a run with a head; that of the paper is the run's."""
+    return run if blocks == "all" else f"{run}-{blocks}"
+
+
+def claims(heads: Iterable[Blocks] = tuple(HEADS)) -> list[Contrast]:
+    """Return the paper's claims, in its order, then fusion compared with other heads."""
+    found = [*_open_above_constrained("local")]
+    recall, precision = (_gain(metric, "local") for metric in ("recall", "precision"))
+    found.append(
+        _claim(
+            "gain-mostly-recall",
+            "open data raises local recall more than precision",
+            (*recall, *_negated(precision)),
+        )
+    )
+    found += _open_above_constrained("official")
+    for on, text in {
+        "official": "official {} below local, {} run",
+        "jpeg": "JPEG 85 lowers {}, {} run",
+        "launder": "laundering lowers {}, {} run",
+    }.items():
+        found += [
+            _claim(f"{on}-lower-{metric}-{run}", text.format(name, run), _loss(metric, run, on))
+            for metric, name in COMPARED.items()
+            for run in RUNS
+        ]
+    found += [
+        _claim(
+            f"small-lower-f1-{run}",
+            f"small images have lower F1 than all, {run} run",
+            _loss("f1", run, "small"),
+        )
+        for run in RUNS
+    ]
+    small, every = _gain("f1", "small"), _gain("f1", "local")
+    found.append(
+        _claim(
+            "small-gain-most",
+            "small images gain more F1 from open data than all",
+            (*small, *_negated(every)),
+        )
+    )
+    found += [
+        Contrast(
+            f"fusion-above-{head}-{run}",
+            HEADS[head].format(run),
+            difference("roc_auc", (run, "local"), (head_variant(run, head), "local")),
+        )
+        for head in heads
+        for run in RUNS
+    ]
+    return found
+
+
+def _gain(metric: Metric, on: str) -> tuple[Term, ...]:
+    """From the constrained run to the open one."""
+    return difference(metric, ("open", on), ("constrained", on))
+
+
+def _loss(metric: Metric, run: str, on: str) -> tuple[Term, ...]:
+    """From clean local images to another condition."""
+    return difference(metric, (run, "local"), (run, on))
+
+
+def _negated(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    return tuple(term._replace(sign=-term.sign) for term in terms)
+
+
+def _open_above_constrained(on: str) -> list[Contrast]:
+    return [
+        _claim(
+            f"open-above-constrained-{on}-{metric}",
+            f"open above constrained, {on} {name}",
+            _gain(metric, on),
+        )
+        for metric, name in COMPARED.items()
+    ]
+
+
+def _claim(name: str, text: str, terms: tuple[Term, ...]) -> Contrast:
+    """Return a claim with its effect in the paper's tables, None where they lack a number of it."""
+    reported = [paper.reported(term.metric, term.variant, term.condition) for term in terms]
+    known = [
+        term.sign * value for term, value in zip(terms, reported, strict=True) if value is not None
+    ]
+    return Contrast(name, text, terms, float(sum(known)) if len(known) == len(terms) else None)
+
+
+def _claims(experiment: Experiment) -> Plan:
+    texts: dict[Blocks, str] = {
+        "all": "all blocks, fused", "last": "last block alone", "mean": "equal weights",
+    }  # fmt: skip
+    variants = [
+        Variant(head_variant(run, head), text, run, {"head.blocks": head})
+        for run in RUNS
+        for head, text in texts.items()
+    ]
+    return Plan(variants, claims(), ["local", "official", "jpeg", "launder"])
+
+
+# --- ablations ------------------------------------------------------------------------------------
+
+
+def _in_runs(changes: list[Change], runs: Iterable[str] = RUNS) -> Plan:
+    """Each change in each run, compared with the first one."""
+    variants = [
+        Variant(f"{run}-{name}", text, run, changed)
+        for run in runs
+        for name, text, changed in changes
+    ]
+    first = changes[0][0]
+    return _compared(variants, {v.name: f"{v.run}-{first}" for v in variants})
+
+
+def _compared(variants: list[Variant], against: dict[str, str]) -> Plan:
+    """Return variants with contrasts of ROC AUC; one that is its own reference has none."""
+    texts = {variant.name: variant.text for variant in variants}
+    contrasts = [
+        Contrast(
+            name,
+            f"{texts[name]} above {texts[other]}",
+            difference("roc_auc", (name, "local"), (other, "local")),
+        )
+        for name, other in against.items()
+        if name != other
+    ]
+    return Plan(variants, contrasts)
+
+
+def _weights(experiment: Experiment) -> Plan:
+    return _in_runs(
+        [
+            ("scalar", "a learned weight a block (the paper)", {}),
+            ("equal", "equal weights", {"head.blocks": "mean"}),
+            ("feature", "learned weights a block and feature", {"head.weights_per": "feature"}),
+            ("last", "last block alone", {"head.blocks": "last"}),
+        ]
+    )
+
+
+def _blocks(experiment: Experiment) -> Plan:
+    numbers = range(1, _depth(experiment) + 1)
+    changes: list[Change] = [("all", "all blocks", {})]
+    changes += [(f"only-{k}", f"block {k} alone", {"head.reads": [k]}) for k in numbers]
+    changes += [
+        (f"without-{k}", f"all but block {k}", {"head.reads": [n for n in numbers if n != k]})
+        for k in numbers
+    ]
+    return _in_runs(changes, RUNS[:1])
+
+
+def _trained(experiment: Experiment) -> Plan:
+    return _in_runs(
+        [
+            (f"trained-{k}", f"{k} blocks trained", {"encoder.trained_blocks": k})
+            for k in TRAINED
+            if k <= _depth(experiment)
+        ]
+    )
+
+
+def _augmentations(experiment: Experiment) -> Plan:
+    used = experiment.profile.images.augmentation
+    off = {
+        name: f"images.augmentation.{name}_probability"
+        for name in AUGMENTATIONS
+        if getattr(used, f"{name}_probability") > 0
+    }
+    return _in_runs(
+        [
+            ("paper", "all augmentations (the paper)", {}),
+            *((f"no-{name}", f"without {name}", {setting: 0.0}) for name, setting in off.items()),
+            ("none", "crops alone", dict.fromkeys(off.values(), 0.0)),
+        ]
+    )
+
+
+def _activation(experiment: Experiment) -> Plan:
+    return _in_runs(
+        [
+            (name, text, {"encoder.activation": name})
+            for name, text in (("quick_gelu", "QuickGELU"), ("gelu", "GELU"))
+        ]
+    )
+
+
+def _data(experiment: Experiment) -> Plan:
+    """Constrained; as many images of the open run's kinds; all of the open run."""
+    own = {run: _counts(experiment, run) for run in RUNS}
+    fewer = own["constrained"].groupby("label").sum() / own["open"].groupby("label").sum()
+    equal = own["open"].mul(fewer, level="label").round().astype(int)
+    variants = [
+        Variant("constrained", "constrained", "constrained"),
+        Variant("open-equal", "open, no more images", "open", _only(equal)),
+        Variant("open", "open, all images", "open"),
+    ]
+    return _compared(variants, {"open-equal": "constrained", "open": "open-equal"})
+
+
+def _curve(experiment: Experiment) -> Plan:
+    variants = []
+    for run in RUNS:
+        counts = _counts(experiment, run)
+        variants.append(Variant(f"{run}-all", f"all {counts.sum():,} images", run))
+        for share in FEWER:
+            fewer = (share * counts).round().astype(int).clip(lower=1)
+            text = f"{fewer.sum():,} images"
+            variants.append(Variant(f"{run}-{share:g}", text, run, _only(fewer)))
+    return _compared(variants, {v.name: f"{v.run}-all" for v in variants})
+
+
+def _depth(experiment: Experiment) -> int:
+    """Return how many blocks the profile's encoder has, without reading its weights."""
+    return int(model_config(experiment.profile.encoder.model)["vision_cfg"]["layers"])
+
+
+def _counts(experiment: Experiment, run: str) -> "pd.Series[int]":
+    """Return how many training images a run has, by ``source`` and ``label``."""
+    sources = experiment.profile.run(run).train_sources
+    rows = experiment.manifest.select(split="train", sources=sources).rows
+    return rows.groupby(["source", "label"]).size()
+
+
+def _only(counts: "pd.Series[int]") -> dict[str, Any]:
+    """Return the setting that so many images of each source and label are used."""
+    quotas = [
+        {"source": source, "label": CLASSES[label], "images": images}
+        for (source, label), images in cast(dict[tuple[str, int], int], counts.to_dict()).items()
+    ]
+    return {"data.selection": {"name": "shared", "quotas": quotas}}
+
+
+# --- baselines ------------------------------------------------------------------------------------
+
+
+def _baselines(experiment: Experiment) -> Plan:
+    """Compare the paper's head, in both runs, with published detectors on the same features."""
+    variants, contrasts = [], []
+    for run in RUNS:
+        variants.append(Variant(run, "layer fusion (the paper)", run, {"head.blocks": "all"}))
+        for baseline in BASELINES.values():
+            name = f"{run}-{baseline.name}"
+            variants.append(Variant(name, baseline.title, run, fit=baseline))
+            contrasts.append(
+                Contrast(
+                    name,
+                    f"layer fusion above {baseline.title}, {run} run",
+                    difference("roc_auc", (run, "local"), (name, "local")),
+                )
+            )
+    return Plan(variants, contrasts)
+
+
+STUDIES = {
+    "claims": Question("What of the paper's claims holds?", _claims, seeds=5),
+    "weights": Question("What are learned weights worth, and weights of each feature?", _weights),
+    "blocks": Question("Which blocks does it take?", _blocks),
+    "trained": Question("How many blocks should be trained?", _trained),
+    "augmentations": Question("Which augmentations help?", _augmentations),
+    "activation": Question("Does the activation of the weights matter?", _activation),
+    "data": Question("Is it the kind of data, or more of it?", _data),
+    "curve": Question("What do more training images give?", _curve),
+    "baselines": Question("Is it the layers?", _baselines),
+}
+ABLATIONS = ("weights", "blocks", "trained", "augmentations", "activation", "data", "curve")
+
+
+def find_question(name: str) -> Question:
+    """Return a study of the catalogue by its name.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name.
+    """
+    if name not in STUDIES:
+        raise UserError(f"there is no study '{name}'; there are {', '.join(STUDIES)}")
+    return STUDIES[name]

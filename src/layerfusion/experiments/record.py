@@ -1,0 +1,254 @@
+"""What a study leaves behind: one folder with a record and tables, and how these are read."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from layerfusion.analysis.effects import Cell, Contrast, effects
+from layerfusion.analysis.measures import RunMeasures, run_measures
+from layerfusion.data.card import IMAGES
+from layerfusion.errors import UserError
+from layerfusion.experiments.tables import (
+    PREDICTIONS,
+    joined,
+    read_images,
+    read_predictions,
+)
+from layerfusion.files import in_place_of, read_record, write_record
+
+FOLDER = "studies"  # in a profile's folder, of results or of what is committed
+RECORD, EFFECTS = "study.json", "effects.csv"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VariantEntry(_Record):
+    """A variant as `layerfusion.experiments.variant.Variant` describes it."""
+
+    name: str
+    text: str
+    run: str
+    overrides: dict[str, Any]
+    kind: str
+
+
+class CellEntry(_Record):
+    """One variant, made with one seed: how, what it learnt, and what that took.
+
+    `experiment` names settings, seed and images alone: entries of two studies that have it in
+    common are one experiment, and have one threshold and the same predictions. `key` names the
+    training or fit, with the versions that computed it, and `machine` where that was.
+    """
+
+    variant: str
+    seed: int
+    experiment: str
+    key: str
+    machine: str
+    threshold: float
+    training_images: int | None = None
+    parameters: int | None = None
+    block_weights: list[float] = []
+    best_epoch: int | None = None
+    epochs: int | None = None
+    seconds: float = 0.0
+    scoring_seconds: float = 0.0
+
+
+class StudyRecord(_Record):
+    """Everything that is known of a study beside its predictions; ``study.json`` in its folder.
+
+    `settings` are those that all variants share, empty of a study of given detectors; `data` names
+    the images by their hash and counts them; `seconds` is by what it was spent on.
+    """
+
+    name: str
+    question: str
+    profile: str
+    key: str
+    command: str
+    seeds: list[int]
+    conditions: list[str]
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    variants: list[VariantEntry]
+    contrasts: list[Contrast]
+    cells: list[CellEntry]
+    seconds: dict[str, float]
+    date: str | None = None
+    provenance: dict[str, Any]
+
+    @property
+    def thresholds(self) -> dict[Cell, float]:
+        """By variant and seed: the probability from which an image is predicted synthetic."""
+        return {(cell.variant, cell.seed): cell.threshold for cell in self.cells}
+
+    @property
+    def small_side(self) -> int | None:
+        """Images whose shorter side is below are small, px."""
+        side = self.settings.get("training", {}).get("small_side")
+        return None if side is None else int(side)
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A study's folder and its record; tables are read as they are asked for."""
+
+    directory: Path
+    record: StudyRecord
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Return every prediction with what is known of its image.
+
+        The columns of both tables, and ``run`` and ``blocks`` of each variant; a row a variant,
+        seed, condition and image, images in one order.
+
+        Raises
+        ------
+        UserError
+            If a table is missing or damaged, or is not the record's.
+        """
+        table = joined(read_predictions(self.directory), read_images(self.directory))
+        own = {(cell.variant, cell.seed) for cell in self.record.cells}
+        made = table[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)
+        if set(made) != own:
+            raise UserError(f"{self.directory}: record and predictions are of different variants")
+        by_name = {variant.name: variant for variant in self.record.variants}
+        blocks = {
+            name: variant.overrides.get("head.blocks", "all")
+            for name, variant in by_name.items()
+            if variant.kind == "trained"
+        }
+        runs = {name: variant.run for name, variant in by_name.items()}
+        return table.assign(
+            run=table["variant"].map(runs), blocks=table["variant"].map(blocks).astype("str")
+        )
+
+    @cached_property
+    def measures(self) -> Mapping[Cell, RunMeasures]:
+        """Return the metrics of every variant and seed, on the same resamples."""
+        return run_measures(self.predictions, self.record.thresholds, self.record.small_side)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """Return the effects of the contrasts, as `layerfusion.analysis.effects.effects` does.
+
+        They are computed from the predictions, or read where these are not committed.
+        """
+        if not (self.directory / PREDICTIONS).is_file() and (self.directory / EFFECTS).is_file():
+            return pd.read_csv(self.directory / EFFECTS)
+        return effects(
+            self.predictions,
+            self.record.thresholds,
+            self.record.contrasts,
+            small_side=self.record.small_side,
+            machines={(cell.variant, cell.seed): cell.machine for cell in self.record.cells},
+        )
+
+    def of(self, variant: str) -> list[RunMeasures]:
+        """Return the metrics of a variant, a seed each, in the record's order."""
+        return [self.measures[variant, seed] for seed in self.record.seeds]
+
+    def thresholds_of_heads(self) -> dict[tuple[int, str, str], float]:
+        """Return the thresholds of trained variants, by seed, run and ``head.blocks``."""
+        by_name = {variant.name: variant for variant in self.record.variants}
+        return {
+            (cell.seed, own.run, own.overrides.get("head.blocks", "all")): cell.threshold
+            for cell in self.record.cells
+            if (own := by_name[cell.variant]).kind == "trained"
+        }
+
+
+def write_study(record: StudyRecord, directory: Path) -> FinishedStudy:
+    """Write the record and the effects of a study whose tables lie there; the record last."""
+    finished = FinishedStudy(directory, record)
+    with in_place_of(directory / EFFECTS) as partial:
+        finished.effects.to_csv(partial, index=False, lineterminator="\n")
+    write_record(record, directory / RECORD)
+    return finished
+
+
+def read_study(directory: Path) -> FinishedStudy:
+    """Read a study from its folder, or from where it was published.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not a record of this version.
+    """
+    return FinishedStudy(directory, read_record(StudyRecord, directory / RECORD, "study"))
+
+
+def published_study(profile_folder: Path, name: str) -> FinishedStudy:
+    """Read a study that is committed in a profile's folder, such as ``runs/reference/demo``."""
+    return read_study(profile_folder / FOLDER / name)
+
+
+def published_studies(profile_folder: Path) -> dict[str, FinishedStudy]:
+    """Read all studies that are committed in a profile's folder, by name."""
+    found = sorted((profile_folder / FOLDER).glob(f"*/{RECORD}"))
+    return {path.parent.name: read_study(path.parent) for path in found}
+
+
+def publish(study: FinishedStudy, profile_folder: Path) -> list[Path]:
+    """Copy a study's folder into that of a profile, such as ``runs/reference/demo``.
+
+    Its images become those that all studies of the profile share, unless there are some.
+
+    Raises
+    ------
+    UserError
+        If a committed study has an experiment of this one with other results, or the shared images
+        are other ones.
+    """
+    for name, other in published_studies(profile_folder).items():
+        if name != study.record.name and (apart := disagreement(study, other)):
+            raise UserError(
+                f"{apart} is published with other results by the study '{name}'; make that one "
+                "again on this machine, and publish both"
+            )
+    target = profile_folder / FOLDER / study.record.name
+    target.mkdir(parents=True, exist_ok=True)
+    shared = profile_folder / IMAGES
+    if (study.directory / PREDICTIONS).is_file() and shared.is_file():
+        joined(read_predictions(study.directory), read_images(target))
+    elif (study.directory / IMAGES).is_file():
+        shutil.copyfile(study.directory / IMAGES, shared)
+    left_behind = {IMAGES, "log.txt"}
+    return [
+        Path(shutil.copyfile(path, target / path.name))
+        for path in sorted(study.directory.iterdir())
+        if path.is_file() and path.name not in left_behind
+    ]
+
+
+def disagreement(one: FinishedStudy, other: FinishedStudy) -> str | None:
+    """Return the first experiment, in words, of which two studies have different results."""
+    theirs = {cell.experiment: cell for cell in other.record.cells}
+    for cell in one.record.cells:
+        same = theirs.get(cell.experiment)
+        if same is None:
+            continue
+        conditions = set(one.record.conditions) & set(other.record.conditions)
+        if cell.threshold != same.threshold or any(
+            not _logits(one, cell, on).equals(_logits(other, same, on)) for on in conditions
+        ):
+            return f"{cell.variant}, seed {cell.seed},"
+    return None
+
+
+def _logits(study: FinishedStudy, cell: CellEntry, condition: str) -> "pd.Series[float]":
+    if not (study.directory / PREDICTIONS).is_file():
+        return pd.Series(dtype="float32")
+    table = read_predictions(study.directory)
+    own = (table["variant"] == cell.variant) & (table["seed"] == cell.seed)
+    return table[own & (table["condition"] == condition)].set_index("image_id")["logit"]

@@ -1,0 +1,159 @@
+"""The two tables of a study: images, a row each, and what was predicted of them, logits alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from layerfusion.data.card import IMAGE_DTYPES, IMAGES
+from layerfusion.data.manifest import Manifest
+from layerfusion.data.parquet import read_parquet
+from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
+from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
+
+PREDICTIONS = "predictions.parquet"
+
+# Of one variant, seed and condition all images lie together, in the manifest's order, which
+# resampling goes by. A detector's logits are float32, so that nothing is rounded here.
+DTYPES = {
+    "variant": "str", "seed": "int64", "condition": "str", "image_id": "str", "logit": "float32",
+}  # fmt: skip
+DESCRIBED = ("source", "style", "generator", "platform")
+
+
+def describe_images(manifest: Manifest) -> pd.DataFrame:
+    """Return what is known of images for reports alone; no training sees it.
+
+    A `manifest.csv` or `metadata.csv` in the data root may say an image's ``source``, ``style``,
+    ``generator`` and ``platform``, each where its ``path`` is. Of what the manifest itself knows,
+    the source stands in where the file says nothing; generator and platform go before.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by path: the columns of `DESCRIBED`, text, missing where unknown.
+
+    Raises
+    ------
+    UserError
+        If such a file is no CSV.
+    """
+    known = manifest.rows.set_index("path")[["source", "generator", "platform"]]
+    said = pd.DataFrame(index=known.index, columns=list(DESCRIBED), dtype="str")
+    for name in DESCRIPTIONS:
+        described = read_description(manifest.root / name, DESCRIBED)
+        if described is not None:
+            said = said.fillna(said_of(described, said.index).reindex(columns=said.columns))
+    said["source"] = said["source"].fillna(known["source"])
+    for column in ("generator", "platform"):
+        said[column] = known[column].fillna(said[column])
+    return said.astype("str")
+
+
+def image_table(manifest: Manifest) -> pd.DataFrame:
+    """Return a row an image with the columns of `IMAGE_DTYPES`; ``label`` is the true class."""
+    rows = manifest.rows.drop(columns=list(DESCRIBED), errors="ignore").set_index("path")
+    return (
+        rows.join(describe_images(manifest)).reset_index()[list(IMAGE_DTYPES)].astype(IMAGE_DTYPES)
+    )
+
+
+def collect_predictions(cells: Mapping[tuple[str, int, str], pd.DataFrame]) -> pd.DataFrame:
+    """Return the predictions of a study as one table with the columns of `DTYPES`.
+
+    Parameters
+    ----------
+    cells
+        By variant, seed and condition: ``image_id`` and ``logit``, rows in the manifest's order.
+
+    Raises
+    ------
+    ValueError
+        If a logit has more digits than float32.
+    """
+    parts = [
+        own[["image_id", "logit"]].assign(variant=variant, seed=seed, condition=condition)
+        for (variant, seed, condition), own in cells.items()
+    ]
+    together = pd.concat(parts, ignore_index=True)
+    rounded = together["logit"].astype("float32").astype("float64")
+    if not np.array_equal(rounded, together["logit"].astype("float64"), equal_nan=True):
+        raise ValueError("these logits are not float32; a table of them would round them")
+    return together[list(DTYPES)].astype(DTYPES)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table as Parquet; `path` is complete or what it was before. Return it."""
+    with in_place_of(path) as partial:
+        table.to_parquet(partial, index=False, compression="zstd")
+    return path
+
+
+def read_predictions(folder: Path) -> pd.DataFrame:
+    """Read the predictions of a study, as `collect_predictions` returns them, from its folder.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it is not Parquet, or it is not such a table.
+    """
+    return read_table(folder / PREDICTIONS, DTYPES, "predictions of a study")
+
+
+def read_images(folder: Path) -> pd.DataFrame:
+    """Read the images of a study from its folder, or from the one that all studies of a set share.
+
+    Returns
+    -------
+    DataFrame
+        As `image_table` returns it, missing text as NaN.
+
+    Raises
+    ------
+    UserError
+        As `read_predictions`.
+    """
+    shared = folder.parent.parent / IMAGES
+    path = folder / IMAGES if (folder / IMAGES).is_file() else shared
+    return read_table(path, IMAGE_DTYPES, "images of a study").replace("", np.nan)
+
+
+def joined(predictions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions with what is known of each image, rows in their order.
+
+    Raises
+    ------
+    UserError
+        If an image is not known.
+    """
+    known = images.set_index("path").drop(columns="sha256").rename_axis("image_id")
+    lacking = ~predictions["image_id"].isin(known.index)
+    if lacking.any():
+        raise UserError(
+            f"{IMAGES} lacks {predictions.loc[lacking, 'image_id'].iloc[0]}, which was scored; it "
+            "is of another set of images"
+        )
+    return predictions.join(known, on="image_id")
+
+
+def read_table(path: Path, dtypes: Mapping[str, str], what: str) -> pd.DataFrame:
+    """Read a Parquet file that must have certain columns; others are left out.
+
+    Parameters
+    ----------
+    dtypes
+        By column, in the order in which they are returned.
+    what
+        The file's content, in the plural, for messages.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it is not Parquet, or a column is missing.
+    """
+    try:
+        return read_parquet(path, dtypes)
+    except FileNotFoundError:
+        raise UserError(f"{what} not found: {path}") from None

@@ -1,0 +1,172 @@
+"""Baselines beside the paper's head in words, tables and a figure, made of their study."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from layerfusion.analysis.architecture import head_of
+from layerfusion.analysis.effects import values
+from layerfusion.experiments.baselines.registry import BASELINES, differences, source
+from layerfusion.experiments.record import FinishedStudy
+from layerfusion.figures.formatting import with_interval
+from layerfusion.figures.intervals import draw_intervals, legend_above
+from layerfusion.figures.style import RUN_STYLES, finish
+from layerfusion.settings import Profile
+
+# What a verdict on "the paper's head is above this baseline" says of the paper's head.
+STANDING = {"holds": "above", "does not hold": "**below**", "undecided": "not told apart from"}
+
+
+def ranking(study: FinishedStudy) -> pd.DataFrame:
+    """Return all detectors, the best of each run first.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``contender``; ``roc_auc``, mean over seeds, with ``low`` and ``high``; ``gain``,
+        how much higher the AUC of the paper's head is, with ``gain_low`` and ``gain_high``;
+        ``verdict`` on the claim that it is higher. Of the paper's head itself gains are NaN and the
+        verdict is missing.
+    """
+    effects = study.effects.set_index("name").to_dict("index")
+    rows = []
+    for variant in study.record.variants:
+        own = values(study.of(variant.name), "roc_auc", "local")
+        row = {"run": variant.run, "contender": variant.text, "roc_auc": own["estimate"]}
+        row |= {"low": own["low"], "high": own["high"]}
+        found = effects.get(variant.name, {"effect": np.nan, "low": np.nan, "high": np.nan})
+        row |= {"gain": found["effect"], "gain_low": found["low"], "gain_high": found["high"]}
+        rows.append(row | {"verdict": found.get("verdict")})
+    table = pd.DataFrame(rows).astype({"verdict": "str"})
+    order = {run: place for place, run in enumerate(dict.fromkeys(table["run"]))}
+    ranked = table.assign(place=table["run"].map(order)).sort_values(
+        ["place", "roc_auc"], ascending=[True, False], kind="stable"
+    )
+    return ranked.drop(columns="place").reset_index(drop=True)
+
+
+def in_a_sentence(table: pd.DataFrame) -> str:
+    """Return what a ranking allows to say, as Markdown, against the paper too."""
+    runs = [f"{_run(own)} in the {run} run" for run, own in table.groupby("run", sort=False)]
+    return (
+        "On the same features of the same images, the fusion of all blocks is, by ROC AUC, "
+        f"{'; '.join(runs)}."
+    )
+
+
+def rates(study: FinishedStudy) -> pd.DataFrame:
+    """Return ROC AUC, average precision and F1 of every baseline and run, means over seeds.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``contender``, ``roc_auc``, ``auc_sd`` (standard deviation between seeds),
+        ``average_precision``, ``f1``, all rates in [0, 1].
+    """
+    rows = []
+    for variant in study.record.variants:
+        if variant.kind == "fitted":
+            auc = values(study.of(variant.name), "roc_auc", "local")
+            row = {"run": variant.run, "contender": variant.text, "roc_auc": auc["estimate"]}
+            row |= {"auc_sd": auc["seed_sd"]}
+            for metric in ("average_precision", "f1"):
+                row[metric] = values(study.of(variant.name), metric, "local")["estimate"]
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def sizes(study: FinishedStudy) -> pd.DataFrame:
+    """Return how many numbers each detector learns, and how long baselines take to.
+
+    Returns
+    -------
+    DataFrame
+        ``contender``, ``parameters``, ``seconds`` (mean over runs and seeds; NaN of the paper's
+        head, whose training reads the images too).
+    """
+    texts = {variant.name: variant.text for variant in study.record.variants}
+    fitted = {variant.name for variant in study.record.variants if variant.kind == "fitted"}
+    rows: list[dict[str, Any]] = [
+        {
+            "contender": next(iter(texts.values())),
+            "parameters": head_parameters(study),
+            "seconds": np.nan,
+        }
+    ]
+    rows += [
+        {"contender": texts[c.variant], "parameters": c.parameters, "seconds": c.seconds}
+        for c in study.record.cells
+        if c.variant in fitted
+    ]
+    means = pd.DataFrame(rows).groupby("contender", sort=False).mean()
+    return means.astype({"parameters": int}).reset_index()
+
+
+def head_parameters(study: FinishedStudy) -> int:
+    """Return how many numbers the paper's head learns on a study's encoder, fine-tuning left out.
+
+    Raises
+    ------
+    UserError
+        If the study's encoder is not known here.
+    """
+    settings = Profile.model_validate(study.record.settings)
+    head = head_of(settings.encoder, settings.head)
+    return sum(parameter.numel() for parameter in head.parameters())
+
+
+def draw_baselines(table: pd.DataFrame) -> Figure:
+    """Draw every detector's AUC, and how far the paper's head is above each baseline.
+
+    Parameters
+    ----------
+    table
+        As `ranking` returns it.
+    """
+    own = table["gain"].isna()
+    titles = [baseline.title for baseline in BASELINES.values()]
+    names = [*dict.fromkeys(table.loc[own, "contender"]), *titles]
+    order = table["contender"].map(names.index).argsort(kind="stable")
+    drawn = table.iloc[order].assign(by=lambda rows: rows["run"] + " run")
+    styles = {f"{run} run": style for run, style in RUN_STYLES.items()}
+    size = (9, 0.5 * drawn["contender"].nunique() + 1.2)
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
+    for axes, value, label in (
+        (left, "roc_auc", "ROC AUC"),
+        (right, "gain", "the paper's head is higher by"),
+    ):
+        draw_intervals(axes, drawn, value, rows="contender", by="by", styles=styles)
+        axes.set_xlabel(label)
+    right.axvline(0, color="0.5", linewidth=1)
+    legend_above(figure, left)
+    return finish(figure)
+
+
+def described(names: Sequence[str]) -> str:
+    """Return, as Markdown, who published each baseline and how it differs from its public code."""
+    said = {source(BASELINES[name]): differences(BASELINES[name]) for name in names}
+    return "\n\n".join(
+        "\n".join([f"**{title}**", "", *(f"- {item}" for item in items)])
+        for title, items in said.items()
+    ).replace("``", "`")
+
+
+def _run(own: pd.DataFrame) -> str:
+    """Return how the paper's head compares with the baselines of a run, by verdict."""
+    baselines = own[own["gain"].notna()]
+    found = []
+    for verdict, word in STANDING.items():
+        part = baselines[baselines["verdict"] == verdict].to_dict("records")
+        if part:
+            found.append(f"{word} " + ", ".join(_interval(row) for row in part))
+    return " and ".join(found)
+
+
+def _interval(row: Mapping[Hashable, Any]) -> str:
+    name = str(row["contender"]).partition(" (")[0]
+    name = f"the {name}" if name[0].islower() else name
+    return f"{name} ({with_interval(row, 'gain', '+.3f')})"

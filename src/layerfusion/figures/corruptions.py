@@ -1,0 +1,122 @@
+"""Corruptions and what they cost: a sentence, curves over their strengths, a table."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from layerfusion.analysis.corruptions import CLEAN
+from layerfusion.experiments.record import FinishedStudy
+from layerfusion.figures.formatting import with_interval
+from layerfusion.figures.style import COLOURS, finish
+from layerfusion.metrics.uncertainty import LEVEL
+
+# What a strength counts, and whether less of it is more of the condition.
+AXES = {
+    "jpeg": ("JPEG, quality", True),
+    "webp": ("WebP, quality", True),
+    "avif": ("AVIF, quality", True),
+    "shrink": ("smaller copy, % of each side", True),
+    "crop": ("centre, % of each side", True),
+    "blur": ("blur, px / 10", False),
+    "noise": ("noise, levels of 256", False),
+    "screenshot": ("drawn on a screen at %", True),
+}
+ALPHA = 0.05
+
+
+def in_a_sentence(table: pd.DataFrame) -> str:
+    """Return what the conditions cost, as Markdown.
+
+    Parameters
+    ----------
+    table
+        As `layerfusion.analysis.corruptions.corruption_table` returns it.
+    """
+    rows = table.to_dict("index")
+    clean = rows.pop(CLEAN)
+    clear = [row for row in rows.values() if row["p_holm"] < ALPHA and row["difference"] < 0]
+    worst = min(rows, key=lambda name: rows[name]["difference"])
+    alarms = max(rows, key=lambda name: rows[name]["false_alarms"])
+    finds = min(rows, key=lambda name: rows[name]["recall"])
+    loss = with_interval(rows[worst], "difference", "+.3f")
+    unseen = -min(row["difference_low"] for row in rows.values())
+    return (
+        f"**Of {len(rows)} conditions {len(clear) or 'none'} can be shown to cost ROC AUC** "
+        f"(corrected for their number), which is {clean['roc_auc']:.3f} on clean images; so few "
+        f"images do not rule out losses of up to {unseen:.3f}, and the largest that was measured "
+        f"is {loss} under `{worst}`. **The threshold is another matter**: at that of clean images, "
+        f"false alarms go from {clean['false_alarms']:.0%} to {rows[alarms]['false_alarms']:.0%} "
+        f"under `{alarms}`, recall from {clean['recall']:.0%} to {rows[finds]['recall']:.0%} under "
+        f"`{finds}`, the most extreme of all conditions. Tested image by image, corrected for the "
+        f"number of tests, false alarms can be shown to change under "
+        f"{_changed(rows, 'false_alarms')}, recall under {_changed(rows, 'recall')}."
+    )
+
+
+def _changed(rows: Mapping[Hashable, Mapping[Hashable, Any]], rate: str) -> str:
+    """Return the conditions under which a rate is shown to be another one, or that none is."""
+    names = [f"`{name}`" for name, row in rows.items() if row[f"{rate}_p_holm"] < ALPHA]
+    return ", ".join(names) or "none of them"
+
+
+def what_was_measured(study: FinishedStudy) -> str:
+    """Return which images were scored with what, as Markdown."""
+    record, longest = study.record, int(study.predictions[["width", "height"]].to_numpy().max())
+    each, threshold = record.data["per_class"], record.cells[0].threshold
+    return (
+        f"{each} photographs and {each} generated images, drawn from the "
+        f"validation images of the profile `{record.profile}`, which chose the detector's "
+        f"threshold ({threshold:.4f}); {len(record.conditions)} conditions; by "
+        f"`{record.command}`, {record.date}. The longest side of all is {longest} px."
+    )
+
+
+def draw_corruptions(table: pd.DataFrame, curves: Mapping[str, Sequence[int]]) -> Figure:
+    """Draw ROC AUC, recall and false alarms over each kind's strength, a panel a kind.
+
+    Clean images are dashed lines; strength grows from left to right.
+    """
+    lines = {"roc_auc": "0.2", "recall": COLOURS["synthetic"], "false_alarms": COLOURS["real"]}
+    names = {"roc_auc": "ROC AUC", "recall": "recall", "false_alarms": "false alarms"}
+    figure, axes = plt.subplots(2, 4, figsize=(10, 5), sharey=True, layout="constrained")
+    for ax, (kind, strengths) in zip(axes.flat, curves.items(), strict=True):
+        part = table.loc[[f"{kind}-{strength}" for strength in strengths]]
+        label, falling = AXES[kind]
+        for column, colour in lines.items():
+            low, high = (
+                ("low", "high") if column == "roc_auc" else (f"{column}_low", f"{column}_high")
+            )
+            ax.plot(strengths, part[column], color=colour, marker="o", label=names[column])
+            ax.fill_between(strengths, part[low], part[high], color=colour, alpha=0.15)
+            ax.axhline(table.loc[CLEAN, column], color=colour, linestyle="--", linewidth=1)
+        if falling:
+            ax.invert_xaxis()
+        ax.set(xlabel=label, ylim=(0, 1))
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
+    figure.supxlabel(f"bands: {LEVEL:.0%} over other images; dashed: clean", fontsize="small")
+    return finish(figure)
+
+
+def shown(table: pd.DataFrame, conditions: Mapping[str, str]) -> pd.DataFrame:
+    """Return rows of the table as a page has room for them, clean images first.
+
+    Parameters
+    ----------
+    conditions
+        What to call them, by the condition's name.
+    """
+    rows, known = {}, table.to_dict("index")
+    for condition, name in {CLEAN: CLEAN, **conditions}.items():
+        row = known[condition]
+        rows[name] = {
+            "condition": condition,
+            "ROC AUC": with_interval(row, "roc_auc"),
+            "difference": with_interval(row, "difference", "+.3f"),
+            "recall": with_interval(row, "recall", ".0%"),
+            "false alarms": with_interval(row, "false_alarms", ".0%"),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,1 +1,0 @@
-"""Published detectors on the same frozen encoder and images, to hold the paper's against."""
