@@ -31,7 +31,7 @@ from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import checked_parameters
-from layerfusion.experiments.catalogue import ABLATIONS
+from layerfusion.experiments import catalogue
 from layerfusion.experiments.record import published_study
 from layerfusion.figures.effects import cells_table, draw_variants, in_a_sentence, variants_table
 from layerfusion.figures.effects import training_costs
@@ -39,7 +39,7 @@ from layerfusion.paths import reference_folder
 
 tables = ChapterTables("08_ablations", checked_parameters(globals()))
 folder = reference_folder("photographs")
-ablations = {name: published_study(folder, name) for name in ABLATIONS}
+ablations = {name: published_study(folder, name) for name in catalogue.ABLATIONS}
 found = {name: variants_table(ablation) for name, ablation in ablations.items()}
 for name, ablation in ablations.items():
     display(Markdown(f"**{ablation.record.question}** {in_a_sentence(found[name])}"))

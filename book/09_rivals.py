@@ -33,7 +33,7 @@ from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import checked_parameters
-from layerfusion.experiments.baselines.registry import BASELINES
+from layerfusion.experiments.baselines import registry
 from layerfusion.experiments.record import published_study
 from layerfusion.figures import baselines
 from layerfusion.paths import reference_folder
@@ -84,7 +84,7 @@ tables.keep("rates", baselines.rates(study), fixed=True).round(4)
 # ## How they differ from their public code
 
 # %%
-display(Markdown(baselines.described(list(BASELINES))))
+display(Markdown(baselines.described(list(registry.BASELINES))))
 
 # %% [markdown]
 # ## What it took

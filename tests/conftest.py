@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from layerfusion.analysis.measures import RunMeasures
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.measures import RunMeasures
 from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
 from layerfusion.metrics.probability import probability

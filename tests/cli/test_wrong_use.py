@@ -119,18 +119,6 @@ submission check a.csv --images gone                    | there is no folder gon
 submission check a.csv --images photos --against a.csv  | cannot be compared with itself
 export --run open --out photos                          | --out photos already exists
 export --run open --out new -p folder -d gone           | there is no folder gone
-study --seeds 1                                         | greater than or equal to 2
-study --seeds few                                       | valid integer
-study --profile folder                                  | give it with --data-root
-study --heads mean                                      | the claims are about the head 'all'
-study --heads first                                     | 'first'
-ablation                                                | Missing argument
-ablation magic                                          | there is no ablation 'magic'
-ablation weights --seeds 1                              | greater than or equal to 2
-ablation weights --profile folder                       | give it with --data-root
-rivals --rivals nobody                                  | there is no rival 'nobody'
-rivals --rivals ""                                      | there is no rival ''
-rivals --seeds 1                                        | greater than or equal to 2
 book --profile none                                     | there is no profile 'none'
 book --set epochs                                       | is not of the form name=value
 chapters run 99                                         | there is no chapter '99'
@@ -146,7 +134,19 @@ data manifest --profile folder -d empty                 | there are no images in
 data card gone                                          | Missing option
 weights get nothing                                     | there are no weights 'nothing'
 weights where nothing                                   | there are no weights 'nothing'
-demo study extra                                        | unexpected extra argument
+study claims --seeds 1                                  | greater than or equal to 2
+study claims --seeds few                                | valid integer
+study claims --profile folder                           | give it with --data-root
+study claims extra                                      | unexpected extra argument
+study magic                                             | No such command 'magic'
+study weights --seeds 1                                 | greater than or equal to 2
+study weights --profile folder                          | give it with --data-root
+study baselines --seeds 1                               | greater than or equal to 2
+study corruptions gone                                  | there is no folder gone
+study corruptions --images 1                            | greater than or equal to 2
+study content gone                                      | there is no folder gone
+study content photos --groups 1                         | greater than or equal to 2
+study processors magic                                  | there is no variant 'magic'
 nonsense                                                | No such command
 --nonsense                                              | No such option
 """

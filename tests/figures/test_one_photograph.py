@@ -3,14 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from layerfusion.evidence.by_source import FEWEST_IMAGES
 
 from layerfusion.evidence.levels import FEWEST_IMAGES, EvidenceLevel, levels_by_source
+from layerfusion.experiments.record import published_study
 from layerfusion.figures import one_photograph
 from layerfusion.figures.benchmarks import read_result
 from layerfusion.paths import reference_folder
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import DEFAULT_FOLDER
-from layerfusion.studies.predictions import read_predictions
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,9 @@ def test_what_is_taken_back_is_the_difference_of_both_counts():
 
 
 def test_the_predictions_are_those_of_the_detector_that_is_shipped():
-    table = read_predictions(reference_folder("photographs")).query(one_photograph.SHIPPED)
+    table = published_study(reference_folder("photographs"), "claims").predictions.query(
+        one_photograph.SHIPPED
+    )
     reference = read_reference(DEFAULT_FOLDER)
     for kind in (0, 1):
         before = np.sort(table.loc[table["label"] == kind, "logit"])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from layerfusion.errors import UserError
+from layerfusion.experiments.corruptions import CONDITIONS, CURVES
 from layerfusion.images.degradations import degradation
-from layerfusion.studies.severity import CONDITIONS, CURVES
 
 
 def photo(width=120, height=90):

@@ -3,7 +3,7 @@
 Where the processor is of the recorded kind, computes in the same way and has the same libraries,
 every number must be the recorded one. Elsewhere only those are judged that do not hang on a
 threshold: ROC AUC, average precision, the first epoch's training loss. They may lie apart by as
-much as was measured between simulated processors (`layerfusion demo processors`), twice over.
+much as was measured between simulated processors (`layerfusion study processors`), twice over.
 Whatever comes of it is a result to show: nothing here stops a chapter.
 """
 
@@ -19,7 +19,7 @@ from layerfusion.arithmetic import arithmetic
 from layerfusion.provenance import library_versions, processor
 from layerfusion.runs.record import RunRecord
 
-SPREAD = "processors.csv"  # in a reference folder: the table of `layerfusion demo processors`
+SPREAD = "processors.csv"  # in a reference folder: the table of `layerfusion study processors`
 REFERENCE = "portable"  # the variant there that the records are made with
 ROOM = 2.0  # of the largest distance that was measured
 
@@ -86,7 +86,7 @@ def tolerances(folder: Path) -> dict[str, float]:
 
 
 def tolerances_of(table: pd.DataFrame) -> dict[str, float]:
-    """Return the tolerances that a table of `layerfusion demo processors` gives."""
+    """Return the tolerances that a table of `layerfusion study processors` gives."""
     sound = table[~table["broken"]].set_index(["variant", "run"])
     found: dict[str, float] = {}
     for quantity in (LOSS, *RANKING):

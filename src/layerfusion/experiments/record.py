@@ -15,6 +15,7 @@ from layerfusion.analysis.measures import RunMeasures, run_measures
 from layerfusion.data.card import IMAGES
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import (
+    DTYPES,
     PREDICTIONS,
     joined,
     read_images,
@@ -154,6 +155,17 @@ class FinishedStudy:
             machines={(cell.variant, cell.seed): cell.machine for cell in self.record.cells},
         )
 
+    @cached_property
+    def _logits(self) -> "pd.Series[float]":
+        committed = (self.directory / PREDICTIONS).is_file()
+        table = read_predictions(self.directory) if committed else pd.DataFrame(columns=[*DTYPES])
+        return table.set_index([*DTYPES][:-1])["logit"].sort_index()
+
+    def logits_of(self, cell: CellEntry) -> "pd.Series[float]":
+        """Return a cell's logits by condition and image; none where they are not committed."""
+        known = (cell.variant, cell.seed) in self._logits.index
+        return self._logits.loc[cell.variant, cell.seed] if known else self._logits.iloc[:0]
+
     def of(self, variant: str) -> list[RunMeasures]:
         """Return the metrics of a variant, a seed each, in the record's order."""
         return [self.measures[variant, seed] for seed in self.record.seeds]
@@ -238,17 +250,8 @@ def disagreement(one: FinishedStudy, other: FinishedStudy) -> str | None:
         same = theirs.get(cell.experiment)
         if same is None:
             continue
-        conditions = set(one.record.conditions) & set(other.record.conditions)
-        if cell.threshold != same.threshold or any(
-            not _logits(one, cell, on).equals(_logits(other, same, on)) for on in conditions
-        ):
+        ours, others = (study.logits_of(at) for study, at in ((one, cell), (other, same)))
+        both = ours.index.intersection(others.index)
+        if cell.threshold != same.threshold or not ours[both].equals(others[both]):
             return f"{cell.variant}, seed {cell.seed},"
     return None
-
-
-def _logits(study: FinishedStudy, cell: CellEntry, condition: str) -> "pd.Series[float]":
-    if not (study.directory / PREDICTIONS).is_file():
-        return pd.Series(dtype="float32")
-    table = read_predictions(study.directory)
-    own = (table["variant"] == cell.variant) & (table["seed"] == cell.seed)
-    return table[own & (table["condition"] == condition)].set_index("image_id")["logit"]

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 
 from layerfusion.analysis.corruptions import corruption_table
-from layerfusion.figures import severity as figures
+from layerfusion.figures import corruptions as figures
 from layerfusion.metrics.probability import probability
 
 

@@ -1,4 +1,4 @@
-"""Each rival against an independent computation, and the same numbers from the same seed."""
+"""Each baseline against an independent computation, and the same numbers from the same seed."""
 
 from dataclasses import replace
 
@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.svm import LinearSVC
 
-from layerfusion.errors import UserError
-from layerfusion.rivals.features import Features
-from layerfusion.rivals.gradient_descent import shuffled_batches
-from layerfusion.rivals.linear_probe import LinearProbe, fit_linear_probe
-from layerfusion.rivals.linear_svm import fit_linear_svm
-from layerfusion.rivals.registry import ALL, RIVALS, differences, rivals_named, source
-from layerfusion.rivals.rine import (
+from layerfusion.experiments.baselines.features import Features
+from layerfusion.experiments.baselines.gradient_descent import shuffled_batches
+from layerfusion.experiments.baselines.linear_probe import LinearProbe, fit_linear_probe
+from layerfusion.experiments.baselines.linear_svm import fit_linear_svm
+from layerfusion.experiments.baselines.registry import ALL, BASELINES, differences, source
+from layerfusion.experiments.baselines.rine import (
     PUBLISHED,
     FittedRine,
     Rine,
@@ -45,8 +44,8 @@ SHORT = {
 }
 
 
-def test_every_rival_is_tested_here():
-    assert SHORT.keys() == RIVALS.keys()
+def test_every_baseline_is_tested_here():
+    assert SHORT.keys() == BASELINES.keys()
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -225,19 +224,9 @@ def test_every_image_comes_once_before_any_comes_again(images, size, steps, seed
 # --- the registry ---------------------------------------------------------------------------------
 
 
-def test_every_rival_says_whose_it_is_and_how_it_differs():
-    assert len({rival.name for rival in ALL}) == len(ALL)
-    for rival in ALL:
-        assert any(year in source(rival) for year in ("2023", "2024"))
-        assert len(differences(rival)) >= 3
-        assert all(item.endswith(".") and "\n" not in item for item in differences(rival))
-
-
-@pytest.mark.parametrize("names", [["forest"], [""], []])
-def test_an_unknown_rival_is_named_with_those_there_are(names):
-    with pytest.raises(UserError, match="linear-probe"):
-        rivals_named(names)
-    assert [rival.name for rival in rivals_named(["rine", "linear-svm", "rine"])] == [
-        "rine",
-        "linear-svm",
-    ]
+def test_every_baseline_says_whose_it_is_and_how_it_differs():
+    assert len({baseline.name for baseline in ALL}) == len(ALL)
+    for baseline in ALL:
+        assert any(year in source(baseline) for year in ("2023", "2024"))
+        assert len(differences(baseline)) >= 3
+        assert all(item.endswith(".") and "\n" not in item for item in differences(baseline))

@@ -1,17 +1,26 @@
-"""Claims: the paper's own effects from its tables, and verdicts on predictions of known effects."""
+"""Effects: the paper's own from its tables, and verdicts on predictions of known effects."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.analysis.measures import CLAIMS, RUNS, RunMeasures, verdict
+from layerfusion.analysis.effects import Contrast, difference, effects, verdict
+from layerfusion.analysis.measures import RunMeasures, resamples_of
+from layerfusion.errors import UserError
+from layerfusion.experiments.catalogue import claims
 from layerfusion.images.degradations import degradation
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
-from layerfusion.metrics.uncertainty import Interval, resample_images, seed_interval
+from layerfusion.metrics.uncertainty import (
+    Interval,
+    resample_images,
+    resampled_roc_auc,
+    seed_interval,
+)
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.conditions import CONDITIONS
 
+CLAIMS = claims(["last"])
 CLAIM = {claim.name: claim for claim in CLAIMS}
 N = 300
 LABEL = np.repeat([0, 1], N)
@@ -37,15 +46,15 @@ def predictions(separation, seed):
 
 
 def fabricated(separations, seed):
-    """A seed's measures from how far apart the classes lie: by (run, blocks), then by condition."""
+    """A seed's measures from how far apart the classes lie: by variant, then by condition."""
     measures = {}
-    for number, (setup, by_condition) in enumerate(separations.items()):
+    for number, (variant, by_condition) in enumerate(separations.items()):
         tables = {
             on: predictions(separation, [seed, number, place])
             for place, (on, separation) in enumerate(by_condition.items())
         }
-        measures[setup] = RunMeasures(tables, 0.5, COUNTS, 80)
-    return lambda metric, run, *, on="local", blocks="all": measures[run, blocks](metric, on)
+        measures[variant] = RunMeasures(tables, 0.5, COUNTS, 80)
+    return measures
 
 
 def judge(name, separations, seeds=5):
@@ -80,14 +89,14 @@ def test_claims_have_names_and_words_of_their_own():
     ],
 )
 def test_the_papers_effects_come_from_its_tables(name, effect):
-    assert CLAIM[name].paper_effect() == pytest.approx(effect)
+    assert CLAIM[name].paper == pytest.approx(effect)
 
 
 def test_by_its_own_numbers_every_claim_of_the_paper_holds_but_those_it_has_none_for():
-    effects = {name: claim.paper_effect() for name, claim in CLAIM.items()}
-    missing = {f"fusion-above-last-{run}" for run in RUNS}
-    assert {name for name, effect in effects.items() if effect is None} == missing
-    assert all(effect > 0 for effect in effects.values() if effect is not None)
+    found = {name: claim.paper for name, claim in CLAIM.items()}
+    missing = {f"fusion-above-last-{run}" for run in ("constrained", "open")}
+    assert {name for name, effect in found.items() if effect is None} == missing
+    assert all(effect > 0 for effect in found.values() if effect is not None)
 
 
 def test_what_the_paper_reports():
@@ -162,14 +171,14 @@ def test_a_verdict_needs_the_whole_interval_on_one_side(low, high, expected):
 )
 def test_the_gain_of_open_data_is_judged_as_it_was_fabricated(constrained, opened, expected):
     separations = {
-        ("constrained", "all"): {"local": constrained},
-        ("open", "all"): {"local": opened},
+        "constrained": {"local": constrained},
+        "open": {"local": opened},
     }
     assert judge(GAIN, separations)[0] == expected
 
 
 def test_a_small_effect_that_one_image_set_cannot_tell_is_undecided():
-    separations = {("constrained", "all"): {"local": 1.0}, ("open", "all"): {"local": 1.03}}
+    separations = {"constrained": {"local": 1.0}, "open": {"local": 1.03}}
     assert judge(GAIN, separations)[0] == "undecided"
 
 
@@ -178,29 +187,119 @@ def test_a_small_effect_that_one_image_set_cannot_tell_is_undecided():
     ("under", "expected"), [(0.6, "holds"), (2.6, "does not hold"), (1.6, "undecided")]
 )
 def test_what_a_condition_costs_is_judged_as_it_was_fabricated(on, under, expected):
-    separations = {("open", "all"): {"local": 1.6, on: under}}
+    separations = {"open": {"local": 1.6, on: under}}
     for metric in ("roc_auc", "f1"):
         assert judge(f"{on}-lower-{metric}-open", separations)[0] == expected
 
 
 def test_fusion_is_compared_with_the_last_block_of_the_same_run():
-    separations = {("open", "all"): {"local": 2.0}, ("open", "last"): {"local": 1.0}}
+    separations = {"open": {"local": 2.0}, "open-last": {"local": 1.0}}
     assert judge("fusion-above-last-open", separations)[0] == "holds"
 
 
 def test_a_claim_about_small_images_is_undecided_where_there_are_none():
-    def measure(metric, run, *, on="local", blocks="all"):
-        return RunMeasures({"local": predictions(1.0, 0)}, 0.5, COUNTS, 10)(metric, on)
-
-    found = seed_interval(np.stack([CLAIM["small-gain-most"].effect(measure)] * 2))
+    none = RunMeasures({"local": predictions(1.0, 0)}, 0.5, COUNTS, 10)
+    measures = {"constrained": none, "open": none}
+    found = seed_interval(np.stack([CLAIM["small-gain-most"].effect(measures)] * 2))
     assert verdict(found) == "undecided" and np.isnan(found.estimate)
 
 
 def test_recall_is_what_rises_when_scores_shift_up():
-    """More images called synthetic: recall rises, precision falls."""
+    """More images predicted synthetic: recall rises, precision falls."""
+    measures = {
+        run: RunMeasures({"local": predictions(1.0, 0)}, threshold, COUNTS, 80)
+        for run, threshold in (("constrained", 0.5), ("open", 0.3))
+    }
+    assert CLAIM["gain-mostly-recall"].effect(measures)[0] > 0.1
 
-    def measure(metric, run, *, on="local", blocks="all"):
-        threshold = 0.5 if run == "constrained" else 0.3
-        return RunMeasures({"local": predictions(1.0, 0)}, threshold, COUNTS, 80)(metric, on)
 
-    assert CLAIM["gain-mostly-recall"].effect(measure)[0] > 0.1
+# --- tables of effects ----------------------------------------------------------------------------
+
+CONTRAST = Contrast("gain", "ours above theirs", difference("roc_auc", ("ours", "local"),
+                                                            ("theirs", "local")))  # fmt: skip
+
+
+def scores(strengths, seeds=(1, 2, 3), images=120):
+    """Logits of variants that separate the classes by a strength, noise of the images shared."""
+    label = np.arange(images) % 2
+    noise = np.random.default_rng(0).normal(0, 1, images)
+    parts = [
+        pd.DataFrame(
+            {
+                "variant": variant, "seed": seed, "condition": "local",
+                "image_id": [f"val/{number:03d}.png" for number in range(images)],
+                "label": pd.array(label, dtype="Int8"), "width": 90, "height": 80,
+                "logit": (strength * label + noise
+                          + np.random.default_rng(seed).normal(0, 0.2, images)).astype("float32"),
+            }
+        )
+        for variant, strength in strengths.items()
+        for seed in seeds
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def found_effect(table, **named):
+    cells = table[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)
+    return effects(table, dict.fromkeys(cells, 0.5), [CONTRAST], **named).iloc[0]
+
+
+def test_an_effect_is_paired_by_image_and_by_seed():
+    table = scores({"ours": 1.0, "theirs": 0.3})
+    counts = resamples_of({"val": table["label"][:120]})["val"]
+    values = [
+        np.stack(
+            [
+                resampled_roc_auc(rows["label"], rows["logit"].astype(float), counts)
+                for _, rows in table[table["variant"] == variant].groupby("seed")
+            ]
+        )
+        for variant in ("ours", "theirs")
+    ]
+    expected, row = seed_interval(values[0] - values[1]), found_effect(table)
+    assert (row["effect"], row["low"], row["high"]) == (
+        expected.estimate, expected.low, expected.high,
+    )  # fmt: skip
+    assert row["seeds"] == 3 and (row["seed_sd"], row["image_se"]) == (
+        expected.seed_sd, expected.image_se,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"), [(0.3, "holds"), (1.0, "undecided"), (2.5, "does not hold")]
+)
+def test_an_effect_goes_either_way(theirs, expected):
+    assert found_effect(scores({"ours": 1.0, "theirs": theirs}))["verdict"] == expected
+
+
+def test_equal_scores_have_no_effect_and_one_seed_an_interval_over_images():
+    row = found_effect(scores({"ours": 1.0, "theirs": 1.0}))
+    assert row["effect"] == row["low"] == row["high"] == 0
+    alone = found_effect(scores({"ours": 1.0, "theirs": 0.3}, seeds=(1,)))
+    assert alone["low"] < alone["effect"] < alone["high"] and np.isnan(alone["seed_sd"])
+
+
+def test_what_two_machines_made_is_marked():
+    machines = {(variant, seed): f"machine of {variant}" for variant in ("ours", "theirs")
+                for seed in (1, 2, 3)}  # fmt: skip
+    row = found_effect(scores({"ours": 1.0, "theirs": 0.3}), machines=machines)
+    assert row["machines"] == "machine of ours; machine of theirs"
+
+
+@pytest.mark.parametrize("change", ["order", "label", "image"])
+def test_other_images_are_refused(change):
+    table = scores({"ours": 1.0, "theirs": 0.3})
+    theirs = table["variant"] == "theirs"
+    if change == "order":
+        table = pd.concat([table[~theirs], table[theirs].iloc[::-1]])
+    elif change == "label":
+        table.loc[theirs, "label"] = 1 - table.loc[theirs, "label"]
+    else:
+        table.loc[theirs, "image_id"] += "x"
+    with pytest.raises(UserError, match="other images"):
+        found_effect(table)
+
+
+def test_images_without_labels_are_not_measured():
+    row = found_effect(scores({"ours": 1.0, "theirs": 0.3}).assign(label=pd.NA))
+    assert row["verdict"] == "not measured" and np.isnan(row["effect"])

@@ -1,4 +1,4 @@
-"""`layerfusion content`: groups, their names, and what is published of them."""
+"""`layerfusion study content`: groups, their names, and what is published of them."""
 
 import numpy as np
 import pandas as pd
@@ -9,15 +9,15 @@ from typer.testing import CliRunner
 from conftest import TINY, draw_image
 from layerfusion.cli.main import app
 from layerfusion.errors import UserError
-from layerfusion.runs.experiment import Experiment
-from layerfusion.studies.content import (
-    IMAGES,
+from layerfusion.experiments.content import (
+    GROUPS,
     RECORD,
     finished_content,
     look_at_content,
-    publish,
     read_content,
+    write_content,
 )
+from layerfusion.runs.experiment import Experiment
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_groups_and_qualities_are_written_and_read(looked_at, tmp_path):
     assert looked_at["group"].tolist() == [1, 1, 1, 2, 2, 1]
     assert looked_at["jpeg_quality"].dropna().tolist() == [71, 72, 71, 72]
     finished = finish(looked_at, [" dark ", "light"])
-    publish(finished, tmp_path)
+    write_content(finished, tmp_path)
     read = read_content(tmp_path)
     assert read.record == finished.record and read.record.names == ["dark", "light"]
     pd.testing.assert_frame_equal(read.images, looked_at)
@@ -77,11 +77,11 @@ def test_names_must_be_one_a_group(looked_at, names):
 
 
 def test_what_is_not_of_the_record_is_refused(looked_at, tmp_path):
-    publish(finish(looked_at), tmp_path)
-    looked_at.assign(group=1).to_parquet(tmp_path / IMAGES)
+    write_content(finish(looked_at), tmp_path)
+    looked_at.assign(group=1).to_parquet(tmp_path / "studies/content" / GROUPS)
     with pytest.raises(UserError, match="is not the table of"):
         read_content(tmp_path)
-    (tmp_path / RECORD).write_text("{}")
+    (tmp_path / "studies/content" / RECORD).write_text("{}")
     with pytest.raises(UserError, match="is not a valid record of groups of content"):
         read_content(tmp_path)
 
@@ -90,7 +90,18 @@ def test_the_command_draws_a_sheet_and_counts(tree, tmp_path):
     chosen = TINY | {"runs.open.train_sources": "[a]", "runs.constrained.train_sources": "[a]"}
     chosen = {name: value for name, value in chosen.items() if not name.startswith("data.")}
     words = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
-    command = ["content", "-p", "folder", "-d", str(tree), "--groups", "2", "--names", "a; b, c"]
+    command = [
+        "study",
+        "content",
+        "-p",
+        "folder",
+        "-d",
+        str(tree),
+        "--groups",
+        "2",
+        "--names",
+        "a; b, c",
+    ]
     result = CliRunner().invoke(app, command + words, catch_exceptions=False)
     assert result.exit_code == 0
     assert "b, c" in result.output and "synthetic" in result.output

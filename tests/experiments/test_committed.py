@@ -1,0 +1,146 @@
+"""What is committed of studies: one value for one experiment, on any page."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from layerfusion.analysis.sources import scored_images, source_table
+from layerfusion.data.manifest import Manifest
+from layerfusion.errors import UserError
+from layerfusion.experiments.catalogue import STUDIES, claims
+from layerfusion.experiments.content import read_content
+from layerfusion.experiments.errors import study_errors
+from layerfusion.experiments.record import disagreement, published_studies, published_study
+from layerfusion.experiments.shortcuts import read_shortcuts
+from layerfusion.experiments.tables import describe_images
+from layerfusion.figures import answers, baselines
+from layerfusion.figures.effects import claims_table, variants_table
+from layerfusion.figures.sources import draw_by_source
+from layerfusion.model.detector import Detector
+from layerfusion.paths import project_root
+from layerfusion.scoring.shipped import DEFAULT_FOLDER
+
+PHOTOGRAPHS, DEMO = (project_root() / "runs/reference" / name for name in ("photographs", "demo"))
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return {name: published_study(PHOTOGRAPHS, name) for name in (*STUDIES, "corruptions")}
+
+
+def test_no_two_records_disagree_on_a_shared_cell(studies):
+    for one, other in combinations(studies.values(), 2):
+        assert disagreement(one, other) is None, (one.record.name, other.record.name)
+    shared = [{cell.experiment for cell in own.record.cells} for own in studies.values()]
+    # The paper's head in the open run stands in seven of them.
+    (open_cell,) = (
+        c for c in studies["claims"].record.cells if (c.variant, c.seed) == ("open", 1337)
+    )
+    assert sum(open_cell.experiment in own for own in shared) == 7
+
+
+def test_the_shipped_detectors_threshold_is_the_published_one(studies):
+    shipped = Detector.load(DEFAULT_FOLDER).threshold
+    for name in ("claims", "data", "baselines"):
+        assert studies[name].record.thresholds["open", 1337] == shipped
+    assert studies["corruptions"].record.cells[0].threshold == shipped
+
+
+def test_a_disagreement_is_found(studies):
+    one, other = studies["claims"], studies["weights"]
+    cells = other.record.cells
+    moved = cells[0].model_copy(update={"threshold": 0.5})
+    record = other.record.model_copy(update={"cells": [moved, *cells[1:]]})
+    assert disagreement(one, type(other)(other.directory, record)) == "constrained, seed 1337,"
+
+
+def test_effects_are_computed_from_the_committed_predictions(studies):
+    for name in ("weights", "baselines"):
+        table = pd.read_csv(studies[name].directory / "effects.csv")
+        found = studies[name].effects
+        assert found["effect"].to_numpy() == pytest.approx(table["effect"].to_numpy(), abs=1e-12)
+        assert found["verdict"].tolist() == table["verdict"].tolist()
+
+
+def test_a_contrast_of_two_machines_says_so(studies):
+    table = variants_table(studies["weights"])
+    mixed = table["machines"].str.contains("; ", na=False)
+    assert table.index[mixed].tolist() == ["constrained-feature", "open-feature"]
+    assert not variants_table(studies["trained"])["machines"].str.contains("; ", na=False).any()
+
+
+def test_the_heads_size_is_the_papers(studies):
+    # W_p, b_p: 768 to 256; a weight a block; the classifier: 256 to 256 to 1 (paper, section 2).
+    layers = 768 * 256 + 256 + 12 + (256 * 256 + 256) + (256 + 1)
+    assert layers <= baselines.head_parameters(studies["baselines"]) < 1.01 * layers
+
+
+def test_both_worlds_answer_the_same_claims(studies):
+    demo = published_study(DEMO, "claims")
+    table = answers.answers(studies["claims"], demo)
+    assert table["claim"].is_unique and table["claim"].tolist() == [c.text for c in claims()]
+    official = table["claim"].str.contains("official")
+    assert (table.loc[official, "photographs_verdict"] == "not measured").all()
+    assert (table.loc[table["claim"].str.contains("mean"), "demo_verdict"] == "not measured").all()
+    by_claim = table.set_index("claim")
+    own = claims_table(demo).set_index("claim")
+    assert by_claim.loc[own.index, "demo"].equals(own["effect"].rename("demo"))
+    html = answers.styled(table).to_html()
+    assert html.count("not measured") >= official.sum() and "nan" not in html
+
+
+def test_every_source_of_both_runs_is_drawn(studies):
+    predictions = studies["claims"].predictions
+    tables = {run: source_table(scored_images(predictions, run)) for run in ("constrained", "open")}
+    panels = draw_by_source(tables, "estimate", "ROC AUC", 0.5).axes
+    drawn = {label.get_text() for axes in panels for label in axes.get_yticklabels()}
+    assert drawn == set(tables["open"]["source"])
+
+
+def test_errors_are_of_images_whose_content_is_known(studies):
+    table = study_errors(studies["claims"], read_content(PHOTOGRAPHS))
+    assert {"source", "content", "JPEG quality"} <= set(table["by"])
+
+
+def test_demo_and_photographs_are_all_that_is_committed():
+    assert list(published_studies(DEMO)) == ["claims"]
+    assert read_shortcuts(PHOTOGRAPHS / "studies/claims")["run"].nunique() == 2
+
+
+@pytest.mark.parametrize("text", [None, "", "name\nmetadata\n"])
+def test_a_damaged_table_of_shortcut_features_is_named(tmp_path, text):
+    if text is not None:
+        (tmp_path / "shortcuts.csv").write_text(text)
+    with pytest.raises(UserError, match=r"shortcut features|CSV"):
+        read_shortcuts(tmp_path)
+
+
+# --- descriptions ---------------------------------------------------------------------------------
+
+
+def test_without_a_description_the_folders_speak(tmp_path):
+    assert describe(tmp_path)["source"].tolist() == ["folder", "folder"]
+    assert describe(tmp_path)["style"].isna().all()
+
+
+def test_a_description_that_lacks_columns_says_what_it_can(tmp_path):
+    (tmp_path / "metadata.csv").write_text("file_name,style\na.png,photo\n")
+    found = describe(tmp_path)
+    assert found["style"].tolist()[0] == "photo" and pd.isna(found.loc["b.png", "style"])
+    assert found["source"].tolist() == ["folder", "folder"]
+    assert found["generator"].tolist()[1] == "from the folder"
+    assert found["platform"].tolist()[0] == "a platform"
+
+
+def describe(root):
+    rows = pd.DataFrame(
+        {
+            "path": ["a.png", "b.png"],
+            "source": "folder",
+            "generator": np.array([None, "from the folder"], dtype=object),
+            "platform": np.array(["a platform", None], dtype=object),
+        }
+    )
+    return describe_images(Manifest(root, rows, pd.DataFrame(columns=["path", "reason"])))

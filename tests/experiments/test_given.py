@@ -1,0 +1,192 @@
+"""Finished detectors under conditions: the package's, one of a hub, and those of a stranger."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from conftest import draw_image
+from layerfusion.analysis.corruptions import corruption_table
+from layerfusion.analysis.effects import Contrast, difference
+from layerfusion.errors import UserError
+from layerfusion.experiments import corruptions, given
+from layerfusion.experiments.corruptions import CONDITIONS, CURVES, corruption_study
+from layerfusion.experiments.record import publish, published_study
+from layerfusion.experiments.study import Study
+from layerfusion.experiments.variant import Variant
+from layerfusion.figures.corruptions import draw_corruptions, what_was_measured
+from layerfusion.model.detector import Detector
+from layerfusion.release.own_images import find_own_images
+from layerfusion.runs.experiment import Experiment
+from layerfusion.scoring.files import score
+from layerfusion.scoring.shipped import DEMO_FOLDER
+
+SHORT = ("clean", "jpeg-85", "shrink-50+jpeg-75")
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A folder of labelled images, three of each class for validation."""
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "runs"))
+    for split in ("train/a", "val"):
+        for kind in ("real", "synthetic"):
+            folder = tmp_path / "data" / split / kind
+            folder.mkdir(parents=True)
+            for number in range(3):
+                rng = np.random.default_rng([number, kind == "real", len(split)])
+                draw_image(rng, dark=kind == "real", size=(80, 70)).save(folder / f"{number}.png")
+    return tmp_path / "data"
+
+
+def images_of(tree):
+    settings = {"runs.open.train_sources": ["a"], "runs.constrained.train_sources": ["a"]}
+    opened = Experiment.open("open", profile="folder", data_root=tree, overrides=settings)
+    return opened.validation
+
+
+def study_of(tree, per_class=2, detector=DEMO_FOLDER):
+    loaded = Detector.load(detector)
+    return corruption_study(loaded, images_of(tree), per_class=per_class, seed=0, command="test")
+
+
+@pytest.fixture
+def shortly(monkeypatch):
+    """Three conditions in place of all of them."""
+    monkeypatch.setattr(corruptions, "CONDITIONS", SHORT)
+
+
+def test_each_image_has_a_row_a_condition_and_is_scored_once(tree, tmp_path, monkeypatch):
+    finished = study_of(tree).obtain()
+    assert len(finished.predictions) == 4 * len(CONDITIONS)
+    assert finished.predictions["logit"].notna().all()
+    log = (finished.directory / "log.txt").read_text(encoding="utf-8")
+    assert "run 1 of 1: detector, seed 0" in log
+    monkeypatch.setattr(given, "_logits", None)  # nothing is left to score
+    (finished.directory / "study.json").rename(tmp_path / "former.json")
+    again = study_of(tree).obtain()
+    pd.testing.assert_frame_equal(again.predictions, finished.predictions)
+    (tmp_path / "reference").mkdir()
+    publish(again, tmp_path / "reference")
+    read = published_study(tmp_path / "reference", "corruptions")
+    pd.testing.assert_frame_equal(read.predictions, finished.predictions)
+    assert read.record == again.record and len(read.effects) == len(CONDITIONS) - 1
+    table = corruption_table(read.predictions, read.record.cells[0].threshold)
+    assert table["difference"].iloc[1:].to_numpy() == pytest.approx(
+        read.effects["effect"].to_numpy(), abs=1e-12
+    )
+    assert len(draw_corruptions(table, CURVES).axes) == len(CURVES)
+    assert "2 photographs" in what_was_measured(read)
+
+
+def test_clean_logits_are_those_of_scoring(tree, shortly):
+    clean = study_of(tree).obtain().predictions.query("condition == 'clean'")
+    scores = score(tree / "val", Detector.load(DEMO_FOLDER)).set_index("image_id")["logit"]
+    for image, logit in clean.set_index("image_id")["logit"].items():
+        assert scores[image.removeprefix("val/")] == pytest.approx(logit, abs=1e-4)
+
+
+def test_interrupted_it_resumes(tree, monkeypatch, shortly):
+    whole, seen = study_of(tree).obtain(), []
+    (kept,) = (tree.parent / "runs" / "folder" / "cells").glob("detector-*.parquet")
+    rows = pd.read_parquet(kept)
+    rows[rows["image_id"] == rows["image_id"].iloc[0]].to_parquet(kept)
+    (whole.directory / "study.json").unlink()
+    real = given._logits
+    monkeypatch.setattr(given, "_logits", lambda *args: seen.append(args[1]) or real(*args))
+    pd.testing.assert_frame_equal(study_of(tree).obtain().predictions, whole.predictions)
+    assert len(seen) == 3
+
+
+def test_too_few_images_is_one_sentence(tree):
+    with pytest.raises(UserError, match="4 images of each class are asked for"):
+        study_of(tree, per_class=4)
+
+
+def test_a_folder_as_hubs_have_it_is_scored_alike(tree, tmp_path, shortly):
+    Detector.load(DEMO_FOLDER).save_pretrained(tmp_path / "pretrained")
+    first = study_of(tree).obtain()
+    again = study_of(tree, detector=tmp_path / "pretrained")
+    assert again.key() == first.record.key
+    pd.testing.assert_frame_equal(again.obtain().predictions, first.predictions)
+
+
+# --- a stranger's detectors -----------------------------------------------------------------------
+
+
+class Darkness(nn.Module):
+    """How dark a crop is: synthetic images are light here, so that it is wrong throughout."""
+
+    def forward(self, images):
+        assert images.dtype == torch.uint8 and images.shape[1:] == (3, 224, 224)
+        return -images.float().mean(dim=(1, 2, 3))
+
+
+def brightness(paths):
+    """How bright files are: right throughout."""
+    return [float(np.asarray(Image.open(path).convert("L")).mean()) for path in paths]
+
+
+def strangers(tree, **changes):
+    arguments = {
+        "name": "mine", "question": "Which?",
+        "variants": [Variant("a", "dark", given=Darkness()), Variant("b", "b", given=brightness)],
+        "contrasts": [
+            Contrast("b-above-a", "b above a", difference("roc_auc", ("b", "clean"),
+                                                          ("a", "clean"))),
+            Contrast("jpeg", "JPEG lowers b", difference("roc_auc", ("b", "clean"),
+                                                         ("b", "jpeg-85"))),
+        ],
+        "conditions": ["clean", "jpeg-85"],
+        "images": images_of(tree),
+    }  # fmt: skip
+    return Study(**arguments | changes)
+
+
+def test_two_detectors_of_a_stranger_are_compared_on_a_folder(tree):
+    finished = strangers(tree).obtain()
+    effects = finished.effects.set_index("name")
+    assert effects.loc["b-above-a", "effect"] == 1 and effects.loc["jpeg", "effect"] == 0
+    assert effects.loc["b-above-a", "verdict"] == "holds"
+    assert set(finished.predictions["condition"]) == {"clean", "jpeg-85"}
+    # The best F1 on these very images is what a threshold without a word is chosen by.
+    assert finished.measures["b", 0]("f1", "clean")[0] == 1
+    assert list((finished.directory.parents[1] / "cells").iterdir())  # the module is kept
+    assert strangers(tree).obtain().record.cells == finished.record.cells
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"variants": [Variant("a", "", given=brightness)] * 2}, "have one name"),
+        ({"variants": [Variant("c", "", given=brightness)]}, "has no variant 'a'"),
+        ({"conditions": ["jpeg-85"]}, "score it on 'clean' images too"),
+        (
+            {"variants": [Variant("a", "", given=lambda paths: [1.0]), Variant("b", "b",
+             given=brightness)]},
+            "one number an image",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_said(tree, changes, reason):
+    with pytest.raises(UserError, match=reason):
+        strangers(tree, **changes).obtain()
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_needs_nothing_but_a_folder(tmp_path, run, shortly):
+    """Labelled images in folders named real and synthetic: no profile, no training images."""
+    for kind in ("real", "synthetic"):
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for number in range(25):
+            rng = np.random.default_rng([number, kind == "real"])
+            image = draw_image(rng, dark=kind == "real", size=(80, 70))
+            image.save(tmp_path / "mine" / kind / f"{number}.png")
+    assert len(find_own_images(tmp_path / "mine").manifest.rows) == 50
+    command = ["study", "corruptions", tmp_path / "mine", "--detector", "demo", "--images", 2]
+    status, out, err = run(*command)
+    assert status == 0, err
+    assert all(name in out for name in SHORT) and "study.json" in out
