@@ -35,13 +35,12 @@ COMMANDS = {
 # Executed where their results are tested, for each takes a minute.
 ELSEWHERE = {
     "chapters run": "tests/chapters/test_execution.py",
-    "study": "tests/studies/test_study.py",
-    "ablation": "tests/studies/test_ablation.py",
-    "rivals": "tests/rivals/test_contest.py",
-    "robustness": "tests/studies/test_severity_study.py",
-    "content": "tests/cli/test_content_command.py",
-    "demo study": "tests/studies/test_study.py",
-    "demo processors": "tests/analysis/test_recorded.py",
+    "study claims": "tests/experiments/test_study.py",
+    "study weights": "tests/experiments/test_study.py",
+    "study baselines": "tests/experiments/test_baseline_studies.py",
+    "study corruptions": "tests/experiments/test_given.py",
+    "study content": "tests/experiments/test_content.py",
+    "study processors": "tests/analysis/test_recorded.py",
 }
 
 
@@ -52,7 +51,7 @@ def code_blocks(language):
 
 def words_of_command(line):
     """The first words of a line after `layerfusion`, which name the command."""
-    groups = {"data", "weights", "submission", "chapters", "demo"}
+    groups = {"data", "weights", "submission", "chapters", "study"}
     return " ".join(line.split()[: 2 if line.split()[0] in groups else 1])
 
 

@@ -18,7 +18,7 @@ from layerfusion.settings import ComputeSettings
 
 # By variable: torch's own kernels, oneDNN (convolutions, fused layers), MKL (matrix products),
 # NumPy's loops and its OpenBLAS. The first three decide what a training computes, all of them what
-# pictures the demo draws. What they change is measured by `layerfusion study processors`. MKL's mode
+# pictures the demo draws. `layerfusion study processors` measures what they change. MKL's mode
 # doubles the time of a training step; its mode AVX2 does not, but is another on processors of Intel
 # than on those of AMD.
 PORTABLE = {

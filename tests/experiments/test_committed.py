@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-
 from layerfusion.analysis.sources import scored_images, source_table
+
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.experiments.catalogue import STUDIES, claims

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from layerfusion.evidence.by_source import FEWEST_IMAGES
 
 from layerfusion.evidence.levels import FEWEST_IMAGES, EvidenceLevel, levels_by_source
 from layerfusion.experiments.record import published_study

@@ -1,6 +1,7 @@
 """The command line's `layerfusion study`: detectors made, scored and compared, by question."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,11 +9,10 @@ import typer
 
 from layerfusion.cli.options import (
     Commands,
-    DataRootOption,
+    DataChoice,
+    DetectorOption,
     ProfileOption,
     PublishOption,
-    SetOption,
-    replaced,
 )
 from layerfusion.errors import UserError
 
@@ -24,28 +24,69 @@ if TYPE_CHECKING:
 FEWEST_SEEDS = 5  # below that, the spread between seeds is hardly known
 
 study_app = Commands(
-    no_args_is_help=True,
     help="Make detectors over several seeds, score them, and compare: a question each.",
 )
 
 SeedsOption = Annotated[int, typer.Option(min=2, help="Number of seeds.")]
-FirstSeedOption = Annotated[int, typer.Option(min=0, help="First seed; the others follow.")]
-OnlyOption = Annotated[
-    str | None,
-    typer.Option("--only", metavar="NAME,...", help="Variants to compare. [default: all]"),
-]
 CommandsOption = Annotated[
     bool,
     typer.Option("--commands", help="Print the commands that train the runs, and train nothing."),
 ]
-ImagesArgument = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[DIR]",
-        help="Folder with real and synthetic below it. [default: the profile's validation images]",
-    ),
-]
 SamplingSeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Sampling seed.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyChoice(DataChoice):
+    """Options of the studies of the catalogue, but for the number of seeds."""
+
+    first_seed: Annotated[int, typer.Option(min=0, help="First seed; the others follow.")] = 1337
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="NAME,...", help="Variants to compare. [default: all]"),
+    ] = None
+    publish: PublishOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledChoice(DataChoice):
+    """Options of the studies of any labelled images."""
+
+    images: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="Folder with real and synthetic below it. [default: the profile's validation "
+            "images]",
+        ),
+    ] = None
+    profile: ProfileOption = "photographs"
+    publish: PublishOption = False
+
+    def find(self, reporter: "Reporter") -> tuple["Manifest", str, str]:
+        """Return labelled images, a name for what is made of them, and the options that name them.
+
+        Raises
+        ------
+        UserError
+            If there are none, or too few.
+        """
+        if self.images is not None:
+            from layerfusion.release.own_images import find_own_images
+
+            with reporter.bar("reading images", 0) as bar:
+                return find_own_images(self.images, bar).manifest, "folder", "DIR"
+        from layerfusion.runs.experiment import Experiment
+
+        opened = Experiment.open(
+            "open",
+            profile=self.profile,
+            data_root=self.data_root,
+            overrides=self.overrides,
+            reporter=reporter,
+        )
+        name = opened.profile.name
+        return opened.validation, name, f"-p {name} -d DIR"
+
 
 # What the commands of trained and fitted variants say of themselves, by name.
 DESCRIPTIONS = {
@@ -65,16 +106,9 @@ def _command(name: str, usual: int) -> Callable[..., None]:
     """Return the command of a study of the catalogue."""
 
     def command(
-        profile: ProfileOption = "demo",
-        data_root: DataRootOption = None,
-        seeds: SeedsOption = usual,
-        first_seed: FirstSeedOption = 1337,
-        only: OnlyOption = None,
-        commands: CommandsOption = False,
-        publish: PublishOption = False,
-        settings: SetOption = None,
+        options: StudyChoice, seeds: SeedsOption = usual, commands: CommandsOption = False
     ) -> None:
-        _run(name, profile, data_root, seeds, first_seed, only, commands, publish, settings)
+        _run(name, options, seeds, commands)
 
     command.__doc__ = f"""{DESCRIPTIONS[name]}
 
@@ -93,59 +127,44 @@ for _name in DESCRIPTIONS:
     study_app.command(_name)(_command(_name, 5 if _name == "claims" else 3))
 
 
-def _run(
-    name: str,
-    profile: str,
-    data_root: Path | None,
-    seeds: int,
-    first_seed: int,
-    only: str | None,
-    commands: bool,
-    publish: bool,
-    settings: list[str] | None,
-) -> None:
+def _run(name: str, options: StudyChoice, seeds: int, commands: bool) -> None:
     from layerfusion.experiments.study import Study, shared_options
     from layerfusion.figures.effects import cells_table, claims_text, variants_table
     from layerfusion.progress import Reporter
 
-    reporter, overrides = Reporter(), replaced(settings)
+    reporter, overrides = Reporter(), options.overrides
     if seeds < FEWEST_SEEDS and not commands:
         reporter.say(
             f"note: {seeds} seeds say little about other seeds; use {FEWEST_SEEDS} or more"
         )
     planned = Study.open(
         name,
-        profile=profile,
-        first_seed=first_seed,
+        profile=options.profile,
+        first_seed=options.first_seed,
         seeds=seeds,
-        only=None if only is None else [word.strip() for word in only.split(",")],
-        data_root=data_root,
+        only=None if options.only is None else [word.strip() for word in options.only.split(",")],
+        data_root=options.data_root,
         overrides=overrides,
         reporter=reporter,
     )
     if commands:
-        print("\n".join(planned.training_commands(shared_options(profile, data_root, overrides))))
+        shared = shared_options(options.profile, options.data_root, overrides)
+        print("\n".join(planned.training_commands(shared)))
         return
     finished = planned.obtain(reporter=reporter)
     if name == "claims":
         print(claims_text(finished))
     else:
         print(cells_table(variants_table(finished)).to_string())
-    _end(finished, publish)
+    _end(finished, options.publish)
 
 
 @study_app.command()
 def corruptions(
-    images: ImagesArgument = None,
-    profile: ProfileOption = "photographs",
-    data_root: DataRootOption = None,
+    options: LabelledChoice,
     number: Annotated[int, typer.Option("--images", min=2, help="Images per class.")] = 100,
     seed: SamplingSeedOption = 1337,
-    detector: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Folder of a detector. [default: the package's]"),
-    ] = None,
-    publish: PublishOption = False,
+    detector: DetectorOption = None,
 ) -> None:
     """Score labelled images under compression, scaling, blur, noise and platforms' chains.
 
@@ -164,7 +183,7 @@ def corruptions(
     from layerfusion.scoring.shipped import detector_folder
 
     reporter = Reporter()
-    labelled, name, where = _labelled(images, profile, data_root, None, reporter)
+    labelled, name, where = options.find(reporter)
     loaded = Detector.load(detector_folder(detector))
     if loaded.threshold is None:
         raise UserError("this detector has no threshold yet; it must be calibrated first")
@@ -186,22 +205,18 @@ def corruptions(
     table = corruption_table(finished.predictions, finished.record.cells[0].threshold)
     names = {condition: condition for condition in table.index}
     print(shown_table(table, names).drop(columns="condition").to_string())
-    _end(finished, publish)
+    _end(finished, options.publish)
 
 
 @study_app.command()
 def content(
-    images: ImagesArgument = None,
-    profile: ProfileOption = "photographs",
-    data_root: DataRootOption = None,
+    options: LabelledChoice,
     groups: Annotated[int, typer.Option(min=2, max=64, help="Number of groups.")] = 8,
     seed: SamplingSeedOption = 0,
     names: Annotated[
         str | None,
         typer.Option(metavar="NAME;...", help="Of the groups, after a look at the sheet."),
     ] = None,
-    publish: PublishOption = False,
-    settings: SetOption = None,
 ) -> None:
     """Group labelled images by what the frozen encoder sees in them, and draw a sheet of them.
 
@@ -220,12 +235,12 @@ def content(
     from layerfusion.progress import Reporter
     from layerfusion.settings import load_profile
 
-    reporter, overrides = Reporter(), replaced(settings)
-    labelled, place, where = _labelled(images, profile, data_root, settings, reporter)
-    chosen = load_profile(profile, overrides)
+    reporter = Reporter()
+    labelled, place, where = options.find(reporter)
+    chosen = load_profile(options.profile, options.overrides)
     embedding = FrozenEncoder(chosen, reporter).evaluation_features(labelled).embedding
     table = look_at_content(labelled, embedding, groups=groups, seed=seed)
-    asked = "".join(f" --set {one}" for one in settings or [])
+    asked = "".join(f" --set {one}" for one in options.settings or [])
     asked += f" --groups {groups} --seed {seed}" + (f' --names "{names}"' if names else "")
     finished = finished_content(
         table,
@@ -243,7 +258,7 @@ def content(
     counts = table.assign(group=table["group"].map(words), label=label)
     print(counts.value_counts(["group", "label"]).unstack(fill_value=0).to_string())
     print(f"sheet: {shown(sheet)}")
-    if publish:
+    if options.publish:
         publish_files(place, lambda folder: write_content(finished, folder))
 
 
@@ -299,29 +314,3 @@ def _end(finished: "FinishedStudy", publish: bool) -> None:
     print(f"study: {shown(finished.directory)}/study.json, {minutes:.0f} minutes of work")
     if publish:
         publish_files(finished.record.profile, lambda folder: publish_study(finished, folder))
-
-
-def _labelled(
-    folder: Path | None,
-    profile: str,
-    data_root: Path | None,
-    settings: list[str] | None,
-    reporter: "Reporter",
-) -> tuple["Manifest", str, str]:
-    """Return labelled images, a name for what is made of them, and the options that give them."""
-    if folder is not None:
-        from layerfusion.release.own_images import find_own_images
-
-        with reporter.bar("reading images", 0) as bar:
-            return find_own_images(folder, bar).manifest, "folder", "DIR"
-    from layerfusion.runs.experiment import Experiment
-
-    opened = Experiment.open(
-        "open",
-        profile=profile,
-        data_root=data_root,
-        overrides=replaced(settings),
-        reporter=reporter,
-    )
-    name = opened.profile.name
-    return opened.validation, name, f"-p {name} -d DIR"

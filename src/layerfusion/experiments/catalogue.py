@@ -8,10 +8,10 @@ import pandas as pd
 
 from layerfusion.analysis.effects import Contrast, Term, difference
 from layerfusion.analysis.measures import RUNS, Metric
-from layerfusion.metrics.classes import CLASSES
 from layerfusion.errors import UserError
 from layerfusion.experiments.baselines.registry import BASELINES
 from layerfusion.experiments.variant import Variant
+from layerfusion.metrics.classes import CLASSES
 from layerfusion.model.weights import model_config
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.experiment import Experiment

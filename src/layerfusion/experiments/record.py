@@ -163,8 +163,10 @@ class FinishedStudy:
 
     def logits_of(self, cell: CellEntry) -> "pd.Series[float]":
         """Return a cell's logits by condition and image; none where they are not committed."""
-        known = (cell.variant, cell.seed) in self._logits.index
-        return self._logits.loc[cell.variant, cell.seed] if known else self._logits.iloc[:0]
+        names = self._logits.index
+        own = names.get_level_values("variant") == cell.variant
+        own &= names.get_level_values("seed") == cell.seed
+        return self._logits[own].droplevel(["variant", "seed"])
 
     def of(self, variant: str) -> list[RunMeasures]:
         """Return the metrics of a variant, a seed each, in the record's order."""
