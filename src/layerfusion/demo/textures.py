@@ -1,5 +1,7 @@
 """Random textures with the statistics of natural images."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,23 +69,23 @@ def dead_leaves(
         float32 of the given shape, in [0, 1]: one grey value a disc.
     """
     height, width = shape
-    side = min(shape)
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
     picture = np.full(shape, 0.5, dtype=np.float32)
-    free = np.ones(shape, dtype=bool)
+    free, left_free = np.ones(shape, dtype=bool), height * width
     for _ in range(MOST_LEAVES):  # front to back: what is covered stays
-        share = rng.random()
+        share, y, x, grey = rng.random(4).tolist()
         inverse = smallest**-2 - share * (smallest**-2 - largest**-2)
-        radius = max(side / np.sqrt(inverse), 1.0)
-        y, x = rng.random() * height, rng.random() * width
-        grey = rng.random()
-        top, bottom = max(int(y - radius), 0), min(int(y + radius) + 2, height)
-        left, right = max(int(x - radius), 0), min(int(x + radius) + 2, width)
-        dy = np.arange(top, bottom)[:, None] - y
-        dx = np.arange(left, right)[None, :] - x
-        window = free[top:bottom, left:right]
-        leaf = window & (dy * dy + dx * dx <= radius * radius)
-        picture[top:bottom, left:right][leaf] = grey
-        window[leaf] = False
-        if free.mean() < 1 - COVERED:
+        radius = max(min(shape) / math.sqrt(inverse), 1.0)
+        y, x = y * height, x * width
+        place = (
+            slice(max(int(y - radius), 0), int(y + radius) + 2),
+            slice(max(int(x - radius), 0), int(x + radius) + 2),
+        )
+        dy, dx = rows[place[0]] - y, columns[:, place[1]] - x
+        leaf = free[place] & (dy * dy + dx * dx <= radius * radius)
+        picture[place][leaf] = grey
+        free[place] ^= leaf
+        left_free -= np.count_nonzero(leaf)
+        if left_free / (height * width) < 1 - COVERED:
             break
     return picture
