@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of, write_record
 from layerfusion.model.architecture import check_architecture
+from layerfusion.model.batch_memory import BatchMemory
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.hub import CARD, CONFIG, TENSORS, find_folder, upload
@@ -57,7 +58,7 @@ class Detector(nn.Module):
         far from 0.5. None before calibration.
     notice : str or None
         What a reader of its scores must know (the embedded demo detector carries one).
-    prefix_cache : PrefixCache or None
+    prefix_cache : PrefixCache, BatchMemory or None
         Where what the frozen blocks give is kept, for whoever opens a detector to set. None, as
         built and loaded: nothing is kept, and everything is computed.
     """
@@ -83,7 +84,7 @@ class Detector(nn.Module):
         self._blocks = blocks_read(head_settings, encoder.depth)
         self.threshold: float | None = None
         self.notice: str | None = None
-        self.prefix_cache: PrefixCache | None = None
+        self.prefix_cache: PrefixCache | BatchMemory | None = None
         self._frozen_sha256: str | None = None
         self._prefix_identity: dict[str, Any] | None = None
         mean, std = encoder_settings.mean or OPENAI[0], encoder_settings.std or OPENAI[1]

@@ -22,6 +22,7 @@ from layerfusion.errors import UserError
 from layerfusion.files import write_record
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.architecture import check_architecture
+from layerfusion.model.batch_memory import BATCH_MEMORY
 from layerfusion.model.detector import Detector, read_trained_tensors
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import join_processes
@@ -246,6 +247,8 @@ class Experiment:
         profile, processes = self.profile, join_processes()
         detector = Detector.build(profile.encoder, profile.head, profile.images, seed=self.seed)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
+        if detector.prefix_cache is None and profile.training.views is None:  # to validate with
+            detector.prefix_cache = BATCH_MEMORY
         needed = disk_needed(detector, len(self.used.rows))
         processes.only_first(lambda: check_disk(directory, needed, reporter))
         processes.only_first(lambda: write_identity(self.identity(), directory))
