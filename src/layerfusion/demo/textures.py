@@ -85,7 +85,7 @@ def dead_leaves(
         leaf = free[place] & (dy * dy + dx * dx <= radius * radius)
         picture[place][leaf] = grey
         free[place] ^= leaf
-        left_free -= np.count_nonzero(leaf)
+        left_free -= int(np.count_nonzero(leaf))
         if left_free / (height * width) < 1 - COVERED:
             break
     return picture
