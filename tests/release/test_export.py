@@ -167,10 +167,10 @@ def test_what_is_not_trained_yet_says_how_to_train_it(export, tree, tmp_path):
 
 def test_nothing_is_overwritten_and_no_place_invented(export, tmp_path):
     (tmp_path / "taken").mkdir()
-    one_sentence(export("--out", tmp_path / "taken"), "is there already")
-    one_sentence(export("--out", tmp_path / "no" / "out"), "does not exist; make it first")
+    one_sentence(export("--out", tmp_path / "taken"), "already exists")
+    one_sentence(export("--out", tmp_path / "no" / "out"), "does not exist; create it first")
     answer = export("--out", tmp_path / "out", "--predictions", tmp_path / "no" / "p.parquet")
-    one_sentence(answer, "--predictions", "make it first")
+    one_sentence(answer, "--predictions", "create it first")
     assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
 
 
