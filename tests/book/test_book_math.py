@@ -1,6 +1,5 @@
 """The book's formulas are MathML: read without a network, and a build stops where one cannot be."""
 
-import io
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,8 +9,7 @@ import yaml
 
 pytest.importorskip("jupyter_book")
 
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
+from sphinx_sites import build_site
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULA = r"z(x) = \sum_{l=1}^{L} \alpha_l \, (W_p h_l(x) + b_p)"
@@ -26,13 +24,7 @@ def build(folder: Path, text: str) -> tuple[str, str]:
         "html_math_renderer": "mathml",
         "myst_update_mathjax": False,
     }
-    html, warnings = folder / "html", io.StringIO()
-    with patch_docutils(), docutils_namespace():
-        Sphinx(
-            folder, None, html, folder / "trees", "html",
-            confoverrides=settings, status=None, warning=warnings,
-        ).build()  # fmt: skip
-    return (html / "index.html").read_text(encoding="utf-8"), warnings.getvalue()
+    return build_site(folder, "index", settings)
 
 
 @pytest.fixture(autouse=True)

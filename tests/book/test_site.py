@@ -30,6 +30,9 @@ PAGES = sorted(
     ["index", *(c["file"] for c in yaml.safe_load((ROOT / "_toc.yml").read_text())["chapters"])]
 )
 
+Built = tuple[Path, subprocess.CompletedProcess[str]]
+View = tuple[int, str, dict[str, dict[str, Any]]]  # width, colours, facts by page
+
 # Python imports this module at its start, and then reaches no other machine.
 NO_NETWORK = """
 import socket
@@ -59,9 +62,7 @@ def jupyter_book(book: Path, *options: str, **environment: str) -> subprocess.Co
 
 
 @pytest.fixture(scope="session")
-def built(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """A copy of what the site is made of, built without a network; what the build said."""
     root = tmp_path_factory.mktemp("checkout")
     attempts = root / "attempts"
@@ -78,7 +79,7 @@ def built(
 
 
 @pytest.fixture(scope="session")
-def site(built: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
+def site(built: Built) -> Path:
     """The folder of the built site."""
     html, done = built
     if done.returncode:
@@ -103,7 +104,7 @@ def recorded_outputs(chapter: str) -> list[dict[str, str]]:
     return [output.data for output in outputs if "data" in output]
 
 
-def test_the_build_has_no_warning(built: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_the_build_has_no_warning(built: Built) -> None:
     _, done = built
     words = ("WARNING", "ERROR", "Error: ", "cannot be shown")
     assert [line for line in done.stdout.splitlines() if any(word in line for word in words)] == []
@@ -357,9 +358,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=lambda view: f"{view[0]}px-{view[1]}")
-def view(
-    request: pytest.FixtureRequest, browser: Any, address: str
-) -> tuple[int, str, dict[str, dict[str, Any]]]:
+def view(request: pytest.FixtureRequest, browser: Any, address: str) -> View:
     """A width and a colour scheme, and what was found on each page in it."""
     width, mode = request.param
     browser.execute_cdp_cmd(
@@ -404,29 +403,23 @@ def keep_picture(browser: Any, width: int, name: str) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"height": 900})
 
 
-def of_all(view: tuple[int, str, dict[str, dict[str, Any]]], fact: str) -> dict[str, Any]:
+def of_all(view: View, fact: str) -> dict[str, Any]:
     """One fact of those pages on which it is not empty."""
     return {page: facts[fact] for page, facts in view[2].items() if facts[fact]}
 
 
 @pytest.mark.parametrize("fact", ["complaints", "failed", "foreign", "missing"])
-def test_a_page_loads_without_a_fault(
-    fact: str, view: tuple[int, str, dict[str, dict[str, Any]]]
-) -> None:
+def test_a_page_loads_without_a_fault(fact: str, view: View) -> None:
     assert of_all(view, fact) == {}
 
 
-def test_no_page_is_wider_than_the_screen(
-    view: tuple[int, str, dict[str, dict[str, Any]]],
-) -> None:
+def test_no_page_is_wider_than_the_screen(view: View) -> None:
     width, _, found = view
     assert {page: facts["width"] for page, facts in found.items() if facts["width"] > width} == {}
     assert of_all(view, "cut") == {}
 
 
-def test_every_text_stands_out_from_its_ground(
-    view: tuple[int, str, dict[str, dict[str, Any]]],
-) -> None:
+def test_every_text_stands_out_from_its_ground(view: View) -> None:
     _, mode, found = view
     assert {facts["theme"] for facts in found.values()} == {mode}
     assert all(found[page]["texts"] > 20 for page in PAGES)

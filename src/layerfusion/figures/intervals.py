@@ -64,6 +64,15 @@ def draw_bars(
     axes.errorbar(table[value], at, xerr=reach, linestyle="", markersize=5, **style)
 
 
+def draw_band(
+    axes: Axes, table: pd.DataFrame, x: str, value: str, *, color: str, **style: Any
+) -> None:
+    """Draw a column over another one as a line, with its interval as a band around it."""
+    low, high = bound_columns(table, value)
+    axes.plot(table[x], table[value], color=color, **style)
+    axes.fill_between(table[x], table[low], table[high], color=color, alpha=0.15, linewidth=0)
+
+
 def interval_panels(
     table: pd.DataFrame,
     value: str,

@@ -17,6 +17,7 @@ from torch import nn
 
 from layerfusion.analysis.architecture import describe_layer
 from layerfusion.figures.contact_sheets import SheetRow, contact_sheet
+from layerfusion.figures.intervals import draw_band
 from layerfusion.figures.style import finish
 from layerfusion.images.transforms import TrainingTransform, image_rng
 from layerfusion.model.detector import Detector
@@ -106,14 +107,8 @@ def activation_gap(gap: pd.DataFrame) -> Figure:
         As `layerfusion.analysis.architecture.activation_gap` returns it.
     """
     figure, axes = plt.subplots(figsize=(8, 2.8), layout="constrained")
-    band: dict[str, Any] = {
-        "color": INK,
-        "alpha": 0.15,
-        "linewidth": 0,
-        "label": "half of the images",
-    }
-    axes.fill_between(gap.index, gap["low"], gap["high"], **band)
-    axes.plot(gap.index, gap["median"], color=INK, marker="o", markersize=4, label="median image")
+    table, label = gap.reset_index(names="block"), "median image; band: half of the images"
+    draw_band(axes, table, "block", "median", color=INK, marker="o", label=label)
     axes.set(xlabel="transformer block $l$", ylabel="relative difference", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1))

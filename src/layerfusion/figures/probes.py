@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
+from layerfusion.figures.intervals import draw_band
 from layerfusion.figures.style import COLOURS, finish
 
 # Neither class's colour: a probe is about both.
@@ -100,11 +101,8 @@ class _Line(NamedTuple):
 def _depth(axes: Axes, table: pd.DataFrame) -> None:
     """Draw one probe's scores over the blocks, with what they are to be compared with."""
     blocks, together = table[table["block"].notna()], table[table["block"].isna()].iloc[0]
-    depth = blocks["block"].astype(int)
-    axes.fill_between(
-        depth, blocks["low"], blocks["high"], color=LINE, alpha=0.15, linewidth=0, label="95 %"
-    )
-    axes.plot(depth, blocks["score"], color=LINE, marker="o", markersize=4, label="one block")
+    blocks = blocks.astype({"block": int})
+    draw_band(axes, blocks, "block", "score", color=LINE, marker="o", label="one block")
     axes.axhline(
         blocks["score"].iloc[-1], color=LINE, linewidth=1, linestyle="-.", label="last block"
     )

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.robustness import SHOWN, Sweep
+from layerfusion.figures.intervals import draw_band
 from layerfusion.figures.style import RUN_STYLES, finish
 from layerfusion.metrics.uncertainty import LEVEL
 
@@ -16,9 +17,8 @@ def draw_curve(measured: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> 
     for ax, (metric, title) in zip(axes, SHOWN.items(), strict=True):
         for run, style in RUN_STYLES.items():
             part = measured[(measured["run"] == run) & (measured["metric"] == metric)]
-            ax.plot(part["strength"], part["estimate"], label=run, **style)
-            color = style["color"]
-            ax.fill_between(part["strength"], part["low"], part["high"], color=color, alpha=0.15)
+            color, mark = style["color"], style["marker"]
+            draw_band(ax, part, "strength", "estimate", color=color, marker=mark, label=run)
             clean = comparison(metric, run)[0]  # type: ignore[arg-type]
             ax.axhline(clean, color=color, linestyle="--", linewidth=1)
         ax.axvline(sweep.paper, color="0.7", linestyle=":")
