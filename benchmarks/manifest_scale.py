@@ -182,6 +182,13 @@ def draws(folder: Path, options: argparse.Namespace) -> Callable[[], Any]:
     return step
 
 
+def warnings(manifest: Any) -> int:
+    """Compare the files of the classes."""
+    from layerfusion.data.metadata import manifest_warnings
+
+    return len(manifest_warnings(manifest))
+
+
 def scanning(count: str, *, pictures: int, read_all: bool) -> Step:
     """Look at tiny files; the second time only their sizes and times are looked at."""
 
@@ -208,7 +215,7 @@ STEPS: dict[str, Step] = {
     "load": load,
     "digest": loaded(lambda manifest: manifest.digest()[:10]),
     "summary": loaded(lambda manifest: len(manifest.summary())),
-    "warnings": loaded(lambda manifest: len(manifest.warnings())),
+    "warnings": loaded(warnings),
     "duplicates": loaded(duplicates),
     "selection shared": selection("shared"),
     "selection author": selection("author"),

@@ -29,6 +29,7 @@ from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
+from layerfusion.data.metadata import metadata_by_class
 from layerfusion.figures import data as data_figures
 from layerfusion.figures import data_tables, galleries, style
 
@@ -100,7 +101,7 @@ style.as_jpeg(galleries.sample_sheet(manifest, seed=experiment.seed))
 # split should be alike.
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("giveaways", data_tables.giveaways(manifest)).round(4)
+tables.keep("giveaways", metadata_by_class(manifest.rows)).round(4)
 
 # %% [markdown]
 # Medians can agree where distributions do not. The curves give the share of images at or below each

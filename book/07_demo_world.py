@@ -32,7 +32,7 @@ from myst_nb import glue
 
 from layerfusion.paths import reference_folder
 from layerfusion.analysis.probes import class_tokens, probe_blocks
-from layerfusion.analysis.shortcuts import audit, radial_spectra, report_shortcut
+from layerfusion.analysis.shortcuts import radial_spectra, report_shortcut, shortcut_baselines
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.analysis.recorded import tolerances
@@ -133,7 +133,9 @@ tables.keep("probes", forensic).round(3)
 # %% tags=["nbval-ignore-output"]
 predictions = experiment.obtain(fresh=fresh).predictions()
 ours = report_shortcut("open run", "pixels", predictions["label"], predictions["logit"])
-shortcuts = audit(*parts, profile.images, profile.loader)
+shortcuts = shortcut_baselines(
+    experiment.training, profile.images, profile.loader, validation=experiment.validation
+)
 shortcuts.loc[len(shortcuts)] = vars(ours)
 tables.keep("shortcuts", shortcuts).round(3)
 

@@ -10,13 +10,13 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from layerfusion.analysis.shortcuts import (
     METADATA,
-    audit,
-    metadata_features,
     radial_spectra,
     radial_spectrum,
     report_shortcut,
+    shortcut_baselines,
 )
 from layerfusion.data.manifest import FILE_DTYPES, SCANNED_DTYPES, Manifest
+from layerfusion.data.metadata import metadata_features
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
 
@@ -59,7 +59,7 @@ def manifest(root, label, **columns):
 
 
 def table(train, validation, profile):
-    found = audit(train, validation, profile.images, profile.loader)
+    found = shortcut_baselines(train, profile.images, profile.loader, validation=validation)
     return found.set_index("name")
 
 
@@ -123,8 +123,8 @@ def test_unlabelled_images_are_left_out(noise, tiny_profile):
     images = manifest(noise, label)
     more = manifest(noise, [*label, *[None] * 10], bytes=[50_000] * 40 + [1] * 10)
     pd.testing.assert_frame_equal(
-        audit(more, more, tiny_profile.images, tiny_profile.loader),
-        audit(images, images, tiny_profile.images, tiny_profile.loader),
+        shortcut_baselines(more, tiny_profile.images, tiny_profile.loader, validation=more),
+        shortcut_baselines(images, tiny_profile.images, tiny_profile.loader, validation=images),
     )
 
 
@@ -132,7 +132,7 @@ def test_a_missing_class_is_one_sentence(noise, tiny_profile):
     both, real = manifest(noise, [0, 1] * 5), manifest(noise, [0, None] * 5)
     for train, validation, what in ((real, both, "training"), (both, real, "validation")):
         with pytest.raises(UserError, match=f"real and synthetic {what} images"):
-            audit(train, validation, tiny_profile.images, tiny_profile.loader)
+            table(train, validation, tiny_profile)
 
 
 def test_metadata_are_those_of_the_files(noise):

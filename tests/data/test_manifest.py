@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from layerfusion.data.manifest import COLUMNS, Manifest, file_table
+from layerfusion.data.metadata import manifest_warnings
 from layerfusion.data.scanning import scan
 from layerfusion.errors import UserError
 
@@ -238,24 +239,12 @@ def test_summary_counts_by_split_source_and_label() -> None:
     }
 
 
-def test_shortcuts_per_split_and_label() -> None:
-    manifest = make_manifest(
-        {"label": 0, "width": 100, "height": 200, "bytes": 20_000},
-        {"label": 0, "width": 300, "height": 100, "bytes": 60_000, "format": "PNG"},
-        {"label": 1, "width": 500, "height": 400, "bytes": 20_000},
-    )
-    real, synthetic = manifest.shortcuts().to_dict("records")
-    assert (real["images"], synthetic["images"]) == (2, 1)
-    assert (real["share_JPEG"], real["share_PNG"]) == (0.5, 0.5)
-    assert (synthetic["share_JPEG"], synthetic["share_PNG"]) == (1, 0)
-    assert (real["shorter_side_q25"], synthetic["shorter_side_median"]) == (100, 400)
-    assert real["bytes_per_pixel_median"] == pytest.approx(1.5)
-    assert synthetic["bytes_per_pixel_q75"] == pytest.approx(0.1)
-
-
 def test_classes_of_equal_files_raise_no_warning() -> None:
     assert (
-        make_manifest({"label": 0}, {"label": 1}, {"label": None, "split": "test"}).warnings() == []
+        manifest_warnings(
+            make_manifest({"label": 0}, {"label": 1}, {"label": None, "split": "test"})
+        )
+        == []
     )
 
 
@@ -264,7 +253,7 @@ def test_warnings_name_format_size_and_bytes() -> None:
         {"label": 0, "bytes": 100_000},
         {"label": 1, "bytes": 100_000, "format": "PNG", "width": 256, "height": 256},
     )
-    warnings = manifest.warnings()
+    warnings = manifest_warnings(manifest)
     assert any("train: 0% of real and 100% of synthetic images are PNG" in w for w in warnings)
     assert any("median shorter side is 480 px for real and 256 px for syn" in w for w in warnings)
     assert any("0.326 bytes per pixel for real and 1.53" in w for w in warnings)
@@ -273,19 +262,19 @@ def test_warnings_name_format_size_and_bytes() -> None:
 def test_warnings_are_about_shares_not_about_single_files() -> None:
     real = [{"label": 0}] * 299
     synthetic = [{"label": 1}] * 300
-    assert make_manifest(*real, {"label": 0, "format": "WEBP"}, *synthetic).warnings() == []
+    assert manifest_warnings(make_manifest(*real, {"label": 0, "format": "WEBP"}, *synthetic)) == []
     lone = [{"label": 0, "format": "WEBP"}] * 4
-    (warning,) = make_manifest(*real, *lone, *synthetic).warnings()
+    (warning,) = manifest_warnings(make_manifest(*real, *lone, *synthetic))
     assert "1% of real and 0% of synthetic images are WEBP" in warning
 
 
 def test_a_split_with_one_class_cannot_be_compared() -> None:
     manifest = make_manifest({"label": 0}, {"label": 1, "split": "val", "format": "PNG"})
-    assert manifest.warnings() == []
+    assert manifest_warnings(manifest) == []
 
 
 def test_warnings_begin_with_what_was_left_out(tree: Path) -> None:
     manifest = scan(tree, all_of(tree), hash_files=False, decode_files=True)
-    (warning,) = manifest.warnings()
+    (warning,) = manifest_warnings(manifest)
     assert warning.startswith("3 of the files found cannot be read and are left out")
     assert "empty.jpg" in warning

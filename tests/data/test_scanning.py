@@ -15,6 +15,7 @@ from PIL import Image
 
 from layerfusion.data import scanning
 from layerfusion.data.manifest import Manifest, file_table
+from layerfusion.data.metadata import manifest_warnings
 from layerfusion.data.scan_cache import ScanCache
 from layerfusion.data.scanning import scan
 from layerfusion.errors import UserError
@@ -142,7 +143,7 @@ def test_scan_of_no_files_gives_an_empty_manifest(tmp_path: Path) -> None:
 
     manifest.save(tmp_path / "manifest.parquet")
     assert len(Manifest.load(tmp_path / "manifest.parquet", tmp_path).rows) == 0
-    assert manifest.warnings() == []
+    assert manifest_warnings(manifest) == []
     assert len(manifest.summary()) == 0
 
 

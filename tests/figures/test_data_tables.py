@@ -8,8 +8,10 @@ import pytest
 
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import FILE_DTYPES, SCANNED_DTYPES, Manifest
+from layerfusion.data.metadata import file_properties, metadata_by_class
 from layerfusion.errors import UserError
 from layerfusion.figures import data_tables
+from layerfusion.metrics.classes import class_names
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import load_profile
@@ -101,7 +103,7 @@ def test_held_out_images_are_counted_apart_and_not_as_tests(paperlike):
     ours = table[table["of"] == "paper profile"].set_index("part")
     assert ours.loc[data_tables.HELD_OUT, ["source", "synthetic"]].tolist() == ["synthbuster", 1]
     assert ours.loc[data_tables.OFFICIAL, "unlabelled"] == 2
-    assert data_tables.giveaways(manifest).loc[("heldout", "synthetic"), "images"] == 1
+    assert metadata_by_class(manifest.rows).loc[("heldout", "synthetic"), "images"] == 1
 
 
 def test_images_beyond_the_quota_are_in_neither_run(paperlike):
@@ -118,11 +120,11 @@ def test_no_row_can_be_taken_for_the_papers(paperlike):
 
 def test_a_label_becomes_a_class_also_where_it_is_missing():
     label = pd.Series([1, None, 0], dtype="Int8")
-    assert data_tables.class_names(label).tolist() == ["synthetic", "unlabelled", "real"]
+    assert class_names(label).tolist() == ["synthetic", "unlabelled", "real"]
 
 
 def test_giveaways_are_shares_and_medians(paperlike):
-    table = data_tables.giveaways(paperlike)
+    table = metadata_by_class(paperlike.rows)
     real, synthetic = table.loc[("train", "real")], table.loc[("train", "synthetic")]
     assert (real["JPEG"], real["PNG"], synthetic["PNG"]) == (1.0, 0.0, 1.0)
     assert (real["width"], real["height"], real["shorter_side"]) == (640, 480, 480)
@@ -135,7 +137,7 @@ def test_giveaways_are_shares_and_medians(paperlike):
 
 def test_giveaways_do_not_depend_on_the_order_of_the_files(paperlike):
     mixed = replace(paperlike, rows=paperlike.rows.iloc[::-1].reset_index(drop=True))
-    pd.testing.assert_frame_equal(data_tables.giveaways(mixed), data_tables.giveaways(paperlike))
+    pd.testing.assert_frame_equal(metadata_by_class(mixed.rows), metadata_by_class(paperlike.rows))
 
 
 def test_both_runs_are_audited_where_their_images_are(photos, tiny_settings):
@@ -187,6 +189,6 @@ def test_no_duplicates_are_an_empty_table():
 
 
 def test_file_properties_are_the_files_own(paperlike):
-    table = data_tables.file_properties(paperlike.rows)
+    table = file_properties(paperlike.rows)
     np.testing.assert_array_equal(table["shorter_side"], [480, 480, 400, 256, 10, 50, 20, 20])
     assert table["bytes_per_pixel"].tolist()[2:4] == [2.0, 3.0]

@@ -1,11 +1,11 @@
-"""The shortcut audit: how far a detector gets that never looks at what an image shows.
+"""Shortcut baselines: how far a detector gets that never looks at what an image shows.
 
-Two kinds are tried. One sees the manifest alone (size, bytes, format: the biases of Grommelt et
+There are two kinds. One sees the manifest alone (size, bytes, format: the biases of Grommelt et
 al. 2025), the other how much detail of each fineness an image has, and not where. A detector has
 learnt more than these only as far as it is better than they are on the same images.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,37 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from scipy.signal.windows import hann
+from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeClassifier
 
 from layerfusion.analysis.probes import linear_probe
 from layerfusion.data.loading import evaluation_crops
 from layerfusion.data.manifest import Manifest, Progress
+from layerfusion.data.metadata import METADATA, metadata_features
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import image_interval, resample_images, resampled_roc_auc
 from layerfusion.settings import ImageSettings, LoaderSettings
 
-METADATA = ["width", "height", "aspect", "megapixels", "bytes", "bytes_per_pixel", "format"]
+# The baselines of metadata and the columns that each sees: where training and validation images are
+# given, and in words for a user's own images.
+COLUMNS = {"metadata": METADATA} | {f"{name} alone": [name] for name in METADATA}
+OWN_COLUMNS = {
+    "the file format": ["format"],
+    "the size in pixels": ["width", "height", "aspect", "megapixels"],
+    "the size in bytes": ["bytes", "bytes_per_pixel"],
+    "format and sizes": METADATA,
+}
+SPECTRUM, OWN_SPECTRUM = "radial spectrum", "the amount of fine detail"
+
+FOLDS = 5
+REPEATS = 5  # divisions into folds
+DIGITS = 9  # of a score: its last bits would rank images that nothing separates
 
 # Red, green and blue to luminance: ITU-R BT.601, as JPEG has it.
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -83,27 +102,30 @@ def report_shortcut(name: str, features: str, label: ArrayLike, score: ArrayLike
     )
 
 
-def audit(
+def shortcut_baselines(
     train: Manifest,
-    validation: Manifest,
     images: ImageSettings,
     loader: LoaderSettings,
     *,
+    validation: Manifest | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Fit every shortcut detector on the training images and score it on the validation images.
+    """Fit every shortcut baseline and score it on images that it was not fitted on.
 
     Parameters
     ----------
-    train, validation
-        What a run trains on and is validated on (`Experiment.training`, `Experiment.validation`);
-        unlabelled images are left out. Every crop is read once.
+    train
+        What a run trains on (`Experiment.training`). Unlabelled images are left out.
+    validation
+        The images that are scored (`Experiment.validation`). None: those of `train`, each by what
+        was learnt on the others, for a small set that is not divided: five or more of each class.
+        Its baselines then have the names and columns of `OWN_COLUMNS`.
 
     Returns
     -------
     DataFrame
-        A row a detector, with the columns of `ShortcutReport`: all metadata, each of them alone,
-        and the radial spectrum.
+        A row a baseline, with the columns of `ShortcutReport`: those of metadata, then the radial
+        spectrum. Every crop is read once.
 
     Raises
     ------
@@ -112,33 +134,26 @@ def audit(
     ImageError
         If a file cannot be read.
     """
-    train, validation = _labelled(train, "training"), _labelled(validation, "validation")
-    reports = [
-        *_audit_metadata(train, validation),
-        _audit_spectrum(train, validation, images, loader, progress),
-    ]
+    own = validation is None
+    parts = [_labelled(train, "training")]
+    if validation is not None:
+        parts.append(_labelled(validation, "validation"))
+    labels = [part.rows["label"].to_numpy(dtype=np.int64) for part in parts]
+    tables = [metadata_features(part.rows) for part in parts]
+    reports = []
+    for name, columns in (OWN_COLUMNS if own else COLUMNS).items():
+        seen = [table[columns] for table in tables]
+        score = _held_out_scores(_small_tree() if own else _boosted_trees(), seen, labels)
+        reports.append(report_shortcut(name, ", ".join(columns), labels[-1], score))
+    files = [part.root / path for part in parts for path in part.rows["path"]]
+    spectra = _spectra(files, images, loader, progress)
+    probe = linear_probe(spectra.shape[1])
+    probe.set_params(logisticregression__class_weight="balanced" if own else None)
+    score = _held_out_scores(probe, np.split(spectra, [len(labels[0])])[: len(parts)], labels)
+    features = f"log power at {spectra.shape[1]} radii"
+    name = OWN_SPECTRUM if own else SPECTRUM
+    reports.append(report_shortcut(name, features, labels[-1], score))
     return pd.DataFrame([asdict(report) for report in reports])
-
-
-def metadata_features(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what a manifest's rows say of each file, in the columns of `METADATA`.
-
-    All are float64 (width and height in px, aspect as width / height, bytes per pixel of the
-    compressed file), but the format, which is a category.
-    """
-    width, height, size = (rows[name].astype(float) for name in ("width", "height", "bytes"))
-    table = pd.DataFrame(
-        {
-            "width": width,
-            "height": height,
-            "aspect": width / height,
-            "megapixels": width * height / 1e6,
-            "bytes": size,
-            "bytes_per_pixel": size / (width * height),
-            "format": rows["format"].astype("category"),
-        }
-    )
-    return table[METADATA]
 
 
 def radial_spectrum(luminance: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -202,43 +217,55 @@ def radial_spectra(
     return _spectra(files, images, loader, progress)
 
 
-def _audit_metadata(train: Manifest, validation: Manifest) -> Iterator[ShortcutReport]:
-    """Report on all metadata together, then on each alone."""
-    known, asked = metadata_features(train.rows), metadata_features(validation.rows)
-    named = {"metadata": METADATA} | {f"{name} alone": [name] for name in METADATA}
-    for title, names in named.items():
-        # Boosted trees find what gives a set away: exact sizes (a generator's 512 px) and ranges,
-        # in combination and without any scaling, where a line through the values would miss them.
-        # Few leaves and small steps suit some hundred images as well as many.
-        trees = HistGradientBoostingClassifier(
-            learning_rate=0.05,
-            max_leaf_nodes=8,
-            early_stopping=False,
-            categorical_features="from_dtype",
-            random_state=0,
-        )
-        trees.fit(known[names], _labels(train))
-        score = trees.decision_function(asked[names])
-        yield report_shortcut(title, ", ".join(names), _labels(validation), score)
+def _boosted_trees() -> ClassifierMixin:
+    """Return boosted trees, which find what gives a set away among some hundred images and more.
 
-
-def _audit_spectrum(
-    train: Manifest,
-    validation: Manifest,
-    images: ImageSettings,
-    loader: LoaderSettings,
-    progress: Progress | None,
-) -> ShortcutReport:
-    files = [part.root / path for part in (train, validation) for path in part.rows["path"]]
-    spectra = _spectra(files, images, loader, progress)
-    known, asked = np.split(spectra, [len(train.rows)])
-    probe = linear_probe(spectra.shape[1]).fit(known, _labels(train))
-    return report_shortcut(
-        "radial spectrum",
-        f"log power at {spectra.shape[1]} radii",
-        _labels(validation),
-        probe.decision_function(asked),
+    That is exact sizes (a generator's 512 px) and ranges, in combination and without any scaling,
+    where a line through the values would miss them; few leaves and small steps suit any number.
+    """
+    return HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_leaf_nodes=8,
+        early_stopping=False,
+        categorical_features="from_dtype",
+        random_state=0,
     )
+
+
+def _small_tree() -> ClassifierMixin:
+    """Return a small tree, which finds sizes and ranges among few images.
+
+    Classes weigh the same: else folds differ by how many of each they hold, and where nothing can
+    be learnt the images of different folds would be ranked by that alone.
+    """
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=8, min_samples_leaf=5, class_weight="balanced", random_state=0
+    )
+    return make_pipeline(FunctionTransformer(pd.get_dummies, kw_args={"dtype": float}), tree)
+
+
+def _held_out_scores(
+    model: ClassifierMixin,
+    features: Sequence[pd.DataFrame | NDArray[np.float64]],
+    labels: Sequence[NDArray[np.int64]],
+) -> NDArray[np.float64]:
+    """Return the scores of the last part's images by a model that has not seen them, shape (n,).
+
+    Of two parts, the model is fitted on the first. Of one, each image's score is the mean over
+    several divisions into folds: how lucky one division is says nothing of the images.
+    """
+    if len(features) == 2:
+        score: NDArray[np.float64] = model.fit(features[0], labels[0]).decision_function(
+            features[1]
+        )
+        return score
+    total = np.zeros(len(labels[0]))
+    for seed in range(REPEATS):
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+        total += cross_val_predict(model, features[0], labels[0], cv=folds, method="predict_proba")[
+            :, 1
+        ]
+    return np.round(total / REPEATS, DIGITS)
 
 
 def _spectra(
@@ -259,7 +286,3 @@ def _labelled(manifest: Manifest, what: str) -> Manifest:
             f"the shortcut audit needs real and synthetic {what} images, and one of them is missing"
         )
     return Manifest(manifest.root, rows, manifest.skipped)
-
-
-def _labels(manifest: Manifest) -> NDArray[np.int64]:
-    return manifest.rows["label"].to_numpy(dtype=np.int64)

@@ -140,6 +140,7 @@ def card(
 
 def _describe(found: "Manifest", profile: "Profile", reporter: "Reporter") -> None:
     """Print images by split, skipped files, training images of each run, and warnings."""
+    from layerfusion.data.metadata import manifest_warnings
     from layerfusion.data.selection import select_training
 
     print(_counts(found))
@@ -148,7 +149,7 @@ def _describe(found: "Manifest", profile: "Profile", reporter: "Reporter") -> No
     if len(found.skipped) > LISTED:
         print(f"skipped {len(found.skipped) - LISTED:,} more")
     print(f"{len(found.rows):,} images, {len(found.skipped):,} files skipped")
-    notes = found.warnings()
+    notes = manifest_warnings(found)
     for name, run in profile.runs.items():
         rows = found.select(split="train", sources=run.train_sources).rows
         selection = select_training(rows, profile.data.selection, name)

@@ -1,4 +1,4 @@
-"""The manifest: one row an image, and what the files give away before a pixel is looked at."""
+"""The manifest: one row an image, and the files that were left out."""
 
 import hashlib
 import os
@@ -39,11 +39,6 @@ SCANNED_DTYPES = {
     "phash": "str",
 }
 COLUMNS = [*FILE_DTYPES, *SCANNED_DTYPES]
-
-# Differences between the classes beyond which `warnings` speaks.
-MOST_SHARE_DIFFERENCE = 0.2
-LEAST_LONE_SHARE = 0.01
-MOST_MEDIAN_RATIO = 1.25
 
 # Rows that are made text at a time for the digest: bounds its memory.
 ROWS = 1 << 14
@@ -178,55 +173,10 @@ class Manifest:
 
     def summary(self) -> pd.DataFrame:
         """Return the number of images by split, source and label."""
-        counts = _by(self.rows, ["split", "source", "label"]).size()
-        return _plain(counts.to_frame("images"))
-
-    def shortcuts(self) -> pd.DataFrame:
-        """Return what can be told of each class in each split from its files alone.
-
-        Returns
-        -------
-        DataFrame
-            A row a split and label: ``images``; ``share_<format>`` of each format, in [0, 1];
-            quartiles ``_q25``, ``_median``, ``_q75`` of ``shorter_side`` (px) and
-            ``bytes_per_pixel``.
-        """
-        formats = pd.get_dummies(self.rows["format"], prefix="share", dtype=float)
-        sides = self.rows[["width", "height"]].astype(float)
-        rows = self.rows.join(formats).assign(
-            shorter_side=sides.min(axis=1),
-            bytes_per_pixel=self.rows["bytes"].astype(float) / sides.prod(axis=1),
-        )
-        columns: dict[str, tuple[str, Any]] = {"images": ("path", "size")}
-        columns |= {str(share): (str(share), "mean") for share in formats.columns}
-        for measure in ("shorter_side", "bytes_per_pixel"):
-            columns |= {
-                f"{measure}_q25": (measure, lambda values: values.quantile(0.25)),
-                f"{measure}_median": (measure, "median"),
-                f"{measure}_q75": (measure, lambda values: values.quantile(0.75)),
-            }
-        return _plain(_by(rows, ["split", "label"]).agg(**columns))
-
-    def warnings(self) -> list[str]:
-        """Return, a sentence each, what should be known before a number is believed.
-
-        That is: files that were left out, and for each split with both classes whether format,
-        shorter side or bytes per pixel tell them apart.
-        """
-        found = []
-        if len(self.skipped):
-            first = self.skipped.iloc[0]
-            found.append(
-                f"{len(self.skipped)} of the files found cannot be read and are left out, "
-                f"the first of them {first['path']}: {first['reason']}"
-            )
-        shortcuts = self.shortcuts()
-        for split in SPLITS:
-            rows = shortcuts[shortcuts["split"] == split].to_dict("records")
-            classes = {row["label"]: row for row in rows}
-            if 0 in classes and 1 in classes:
-                found += _giveaways(split, classes[0], classes[1])
-        return found
+        order = pd.CategoricalDtype(list(SPLITS), ordered=True)
+        rows = self.rows.assign(split=self.rows["split"].astype(order))
+        counts = rows.groupby(["split", "source", "label"], dropna=False, observed=True).size()
+        return counts.reset_index(name="images").astype({"split": "str", "label": "Int8"})
 
 
 def usable_cores(sharers: int = 1) -> int:
@@ -268,40 +218,3 @@ def _complaint(error: pa.errors.SchemaError) -> str:
     if error.reason_code is reasons.SERIES_CONTAINS_DUPLICATES:
         return f", row {first['index']}: '{first['failure_case']}' occurs more than once"
     return f", row {first['index']}: '{first['failure_case']}' {error.check.error}"
-
-
-def _by(rows: pd.DataFrame, columns: list[str]) -> Any:
-    """Group rows, splits in their natural order, unlabelled images as a group of their own."""
-    order = pd.CategoricalDtype(list(SPLITS), ordered=True)
-    return rows.assign(split=rows["split"].astype(order)).groupby(
-        columns, dropna=False, observed=True
-    )
-
-
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    return table.reset_index().astype({"split": "str", "label": "Int8"})
-
-
-def _giveaways(split: str, real: dict[Any, Any], synthetic: dict[Any, Any]) -> list[str]:
-    """Say which properties of the files tell the classes of a split apart."""
-    found = []
-    for name in [name for name in real if name.startswith("share_")]:
-        low, high = sorted([real[name], synthetic[name]])
-        if high - low > MOST_SHARE_DIFFERENCE or (low == 0 and high >= LEAST_LONE_SHARE):
-            found.append(
-                f"{split}: {real[name]:.0%} of real and {synthetic[name]:.0%} of synthetic images "
-                f"are {name.removeprefix('share_')}, so that a detector can learn the format "
-                "instead"
-            )
-    for name, what, unit in (
-        ("shorter_side_median", "shorter side", " px"),
-        ("bytes_per_pixel_median", "file size", " bytes per pixel"),
-    ):
-        low, high = sorted([real[name], synthetic[name]])
-        if high > low * MOST_MEDIAN_RATIO:
-            found.append(
-                f"{split}: the median {what} is {real[name]:.3g}{unit} for real and "
-                f"{synthetic[name]:.3g}{unit} for synthetic images, so that a detector can learn "
-                f"the {what} instead"
-            )
-    return found

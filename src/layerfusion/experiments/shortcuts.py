@@ -1,11 +1,12 @@
-"""What a study's images give away without being looked at: saved beside its predictions."""
+"""Shortcut baselines of a study's runs: a table beside its predictions."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.analysis.shortcuts import audit
+from layerfusion.analysis.shortcuts import shortcut_baselines
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 from layerfusion.progress import Reporter
@@ -14,43 +15,41 @@ from layerfusion.runs.experiment import Experiment
 SHORTCUTS = "shortcuts.csv"
 
 
-def study_shortcuts(experiment: Experiment, reporter: Reporter) -> pd.DataFrame:
-    """Fit the shortcut detectors on the training images of each run, score the validation images.
+def run_shortcuts(experiment: Experiment, runs: Iterable[str], reporter: Reporter) -> pd.DataFrame:
+    """Fit the shortcut baselines on the training images of runs, score the validation images.
 
     Parameters
     ----------
     experiment
-        Any of the study's: seeds and heads make no difference.
+        Of any of the runs, seeds and heads: these make no difference.
 
     Returns
     -------
     DataFrame
-        ``run``, then as `layerfusion.analysis.shortcuts.audit` returns it, in its order.
+        ``run``, then as `layerfusion.analysis.shortcuts.shortcut_baselines` returns it, in its
+        order.
 
     Raises
     ------
     UserError
-        As `layerfusion.analysis.shortcuts.audit`.
+        As `layerfusion.analysis.shortcuts.shortcut_baselines`.
     """
-    parts = []
-    for run in experiment.profile.runs:
+    tables = []
+    for run in runs:
         own = replace(experiment, run=run)
-        images = len(own.training.rows) + len(own.validation.rows)
+        train, validation, profile = own.training, own.validation, own.profile
+        images = len(train.rows) + len(validation.rows)
         with reporter.bar(f"shortcut features, {run}", images) as bar:
-            found = audit(
-                own.training,
-                own.validation,
-                own.profile.images,
-                own.profile.loader,
-                progress=bar,
+            table = shortcut_baselines(
+                train, profile.images, profile.loader, validation=validation, progress=bar
             )
-        parts.append(found.assign(run=run))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["run", *(column for column in table if column != "run")]]
+        table.insert(0, "run", run)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def write_shortcuts(table: pd.DataFrame, folder: Path) -> Path:
-    """Write a table as `study_shortcuts` returns it into a study's folder; return the file."""
+    """Write a table as `run_shortcuts` returns it into a study's folder; return the file."""
     path = folder / SHORTCUTS
     with in_place_of(path) as partial:
         table.to_csv(partial, index=False, lineterminator="\n")

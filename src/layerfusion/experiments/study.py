@@ -30,7 +30,7 @@ from layerfusion.experiments.record import (
     read_study,
     write_study,
 )
-from layerfusion.experiments.shortcuts import study_shortcuts, write_shortcuts
+from layerfusion.experiments.shortcuts import run_shortcuts, write_shortcuts
 from layerfusion.experiments.tables import (
     PREDICTIONS,
     collect_predictions,
@@ -234,7 +234,9 @@ class Study:
             write_table(image_table(self.images), directory / IMAGES)
             if self.name == "claims":  # what they would be for a detector that sees no content
                 experiment = next(iter(self.experiments.values()))
-                write_shortcuts(study_shortcuts(experiment, reporter), directory)
+                write_shortcuts(
+                    run_shortcuts(experiment, experiment.profile.runs, reporter), directory
+                )
             return write_study(self._record([cell.entry for cell in cells]), directory)
 
     def cells(self, reporter: Reporter) -> Iterable[Cell]:

@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from layerfusion.data.manifest import SPLITS, Manifest
-from layerfusion.figures.data_tables import CLASS_NAMES, UNLABELLED, file_properties
+from layerfusion.data.metadata import file_properties
 from layerfusion.figures.intervals import interval_panels
 from layerfusion.figures.style import COLOURS, finish
+from layerfusion.metrics.classes import CLASS_NAMES, UNLABELLED
 from layerfusion.metrics.uncertainty import LEVEL
 
 # The classes on every figure here, told apart by line and marker too.
@@ -92,7 +93,7 @@ def shortcut_audit(audit: pd.DataFrame) -> Figure:
     Parameters
     ----------
     audit
-        As `layerfusion.figures.data_tables.audit_runs` returns it.
+        As `layerfusion.studies.shortcuts.run_shortcuts` returns it.
     """
     names = audit["name"].str.replace("_", " ")
     table = audit.assign(name=names, panel="dotted: chance")

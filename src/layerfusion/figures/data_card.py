@@ -7,7 +7,7 @@ import pandas as pd
 from layerfusion.data.card import IMAGES, SOURCES, WHAT
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
-from layerfusion.figures.data_tables import class_names
+from layerfusion.metrics.classes import class_names
 
 
 def sources_table(folder: Path) -> pd.DataFrame:

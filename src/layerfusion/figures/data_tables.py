@@ -8,17 +8,14 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.measures import RUNS
-from layerfusion.analysis.shortcuts import audit, metadata_features
-from layerfusion.data.manifest import SPLITS, Manifest
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.errors import UserError
+from layerfusion.experiments.shortcuts import run_shortcuts
 from layerfusion.figures.html_tables import lay_out_text, pivoted
-from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.classes import CLASS_NAMES, class_names
 from layerfusion.paper import numbers as paper
+from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
-
-UNLABELLED = "unlabelled"
-CLASS_NAMES = (*CLASSES.values(), UNLABELLED)
 
 # What images are for, in the order of the counts.
 CONSTRAINED = "training, constrained run"
@@ -57,18 +54,6 @@ def styled_data_sets(facts: pd.DataFrame) -> Styler:
     return lay_out_text(wide, "data-sets", caption)
 
 
-def class_names(label: pd.Series) -> pd.Series:
-    """Return the class of each label as an ordered category of `CLASS_NAMES`.
-
-    Parameters
-    ----------
-    label
-        A manifest's column: 0 real, 1 synthetic, <NA> unlabelled.
-    """
-    names = label.map(CLASSES).astype(object).fillna(UNLABELLED)
-    return names.astype(pd.CategoricalDtype(list(CLASS_NAMES), ordered=True))
-
-
 def mirrored_counts(experiment: Experiment) -> pd.DataFrame:
     """Return how many images the paper and a profile have, by what they are for and by source.
 
@@ -92,58 +77,6 @@ def mirrored_counts(experiment: Experiment) -> pd.DataFrame:
     return table.set_index(["part", "of"])[["source", *CLASS_NAMES]]
 
 
-def file_properties(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what each file says of itself, beside its split and class.
-
-    Parameters
-    ----------
-    rows
-        A manifest's rows.
-
-    Returns
-    -------
-    DataFrame
-        In the order of `rows`: ``split`` and ``class`` (ordered categories), ``format`` (text),
-        ``width``, ``height`` and ``shorter_side`` (px) and ``bytes_per_pixel`` (of the compressed
-        file), float64.
-    """
-    table = metadata_features(rows)[["format", "width", "height", "bytes_per_pixel"]]
-    table["format"] = table["format"].astype("str")
-    table.insert(3, "shorter_side", table[["width", "height"]].min(axis=1))
-    table.insert(0, "class", class_names(rows["label"]))
-    splits = pd.CategoricalDtype(list(SPLITS), ordered=True)
-    table.insert(0, "split", rows["split"].astype(splits))
-    return table
-
-
-def giveaways(manifest: Manifest) -> pd.DataFrame:
-    """Return what the files of each class in each split have in common.
-
-    Returns
-    -------
-    DataFrame
-        Index: split and class. Columns: ``images``; the share of each format, in [0, 1], such as
-        ``JPEG``; medians of ``width``, ``height`` and ``shorter_side`` (px) and
-        ``bytes_per_pixel``; ``commonest_size`` (such as ``256 x 256``, of several the
-        first as text) and
-        ``share_of_it``, in [0, 1].
-    """
-    files = file_properties(manifest.rows)
-    files["size"] = [f"{w:.0f} x {h:.0f}" for w, h in files[["width", "height"]].to_numpy()]
-    grouped = files.groupby(["split", "class"], observed=True)
-    shares = grouped["format"].value_counts(normalize=True).unstack().fillna(0.0)
-    medians = grouped[["width", "height", "shorter_side", "bytes_per_pixel"]].median()
-    # Of equally common sizes the first in order, or it would depend on the files' names.
-    sizes = {group: own.value_counts().sort_index() for group, own in grouped["size"]}
-    table = pd.concat([grouped.size().rename("images"), shares, medians], axis=1)
-    table["commonest_size"] = [str(sizes[group].idxmax()) for group in table.index]
-    table["share_of_it"] = [sizes[group].max() / sizes[group].sum() for group in table.index]
-    table.index = pd.MultiIndex.from_tuples(
-        [(str(split), str(name)) for split, name in table.index], names=["split", "class"]
-    )
-    return table
-
-
 def audit_runs(experiment: Experiment) -> pd.DataFrame:
     """Audit the short cuts in the training images of both runs, on the same validation images.
 
@@ -162,23 +95,12 @@ def audit_runs(experiment: Experiment) -> pd.DataFrame:
     ImageError
         If a file cannot be read.
     """
-    tables = []
-    for run in RUNS:
-        other = replace(experiment, run=run)
-        try:
-            other.profile.run(run)
-            other.check()
-        except UserError:
-            continue
-        profile = other.profile
-        table = audit(other.training, other.validation, profile.images, profile.loader)
-        table.insert(0, "run", run)
-        tables.append(table)
-    if not tables:
+    runs = [run for run in RUNS if _is_there(replace(experiment, run=run))]
+    if not runs:
         raise UserError(
             f"{experiment.manifest.root} has the training images of neither run: nothing to audit"
         )
-    return pd.concat(tables, ignore_index=True)
+    return run_shortcuts(experiment, runs, Reporter())
 
 
 def duplicate_counts(duplicates: pd.DataFrame) -> pd.DataFrame:
@@ -199,6 +121,16 @@ def duplicate_counts(duplicates: pd.DataFrame) -> pd.DataFrame:
     other = (duplicates["label_a"] != duplicates["label_b"]).fillna(False).astype(int)
     grouped = duplicates.assign(other=other).groupby(["kind", "split_a", "split_b"], sort=False)
     return grouped["other"].agg(pairs="size", of_other_class="sum").reset_index()
+
+
+def _is_there(experiment: Experiment) -> bool:
+    """Say whether the profile has the run, and the data root its images."""
+    try:
+        experiment.profile.run(experiment.run)
+        experiment.check()
+    except UserError:
+        return False
+    return True
 
 
 def _paper_counts() -> Iterator[tuple[str, str, int, int]]:

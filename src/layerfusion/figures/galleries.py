@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from layerfusion.data.manifest import SPLITS, Manifest
 from layerfusion.errors import UserError
 from layerfusion.figures.contact_sheets import Picture, SheetRow, contact_sheet, square_picture
-from layerfusion.figures.data_tables import UNLABELLED, class_names
 from layerfusion.figures.errors import ERRORS
 from layerfusion.figures.style import COLOURS
-from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.classes import CLASSES, UNLABELLED, class_names
 from layerfusion.metrics.flips import NONE
 from layerfusion.metrics.probability import decide, threshold_logit
 

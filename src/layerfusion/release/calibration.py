@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from layerfusion.analysis.own_shortcuts import held_out_shortcuts
+from layerfusion.analysis.shortcuts import shortcut_baselines
 from layerfusion.errors import UserError
 from layerfusion.metrics.groups import auc_interval, folder_table
 from layerfusion.metrics.threshold_choice import Optimism, ThresholdChoice, choose, optimism
@@ -34,7 +34,8 @@ class Calibration:
         How many of them the detector was trained on and chosen on, as
         `layerfusion.release.seen_images.count_seen` returns it.
     shortcuts
-        As `layerfusion.analysis.own_shortcuts.held_out_shortcuts` returns it.
+        As `layerfusion.analysis.shortcuts.shortcut_baselines` returns it, the largest ROC AUC
+        first.
     scored
         A row an image: ``label``, ``logit``, ``source``.
     roc_auc
@@ -93,9 +94,10 @@ def calibrate(
     loader, reporter = loader or LoaderSettings(), reporter or Reporter()
     rows = images.manifest.rows
     with reporter.bar("looking for shortcuts", len(rows)) as bar:
-        shortcuts = held_out_shortcuts(
+        shortcuts = shortcut_baselines(
             images.manifest, detector.image_settings, loader, progress=bar
         )
+    shortcuts = shortcuts.sort_values("roc_auc", ascending=False, kind="stable", ignore_index=True)
     scored = _scored(detector, images, loader, device, reporter)
     label, logit, folder = (scored[name].to_numpy() for name in ("label", "logit", "source"))
     choice = choose(label, logit, detector.threshold, folder)

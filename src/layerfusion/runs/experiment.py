@@ -14,6 +14,7 @@ import pandas as pd
 from layerfusion.arithmetic import use_arithmetic
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.metadata import manifest_warnings
 from layerfusion.data.opening import open_data
 from layerfusion.data.parquet import read_parquet
 from layerfusion.data.selection import SELECTION, Selection, select_training
@@ -170,7 +171,7 @@ class Experiment:
     def warnings(self) -> list[str]:
         """Return what should be known of the run's images and encoder before its numbers are."""
         found = [f"{short}; all of them are used" for short in self.selection.shortfalls]
-        found += self.used.warnings()
+        found += manifest_warnings(self.used)
         if self.profile.encoder.weights == "random":
             found.append("the encoder's weights are random: the run says nothing of the method")
         pairs = self.duplicates()
