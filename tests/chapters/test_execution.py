@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from multiprocessing import get_context
 
 import nbformat
 import pytest
@@ -66,6 +67,20 @@ def test_a_failure_keeps_no_other_chapter_from_its_end(small_book):
     assert [path.stem for path in executed.notebooks] == ["01_other"]
     assert list(executed.failures) == ["00_small"]
     assert not (root / "runs" / "reference").exists()
+
+
+def test_chapters_that_train_and_others_are_executed_side_by_side(small_book, monkeypatch):
+    root, write = small_book
+    monkeypatch.setattr(execution, "get_context", lambda _: get_context("fork"))  # keeps the patch
+    for name in ("00_data", "02_constrained_run", "08_ablations"):
+        shutil.copy(root / "book" / "00_small.py", root / "book" / f"{name}.py")
+    write(FAILS)
+    shutil.move(root / "book" / "00_small.py", root / "book" / "10_photographs.py")
+    executed = run_chapters([], parameters={})
+    names = [path.stem for path in executed.notebooks]
+    assert names == ["00_data", "02_constrained_run", "08_ablations"]
+    assert all(printed(path) == "1337" for path in executed.notebooks)
+    assert list(executed.failures) == ["10_photographs"]
 
 
 def test_the_book_shows_the_last_good_execution_of_a_chapter_that_fails(small_book):

@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,19 @@ RECORDED = dict.fromkeys(
 DEMO_CHAPTERS = {"07_demo_world", "12_speed", *RECORDED}
 
 CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
+
+# They train both runs, or read them once they are trained: one after the other.
+TRAINING = {
+    "02_constrained_run",
+    "03_open_run",
+    "04_official_results",
+    "05_robustness",
+    "06_analysis",
+    "07_demo_world",
+}
+
+# What a notebook says of its origin.
+Origin = dict[str, str | None]
 
 ORIGIN = "layerfusion"  # in a notebook's metadata: when, of what, from which script
 
@@ -113,17 +129,20 @@ def run_chapters(
     commit = unchanged_commit()  # now: files may be edited while chapters run
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
-    done = Executed()
+    done, origins = Executed(), {}
     for name in chosen:
         kept, origin = folder / f"{name}.ipynb", _origin(name, profile, common, commit)
         if not (publish or again) and _is_current(kept, origin):
             Reporter().say(f"{name}: nothing has changed since it was executed")
-        elif failure := _execute(name, staged, {"profile": profile, **parameters}, origin, publish):
-            done.failures[name] = failure
-            continue
         else:
-            (staged / kept.name).replace(kept)
-        done.notebooks.append(kept)
+            origins[name] = origin
+    execute = partial(_execute_each, staged, {"profile": profile, **parameters}, publish)
+    failures = _side_by_side(execute, origins)
+    for name in chosen:
+        if reason := failures.get(name):
+            done.failures[name] = reason
+            continue
+        done.notebooks.append(folder / f"{name}.ipynb")
     if done.failures:
         return done  # `staged` holds the failed notebooks, for whoever looks for why
     if publish:
@@ -236,9 +255,7 @@ def _common_key(profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _origin(
-    name: str, profile: str, common: Mapping[str, Any], commit: str | None
-) -> dict[str, str | None]:
+def _origin(name: str, profile: str, common: Mapping[str, Any], commit: str | None) -> Origin:
     """Return what a notebook is to say of its origin."""
     source = _sha256(chapter_paths()[name])
     return {
@@ -250,18 +267,51 @@ def _origin(
     }
 
 
-def _is_current(notebook: Path, origin: Mapping[str, str | None]) -> bool:
+def _is_current(notebook: Path, origin: Origin) -> bool:
     if not notebook.is_file():
         return False
     recorded = nbformat.read(notebook, as_version=4).metadata.get(ORIGIN, {})
     return bool(recorded.get("key") == origin["key"])
 
 
+def _side_by_side(
+    execute: Callable[[Mapping[str, Origin]], dict[str, str]], origins: Mapping[str, Origin]
+) -> dict[str, str]:
+    """Execute chapters by name, in two processes where that can be; return why any failed.
+
+    The first is executed alone, for it makes the profile's images. Then those that train, one
+    after the other, and beside them those that do not: importing and drawing take one processor.
+    """
+    names = list(origins)
+    training = {name: origins[name] for name in names[1:] if name in TRAINING}
+    others = {name: origins[name] for name in names[1:] if name not in TRAINING}
+    failures = execute({name: origins[name] for name in names[:1]})
+    if not training or not others:
+        return failures | execute(training | others)
+    # A process of its own, not a thread: papermill listens to Ctrl-C in a main thread alone.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as beside:
+        found = beside.submit(execute, others)
+        return failures | execute(training) | found.result()
+
+
+def _execute_each(
+    staged: Path, parameters: Mapping[str, Any], publish: bool, origins: Mapping[str, Origin]
+) -> dict[str, str]:
+    """Execute chapters in order, keep those that come to their end; return why others did not."""
+    failures = {}
+    for name, origin in origins.items():
+        if reason := _execute(name, staged, parameters, origin, publish):
+            failures[name] = reason
+        else:
+            (staged / f"{name}.ipynb").replace(staged.parent / f"{name}.ipynb")
+    return failures
+
+
 def _execute(
     name: str,
     folder: Path,
     parameters: Mapping[str, Any],
-    origin: Mapping[str, str | None],
+    origin: Origin,
     publish: bool,
 ) -> str | None:
     """Execute a chapter into a folder; return why it failed, None if it came to its end."""
@@ -269,6 +319,7 @@ def _execute(
     from papermill.exceptions import PapermillExecutionError
 
     source, output = chapter_paths()[name], folder / f"{name}.ipynb"
+    alone = parent_process() is None  # two bars would overwrite each other
     defaults = parameters == {"profile": "demo"}  # then the page shows no injected cell
     os.environ.pop(PUBLISHING, None)
     if publish:
@@ -279,7 +330,7 @@ def _execute(
                 str(source),
                 str(output),
                 parameters={} if defaults else dict(parameters),
-                progress_bar=sys.stderr.isatty() and verbosity() is not Verbosity.quiet,
+                progress_bar=alone and sys.stderr.isatty() and verbosity() is not Verbosity.quiet,
             )
     except PapermillExecutionError as error:
         return f"{error.evalue or error.ename} (the failed notebook is {output})"
