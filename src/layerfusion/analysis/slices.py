@@ -83,9 +83,8 @@ def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) ->
         ).to_numpy(dtype=bool)
 
         def measure(own: NDArray[np.bool_], wrong: NDArray[np.bool_] = wrong) -> dict[str, float]:
-            errors, share = int(wrong[own].sum()), share_interval(int(wrong[own].sum()), own.sum())
-            found = {"errors": errors, "share": share.estimate}
-            return found | {"low": share.low, "high": share.high}
+            errors = int(wrong[own].sum())
+            return {"errors": errors} | share_interval(errors, int(own.sum())).row("share")
 
         table["generator"] = table["generator"].fillna("").astype(str)
         table["class"] = table["label"].map(CLASSES)

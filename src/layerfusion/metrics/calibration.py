@@ -5,7 +5,7 @@ of them the folds hold: what comes out are probabilities where half of the image
 `at_prevalence` takes them to another share.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from layerfusion.errors import UserError
-from layerfusion.metrics.held_out import SPLITTING_SEED, folds, held_out, source_names
+from layerfusion.metrics.held_out import SPLITTING_SEED, Split, folds, held_out, source_names
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.scored import ScoredImages
@@ -50,7 +50,7 @@ def reliability(label: ArrayLike, probability: ArrayLike, bins: int = BINS) -> p
     for members in np.array_split(np.argsort(scores, kind="stable"), min(bins, len(scores))):
         share = share_interval(int(labels[members].sum()), len(members))
         row = {"images": len(members), "probability": scores[members].mean()}
-        rows.append(row | {"synthetic": share.estimate, "low": share.low, "high": share.high})
+        rows.append(row | share.row("synthetic"))
     return pd.DataFrame(rows)
 
 
@@ -172,10 +172,7 @@ def recalibrated(label: ArrayLike, logit: ArrayLike) -> Values:
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
     if np.bincount(labels, minlength=2).min() < 2:
         return np.full(len(labels), np.nan)
-    found = np.empty(len(labels))
-    for curve, left in held_out(_unweighted, folds(labels), labels, logits):
-        found[left] = curve(logits[left])
-    return found
+    return _out_of_fold(_unweighted, folds(labels), labels, logits)
 
 
 def held_out_probabilities(
@@ -203,10 +200,7 @@ def held_out_probabilities(
     """
     labels, logits = images["label"].to_numpy(dtype=np.int64), np.asarray(logit, dtype=np.float64)
     divided = folds(labels, source_names(images) if fitted_on == FITTED_ON[1] else None, seed=seed)
-    found = np.full(len(labels), np.nan)
-    for curve, left in held_out(METHODS[method], divided, labels, logits):
-        found[left] = curve(logits[left])
-    return found
+    return _out_of_fold(METHODS[method], divided, labels, logits)
 
 
 def recalibration_table(scored: ScoredImages, *, repeats: int = REPEATS) -> pd.DataFrame:
@@ -248,7 +242,6 @@ def calibration_row(scored: ScoredImages) -> dict[str, float]:
         same of recalibrated scores); ``Brier`` and ``ECE``, each also ``recalibrated`` (0 is
         perfect). What is of recalibrated scores is NaN where `recalibrated` is.
     """
-    assert scored.thresholds is not None
     labels, raw = scored.label, probability(scored.logits[0])
     again = recalibrated(labels, scored.logits[0])
     threshold = f1 = np.nan
@@ -281,8 +274,20 @@ def _quality(scored: ScoredImages, made: list[Values], raw: list[Values]) -> dic
         "ece": float(np.mean(errors)),
         "brier": float(np.mean(squares)),
         "log_loss": float(np.mean([_log_loss(labels, own) for own in made])),
-        "change": found.estimate, "low": found.low, "high": found.high,
-    }  # fmt: skip
+    } | found.row("change")
+
+
+def _out_of_fold(
+    fit: Callable[[NDArray[np.int64], Values], Curve],
+    divided: Iterable[Split],
+    labels: NDArray[np.int64],
+    logits: Values,
+) -> Values:
+    """Return each image's probability from the curve that was fitted without it."""
+    found = np.full(len(labels), np.nan)
+    for curve, left in held_out(fit, divided, labels, logits):
+        found[left] = curve(logits[left])
+    return found
 
 
 def _log_loss(labels: NDArray[np.int64], probabilities: Values) -> float:

@@ -63,7 +63,6 @@ def flips(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     """
     margin = {}
     for run, own in scored.items():
-        assert own.thresholds is not None
         sign = np.where(own.label == 1, 1.0, -1.0)
         margin[run] = sign * (own.logits[0] - threshold_logit(own.thresholds[0]))
     correct = zip(*(~scored[run].wrong[0] for run in ("constrained", "open")), strict=True)
@@ -94,13 +93,12 @@ def count_flips(scored: Mapping[str, ScoredImages], by: Sequence[str] = ()) -> p
     images, counts = flips(scored), scored["open"].counts
     change = images["flip"].map({"corrected": 1, "regressed": -1}).fillna(0).to_numpy(dtype=int)
 
-    def measure(own: NDArray[np.bool_]) -> dict[str, object]:
+    def measure(own: NDArray[np.bool_]) -> dict[str, float]:
         drawn = counts[:, own]
         with np.errstate(invalid="ignore"):  # a resample may lack a small group
             net = image_interval((drawn @ change[own]) / drawn.sum(axis=1))
         numbers = images.loc[own, "flip"].value_counts()
-        row: dict[str, object] = {flip: int(numbers.get(flip, 0)) for flip in FLIPS.values()}
-        return row | {"net": net.estimate, "low": net.low, "high": net.high}
+        return {flip: int(numbers.get(flip, 0)) for flip in FLIPS.values()} | net.row("net")
 
     return by_group(images, ["class", *by], measure)
 

@@ -381,8 +381,7 @@ def _rates(scored: ScoredImages) -> Measure:
 
 
 def _over_seeds(values: Values) -> dict[str, float]:
-    found = interval(values)
-    return {"estimate": found.estimate, "low": found.low, "high": found.high, "seeds": len(values)}
+    return interval(values).row() | {"seeds": len(values)}
 
 
 def _flat(measured: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The same images as several seeds of a detector score them: what tables of groups are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -30,13 +30,13 @@ class ScoredImages:
         Resamples, shape (1 + resamples, images), as
         `layerfusion.metrics.uncertainty.resample_images` draws them.
     thresholds
-        Of each seed a probability, shape (seeds,); None where only the ranking is asked for.
+        Of each seed a probability, shape (seeds,); empty where only the ranking is asked for.
     """
 
     images: pd.DataFrame
     logits: NDArray[np.float64]
     counts: NDArray[np.int32]
-    thresholds: NDArray[np.float64] | None = None
+    thresholds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def label(self) -> NDArray[np.int64]:
@@ -51,7 +51,6 @@ class ScoredImages:
     @property
     def predicted(self) -> NDArray[np.bool_]:
         """Whether each seed predicts each image synthetic, shape (seeds, images)."""
-        assert self.thresholds is not None
         return decide(self.logits, self.thresholds[:, None])
 
     @property

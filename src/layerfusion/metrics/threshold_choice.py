@@ -306,15 +306,8 @@ def _difference(
 ) -> list[float]:
     """Return announced minus true: specificity, recall and gain."""
     predicted = trial.predicted if trial.better else decide(logits, old)
-    said = [share.estimate for share in correct_by_class(labels, predicted)]
-    true = {
-        threshold: _right(threshold_logit(threshold), classes) for threshold in (old, trial.new)
-    }
-    used = true[trial.new if trial.better else old]
-    gain = trial.gain.estimate - (sum(true[trial.new]) - sum(true[old])) / 2
-    return [said[0] - used[0], said[1] - used[1], gain]
-
-
-def _right(logit: float, classes: list[_Smoothed]) -> tuple[float, float]:
-    real, synthetic = (own.below(logit) for own in classes)
-    return real, 1 - synthetic
+    announced = [share.estimate for share in correct_by_class(labels, predicted)]
+    below = {t: [own.below(threshold_logit(t)) for own in classes] for t in (old, trial.new)}
+    true = {t: np.array([real, 1 - synthetic]) for t, (real, synthetic) in below.items()}
+    biased = announced - true[trial.new if trial.better else old]
+    return [*biased, trial.gain.estimate - (true[trial.new] - true[old]).sum() / 2]

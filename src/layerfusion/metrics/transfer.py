@@ -68,9 +68,8 @@ def recall_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) ->
         )
         found, by_source = seed_interval(values), image_interval(moved.mean(axis=0))
         allowed = allowed_false_positives(rate, int((labels == 0).sum()))
-        row = {"target_fpr": rate, "n_false_positives": allowed}
-        row |= {"recall": found.estimate, "low": found.low, "high": found.high}
-        row |= {"seed_sd": found.seed_sd, "image_se": found.image_se}
+        row: dict[str, float] = {"target_fpr": rate, "n_false_positives": allowed}
+        row |= found.row("recall") | {"seed_sd": found.seed_sd, "image_se": found.image_se}
         rows.append(row | {"sources_low": by_source.low, "sources_high": by_source.high})
     return pd.DataFrame(rows)
 
@@ -213,21 +212,13 @@ def threshold_choices(label: NDArray[np.int64], logit: Values) -> pd.DataFrame:
         chose it, and ``f1_left_out`` on the images that were not drawn (about a third).
         Resamples that leave out no image of one of the classes have no row.
     """
-    drawn = [
-        np.repeat(np.arange(len(label)), own)
-        for own in resample_images(label, resamples=CHOICES)[1:]
-    ]
-    splits = [(own, np.setdiff1d(np.arange(len(label)), own)) for own in drawn]
+    drawn = resample_images(label, resamples=CHOICES)[1:]
+    splits = [(np.repeat(np.arange(len(label)), own), np.flatnonzero(own == 0)) for own in drawn]
     splits = [(own, left) for own, left in splits if len(np.unique(label[left])) == 2]
+    made = held_out(best_f1_threshold, splits, label, logit)
     rows = [
-        {
-            "logit": threshold,
-            "f1": _f1(label[own], logit[own], threshold),
-            "f1_left_out": _f1(label[left], logit[left], threshold),
-        }
-        for (own, _), (threshold, left) in zip(
-            splits, held_out(best_f1_threshold, splits, label, logit), strict=True
-        )
+        [threshold, *(_f1(label[part], logit[part], threshold) for part in (own, left))]
+        for (own, _), (threshold, left) in zip(splits, made, strict=True)
     ]
     return pd.DataFrame(rows, columns=["logit", "f1", "f1_left_out"])
 
@@ -243,7 +234,6 @@ def choice_row(scored: ScoredImages) -> dict[str, float]:
         choosing images exceeds that on the others, the mean over resamples). The checkpoint, chosen
         on the same images, is not part of this optimism.
     """
-    assert scored.thresholds is not None
     chosen = threshold_choices(scored.label, scored.logits[0])
     low, high = probability(chosen["logit"].quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
     return {

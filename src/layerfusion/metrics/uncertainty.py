@@ -33,6 +33,10 @@ class Interval:
     low: float
     high: float
 
+    def row(self, name: str = "estimate") -> dict[str, float]:
+        """Return the estimate by a name, with ``low`` and ``high``: columns of a table."""
+        return {name: self.estimate, "low": self.low, "high": self.high}
+
     @property
     def complement(self) -> "Interval":
         """The interval of one minus the number, of a share."""
