@@ -33,7 +33,7 @@ def log(tmp_path):
 
 def test_lines_have_time_and_level_and_come_behind_those_of_before(log):
     for text in ("once", "again"):
-        with Reporter().keep(log):
+        with Reporter().log_to(log):
             Reporter().say(text)
             Reporter().detail("more")
             Reporter().warn("look")
@@ -53,7 +53,7 @@ def test_lines_have_time_and_level_and_come_behind_those_of_before(log):
     ids=["end of a line", "command of a terminal", "byte that is no letter", "letters"],
 )
 def test_an_event_is_one_line_whatever_a_file_is_called(log, capfd, text, line):
-    with Reporter().keep(log):
+    with Reporter().log_to(log):
         Reporter().say(text)
     assert logged(log) == [("INFO", line)]
     assert capfd.readouterr().err == f"{line}\n"
@@ -63,7 +63,7 @@ def test_an_event_is_one_line_whatever_a_file_is_called(log, capfd, text, line):
 def test_a_line_that_a_kill_cut_short_stands_alone(log, whole):
     torn = "2026-01-31T12:00:01Z INFO é".encode()[:-1]  # in the middle of a letter
     log.write_bytes(whole.encode() + torn)
-    with Reporter().keep(log):
+    with Reporter().log_to(log):
         Reporter().say("going on")
     lines = logged(log)
     assert lines[-2:] == [("INFO", r"\xc3"), ("INFO", "going on")]
@@ -74,7 +74,7 @@ def test_a_process_that_is_killed_leaves_what_it_said(log):
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from layerfusion.progress import Reporter\n"
-        "with Reporter().keep(Path(sys.argv[1])):\n"
+        "with Reporter().log_to(Path(sys.argv[1])):\n"
         "    Reporter().say('begun'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(log)], check=False, capture_output=True)
@@ -91,13 +91,13 @@ def test_a_process_that_is_killed_leaves_what_it_said(log):
     ],
 )
 def test_the_last_line_says_why_it_ended(log, error, line):
-    with pytest.raises(type(error)), Reporter().keep(log):
+    with pytest.raises(type(error)), Reporter().log_to(log):
         raise error
     assert logged(log) == [line]
 
 
 def test_a_mistake_of_the_program_is_one_line_with_its_place(log):
-    with pytest.raises(ZeroDivisionError), Reporter().keep(log):
+    with pytest.raises(ZeroDivisionError), Reporter().log_to(log):
         _ = 1 / 0
     ((level, text),) = logged(log)
     assert level == "ERROR" and text.startswith("ZeroDivisionError: division by zero (")
@@ -109,11 +109,11 @@ def test_a_mistake_of_the_program_is_one_line_with_its_place(log):
 
 def test_a_log_that_cannot_be_opened_stops_nothing(tmp_path, capfd):
     (tmp_path / "log.txt").mkdir()  # as good as a folder without permission, which root has
-    with Reporter().keep(tmp_path / "log.txt"):
+    with Reporter().log_to(tmp_path / "log.txt"):
         Reporter().say("going on")
     first, second = capfd.readouterr().err.splitlines()
     assert first.startswith("warning: no log is written to") and second == "going on"
-    with pytest.raises(UserError) as caught, Reporter().keep(tmp_path / "log.txt"):
+    with pytest.raises(UserError) as caught, Reporter().log_to(tmp_path / "log.txt"):
         raise UserError("of its own")
     assert caught.value.__context__ is None
 
@@ -121,7 +121,7 @@ def test_a_log_that_cannot_be_opened_stops_nothing(tmp_path, capfd):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
 def test_a_full_disk_stops_nothing_and_is_said_once(log, capfd):
     log.symlink_to("/dev/full")
-    with Reporter().keep(log):
+    with Reporter().log_to(log):
         for number in range(3):
             Reporter().say(f"step {number}")
     lines = capfd.readouterr().err.splitlines()
@@ -142,14 +142,14 @@ def test_of_several_processes_the_first_alone_writes(log, monkeypatch, capfd):
         monkeypatch.setenv(name, value)
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
-        with Reporter().keep(log):
+        with Reporter().log_to(log):
             Reporter().say(f"rank {rank}")
     assert logged(log) == [("INFO", "rank 0")] and capfd.readouterr().err == "rank 0\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are not forked here")
 def test_a_forked_worker_writes_nothing(log):
-    with Reporter().keep(log):
+    with Reporter().log_to(log):
         child = os.fork()
         if child == 0:
             Reporter().say("a worker")
@@ -167,7 +167,7 @@ def warn_often(times):
 
 
 def test_a_warning_that_comes_often_is_a_line_and_a_count(log):
-    with warnings.catch_warnings(record=True) as shown, Reporter().keep(log):
+    with warnings.catch_warnings(record=True) as shown, Reporter().log_to(log):
         warnings.simplefilter("always", UserWarning)
         warn_often(1000)
         logging.getLogger("PIL.Image").warning("another")
@@ -179,10 +179,10 @@ def test_a_warning_that_comes_often_is_a_line_and_a_count(log):
 
 
 def test_warnings_are_shown_as_before_while_a_log_is_kept(log):
-    with Reporter().keep(log), pytest.warns(UserWarning, match="tag 0"):
+    with Reporter().log_to(log), pytest.warns(UserWarning, match="tag 0"):
         warn_often(1)
     former = warnings.showwarning
-    with Reporter().keep(log):
+    with Reporter().log_to(log):
         assert warnings.showwarning is not former
     assert warnings.showwarning is former
 

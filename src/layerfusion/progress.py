@@ -81,7 +81,7 @@ class Reporter:
         self.console.print(shown, markup=False, soft_wrap=True)
 
     @contextmanager
-    def keep(self, path: Path) -> Iterator[None]:
+    def log_to(self, path: Path) -> Iterator[None]:
         """Append every line to a file too while the block runs (`layerfusion.events.logged_to`).
 
         Of several processes only the first does.

@@ -35,7 +35,10 @@ def show(check: DataCheck, depth: Depth, console: Console) -> None:
         f"{one.name}: {'; '.join(one.incomplete)}" for one in check.sources if one.incomplete
     ]
     _show_list("Incomplete, perhaps half extracted:", incomplete, console)
-    _show_unreadable(check, console)
+    rows = check.unreadable
+    more = f", the first {LISTED}; --out FILE writes all" if len(rows) > LISTED else ""
+    listed = [f"{path}: {reason}" for path, reason in rows[["path", "reason"]].head(LISTED).values]
+    _show_list(f"{len(rows):,} files cannot be read and are left out{more}:", listed, console)
     notes = [f"{source.name}: {note}" for source in check.sources for note in source.notes]
     _show_list("Notes:", [*notes, *check.notes], console)
     console.print()
@@ -96,15 +99,6 @@ def _show_list(title: str, lines: Sequence[str], console: Console) -> None:
         console.print(f"\n[bold]{title}[/]")
     for line in lines:
         console.print(Padding(escape(line), (0, 0, 0, 2), expand=False))
-
-
-def _show_unreadable(check: DataCheck, console: Console) -> None:
-    rows = check.unreadable
-    if rows.empty:
-        return
-    more = f", the first {LISTED}; --out FILE writes all" if len(rows) > LISTED else ""
-    listed = [f"{path}: {reason}" for path, reason in rows[["path", "reason"]].head(LISTED).values]
-    _show_list(f"{len(rows):,} files cannot be read and are left out{more}:", listed, console)
 
 
 def _reservation(check: DataCheck, run: str) -> str:

@@ -59,19 +59,6 @@ PublishOption = Annotated[
 ]
 
 
-def replaced(settings: list[str] | None) -> dict[str, Any]:
-    """Return the settings that `--set` replaces, by dotted name.
-
-    Raises
-    ------
-    UserError
-        If one is not of the form name=value.
-    """
-    from layerfusion.settings import parse_override  # pydantic takes as long as all of the help
-
-    return dict(parse_override(text) for text in settings or [])
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataChoice:
     """Options that say which images and settings a command works on."""
@@ -82,8 +69,10 @@ class DataChoice:
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """The settings that `--set` replaces, by dotted name; raises as `replaced`."""
-        return replaced(self.settings)
+        """The settings that `--set` replaces, by dotted name; a UserError if one is malformed."""
+        from layerfusion.settings import parse_override  # pydantic is slow to import
+
+        return dict(parse_override(text) for text in self.settings or [])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +82,8 @@ class SeedChoice(DataChoice):
     seed: SeedOption = 1337
 
 
-def _chooser(wanted: Verbosity) -> Callable[[typer.Context, bool], None]:
-    """Return what an option does that says how much is written on the screen."""
+def _verbosity_option(wanted: Verbosity, help: str) -> Any:
+    """Return the option that chooses how much is written on the screen."""
 
     def choose(context: typer.Context, given: bool) -> None:
         if not given:
@@ -104,27 +93,14 @@ def _chooser(wanted: Verbosity) -> Callable[[typer.Context, bool], None]:
             raise UserError("--quiet and --verbose exclude each other: give one of them")
         os.environ[VARIABLE] = wanted
 
-    return choose
+    return typer.Option(f"--{wanted}", f"-{wanted[0]}", callback=choose, is_eager=True, help=help)
 
 
-QuietOption = Annotated[
-    bool,
-    typer.Option(
-        "--quiet",
-        "-q",
-        callback=_chooser(Verbosity.quiet),
-        is_eager=True,
-        help="Write results and errors only.",
-    ),
-]
+QuietOption = Annotated[bool, _verbosity_option(Verbosity.quiet, "Write results and errors only.")]
 VerboseOption = Annotated[
     bool,
-    typer.Option(
-        "--verbose",
-        "-v",
-        callback=_chooser(Verbosity.verbose),
-        is_eager=True,
-        help="Write every step, its time, and the warnings of libraries.",
+    _verbosity_option(
+        Verbosity.verbose, "Write every step, its time, and the warnings of libraries."
     ),
 ]
 

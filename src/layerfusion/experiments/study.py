@@ -219,7 +219,7 @@ class Study:
             reporter.say(f"found finished in {shown(directory)}; nothing is trained or scored")
             return read_study(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        with reporter.keep(directory / LOG):
+        with reporter.log_to(directory / LOG):
             cells = list(self.cells(reporter))
             write_table(
                 collect_predictions(

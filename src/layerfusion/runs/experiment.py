@@ -211,7 +211,7 @@ class Experiment:
         with ExitStack() as lock:
             processes.only_first(lambda: self._claim(place, lock, reporter, fresh, resume))
             try:
-                with reporter.keep(place.unfinished / LOG):
+                with reporter.log_to(place.unfinished / LOG):
                     self._train(place.unfinished, reporter)
             except BaseException:
                 if processes.first:
