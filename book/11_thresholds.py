@@ -41,13 +41,13 @@ from layerfusion.metrics.transfer import (
     recall_table,
 )
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
+from layerfusion.chapters.parameters import checked_parameters
 from layerfusion.experiments.record import published_study
 from layerfusion.figures import thresholds as threshold_figures
 from layerfusion.paper import detectable
 from layerfusion.paths import reference_folder
 
-tables = ChapterTables("11_thresholds", open_chapter("open", globals()))
+tables = ChapterTables("11_thresholds", checked_parameters(globals()))
 folder = reference_folder("photographs")
 study = published_study(folder, "claims")
 predictions = study.predictions

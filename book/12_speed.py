@@ -31,12 +31,12 @@ from IPython.display import Markdown, display
 
 from layerfusion.analysis.projection import project
 from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
+from layerfusion.chapters.parameters import checked_parameters
 from layerfusion.figures import benchmarks
 from layerfusion.figures.benchmarks import read_result
 from layerfusion.settings import load_profile
 
-tables = ChapterTables("12_speed", open_chapter("open", globals()))
+tables = ChapterTables("12_speed", checked_parameters(globals()))
 preparation, scoring, gpu, cpu = (
     read_result(name)
     for name in (benchmarks.PREPARATION, benchmarks.SCORING, benchmarks.GPU, benchmarks.CPU)

@@ -24,12 +24,14 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.evidence.levels import levels_by_source
 from layerfusion.experiments.record import published_study
 from layerfusion.figures import one_photograph
 from layerfusion.figures.benchmarks import in_a_line, read_result
 from layerfusion.paths import reference_folder
 
-tables = ChapterTables("14_one_photograph", open_chapter("open", globals()))
+tables = ChapterTables("14_one_photograph", checked_parameters(globals()))
 counted = read_result(one_photograph.WORDS)
 display(Markdown(one_photograph.in_a_sentence(counted)))
 

@@ -8,7 +8,7 @@ from pandas.io.formats.style import Styler
 
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.figures.effects import claims_table
-from layerfusion.figures.formatting import bounds
+from layerfusion.figures.formatting import bounds, signed
 from layerfusion.figures.html_tables import lay_out
 from layerfusion.metrics.uncertainty import LEVEL
 
@@ -42,7 +42,7 @@ def styled(table: pd.DataFrame) -> Styler:
     rows = table.to_dict("records")
     shown = pd.DataFrame(
         {
-            "The paper": [_signed(row["paper"]) for row in rows],
+            "The paper": [signed(row["paper"]) for row in rows],
             "Photographs, CLIP B/16": [_answer(row, "photographs") for row in rows],
             "Demo world": [_answer(row, "demo") for row in rows],
             "Verdict on photographs": [row["photographs_verdict"] for row in rows],
@@ -58,23 +58,13 @@ def styled(table: pd.DataFrame) -> Styler:
 
 
 def _named(study: FinishedStudy, world: str) -> pd.DataFrame:
-    own = claims_table(study).set_index("claim")[["paper", "effect", "low", "high", "verdict"]]
-    return own.rename(
-        columns={
-            "effect": world,
-            "low": f"{world}_low",
-            "high": f"{world}_high",
-            "verdict": f"{world}_verdict",
-        }
-    )
+    names = {"effect": world} | {name: f"{world}_{name}" for name in ("low", "high", "verdict")}
+    own = claims_table(study).set_index("claim")
+    return own[["paper", *names]].rename(columns=names)
 
 
 def _answer(row: Mapping[Hashable, Any], world: str) -> str:
     if pd.isna(row[world]):
         return "not measured"
     interval = bounds(row, "+.3f", world)
-    return f'{_signed(row[world])}<br><span class="difference">{interval}</span>'
-
-
-def _signed(value: float) -> str:
-    return "none" if pd.isna(value) else f"{value:+.4f}"
+    return f'{signed(row[world])}<br><span class="difference">{interval}</span>'

@@ -42,11 +42,9 @@ def ranking(study: FinishedStudy) -> pd.DataFrame:
         row |= {"gain": found["effect"], "gain_low": found["low"], "gain_high": found["high"]}
         rows.append(row | {"verdict": found.get("verdict")})
     table = pd.DataFrame(rows).astype({"verdict": "str"})
-    order = {run: place for place, run in enumerate(dict.fromkeys(table["run"]))}
-    ranked = table.assign(place=table["run"].map(order)).sort_values(
-        ["place", "roc_auc"], ascending=[True, False], kind="stable"
-    )
-    return ranked.drop(columns="place").reset_index(drop=True)
+    runs = [own for _, own in table.groupby("run", sort=False)]
+    ranked = [own.sort_values("roc_auc", ascending=False, kind="stable") for own in runs]
+    return pd.concat(ranked, ignore_index=True)
 
 
 def in_a_sentence(table: pd.DataFrame) -> str:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from layerfusion.analysis.corruptions import CLEAN
 from layerfusion.experiments.record import FinishedStudy
-from layerfusion.figures.formatting import with_interval
+from layerfusion.figures.formatting import interval_cells, with_interval
+from layerfusion.figures.intervals import draw_band, legend_above
 from layerfusion.figures.style import COLOURS, finish
 from layerfusion.metrics.uncertainty import LEVEL
 
@@ -79,24 +80,22 @@ def draw_corruptions(table: pd.DataFrame, curves: Mapping[str, Sequence[int]]) -
 
     Clean images are dashed lines; strength grows from left to right.
     """
-    lines = {"roc_auc": "0.2", "recall": COLOURS["synthetic"], "false_alarms": COLOURS["real"]}
-    names = {"roc_auc": "ROC AUC", "recall": "recall", "false_alarms": "false alarms"}
+    lines = {
+        ("roc_auc", "ROC AUC"): "0.2",
+        ("recall", "recall"): COLOURS["synthetic"],
+        ("false_alarms", "false alarms"): COLOURS["real"],
+    }
     figure, axes = plt.subplots(2, 4, figsize=(10, 5), sharey=True, layout="constrained")
     for ax, (kind, strengths) in zip(axes.flat, curves.items(), strict=True):
-        part = table.loc[[f"{kind}-{strength}" for strength in strengths]]
+        part = table.loc[[f"{kind}-{one}" for one in strengths]].assign(strength=strengths)
         label, falling = AXES[kind]
-        for column, colour in lines.items():
-            low, high = (
-                ("low", "high") if column == "roc_auc" else (f"{column}_low", f"{column}_high")
-            )
-            ax.plot(strengths, part[column], color=colour, marker="o", label=names[column])
-            ax.fill_between(strengths, part[low], part[high], color=colour, alpha=0.15)
-            ax.axhline(table.loc[CLEAN, column], color=colour, linestyle="--", linewidth=1)
+        for (column, name), color in lines.items():
+            draw_band(ax, part, "strength", column, color=color, marker="o", label=name)
+            ax.axhline(table.loc[CLEAN, column], color=color, linestyle="--", linewidth=1)
         if falling:
             ax.invert_xaxis()
         ax.set(xlabel=label, ylim=(0, 1))
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
+    legend_above(figure, axes.flat[0])
     figure.supxlabel(f"bands: {LEVEL:.0%} over other images; dashed: clean", fontsize="small")
     return finish(figure)
 
@@ -109,14 +108,13 @@ def shown(table: pd.DataFrame, conditions: Mapping[str, str]) -> pd.DataFrame:
     conditions
         What to call them, by the condition's name.
     """
-    rows, known = {}, table.to_dict("index")
-    for condition, name in {CLEAN: CLEAN, **conditions}.items():
-        row = known[condition]
-        rows[name] = {
-            "condition": condition,
-            "ROC AUC": with_interval(row, "roc_auc"),
-            "difference": with_interval(row, "difference", "+.3f"),
-            "recall": with_interval(row, "recall", ".0%"),
-            "false alarms": with_interval(row, "false_alarms", ".0%"),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    columns = {
+        "ROC AUC": ("roc_auc", ".3f"),
+        "difference": ("difference", "+.3f"),
+        "recall": ("recall", ".0%"),
+        "false alarms": ("false_alarms", ".0%"),
+    }
+    names = {CLEAN: CLEAN, **conditions}
+    own = table.loc[list(names)]
+    cells = {title: interval_cells(own, *column) for title, column in columns.items()}
+    return pd.DataFrame({"condition": list(names), **cells}, index=list(names.values()))

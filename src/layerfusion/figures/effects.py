@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from layerfusion.analysis.effects import values
 from layerfusion.analysis.measures import Metric
 from layerfusion.experiments.record import FinishedStudy
-from layerfusion.figures.formatting import interval_cells, with_interval
+from layerfusion.figures.formatting import interval_cells, signed, with_interval
 from layerfusion.figures.intervals import draw_bars, interval_panels, legend_above
 from layerfusion.figures.style import finish
 from layerfusion.metrics.uncertainty import LEVEL
@@ -49,8 +49,8 @@ def claims_text(study: FinishedStudy) -> str:
     shown = pd.DataFrame(
         {
             "claim".ljust(width): table["claim"].str.ljust(width),
-            "paper": [_signed(value) for value in table["paper"]],
-            "effect": [_signed(value) for value in table["effect"]],
+            "paper": [signed(value) for value in table["paper"]],
+            "effect": [signed(value) for value in table["effect"]],
             "95 % interval": interval,
             "verdict": table["verdict"],
             "seeds": table["seeds"],
@@ -221,7 +221,3 @@ def draw_variants(table: pd.DataFrame) -> Figure:
 def _difference(row: pd.Series) -> str:
     who = f"{row['variant']} against {row['against']}, {row['run']} run"
     return f"{who}: {with_interval(row.to_dict(), 'difference', '+.3f')}"
-
-
-def _signed(value: float) -> str:
-    return "none" if pd.isna(value) else f"{value:+.4f}"

@@ -46,6 +46,11 @@ def with_interval(row: Row, name: str, form: str = ".3f") -> str:
     return "" if pd.isna(row[name]) else f"{row[name]:{form}} {bounds(row, form, name)}"
 
 
+def signed(value: float) -> str:
+    """Return a difference with its sign and four decimals, ``none`` of NaN."""
+    return "none" if pd.isna(value) else f"{value:+.4f}"
+
+
 def interval_cells(table: pd.DataFrame, name: str, form: str = ".3f") -> list[str]:
     """Return `with_interval` of every row of a table."""
     return [with_interval(row, name, form) for row in table.to_dict("records")]

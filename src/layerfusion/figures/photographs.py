@@ -51,17 +51,17 @@ def beside_shortcuts(shortcuts: pd.DataFrame, study: FinishedStudy) -> pd.DataFr
         ``run``, ``detector``, ``roc_auc``, ``low`` and ``high``. The interval of the paper's head
         is that of its first seed, over images alone, like those of the others.
     """
-    shown = shortcuts.rename(
-        columns={"name": "detector", "roc_auc_low": "low", "roc_auc_high": "high"}
-    )[["run", "detector", "roc_auc", "low", "high"]]
-    rows = []
+    names = {"name": "detector", "roc_auc_low": "low", "roc_auc_high": "high"}
+    columns = ["run", "detector", "roc_auc", "low", "high"]
+    parts = [shortcuts.rename(columns=names)[columns]]
     for run in RUNS:
         found = image_interval(study.of(run)[0]("roc_auc", "local"))
-        row = {"run": run, "detector": "all blocks, fused", "roc_auc": found.estimate}
-        rows.append(row | {"low": found.low, "high": found.high})
-    together = pd.concat([shown, pd.DataFrame(rows)])
-    order = together["run"].map({run: place for place, run in enumerate(RUNS)})
-    return together.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+        row = [run, "all blocks, fused", found.estimate, found.low, found.high]
+        parts.append(pd.DataFrame([row], columns=columns))
+    order = {run: place for place, run in enumerate(RUNS)}
+    return pd.concat(parts).sort_values(
+        "run", key=lambda run: run.map(order), kind="stable", ignore_index=True
+    )
 
 
 def _interval(claim: Mapping[Hashable, Any]) -> str:
