@@ -1,6 +1,7 @@
 """Atomic writes: a file is complete or unchanged, whatever ends the process that writes it."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,57 @@ def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_by_user(path: Path, what: str) -> Iterator[Path]:
+    """Yield where to write a file that a user names, as `in_place_of` does.
+
+    Parameters
+    ----------
+    what
+        What is written, for the message: ``the scores``.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    try:
+        with in_place_of(path, shared=True) as partial:
+            yield partial
+    except OSError as error:
+        raise UserError(f"{what} cannot be written to {path}: {error.strerror}") from None
+
+
+def check_new_folder(out: Path) -> None:
+    """Raise a UserError if a folder cannot be made at `out`, or something exists there."""
+    if out.exists():
+        raise UserError(f"{out} is there already; remove it or name another --out")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"the folder above --out {out} does not exist; make it first")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which becomes `out` when the block ends well.
+
+    Raises
+    ------
+    UserError
+        As `check_new_folder`, or if something cannot be written.
+    """
+    check_new_folder(out)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        yield partial
+        partial.replace(out)
+    except OSError as error:
+        raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_record(record: "BaseModel", path: Path) -> None:

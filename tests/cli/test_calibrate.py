@@ -17,8 +17,12 @@ from layerfusion.model.detector import TRAINED, Detector
 from layerfusion.release import calibrated
 from layerfusion.release.calibrated import write_calibrated
 from layerfusion.release.calibration import calibrate
-from layerfusion.release.calibration_page import calibration_html
-from layerfusion.release.calibration_words import as_values, notice, sentences
+from layerfusion.release.calibration_report import (
+    as_values,
+    calibration_html,
+    notice,
+    sentences,
+)
 from layerfusion.release.own_images import find_own_images
 from layerfusion.release.seen_images import seen_images
 from layerfusion.scoring.reference import read_reference
@@ -97,7 +101,7 @@ def test_the_folder_is_the_detector_with_these_images_scores(run, made, mine):
 
 def test_shortcuts_come_first_and_folders_of_one_class_are_there(made):
     folder, answer = made
-    said = answer["in_words"]
+    said = answer["text"]
     assert said[1].startswith("Shortcuts: ") and "ROC AUC" in said[1] and len(said) <= 12
     by_name = {row["name"]: row for row in answer["shortcuts"]}
     assert by_name["the file format"]["roc_auc"] == 0.5  # all are PNG
@@ -111,26 +115,26 @@ def test_images_that_the_detector_was_trained_on_are_counted(mine, calibration):
     own = find_own_images(mine)
     seen = seen_images(own.manifest.rows[:7], own.manifest.rows[5:10])
     known = calibrate(demo_detector(), own, seen=seen, loader=LoaderSettings(workers=0))
-    said = "Seen before: the detector knows 7 that it was trained on and 3 that it was chosen on"
+    said = "Seen before: the detector was trained on 7 and was chosen on 3 of these images."
     assert any(said in sentence for sentence in sentences(known))
     assert "10 of these it had seen before" in notice(known, None)
     assert as_values(known)["images"]["seen_before"] == {"training": 7, "choice": 3}
     unknown = next(sentence for sentence in sentences(calibration) if "Seen before" in sentence)
-    assert unknown.endswith("Which images it was trained on it does not say.")
+    assert unknown.endswith("Which images it was trained on is not known.")
     assert "seen" not in notice(calibration, None)
 
 
 @pytest.mark.parametrize(
-    ("low", "told"), [(0.9, "clearly tell apart"), (0.65, "somewhat tell apart"), (0.5, None)]
+    ("low", "told"), [(0.9, "clearly separates"), (0.65, "somewhat separates"), (0.5, None)]
 )
 def test_a_shortcut_is_in_the_notice_also_where_it_is_of_middling_strength(calibration, low, told):
     shortcuts = calibration.shortcuts.assign(roc_auc_low=low)
     said = notice(replace(calibration, shortcuts=shortcuts), "Before")
     assert said.startswith("Before; its threshold was chosen on 52 images")
     if told is None:
-        assert "tell apart" not in said
+        assert "separates" not in said
     else:
-        assert f"whose classes {shortcuts['name'].iloc[0]} alone would {told}" in said
+        assert f"whose classes {shortcuts['name'].iloc[0]} alone {told}" in said
 
 
 def test_an_old_threshold_is_kept_where_a_new_one_may_be_no_better(run, mine, made, tmp_path):
@@ -138,8 +142,8 @@ def test_an_old_threshold_is_kept_where_a_new_one_may_be_no_better(run, mine, ma
     status, out, err = run("calibrate", mine, "--out", again, "--detector", made[0])
     assert status == 0, err
     assert "Threshold: kept" in out and "Why kept" in out and "Use it: " in out
-    assert "Seen before: the detector knows 52 that it was chosen on among these." in out
-    assert "Which images it was trained on it does not say." in out
+    assert "Seen before: the detector was chosen on 52 of these images." in out
+    assert "Which images it was trained on is not known." in out
     assert Detector.load(again).threshold == Detector.load(made[0]).threshold
     card = (again / "MODEL_CARD.md").read_text()
     assert card.count("## On its user's own images") == 2
@@ -176,7 +180,7 @@ def test_the_page_says_what_the_terminal_does_and_stands_alone(calibration):
     html = calibration_html(replace(calibration, folders=table), "A <i>toy</i>.")
     soup = BeautifulSoup(html, "html.parser")
     assert soup.select("b, i, script") == []
-    listed = [item.text for item in soup.select("section[aria-label='In words'] li")]
+    listed = [item.text for item in soup.select("section[aria-label='Results'] li")]
     assert listed == sentences(replace(calibration, folders=table))
     assert soup.aside.text.strip() == "Before you read on. A <i>toy</i>."
     rows = soup.select("section[aria-label='By folder'] tbody tr")

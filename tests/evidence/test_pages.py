@@ -18,7 +18,7 @@ from layerfusion.evidence.inspection import Inspector, report_html
 from layerfusion.evidence.pages import write_page
 from layerfusion.evidence.serving import Limits, listen
 from layerfusion.release.calibration import calibrate
-from layerfusion.release.calibration_page import calibration_html
+from layerfusion.release.calibration_report import calibration_html
 from layerfusion.release.own_images import find_own_images
 from layerfusion.scoring.reference import write_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector

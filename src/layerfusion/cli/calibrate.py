@@ -37,8 +37,7 @@ def calibrate(
     from layerfusion.progress import Reporter
     from layerfusion.release.calibrated import write_calibrated
     from layerfusion.release.calibration import calibrate as calibrate_on
-    from layerfusion.release.calibration_page import calibration_html
-    from layerfusion.release.calibration_words import as_values, sentences
+    from layerfusion.release.calibration_report import as_values, calibration_html, sentences
     from layerfusion.release.own_images import find_own_images
     from layerfusion.release.seen_images import read_seen
     from layerfusion.scoring.shipped import detector_folder

@@ -9,8 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from PIL import Image
 
-from layerfusion.errors import UserError
-from layerfusion.files import in_place_of
+from layerfusion.files import named_by_user
 from layerfusion.metrics.uncertainty import Interval
 
 SHOWN = 320  # px, the longer side of the copy that a page shows
@@ -75,11 +74,8 @@ def write_page(html: str, path: Path) -> None:
     UserError
         If the file cannot be written.
     """
-    try:
-        with in_place_of(path, shared=True) as partial:
-            partial.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"the report cannot be written to {path}: {error.strerror}") from None
+    with named_by_user(path, "the report") as partial:
+        partial.write_text(html, encoding="utf-8")
 
 
 def small_copy(image: Image.Image, longest: int = SHOWN) -> Image.Image:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import layerfusion
+from layerfusion.files import new_folder
 from layerfusion.model.detector import (
     DESCRIPTION,
     TRAINED,
@@ -15,9 +16,8 @@ from layerfusion.model.detector import (
 )
 from layerfusion.provenance import code_sha256
 from layerfusion.release.calibration import Calibration
-from layerfusion.release.calibration_words import as_values, card_section, notice
+from layerfusion.release.calibration_report import as_values, card_section, notice
 from layerfusion.release.export import CARD
-from layerfusion.release.folders import new_folder
 from layerfusion.release.seen_images import read_seen, with_choice, write_seen
 from layerfusion.scoring.reference import write_reference
 

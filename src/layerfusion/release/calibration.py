@@ -1,4 +1,4 @@
-"""What a detector does on its user's own images: shortcuts, threshold, folders."""
+"""A detector evaluated on a custom data set: shortcuts, threshold, folders."""
 
 import hashlib
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ class Calibration:
         Of the detector, in [0, 1].
     choice
         The threshold, and how it does on images that did not choose it.
-    flattery
-        How far the rates that `choice` announces flatter it: subtracted wherever they are said.
+    optimism
+        How far the rates of `choice` are optimistically biased: subtracted in all reports.
     folders
-        As `layerfusion.metrics.groups.folder_table` returns it, of the calls of `choice`.
+        As `layerfusion.metrics.groups.folder_table` returns it, of the decisions of `choice`.
     images_sha256
         Of the list of images: of a line "label sha256" each, sorted. 64 hex digits.
     date
@@ -58,7 +58,7 @@ class Calibration:
     scored: pd.DataFrame
     roc_auc: Interval
     choice: ThresholdChoice
-    flattery: Optimism
+    optimism: Optimism
     folders: pd.DataFrame
     images_sha256: str
     date: str
@@ -108,7 +108,7 @@ def calibrate(
         scored=scored,
         roc_auc=auc_interval(label, logit),
         choice=choice,
-        flattery=optimism(label, logit, detector.threshold, changed=choice.changed),
+        optimism=optimism(label, logit, detector.threshold, changed=choice.changed),
         folders=folder_table(folder, label, logit, choice.predicted),
         images_sha256=_list_sha256(rows),
         date=datetime.now(UTC).date().isoformat(),

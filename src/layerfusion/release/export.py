@@ -12,6 +12,7 @@ from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import describe_images
 from layerfusion.metrics.thresholds import best_f1_threshold
+from layerfusion.files import check_new_folder, new_folder
 from layerfusion.model.detector import (
     TRAINED,
     Detector,
@@ -20,7 +21,6 @@ from layerfusion.model.detector import (
 )
 from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
-from layerfusion.release.folders import check_place, new_folder
 from layerfusion.release.model_card import model_card
 from layerfusion.release.seen_images import seen_images, write_seen
 from layerfusion.runs.conditions import CONDITIONS, score_condition
@@ -86,12 +86,12 @@ def export(
     Raises
     ------
     UserError
-        If `check_place` or `check_shippable` object, a weight is too large for float16, or the
+        If `check_new_folder` or `check_shippable` object, a weight is too large for float16, or the
         folder cannot be written.
     ImageError
         If a validation image cannot be read any more.
     """
-    check_place(out)
+    check_new_folder(out)
     check_shippable(experiment.profile)
     detector = run.detector()
     round_head(detector)

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of
+from layerfusion.files import named_by_user
 from layerfusion.metrics.probability import decide, published_probability
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
@@ -124,8 +124,5 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
     UserError
         If the file cannot be written.
     """
-    try:
-        with in_place_of(path, shared=True) as partial:
-            table.to_csv(partial, index=False, lineterminator="\n")  # not the system's: same bytes
-    except OSError as error:
-        raise UserError(f"the scores cannot be written to {path}: {error.strerror}") from None
+    with named_by_user(path, "the scores") as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")  # not the system's: same bytes
