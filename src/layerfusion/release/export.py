@@ -11,8 +11,8 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import describe_images
-from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.files import check_new_folder, new_folder
+from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import (
     TRAINED,
     Detector,
