@@ -225,7 +225,7 @@ def test_its_numbers_are_those_of_the_predictions(card, shipped):
     assert point["recall"].startswith(f"{counts.recall:.1%} (")
     assert point["precision"].startswith(f"{counts.precision:.1%} (")
     alarms = counts.false_positives / (counts.false_positives + counts.true_negatives)
-    assert point["false alarm rate"].startswith(f"{alarms:.1%} (")
+    assert point["false positive rate"].startswith(f"{alarms:.1%} (")
     first, *others = rows_of(card, "### Scores")
     auc = evaluate(table["label"], table["logit"], 0).loc["roc_auc"]
     assert first[:3] == [

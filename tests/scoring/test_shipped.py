@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import layerfusion
+from layerfusion import paths
 from layerfusion.errors import UserError
 from layerfusion.model import known_weights
 from layerfusion.model.detector import (
@@ -151,4 +152,10 @@ def test_the_default_detector_is_small_and_has_its_card():
     folder = shipped.DEFAULT_FOLDER
     assert (folder / TRAINED).stat().st_size < 1e6
     assert {tensor.dtype for tensor in read_trained_tensors(folder).values()} == {torch.float16}
-    assert (folder / "MODEL_CARD.md").read_text(encoding="utf-8").startswith("---\n")
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    template = paths.PACKAGE / "release" / "templates" / "model_card.md.j2"
+    prose = [line for line in template.read_text(encoding="utf-8").splitlines() if "{" not in line]
+    assert card.startswith("---\n") and len(prose) > 80
+    assert [line for line in prose if line not in card] == [
+        "The styles of the images are not known."
+    ]

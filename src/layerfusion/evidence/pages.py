@@ -5,6 +5,7 @@ import hashlib
 import math
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from PIL import Image
@@ -20,8 +21,9 @@ NOT_MEASURED = "not measured"
 def render(template: str, **values: object) -> str:
     """Return a template of the package filled in, such as ``evidence/templates/report.html.j2``.
 
-    Values of pages (``.html.j2``) are escaped. Filters: `number` (a format specification), of an
-    `Interval` `interval`, `cell` (one line of a Markdown table), `picture` (a data address).
+    Values of pages (``.html.j2``) are escaped. Filters: `number` (a format specification), `of` (a
+    row's `Interval`), `interval` (its text), `cell` (one line of a Markdown table), `picture` (a
+    data address).
     """
     environment = Environment(
         loader=PackageLoader("layerfusion", ""),
@@ -32,6 +34,7 @@ def render(template: str, **values: object) -> str:
     environment.filters |= {
         "number": format,
         "interval": interval,
+        "of": of,
         "cell": lambda text: text.replace("|", "\\|").replace("\n", " "),
         "picture": picture_address,
     }
@@ -45,6 +48,11 @@ def interval(value: Interval, form: str, text: str = "{} [{}, {}]") -> str:
     if math.isnan(value.low):
         return f"{value.estimate:{form}} (interval unknown)"
     return text.format(*(format(end, form) for end in (value.estimate, value.low, value.high)))
+
+
+def of(row: Any, name: str) -> Interval:
+    """Return the interval that a table's row holds as `name`, `name`_low and `name`_high."""
+    return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def page(template: str, *, script: str | None = None, **values: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 import layerfusion
-from layerfusion.evidence.pages import interval, page, render
+from layerfusion.evidence.pages import interval, of, page, render
 from layerfusion.images.finding import printable
 from layerfusion.metrics.groups import correct_by_class, worst_folder
 from layerfusion.metrics.threshold_choice import balanced_accuracy, without
@@ -139,17 +139,12 @@ def tables(made: Calibration) -> list[Table]:
     ]
 
 
-def of(row: Any, name: str) -> Interval:
-    """Return the interval that a table's row holds as `name`, `name`_low and `name`_high."""
-    return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-
-
 def _rendered(template: str, made: Calibration, **further: object) -> str:
     best = made.shortcuts.iloc[0]
     low = best["roc_auc_low"]
     separates = "clearly" if low >= CLEARLY else "somewhat" if low >= SOMEWHAT else None
     shortcut = {"name": best["name"], "roc_auc": of(best, "roc_auc"), "separates": separates}
-    values = summary(made) | {"shortcut": shortcut, "of": of} | further
+    values = summary(made) | {"shortcut": shortcut} | further
     return render(f"release/templates/{template}.j2", **values)
 
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from layerfusion.metrics.classes import REAL, SYNTHETIC
 from layerfusion.metrics.groups import (
-    FEWEST_IMAGES,
     STYLES,
     UNKNOWN,
+    Measure,
+    Members,
     auc_interval,
+    by_group,
     correct_by_class,
-    members_by,
     style_groups,
 )
 from layerfusion.metrics.probability import decide
@@ -35,14 +35,14 @@ from layerfusion.settings import Profile
 
 @dataclass(frozen=True)
 class Facts:
-    """All that is said of a detector that is shipped.
+    """All that is known of a detector that is shipped.
 
     Attributes
     ----------
     profile, record
         Of the run that it comes from.
     threshold
-        Probability from which an image is called synthetic, chosen with the rounded head.
+        Probability from which an image is predicted synthetic, chosen with the rounded head.
     moved
         The largest change of a validation logit by rounding.
     head_bytes
@@ -52,8 +52,8 @@ class Facts:
         ``licence``; text, missing where unknown.
     scored
         Validation images as they are, ``local``, and under other conditions, by their names in
-        `layerfusion.runs.conditions.CONDITIONS`: ``image_id``, ``label`` (0 or 1), ``logit`` and
-        ``probability`` (float64), ``width`` and ``height`` (px), then as in `training`.
+        `layerfusion.runs.conditions.CONDITIONS`: ``image_id``, ``label`` (0 or 1), ``logit``
+        (float64), ``width`` and ``height`` (px), then as in `training`.
     command, date
         The command that made it, without folders of a machine, and the day, as ISO 8601 has it.
     """
@@ -74,107 +74,68 @@ class Facts:
         return self.scored["local"]
 
 
-@dataclass(frozen=True)
-class Rates:
-    """How well images of both classes are told apart, and the errors at the threshold.
-
-    Attributes
-    ----------
-    images
-        How many, of both classes.
-    roc_auc
-        In [0, 1]; NaN where a class is missing.
-    false_alarms, misses
-        The share of real images that are called synthetic, and of synthetic ones that are not.
-    """
-
-    images: int
-    roc_auc: Interval
-    false_alarms: Interval
-    misses: Interval
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Some images of one class, held against all images of the other.
-
-    Attributes
-    ----------
-    name, label
-        What they have in common, and their class.
-    images
-        How many they are.
-    roc_auc
-        In [0, 1].
-    errors
-        The share of them that is on the wrong side of the threshold.
-    """
-
-    name: str
-    label: int
-    images: int
-    roc_auc: Interval
-    errors: Interval
-
-
-def rates(table: pd.DataFrame, threshold: float) -> Rates:
-    """Return the rates of a table as in `Facts.scored`, or of some of its rows."""
-    labels = _labels(table)
-    specificity, recall = correct_by_class(labels, decide(table["logit"], threshold))
-    auc = auc_interval(labels, table["logit"])
-    return Rates(len(table), auc, specificity.complement, recall.complement)
+def rates(table: pd.DataFrame, threshold: float) -> dict[str, Interval]:
+    """Return ``roc_auc``, ``fpr`` and ``fnr`` of images; NaN where a class is missing."""
+    specificity, recall = correct_by_class(table["label"], decide(table["logit"], threshold))
+    auc = auc_interval(table["label"], table["logit"])
+    return {"roc_auc": auc, "fpr": specificity.complement, "fnr": recall.complement}
 
 
 def operating_point(table: pd.DataFrame, threshold: float) -> dict[str, Interval]:
-    """Return ``precision``, ``recall``, ``f1`` and ``false alarm rate`` at the threshold."""
-    labels, called = _labels(table), decide(table["logit"], threshold)
-    resampled = resampled_rates(labels, called, resample_images(labels))
+    """Return ``precision``, ``recall``, ``f1`` and ``false positive rate`` at the threshold."""
+    labels, predicted = table["label"], decide(table["logit"], threshold)
+    resampled = resampled_rates(labels, predicted, resample_images(labels))
     found = {name: image_interval(resampled[name]) for name in ("precision", "recall", "f1")}
-    return found | {"false alarm rate": correct_by_class(labels, called)[0].complement}
+    return found | {"false positive rate": correct_by_class(labels, predicted)[0].complement}
 
 
-def by_source(facts: Facts) -> list[Slice]:
-    """Hold each source's images of a class against the other class; the worst of each class first.
+def by_source(facts: Facts) -> pd.DataFrame:
+    """Compare each source's images of a class with all images of the other class.
 
-    Real sources come before synthetic ones.
+    Returns
+    -------
+    DataFrame
+        ``label``, ``source``, ``images``, ``roc_auc`` and ``errors``, both with ``_low`` and
+        ``_high``, the worst of each class first; real sources before synthetic ones.
     """
-    groups = members_by(facts.local, ["label", "source"])
-    slices = [_slice(facts, str(name), label, own) for (label, name), own in groups.items()]
-    return sorted(slices, key=lambda one: (one.label, one.roc_auc.estimate))
+    return _by_group(facts, ["label", "source"]).sort_values(["label", "roc_auc"], kind="stable")
 
 
-def worst_source(facts: Facts, label: int) -> Slice | None:
-    """Return the source of a class that is told apart worst, of those with enough images."""
-    enough = [s for s in by_source(facts) if s.label == label and s.images >= FEWEST_IMAGES]
-    return enough[0] if enough else None
+def by_style(facts: Facts) -> pd.DataFrame:
+    """Compare generated images of each group of styles that there is with all real images."""
+    return _by_group(facts, "style", style_groups(facts.local))
 
 
-def by_style(facts: Facts) -> list[Slice]:
-    """Hold generated images of each group of styles that there is against all real images."""
-    return _slices(facts, style_groups(facts.local))
-
-
-def by_generator(facts: Facts) -> list[Slice]:
-    """Hold generated images against all real ones, by whether their generator is in training."""
-    generator, synthetic = facts.local["generator"], _labels(facts.local) == SYNTHETIC
-    known = generator.notna().to_numpy(bool)
-    seen = generator.isin(facts.training["generator"].dropna()).to_numpy(bool) & known
+def by_generator(facts: Facts) -> pd.DataFrame:
+    """Compare generated images with all real ones, by whether their generator is in training."""
+    generator, synthetic = facts.local["generator"], facts.local["label"] == SYNTHETIC
+    seen, known = generator.isin(facts.training["generator"].dropna()), generator.notna()
     groups = {
-        "also in training": seen & synthetic,
-        "not in training": known & ~seen & synthetic,
-        UNKNOWN: ~known & synthetic,
+        "also in training": synthetic & known & seen,
+        "not in training": synthetic & known & ~seen,
+        UNKNOWN: synthetic & ~known,
     }
-    return _slices(facts, {name: own for name, own in groups.items() if own.any()})
+    members = {name: own.to_numpy(dtype=bool) for name, own in groups.items() if own.any()}
+    return _by_group(facts, "generator", members)
 
 
-def by_size(facts: Facts) -> dict[str, Rates]:
-    """Return the rates of small images and of the others, where there are such."""
-    side = facts.profile.training.small_side
-    small = (facts.local[["width", "height"]].min(axis=1) < side).to_numpy(bool)
+def by_size(facts: Facts) -> pd.DataFrame:
+    """Return `rates` of small images and of the others, where there are such."""
+    side, table = facts.profile.training.small_side, facts.local
+    small = (table[["width", "height"]].min(axis=1) < side).to_numpy(dtype=bool)
     groups = {f"below {side} px": small, f"{side} px or more": ~small}
-    return {
-        name: rates(facts.local[own], facts.threshold) for name, own in groups.items() if own.any()
-    }
+    present = {name: own for name, own in groups.items() if own.any()}
+    return by_group(table, "size", _rates(table, facts.threshold), present)
+
+
+def by_condition(facts: Facts, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return `rates` of all validation images under each condition, by its text in `names`."""
+    parts = []
+    for name, table in facts.scored.items():
+        every = np.ones(len(table), dtype=bool)
+        measure = _rates(table, facts.threshold)
+        parts.append(by_group(table, "condition", measure, {names[name]: every}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def shared_sources(facts: Facts) -> list[str]:
@@ -184,25 +145,25 @@ def shared_sources(facts: Facts) -> list[str]:
 
 def real_illustrations(facts: Facts) -> int | None:
     """Return how many real validation images are illustrations; None if styles are not known."""
-    style = facts.local.loc[_labels(facts.local) == REAL, "style"]
+    style = facts.local.loc[facts.local["label"] == REAL, "style"]
     return int(style.isin(STYLES["illustration"]).sum()) if style.notna().any() else None
 
 
-def _slices(facts: Facts, groups: Mapping[str, NDArray[np.bool_]]) -> list[Slice]:
-    return [_slice(facts, name, SYNTHETIC, own) for name, own in groups.items()]
+def _rates(table: pd.DataFrame, threshold: float) -> Measure:
+    return lambda own: rates(table[own], threshold)
 
 
-def _slice(facts: Facts, name: str, label: int, own: NDArray[np.bool_]) -> Slice:
-    held, part = facts.local[own | (_labels(facts.local) != label)], facts.local[own]
-    wrong = decide(part["logit"], facts.threshold) != (label == SYNTHETIC)
-    return Slice(
-        name=name,
-        label=label,
-        images=len(part),
-        roc_auc=auc_interval(_labels(held), held["logit"]),
-        errors=share_interval(int(wrong.sum()), len(part)),
-    )
+def _by_group(
+    facts: Facts, by: str | list[str], groups: Mapping[str, Members] | None = None
+) -> pd.DataFrame:
+    """Return ``roc_auc`` against the other class, and ``errors``, of images of one class."""
+    labels = facts.local["label"].to_numpy(dtype=np.int64)
+    logits = facts.local["logit"].to_numpy(dtype=np.float64)
+    wrong = decide(logits, facts.threshold) != (labels == SYNTHETIC)
 
+    def measure(own: Members) -> dict[str, Interval]:
+        held = own | (labels != labels[own][0])
+        errors = share_interval(int(wrong[own].sum()), int(own.sum()))
+        return {"roc_auc": auc_interval(labels[held], logits[held]), "errors": errors}
 
-def _labels(table: pd.DataFrame) -> NDArray[np.int64]:
-    return table["label"].to_numpy(dtype=np.int64)
+    return by_group(facts.local, by, measure, groups)

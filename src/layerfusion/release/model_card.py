@@ -9,15 +9,16 @@ from typing import Any
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
+from layerfusion.data.manifest import CLASSES
 from layerfusion.evidence.pages import NOT_MEASURED, render
 from layerfusion.images.degradations import DEGRADATIONS, Jpeg, Launder
-from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.groups import FEWEST_IMAGES, UNKNOWN
 from layerfusion.metrics.uncertainty import LEVEL, Interval
 from layerfusion.model.known_weights import KNOWN
 from layerfusion.provenance import processor_name
 from layerfusion.release.facts import (
     Facts,
+    by_condition,
     by_generator,
     by_size,
     by_source,
@@ -26,7 +27,6 @@ from layerfusion.release.facts import (
     rates,
     real_illustrations,
     shared_sources,
-    worst_source,
 )
 from layerfusion.runs.conditions import CONDITIONS
 
@@ -39,10 +39,8 @@ def model_card(facts: Facts) -> str:
     encoder, point = facts.profile.encoder, operating_point(facts.local, facts.threshold)
     known = KNOWN.get(encoder.weights)
     named = f"{Path(encoder.model).stem}, weights '{Path(encoder.weights).name}'"
-    conditions = {
-        _condition(name): rates(table, facts.threshold) for name, table in facts.scored.items()
-    }
-    worst = [worst_source(facts, label) for label in CLASSES]
+    conditions = by_condition(facts, {name: _condition(name) for name in facts.scored})
+    sources = by_source(facts)
     text = render(
         "release/templates/model_card.md.j2",
         title=title,
@@ -59,15 +57,14 @@ def model_card(facts: Facts) -> str:
         training=_sources(facts.training),
         validated=_counts(facts.local),
         shared=shared_sources(facts),
-        sources=facts.local["source"].nunique(),
+        n_sources=facts.local["source"].nunique(),
         point=point,
-        conditions=conditions,
-        before=conditions[_condition("local")],
-        by_source=by_source(facts),
-        by_style=by_style(facts),
-        by_size=by_size(facts),
-        by_generator=by_generator(facts),
-        worst=[one for one in worst if one],
+        conditions=_rows(conditions),
+        by_source=_rows(sources),
+        worst=_rows(sources[sources["images"] >= FEWEST_IMAGES].drop_duplicates("label")),
+        by_style=_rows(by_style(facts)),
+        by_size=_rows(by_size(facts)),
+        by_generator=_rows(by_generator(facts)),
         illustrations=real_illustrations(facts),
         platforms_known=facts.local["platform"].notna().any(),
         level=LEVEL,
@@ -75,8 +72,7 @@ def model_card(facts: Facts) -> str:
         unknown=UNKNOWN,
         not_measured=NOT_MEASURED,
     )
-    auc = rates(facts.local, facts.threshold).roc_auc
-    return f"{_front_matter(title, {'roc_auc': auc, **point})}\n\n{text}\n"
+    return f"{_front_matter(title, rates(facts.local, facts.threshold) | point)}\n\n{text}\n"
 
 
 def _front_matter(title: str, values: dict[str, Interval]) -> str:
@@ -101,6 +97,10 @@ def _front_matter(title: str, values: dict[str, Interval]) -> str:
     return f"---\n{fields.to_yaml()}\n---"
 
 
+def _rows(table: pd.DataFrame) -> list[Any]:
+    return table.to_dict("records")
+
+
 def _counts(images: pd.DataFrame) -> dict[str, int]:
     return {name: int((images["label"] == label).sum()) for label, name in CLASSES.items()}
 
@@ -109,7 +109,7 @@ def _sources(images: pd.DataFrame) -> list[Any]:
     """Return ``label``, ``source``, ``images`` and ``licence``, a row a source of a class."""
     named = images.assign(source=images["source"].fillna(UNKNOWN)).replace({"label": CLASSES})
     groups = named.groupby(["label", "source"], as_index=False)
-    return groups.agg(images=("label", "size"), licence=("licence", _licences)).to_dict("records")
+    return _rows(groups.agg(images=("label", "size"), licence=("licence", _licences)))
 
 
 def _licences(stated: pd.Series) -> str:
