@@ -3,29 +3,18 @@
 from pathlib import Path
 from typing import Annotated
 
-from layerfusion.cli.finding import Choice
-from layerfusion.cli.options import (
-    DataRootOption,
-    NewFolderOption,
-    ProfileOption,
-    RunOption,
-    SeedOption,
-    SetOption,
-)
+from layerfusion.cli.choosing import RunChoice
+from layerfusion.cli.options import NewFolderOption
 from layerfusion.cli.outputs import output_option
 
 
 def export(
-    run: RunOption,
+    choice: RunChoice,
     out: NewFolderOption,
-    profile: ProfileOption = "demo",
-    data_root: DataRootOption = None,
-    seed: SeedOption = 1337,
     predictions: Annotated[
         Path | None,
         output_option("Parquet file to write the scores of the validation images to."),
     ] = None,
-    settings: SetOption = None,
 ) -> None:
     """Make a small detector to ship of a finished run whose encoder was frozen.
 
@@ -42,16 +31,16 @@ def export(
     from layerfusion.release.facts import rates
     from layerfusion.scoring.predictions import write_predictions
 
-    reporter, choice = Reporter(), Choice(run.value, profile, data_root, seed, settings)
+    reporter = Reporter()
     experiment = choice.open(reporter)
     check_shippable(experiment.profile)
     finished = choice.finished(experiment)
     command = choice.command("export", "--out", "FOLDER")
     shipped = export_run(experiment, finished, out, command=command, reporter=reporter)
-    auc = rates(shipped.facts.local, shipped.facts.threshold)["roc_auc"]
     facts, former = shipped.facts, finished.record.threshold
     if predictions is not None:
         write_predictions(shipped.predictions(), predictions)
+    auc = rates(facts.local, facts.threshold)["roc_auc"]
     print(f"{'AUC':<10}{auc.estimate:.4f}")
     print(f"{'threshold':<10}{facts.threshold:.4g} (the run's: {former:.4g})")
     print(f"{'bytes':<10}{facts.head_bytes:,}")

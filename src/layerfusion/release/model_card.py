@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
-from layerfusion.data.manifest import CLASSES
 from layerfusion.evidence.pages import NOT_MEASURED, render
 from layerfusion.images.degradations import DEGRADATIONS, Jpeg, Launder
+from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.groups import FEWEST_IMAGES, UNKNOWN
 from layerfusion.metrics.uncertainty import LEVEL, Interval
 from layerfusion.model.known_weights import KNOWN

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -21,13 +21,15 @@ from layerfusion.task.submission import COLUMNS, keep_submission
 LONGEST_SHOWN = 80  # characters of a value that a sentence shows
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]+_(constrained|open)\.csv")
+Row = tuple[int, dict[str, str]]  # its line, and the text of each column by name
+Mistake = tuple[str, int, str]  # what is wrong, in which line, an example
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def check_submission(
     path: Path, image_ids: Collection[str], other: Path | None = None
 ) -> list[str]:
-    """Hold a submission file against the task's rules.
+    """Compare a submission file with the task's rules.
 
     Parameters
     ----------
@@ -59,12 +61,12 @@ def check_submission(
     problems += file.problems
     if not file.rows:
         return problems
-    rows = _Rows(file, image_ids)
-    problems += rows.problems()
-    if other is not None:
-        others = _Rows(_read(other), image_ids)
-        others.problems()  # not ours to report: that file is checked by itself
-        problems += _same_probabilities(rows.probabilities, others.probabilities, other.name)
+    resolve = _resolver(image_ids)
+    problems += _sentences(_mistakes(file.rows, resolve))
+    problems += _missing(file.rows, image_ids, resolve)
+    if other is not None:  # its own mistakes are not ours to report
+        ours, theirs = (_probabilities(rows, resolve) for rows in (file.rows, _read(other).rows))
+        problems += _same_probabilities(ours, theirs, other.name)
     return problems
 
 
@@ -114,7 +116,7 @@ class _File:
     too few or too many fields has an image_id at most.
     """
 
-    rows: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -176,19 +178,21 @@ def _with_columns(lines: list[tuple[int, list[str]]], problems: list[str]) -> _F
         problems.append(wrong)
     headless = _is_no_header(header)
     names = COLUMNS if headless else [_plain(name) for name in header]
-    rows, found = [], _Findings()
+    rows: list[Row] = []
+    mistakes: list[Mistake] = []
     for line, fields in lines[:top] + lines[top if headless else top + 1 :]:
         row = dict(zip(names, fields, strict=False))
         if not fields:
-            found.add("a row is empty", line)
+            mistakes.append(("a row is empty", line, ""))
             continue
         if len(fields) != len(names):
-            found.add("the number of fields is wrong", line, f"{len(fields)}, not {len(names)}")
+            count = f"{len(fields)}, not {len(names)}"
+            mistakes.append(("the number of fields is wrong", line, count))
             row = {name: text for name, text in row.items() if name == "image_id"}
         rows.append((line, row))
     if not rows:
         problems.append("there is a header and no row")
-    return _File(rows, [*problems, *found.sentences()])
+    return _File(rows, [*problems, *_sentences(mistakes)])
 
 
 def _header_problem(header: list[str]) -> str | None:
@@ -216,124 +220,101 @@ def _plain(name: str) -> str:
     return name.strip().lower()
 
 
-class _Findings:
-    """Mistakes of rows, each kind once: how many rows have it, and the first of them."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, tuple[int, int, str]] = {}
-
-    def add(self, what: str, line: int, detail: str = "") -> None:
-        count, first, example = self._found.get(what, (0, line, detail))
-        self._found[what] = (count + 1, first, example)
-
-    def sentences(self) -> Iterator[str]:
-        for what, (count, line, example) in self._found.items():
-            rows = f"{count:,} rows, first in line {line}" if count > 1 else f"line {line}"
-            yield f"{what} in {rows}" + (f": {example}" if example else "")
+Resolve = Callable[[str], tuple[str | None, str | None]]
 
 
-class _Rows:
-    """The rows of a file held against the test images, value by value."""
+def _resolver(image_ids: Collection[str]) -> Resolve:
+    """Return what finds the test image that an id means, and how it is written wrongly if so."""
+    names = frozenset(map(composed, image_ids))
+    by_stem = {PurePosixPath(name).stem: name for name in sorted(names)}
 
-    def __init__(self, file: _File, image_ids: Collection[str]) -> None:
-        self.file = file
-        self.image_ids = frozenset(map(composed, image_ids))
-        self.by_stem = {PurePosixPath(name).stem: name for name in sorted(self.image_ids)}
-        self.found = _Findings()
-        self.lines: dict[str, int] = {}  # of every image that is there, the first
-        self.probabilities: dict[str, float] = {}
-        self.thresholds: list[tuple[int, float]] = []  # with their lines
-
-    def problems(self) -> list[str]:
-        """Look at every row once, and return a sentence a mistake."""
-        for line, row in self.file.rows:
-            name = self._check_id(line, row.get("image_id"))
-            prob = self._check_number(line, "prob", row.get("prob"))
-            threshold = self._check_number(line, "threshold", row.get("threshold"))
-            self._check_label(line, row.get("label"), prob, threshold)
-            if threshold is not None:
-                self.thresholds.append((line, threshold))
-            if name is not None and prob is not None:
-                self.probabilities[name] = prob
-        self._check_thresholds()
-        return [*self.found.sentences(), *self._missing()]
-
-    def _missing(self) -> Iterator[str]:
-        missing = sorted(self.image_ids - self.lines.keys())
-        if missing and any("image_id" in row for _, row in self.file.rows):
-            yield (
-                f"{len(missing):,} of {len(self.image_ids):,} test images are missing, first "
-                f"{_quoted(missing[0])}"
-            )
-
-    def _check_id(self, line: int, text: str | None) -> str | None:
-        """Return the test image of a row; None, with what is wrong noted, if it is of none."""
-        if text is None:
-            return None
-        name = self._resolve(line, text)
-        if name is None:
-            self.found.add("image_id is no test image", line, _quoted(text))
-        elif name in self.lines:
-            before = f"{_quoted(text)}, as in line {self.lines[name]}"
-            self.found.add("an image is there once more", line, before)
-        else:
-            self.lines[name] = line
-        return name
-
-    def _resolve(self, line: int, text: str) -> str | None:
-        """Return the test image that an id means, noting if it is not written as it should be."""
+    def resolve(text: str) -> tuple[str | None, str | None]:
         text = composed(text)
-        if text in self.image_ids:
-            return text
         bare = PurePosixPath(text.strip().replace("\\", "/")).name
         stem = PurePosixPath(bare).stem
-        if bare in self.image_ids:
-            wrong, name = "image_id is more than the file name", bare
-        elif bare in self.by_stem:
-            wrong, name = "image_id lacks the extension", self.by_stem[bare]
-        elif stem in self.by_stem:
-            wrong, name = "image_id has another extension than the file", self.by_stem[stem]
-        else:
-            return None
-        self.found.add(wrong, line, f"{_quoted(text)} should be {_quoted(name)}")
-        return name
+        if text in names:
+            return text, None
+        if bare in names:
+            return bare, "image_id is more than the file name"
+        if bare in by_stem:
+            return by_stem[bare], "image_id lacks the extension"
+        if stem in by_stem:
+            return by_stem[stem], "image_id has another extension than the file"
+        return None, "image_id is no test image"
 
-    def _check_number(self, line: int, column: str, text: str | None) -> float | None:
-        """Return a number in [0, 1]; None, with what is wrong noted, if it is not one."""
-        if text is None:
-            return None
-        value = _number(text)
-        if value is None:
-            self.found.add(f"{column} is not a number", line, _quoted(text))
-            return None
-        if not 0 <= value <= 1:
-            self.found.add(f"{column} is outside [0, 1]", line, _quoted(text))
-            return None
-        return value
+    return resolve
 
-    def _check_thresholds(self) -> None:
-        """Note the rows whose threshold is not that of most rows."""
-        if self.thresholds:
-            most, _ = Counter(value for _, value in self.thresholds).most_common(1)[0]
-            for line, value in self.thresholds:
-                if value != most:
-                    self.found.add(f"threshold is not that of most rows, {most},", line, f"{value}")
 
-    def _check_label(
-        self, line: int, text: str | None, prob: float | None, threshold: float | None
-    ) -> None:
-        if text is None:
-            return
-        if re.fullmatch(r"[01]\.0*", text):
-            self.found.add("label is written as a float, not as 0 or 1,", line, _quoted(text))
-        elif text not in ("0", "1"):
-            self.found.add("label is not 0 or 1", line, _quoted(text))
-            return
-        if prob is None or threshold is None:
-            return
-        if float(text) != float(prob >= threshold):
-            why = f"label {text}, prob {prob}, threshold {threshold}"
-            self.found.add("label contradicts prob >= threshold", line, why)
+def _mistakes(rows: Sequence[Row], resolve: Resolve) -> Iterator[Mistake]:
+    """Compare rows with the test images, value by value."""
+    lines: dict[str, int] = {}  # of every image that is there, the first
+    thresholds = Counter(_fraction(row.get("threshold")) for _, row in rows)
+    del thresholds[None]
+    usual = thresholds.most_common(1)[0][0] if thresholds else None
+    for line, row in rows:
+        if (text := row.get("image_id")) is not None:
+            name, wrong = resolve(text)
+            if wrong:
+                meant = f" should be {_quoted(name)}" if name else ""
+                yield wrong, line, _quoted(text) + meant
+            if name and lines.setdefault(name, line) != line:
+                before = f"{_quoted(text)}, as in line {lines[name]}"
+                yield "an image is there once more", line, before
+        for column in ("prob", "threshold"):
+            if (text := row.get(column)) is not None and _fraction(text) is None:
+                wrong = "is outside [0, 1]" if _NUMBER.fullmatch(text) else "is not a number"
+                yield f"{column} {wrong}", line, _quoted(text)
+        threshold = _fraction(row.get("threshold"))
+        if threshold not in (None, usual):
+            yield f"threshold is not that of most rows, {usual},", line, f"{threshold}"
+        yield from _label_mistakes(line, row, _fraction(row.get("prob")), threshold)
+
+
+def _label_mistakes(
+    line: int, row: dict[str, str], prob: float | None, threshold: float | None
+) -> Iterator[Mistake]:
+    text = row.get("label")
+    if text is None:
+        return
+    if re.fullmatch(r"[01]\.0*", text):
+        yield "label is written as a float, not as 0 or 1,", line, _quoted(text)
+    elif text not in ("0", "1"):
+        yield "label is not 0 or 1", line, _quoted(text)
+        return
+    if prob is not None and threshold is not None and float(text) != float(prob >= threshold):
+        why = f"label {text}, prob {prob}, threshold {threshold}"
+        yield "label contradicts prob >= threshold", line, why
+
+
+def _sentences(mistakes: Iterable[Mistake]) -> Iterator[str]:
+    """Return a sentence for each kind of mistake: how many rows have it, and the first of them."""
+    kinds: dict[str, list[tuple[int, str]]] = {}
+    for what, line, example in mistakes:
+        kinds.setdefault(what, []).append((line, example))
+    for what, found in kinds.items():
+        line, example = found[0]
+        rows = f"{len(found):,} rows, first in line {line}" if len(found) > 1 else f"line {line}"
+        yield f"{what} in {rows}" + (f": {example}" if example else "")
+
+
+def _missing(rows: Sequence[Row], image_ids: Collection[str], resolve: Resolve) -> Iterator[str]:
+    given = {resolve(row["image_id"])[0] for _, row in rows if "image_id" in row}
+    missing = sorted(set(map(composed, image_ids)) - given)
+    if given and missing:
+        yield (
+            f"{len(missing):,} of {len(image_ids):,} test images are missing, first "
+            f"{_quoted(missing[0])}"
+        )
+
+
+def _probabilities(rows: Sequence[Row], resolve: Resolve) -> dict[str | None, float]:
+    """Return the probability of each test image that has one."""
+    found = {
+        resolve(row["image_id"])[0]: _fraction(row.get("prob"))
+        for _, row in rows
+        if "image_id" in row
+    }
+    return {name: prob for name, prob in found.items() if name and prob is not None}
 
 
 def _quoted(text: str) -> str:
@@ -342,13 +323,14 @@ def _quoted(text: str) -> str:
     return f"'{one_line(shown)}'"
 
 
-def _number(text: str) -> float | None:
-    """Return the finite number that a text is; None if it is none. Python alone takes ``1_0``."""
-    return float(text) if _NUMBER.fullmatch(text) else None
+def _fraction(text: str | None) -> float | None:
+    """Return the number in [0, 1] that a text is; None if it is none. Python takes ``1_0``."""
+    value = float(text) if text is not None and _NUMBER.fullmatch(text) else -1.0
+    return value if 0 <= value <= 1 else None
 
 
 def _same_probabilities(
-    ours: dict[str, float], theirs: dict[str, float], name: str
+    ours: dict[str | None, float], theirs: dict[str | None, float], name: str
 ) -> Iterator[str]:
     """Say if two files give every image that both have the same probability."""
     both = ours.keys() & theirs.keys()
