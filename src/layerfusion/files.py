@@ -68,9 +68,9 @@ def named_by_user(path: Path, what: str) -> Iterator[Path]:
 def check_new_folder(out: Path) -> None:
     """Raise a UserError if a folder cannot be made at `out`, or something exists there."""
     if out.exists():
-        raise UserError(f"{out} is there already; remove it or name another --out")
+        raise UserError(f"{out} already exists; remove it or name another --out")
     if not out.absolute().parent.is_dir():
-        raise UserError(f"the folder above --out {out} does not exist; make it first")
+        raise UserError(f"the folder above --out {out} does not exist; create it first")
 
 
 @contextmanager
