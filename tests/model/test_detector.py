@@ -6,12 +6,8 @@ import pytest
 import torch
 
 from layerfusion.errors import UserError
-from layerfusion.model.detector import (
-    TRAINED,
-    Detector,
-    read_trained_tensors,
-    write_checksums,
-)
+from layerfusion.model.detector import Detector
+from layerfusion.model.stored import TRAINED, read_trained_tensors, write_checksums
 from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
 from layerfusion.training.optimisation import build_optimizer

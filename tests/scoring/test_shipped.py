@@ -13,14 +13,9 @@ import layerfusion
 from layerfusion import paths
 from layerfusion.errors import UserError
 from layerfusion.model import known_weights
-from layerfusion.model.detector import (
-    DESCRIPTION,
-    TRAINED,
-    Detector,
-    DetectorDescription,
-    read_trained_tensors,
-)
+from layerfusion.model.detector import Detector
 from layerfusion.model.known_weights import KNOWN
+from layerfusion.model.stored import DESCRIPTION, TRAINED, DetectorDescription, read_trained_tensors
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import build_tower, resolved
 from layerfusion.scoring import shipped

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import layerfusion
 from layerfusion.files import new_folder
-from layerfusion.model.detector import (
+from layerfusion.model.stored import (
     DESCRIPTION,
     TRAINED,
     DetectorDescription,

@@ -13,7 +13,7 @@ from layerfusion.data.manifest import Manifest, Split
 from layerfusion.data.parquet import read_parquet
 from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import open_prefix_cache
-from layerfusion.model.together import Together, share_prefix
+from layerfusion.model.shared_encoder import SharedEncoder, share_encoder
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
@@ -163,7 +163,7 @@ def _score(
     """Score the images for runs, each to be kept at a path; together if they share a prefix."""
     profile = experiment.profile
     waiting = [(run.detector(), path) for run, path in due]
-    groups = [waiting] if share_prefix([d for d, _ in waiting]) else [[one] for one in waiting]
+    groups = [waiting] if share_encoder([d for d, _ in waiting]) else [[one] for one in waiting]
     for group in groups:
         begun = time.perf_counter()
         detectors = [detector for detector, _ in group]
@@ -196,7 +196,7 @@ def score_condition(
         If a file cannot be read any more, or not be degraded.
     """
     title = f"{condition.split}, {condition.degradation or 'as it is'}"
-    fabric, model = open_fabric(precision), Together(detectors)
+    fabric, model = open_fabric(precision), SharedEncoder(detectors)
     detectors[0].prefix_cache = open_prefix_cache(profile.loader, reporter.say)
     with deterministic(), reporter.bar(title, len(images.rows)) as bar:
         return predict_each(

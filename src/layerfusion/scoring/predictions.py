@@ -203,7 +203,7 @@ def predict_each(
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> list[pd.DataFrame]:
-    """Score a manifest's images with several detectors at once (`layerfusion.model.together`).
+    """Score a manifest's images with several detectors at once (`model.shared_encoder`).
 
     Parameters
     ----------

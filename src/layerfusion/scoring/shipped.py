@@ -3,13 +3,9 @@
 from pathlib import Path
 
 from layerfusion.errors import UserError
-from layerfusion.model.detector import (
-    TRAINED,
-    Detector,
-    DetectorDescription,
-    description_file,
-)
+from layerfusion.model.detector import Detector
 from layerfusion.model.known_weights import KNOWN
+from layerfusion.model.stored import TRAINED, DetectorDescription, description_file
 from layerfusion.paths import PACKAGE
 
 DEMO = "demo"  # what the toy is called wherever a detector can be named

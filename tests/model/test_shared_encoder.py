@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from layerfusion.model.detector import Detector
-from layerfusion.model.together import Together, share_prefix
+from layerfusion.model.shared_encoder import SharedEncoder, share_encoder
 from layerfusion.settings import load_profile
 
 
@@ -30,7 +30,7 @@ def test_each_detector_gets_the_logits_it_has_alone(build):
         for parameter in detectors[1].encoder.visual.transformer.resblocks[-1].parameters():
             parameter.add_(0.01)  # as training changes the last blocks
     with torch.inference_mode():
-        together = Together(detectors)(images())
+        together = SharedEncoder(detectors)(images())
         alone = torch.stack([detector(images()) for detector in detectors], dim=1)
     assert torch.equal(together, alone)
     assert len(set(together[0].tolist())) == 3
@@ -44,13 +44,13 @@ def test_the_frozen_blocks_see_an_image_once(build, monkeypatch):
             detector.encoder, "prefix", lambda x, prefix=prefix: seen.append(len(x)) or prefix(x)
         )
     with torch.inference_mode():
-        Together(detectors)(images())
+        SharedEncoder(detectors)(images())
     assert seen == [5]
 
 
 def test_other_frozen_blocks_are_not_shared(build):
     others = [build(1), build(1, **{"encoder.random_seed": 1})]
-    assert share_prefix([build(1), build(2)]) and not share_prefix(others)
-    assert not share_prefix([build(1), build(1, **{"encoder.trained_blocks": 1})])
+    assert share_encoder([build(1), build(2)]) and not share_encoder(others)
+    assert not share_encoder([build(1), build(1, **{"encoder.trained_blocks": 1})])
     with pytest.raises(ValueError, match="do not share"):
-        Together(others)
+        SharedEncoder(others)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from layerfusion.model.detector import Detector
 
 
-def share_prefix(detectors: Sequence[Detector]) -> bool:
+def share_encoder(detectors: Sequence[Detector]) -> bool:
     """Say whether detectors have the same frozen blocks, from the pixels on."""
     first = detectors[0].prefix_identity()
     return all(detector.prefix_identity() == first for detector in detectors[1:])
 
 
-class Together(nn.Module):
+class SharedEncoder(nn.Module):
     """Detectors that differ in what was trained alone: head and last blocks.
 
     The frozen blocks are most of the work, and are computed once for all of them; so are decoding
@@ -29,12 +29,12 @@ class Together(nn.Module):
     Raises
     ------
     ValueError
-        If their frozen blocks differ (see `share_prefix`).
+        If their frozen blocks differ (see `share_encoder`).
     """
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         super().__init__()
-        if not share_prefix(detectors):
+        if not share_encoder(detectors):
             raise ValueError("these detectors do not share their frozen blocks")
         self.detectors = nn.ModuleList(detectors)
 
