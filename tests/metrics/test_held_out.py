@@ -9,6 +9,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
+from labelled_scores import columns, labelled_scores
 from layerfusion.analysis import significance
 from layerfusion.analysis.scored import scored_images
 from layerfusion.errors import UserError
@@ -45,15 +46,6 @@ from layerfusion.metrics.transfer import (
 from layerfusion.metrics.uncertainty import resampled_recall_at
 
 SAME, OTHER = EVALUATED_ON
-
-labelled_scores = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(-4, 4).map(lambda n: n / 2)), min_size=2, max_size=30
-).filter(lambda rows: 0 < sum(label for label, _ in rows) < len(rows))
-
-
-def columns(rows):
-    label, score = zip(*rows, strict=True)
-    return np.array(label), np.array(score, dtype=float)
 
 
 def predictions_of(shift, *, seeds=(1, 2), images=40, sources=6):

@@ -6,20 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from labelled_scores import columns, labelled_scores
 from layerfusion.errors import UserError
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import ranking_metrics, report, threshold_metrics
 from layerfusion.metrics.thresholds import best_f1_threshold
-
-# Few distinct scores, so that ties are common.
-labelled_scores = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(-6, 6).map(lambda n: n / 2)), min_size=2, max_size=40
-).filter(lambda rows: 0 < sum(label for label, _ in rows) < len(rows))
-
-
-def columns(rows):
-    label, score = zip(*rows, strict=True)
-    return np.array(label), np.array(score, dtype=float)
 
 
 @settings(max_examples=200, deadline=None)

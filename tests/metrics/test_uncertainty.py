@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as reference
 
+from labelled_scores import columns, labelled_scores
 from layerfusion.metrics.uncertainty import (
     image_interval,
     resample_images,
@@ -17,16 +18,6 @@ from layerfusion.metrics.uncertainty import (
     resampled_roc_auc,
     seed_interval,
 )
-
-# Few distinct scores, so that ties are common; both classes.
-labelled_scores = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(-4, 4).map(lambda n: n / 2)), min_size=2, max_size=30
-).filter(lambda rows: 0 < sum(label for label, _ in rows) < len(rows))
-
-
-def columns(rows):
-    label, score = zip(*rows, strict=True)
-    return np.array(label), np.array(score, dtype=float)
 
 
 def detector_scores(n, separation, rng):
