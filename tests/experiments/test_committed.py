@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-from layerfusion.analysis.sources import scored_images, source_table
 
+from layerfusion.analysis.scored import scored_images
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.experiments.catalogue import STUDIES, claims
@@ -18,6 +18,7 @@ from layerfusion.experiments.tables import describe_images
 from layerfusion.figures import answers, baselines
 from layerfusion.figures.effects import claims_table, variants_table
 from layerfusion.figures.sources import draw_by_source
+from layerfusion.metrics.groups import source_table
 from layerfusion.model.detector import Detector
 from layerfusion.paths import project_root
 from layerfusion.scoring.shipped import DEFAULT_FOLDER
