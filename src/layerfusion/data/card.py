@@ -1,9 +1,7 @@
 """A data card: what a described set of images is made of, in tables, and no image of it."""
 
-import hashlib
-import os
 import re
-from collections.abc import Mapping
+import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from layerfusion.data.croissant import Described, croissant_text
+from layerfusion.data.file_scan import file_sha256
 from layerfusion.data.manifest import SPLITS
 from layerfusion.data.sources.folder import find_folder_images, read_description
 from layerfusion.data.sources.tree import existing_folder
@@ -114,34 +113,25 @@ def write_card(
     UserError
         If a file cannot be written.
     """
-    partial = {
-        file: folder / f".{file}.{os.getpid()}.partial" for file in (SOURCES, IMAGES, CROISSANT)
-    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            described = _write_tables(card, partial)
-            about = _about(card)
+        with tempfile.TemporaryDirectory(prefix=".card-", dir=folder) as made:
+            partial = Path(made)
+            card.sources.to_csv(partial / SOURCES, index=False, lineterminator="\n")
+            card.images.to_parquet(partial / IMAGES, index=False, compression="zstd")
+            described = [
+                Described(file, table, (partial / file).read_bytes())
+                for file, table in ((SOURCES, card.sources), (IMAGES, card.images))
+            ]
             text = croissant_text(
-                described, name=name, about=about, published=published, creator=creator
+                described, name=name, about=_about(card), published=published, creator=creator
             )
-            partial[CROISSANT].write_text(text, encoding="utf-8", newline="\n")
-            for file, path in partial.items():  # the last holds the hashes of the others
-                path.replace(folder / file)
-        finally:
-            for path in partial.values():
-                path.unlink(missing_ok=True)
+            (partial / CROISSANT).write_text(text, encoding="utf-8", newline="\n")
+            for file in (SOURCES, IMAGES, CROISSANT):  # the last holds the hashes of the others
+                (partial / file).replace(folder / file)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"the card cannot be written into {folder}: {reason}") from None
-
-
-def _write_tables(card: Card, places: Mapping[str, Path]) -> list[Described]:
-    """Write both tables where `places` says by their names, and return what was written."""
-    card.sources.to_csv(places[SOURCES], index=False, lineterminator="\n")
-    card.images.to_parquet(places[IMAGES], index=False, compression="zstd")
-    tables = {SOURCES: card.sources, IMAGES: card.images}
-    return [Described(file, table, places[file].read_bytes()) for file, table in tables.items()]
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -185,7 +175,7 @@ def _check_contents(hashes: pd.Series, root: Path) -> None:
     for name, said in hashes.items():
         path = root / str(name)
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            found = file_sha256(path)
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from None
         if found != said:

@@ -9,49 +9,16 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from layerfusion.paths import PACKAGE
+
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 CARD_VERSION = "1.0.0"
 # The reference reader knows Parquet by this name alone, not by the registered one.
 FORMATS = {".csv": "text/csv", ".parquet": "application/x-parquet"}
 
-# The standard's own terms, as its appendix on the context and its reference reader have them.
-_TERMS = (
-    "annotation", "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "excludes",
-    "extract", "field", "fileObject", "fileProperty", "fileSet", "format", "includes", "isArray",
-    "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "readLines", "recordSet",
-    "references", "regex", "repeated", "replace", "samplingRate", "sdVersion", "separator",
-    "source", "subField", "transform", "unArchive", "value",
-)  # fmt: skip
-CONTEXT: dict[str, Any] = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "sc": "https://schema.org/",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "dct": "http://purl.org/dc/terms/",
-    "conformsTo": "dct:conformsTo",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "description": {"@container": "@language"},
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "name": {"@container": "@language"},
-} | {term: f"cr:{term}" for term in _TERMS}
-
-# What the columns hold, where their names leave it open.
-MEANINGS = {
-    "sources/source": "Name of the source in this set",
-    "sources/what": "Its images: real, generated or both",
-    "sources/generators": "What made its generated images, as far as known",
-    "sources/train": "Images for training",
-    "sources/val": "Images for validation",
-    "sources/licence": "What the source says of its licence",
-    "sources/origin": "Where the source lies: repository and commit",
-    "images/path": "Place in the set, which is not part of this card",
-    "images/sha256": "Hash of the image file, as 64 hex digits",
-    "images/label": "0 real, 1 generated",
-    "images/width": "Pixels",
-    "images/height": "Pixels",
-}
+# The standard's own terms, as its appendix on the context and its reference reader have them; and
+# what the columns hold, where their names leave it open.
+_TEMPLATE = json.loads((PACKAGE / "data" / "croissant.json").read_text(encoding="utf-8"))
 
 
 class Described(NamedTuple):
@@ -74,7 +41,7 @@ def croissant_text(
         like its file without the suffix, which is one of `FORMATS`.
     """
     said: dict[str, Any] = {
-        "@context": CONTEXT,
+        "@context": _TEMPLATE["context"],
         "@type": "sc:Dataset",
         "conformsTo": CONFORMS_TO,
         "name": name,
@@ -123,7 +90,7 @@ def _field(described: Described, stem: str, column: str) -> dict[str, Any]:
         "@type": "cr:Field",
         "@id": f"{stem}/{column}",
         "name": column,
-        "description": MEANINGS.get(f"{stem}/{column}", column.capitalize()),
+        "description": _TEMPLATE["columns"].get(f"{stem}/{column}", column.capitalize()),
         "dataType": "sc:Integer" if whole else "sc:Text",
         "source": {"fileObject": {"@id": described.file}, "extract": {"column": column}},
     }
