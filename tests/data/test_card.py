@@ -166,11 +166,11 @@ def test_columns_that_are_lacking_are_named(root, rows):
 @pytest.mark.parametrize(
     ("column", "value", "complaint"),
     [
-        ("label", "2", "label of val/real/1.jpg: '2' is no label"),
-        ("split", "later", "'later' is no split"),
-        ("licence", "", "'' is no licence"),
-        ("width", "-3", "'-3' is no width"),
-        ("sha256", "0" * 63, "is no sha256"),
+        ("label", "2", "label of val/real/1.jpg: '2' is not a label"),
+        ("split", "later", "'later' is not a split"),
+        ("licence", "", "'' is not a licence"),
+        ("width", "-3", "'-3' is not a width"),
+        ("sha256", "0" * 63, "is not a sha256"),
         ("label", "1", "another label or split of val/real/1.jpg"),
         ("split", "train", "another label or split of val/real/1.jpg"),
         ("path", "val/real/0.jpg", "describes val/real/0.jpg, but no such image"),

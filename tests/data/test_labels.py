@@ -62,8 +62,8 @@ def test_labels_go_by_file_name_and_to_test_images_alone(tmp_path, text):
         ("image_id,label\na,0\nb,1\n", "file name with its extension"),
         ("image_id,label\na.jpg,0\n", r"lack 1 of the 2 test images, the first of them 'b\.JPG'"),
         ("image_id,label\na.jpg,0\nb.JPG,1\na.jpg,0\n", r"name a\.jpg more than once"),
-        ("image_id,label\na.jpg,0\nb.JPG,fake\n", "line 3: 'fake' is no label; use 0 or real"),
-        ("image_id,label\na.jpg,\nb.JPG,1\n", "line 2: '' is no label"),
+        ("image_id,label\na.jpg,0\nb.JPG,fake\n", "line 3: 'fake' is not a label; use 0 or real"),
+        ("image_id,label\na.jpg,\nb.JPG,1\n", "line 2: '' is not a label"),
         ("image_id,target\na.jpg,0\n", "lack the column 'label'"),
         ("", "cannot be read as CSV"),
     ],
@@ -76,7 +76,7 @@ def test_bad_labels_are_one_sentence(tmp_path, text, words):
 
 def test_what_cannot_be_labelled(tmp_path):
     good = write(tmp_path, "image_id,label\na.jpg,0\nb.JPG,1\n")
-    with pytest.raises(UserError, match="no file of test labels"):
+    with pytest.raises(UserError, match="file of test labels not found"):
         label_test_images(FILES, tmp_path / "gone.csv")
     with pytest.raises(UserError, match="no test images"):
         label_test_images(FILES[FILES["split"] == "val"], good)

@@ -167,8 +167,8 @@ def test_digest_is_that_of_one_list_however_many_rows_are_made_text_at_a_time(
         ([{}, {"source": None}], "column 'source', row 1: the value is missing"),
         ([{}, {"path": None}], "column 'path', row 1: the value is missing"),
         ([{"width": 0}], "column 'width', row 0: '0' is not positive"),
-        ([{"sha256": "abc"}], "column 'sha256', row 0: 'abc' is no sha256"),
-        ([{"phash": "G" * 16}], "column 'phash', row 0: 'GGGGGGGGGGGGGGGG' is no 64-bit hash"),
+        ([{"sha256": "abc"}], "column 'sha256', row 0: 'abc' is not a sha256"),
+        ([{"phash": "G" * 16}], "column 'phash', row 0: 'GGGGGGGGGGGGGGGG' is not a 64-bit hash"),
     ],
 )
 def test_bad_rows_are_neither_saved_nor_loaded(
@@ -193,7 +193,7 @@ def test_paths_with_dots_in_names_stay_below_the_root(tmp_path: Path) -> None:
 
 def test_load_refuses_what_is_no_manifest(tmp_path: Path) -> None:
     file = tmp_path / "manifest.parquet"
-    with pytest.raises(UserError, match="there is no manifest at"):
+    with pytest.raises(UserError, match="manifest not found: "):
         Manifest.load(file, tmp_path)
     file.write_text("path,label")
     with pytest.raises(UserError, match="cannot be read as Parquet"):

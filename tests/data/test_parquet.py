@@ -32,7 +32,7 @@ def test_what_is_missing_is_named(whole, tmp_path):
         read_parquet(tmp_path / "none.parquet")
     with pytest.raises(UserError, match="lacks the column 'label'"):
         read_parquet(whole, {"label": "int64"})
-    with pytest.raises(UserError, match="holds other values than it should"):
+    with pytest.raises(UserError, match="has unexpected values"):
         read_parquet(whole, {"name": "float64"})
 
 

@@ -150,7 +150,7 @@ def _read(file: Path) -> pd.DataFrame:
         wrong = rows.index[~rows[column].str.fullmatch(meant)]
         if len(wrong):
             value = rows[column][wrong[0]]
-            raise UserError(f"{file}, {column} of {wrong[0]}: '{value}' is no {column}")
+            raise UserError(f"{file}, {column} of {wrong[0]}: '{value}' is not a {column}")
     return rows
 
 
@@ -180,8 +180,8 @@ def _check_contents(hashes: pd.Series, root: Path) -> None:
             raise UserError(f"{path} cannot be read: {error.strerror}") from None
         if found != said:
             raise UserError(
-                f"{path} is not the image that {DESCRIPTION} has the sha256 of; get it anew, or "
-                "describe it anew"
+                f"{path} is not the image that {DESCRIPTION} has the sha256 of; download "
+                "or describe it again"
             )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -112,7 +113,7 @@ def check_data(
     )
     labels = _check_labels(profile, root, files)
     paths = files["path"].tolist()
-    with reporter.bar("looking at files", len(paths)) as bar:
+    with reporter.bar("scanning files", len(paths)) as bar:
         files = files.join(look_at_files(root, paths, depth, bar))
     if depth != "names":
         with reporter.bar("comparing files", 0) as bar:
@@ -186,14 +187,12 @@ def _published(
         found=found,
         incomplete=less if found else (),
         notes=(*more, *notes, *known),
-        bytes=int(files["bytes"].sum()),
-        corrupt=int(files["reason"].notna().sum()),
-        duplicates=_duplicates(files),
+        **_counts(files),
     )
 
 
 def _own_folders(profile: Profile, root: Path, files: pd.DataFrame) -> Iterator[SourceCheck]:
-    """Yield a check of each source that folder names or a layout tell apart."""
+    """Yield a check of each source of folders that their names or a layout separate."""
     splits = files["split"].map({split: number for number, split in enumerate(SPLITS)})
     for _, own in files.groupby([splits, "source"]):
         split, source = own[["split", "source"]].iloc[0]
@@ -206,14 +205,15 @@ def _own_folders(profile: Profile, root: Path, files: pd.DataFrame) -> Iterator[
             found=len(own),
             incomplete=(),
             notes=(),
-            bytes=int(own["bytes"].sum()),
-            corrupt=int(own["reason"].notna().sum()),
-            duplicates=_duplicates(own),
+            **_counts(own),
         )
 
 
-def _duplicates(files: pd.DataFrame) -> int | None:
-    return int(files["content"].duplicated().sum()) if "content" in files else None
+def _counts(files: pd.DataFrame) -> dict[str, Any]:
+    """Return what is counted of the files of any source: bytes, corrupt and duplicates."""
+    duplicates = int(files["content"].duplicated().sum()) if "content" in files else None
+    corrupt = int(files["reason"].notna().sum())
+    return {"bytes": int(files["bytes"].sum()), "corrupt": corrupt, "duplicates": duplicates}
 
 
 def _needed_by(profile: Profile, source: str) -> tuple[str, ...]:

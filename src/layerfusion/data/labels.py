@@ -52,7 +52,7 @@ def _read(labels: Path) -> pd.Series:
     try:
         table = pd.read_csv(labels, dtype="str", keep_default_na=False)
     except FileNotFoundError:
-        raise UserError(f"there is no file of test labels at {labels}") from None
+        raise UserError(f"file of test labels not found: {labels}") from None
     except (OSError, ValueError) as error:  # pandas' and Unicode's errors are ValueErrors
         reason = " ".join(str(error).split())
         raise UserError(f"the test labels in {labels} cannot be read as CSV: {reason}") from None
@@ -66,8 +66,8 @@ def _read(labels: Path) -> pd.Series:
     if meant.isna().any():
         row = int(meant.isna().to_numpy().argmax())
         raise UserError(
-            f"{labels}, line {row + 2}: '{table['label'].iloc[row]}' is no label; use 0 or real, "
-            "1 or synthetic"
+            f"{labels}, line {row + 2}: '{table['label'].iloc[row]}' is not a label; use 0 or "
+            "real, 1 or synthetic"
         )
     names = table["image_id"].str.strip().map(composed)
     return pd.Series(meant.to_numpy(dtype="int8"), index=names)

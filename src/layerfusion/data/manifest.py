@@ -70,10 +70,12 @@ SCHEMA = pa.DataFrameSchema(
         "format": pa.Column("str", pa.Check.str_length(min_value=1, error="is empty")),
         "bytes": pa.Column("Int64", _positive),
         "sha256": pa.Column(
-            "str", pa.Check.str_matches(r"^[0-9a-f]{64}$", error="is no sha256"), nullable=True
+            "str", pa.Check.str_matches(r"^[0-9a-f]{64}$", error="is not a sha256"), nullable=True
         ),
         "phash": pa.Column(
-            "str", pa.Check.str_matches(r"^[0-9a-f]{16}$", error="is no 64-bit hash"), nullable=True
+            "str",
+            pa.Check.str_matches(r"^[0-9a-f]{16}$", error="is not a 64-bit hash"),
+            nullable=True,
         ),
     }
 )
@@ -164,7 +166,7 @@ class Manifest:
             rows = read_parquet(path)
             skipped = [(file["path"], file["reason"]) for file in rows.attrs.pop("skipped", [])]
         except FileNotFoundError:
-            raise UserError(f"there is no manifest at {path}") from None
+            raise UserError(f"manifest not found: {path}") from None
         except (TypeError, KeyError):
             raise UserError(
                 f"{path} is not a manifest: its list of skipped files is damaged"

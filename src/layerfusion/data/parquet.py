@@ -32,13 +32,13 @@ def read_parquet(path: Path, dtypes: Mapping[str, str] | None = None) -> pd.Data
     except FileNotFoundError:
         raise
     except Exception:  # of damaged bytes pandas and pyarrow raise what their parsers happen to meet
-        raise UserError(f"{path} cannot be read as Parquet; get or make it anew") from None
+        raise UserError(f"{path} cannot be read as Parquet; download or make it again") from None
     if dtypes is None:
         return found
     if lacking := [column for column in dtypes if column not in found]:
-        raise UserError(f"{path} lacks the column '{lacking[0]}'; get or make it anew")
+        raise UserError(f"{path} lacks the column '{lacking[0]}'; download or make it again")
     try:
         return found[list(dtypes)].astype(dict(dtypes))
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} holds other values than it should: {reason}") from None
+        raise UserError(f"{path} has unexpected values: {reason}") from None

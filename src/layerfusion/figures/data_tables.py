@@ -78,7 +78,7 @@ def mirrored_counts(experiment: Experiment) -> pd.DataFrame:
 
 
 def audit_runs(experiment: Experiment) -> pd.DataFrame:
-    """Audit the short cuts in the training images of both runs, on the same validation images.
+    """Fit shortcut baselines on the training images of both runs, score the same validation images.
 
     A run whose training images are not there, or that the profile does not have, is left out.
 

@@ -47,8 +47,9 @@ def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
     A layout, given or `layerfusion.yaml` in the root, says it instead::
 
         folders:
-          - {path: "Facebook/Fake/**", label: synthetic, split: train, source: truefake,
+          - {path: "Facebook/Fake/SDXL", label: synthetic, split: train, source: truefake,
              platform: Facebook, generator: SDXL}
+          - {path: "{platform}/Fake/{generator}", label: synthetic, split: train, source: truefake}
 
     A path takes in what it matches (`layerfusion.data.sources.layout.Entry` says how it is written)
     and everything below it; the first that matches counts, and images that none matches are left
