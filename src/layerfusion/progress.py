@@ -110,7 +110,7 @@ class Reporter:
         terminal = self.console.is_terminal
         hidden = self.console.quiet or not terminal
         with Progress(*columns, console=self.console, transient=True, disable=hidden) as bars:
-            task = bars.add_task(what, total=total, completed=done)
+            task = bars.add_task(what, total=total or None, completed=done)  # None: not known
 
             def print_line() -> None:
                 cells = [column(bars.tasks[0]) for column in columns]
