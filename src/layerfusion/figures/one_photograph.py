@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from layerfusion.evidence.levels import EvidenceLevel
-from layerfusion.figures.benchmarks import in_a_line
+from layerfusion.figures.benchmarks import in_a_line, measured_table
+from layerfusion.figures.formatting import interval_cells, interval_columns, share_text
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.uncertainty import Interval, share_interval
 
@@ -24,12 +25,12 @@ RIGHT = {EvidenceLevel.NONE: "photographs", **dict.fromkeys(EVIDENCE, "generated
 
 def in_a_sentence(result: Mapping[str, Any]) -> str:
     """Return how often a verdict is wrong, and what saying *unsure* costs, as Markdown."""
-    alone, said = (_wrong(result, how) for how in HOW)
+    alone, said = (share_text(_wrong(result, how)) for how in HOW)
     unsure, before = (result["decided"][how]["unsure"] for how in ("said", "alone"))
     return (
         f"**Of {2 * result['per_class']} validation images, half of them generated, "
-        f"`layerfusion inspect` calls {unsure} unsure; of the others {_share(said)} are called "
-        f"wrongly, where the score alone, unsure of {before}, would be wrong of {_share(alone)}.**"
+        f"`layerfusion inspect` calls {unsure} unsure; of the others {said} are called "
+        f"wrongly, where the score alone, unsure of {before}, would be wrong of {alone}.**"
     )
 
 
@@ -53,17 +54,12 @@ def words_table(result: Mapping[str, Any]) -> pd.DataFrame:
     """
     rows = {}
     for how, name in HOW.items():
-        for word in sorted(EvidenceLevel, reverse=True):
-            counts = result["words"][how][word.text]
+        for level in sorted(EvidenceLevel, reverse=True):
+            counts = result["words"][how][level.text]
             own = {kind: counts[kind] for kind in ("photographs", "generated")}
-            share = _right(word, own)
-            rows[name, word.text] = own | {
-                "right": share.estimate,
-                "right_low": share.low,
-                "right_high": share.high,
-            }
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.rename_axis(["decided by", "word"])
+            right = (own[RIGHT[level]], sum(own.values())) if level in RIGHT else (0, 0)
+            rows[name, level.text] = own | interval_columns("right", share_interval(*right))
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["decided by", "word"])
 
 
 def shown_words(table: pd.DataFrame, how: str) -> pd.DataFrame:
@@ -76,12 +72,8 @@ def shown_words(table: pd.DataFrame, how: str) -> pd.DataFrame:
     """
     own = table.xs(HOW[how])
     assert isinstance(own, pd.DataFrame)
-    shown = own[["photographs", "generated"]].copy()
-    shown["right"] = [
-        "" if row["right"] != row["right"] else _share(_interval(row, "right"))
-        for row in own.to_dict("records")
-    ]
-    return shown
+    cells = interval_cells(own, "right", ".0%")
+    return own[["photographs", "generated"]].assign(right=cells)
 
 
 def what_unsure_saves(result: Mapping[str, Any]) -> str:
@@ -96,7 +88,7 @@ def what_unsure_saves(result: Mapping[str, Any]) -> str:
     share, before = share_interval(saved, withdrawn), _wrong(result, "alone")
     return (
         f"Other forms of the picture take back {withdrawn} verdicts, {saved} of them wrong: "
-        f"{_share(share)}, where of all verdicts {_share(before)} were. The price is "
+        f"{share_text(share)}, where of all verdicts {share_text(before)} were. The price is "
         f"{withdrawn - saved} right ones. {said['wrong']} wrong ones stay."
     )
 
@@ -120,26 +112,16 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
     for row in table.to_dict("records"):
         names = ["NONE"] if row["label"] else ["MODERATE", "STRONG"]
         share = share_interval(sum(row[name] for name in names), row["images"])
-        rows.append(
-            {
-                "class": CLASSES[row["label"]],
-                "source": row["source"],
-                "images": row["images"],
-                "unsure": row["UNSURE"],
-                "wrong": share.estimate,
-                "wrong_low": share.low,
-                "wrong_high": share.high,
-            }
-        )
+        known = {"class": CLASSES[row["label"]], "source": row["source"]}
+        known |= {"images": row["images"], "unsure": row["UNSURE"]}
+        rows.append(known | interval_columns("wrong", share))
     ordered = pd.DataFrame(rows).sort_values(["class", "wrong"], ascending=[True, False])
     return ordered.set_index(["class", "source"])
 
 
 def shown_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `by_source` as a page has room for it."""
-    shown = table[["images", "unsure"]].copy()
-    shown["wrong"] = [_share(_interval(row, "wrong")) for row in table.to_dict("records")]
-    return shown
+    return table[["images", "unsure"]].assign(wrong=interval_cells(table, "wrong", ".0%"))
 
 
 def sources_in_a_sentence(table: pd.DataFrame) -> str:
@@ -162,16 +144,13 @@ def time_table(result: Mapping[str, Any]) -> pd.DataFrame:
         By ``pictures`` and whether there are ``maps``: ``seconds``, ``processor seconds`` (of all
         cores together), ``peak memory, MiB``.
     """
-    rows = {
-        (row["pictures"], "yes" if row["maps"] else "no"): {
-            "seconds": row["seconds"],
-            "processor seconds": row["processor_seconds"],
-            "peak memory, MiB": row["peak_memory_mib"],
-        }
-        for row in result["measured"]
+    columns = {
+        "seconds": "seconds",
+        "processor_seconds": "processor seconds",
+        "peak_memory_mib": "peak memory, MiB",
     }
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.rename_axis(["pictures", "maps"])
+    rows = [row | {"maps": "yes" if row["maps"] else "no"} for row in result["measured"]]
+    return measured_table(rows, {"pictures": "pictures", "maps": "maps"}, columns)
 
 
 def a_further_picture(result: Mapping[str, Any]) -> str:
@@ -189,19 +168,5 @@ def a_further_picture(result: Mapping[str, Any]) -> str:
     )
 
 
-def _right(word: EvidenceLevel, counts: Mapping[str, int]) -> Interval:
-    if word not in RIGHT:
-        return share_interval(0, 0)
-    return share_interval(counts[RIGHT[word]], sum(counts.values()))
-
-
 def _wrong(result: Mapping[str, Any], how: str) -> Interval:
     return Interval(*result["decided"][how]["share_wrong"])
-
-
-def _interval(row: Mapping[Any, Any], name: str) -> Interval:
-    return Interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
-
-
-def _share(share: Interval) -> str:
-    return f"{share.estimate:.0%} [{share.low:.0%}, {share.high:.0%}]"
