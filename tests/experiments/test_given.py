@@ -120,12 +120,12 @@ class Darkness(nn.Module):
 
     def forward(self, images):
         assert images.dtype == torch.uint8 and images.shape[1:] == (3, 224, 224)
-        return -images.float().mean(dim=(1, 2, 3))
+        return -images.float().mean(dim=(1, 2, 3)) / 50
 
 
 def brightness(paths):
     """How bright files are: right throughout."""
-    return [float(np.asarray(Image.open(path).convert("L")).mean()) for path in paths]
+    return [float(np.asarray(Image.open(path).convert("L")).mean()) / 50 for path in paths]
 
 
 def strangers(tree, **changes):
@@ -166,6 +166,11 @@ def test_two_detectors_of_a_stranger_are_compared_on_a_folder(tree):
             {"variants": [Variant("a", "", given=lambda paths: [1.0]), Variant("b", "b",
              given=brightness)]},
             "one number an image",
+        ),
+        (
+            {"variants": [Variant("a", "", given=lambda paths: [90.0] * len(paths)),
+                          Variant("b", "b", given=brightness)]},
+            "beyond 36",
         ),
     ],
 )  # fmt: skip

@@ -51,6 +51,7 @@ from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import digest, load_profile
 
 CLEAN = ("local", "clean")  # conditions under which a threshold is chosen
+LARGEST_LOGIT = 36  # of more the probability rounds to 1
 
 
 class Cell(NamedTuple):
@@ -345,6 +346,11 @@ class Study:
             clean = next((tables[on] for on in CLEAN if on in tables), None)
             if clean is None:
                 raise UserError(f"{variant.name} has no threshold; score it on 'clean' images too")
+            if clean["logit"].abs().max() > LARGEST_LOGIT:
+                raise UserError(
+                    f"{variant.name} has scores beyond {LARGEST_LOGIT}, which are all one "
+                    "probability: return logits, or scale the scores"
+                )
             threshold = _threshold(rows["label"].to_numpy(dtype=float), clean)
         entry = CellEntry(
             variant=variant.name,
