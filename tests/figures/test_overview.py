@@ -24,7 +24,7 @@ def test_every_gain_stands_beside_the_papers_own(scored):
 
 def test_verdicts_speak_of_directions_and_of_what_was_not_measured(scored):
     table = overview(scored, "demo").set_index("claim")["verdict"]
-    assert table[GAINS[1].text] == "same direction"
+    assert table[GAINS[1].text] == "holds"
     assert table[GAINS[3].text] == "not measured"  # the official images have no labels
     assert table[THRESHOLDS] == "both below 0.5"
     assert not table.str.contains("numbers").any()
@@ -32,14 +32,14 @@ def test_verdicts_speak_of_directions_and_of_what_was_not_measured(scored):
 
 def test_a_run_of_the_paper_is_held_against_its_numbers(scored):
     table = overview(scored, "paper").set_index("claim")["verdict"]
-    assert table[GAINS[1].text] == "same direction; numbers differ"
+    assert table[GAINS[1].text] == "holds; numbers differ"
 
     def repeated(metric, run, *, on="local", blocks="all"):
         return np.full(201, paper.reported(metric, run, on) + 0.004)
 
     repeated.runs = scored.runs
     table = overview(repeated, "paper").set_index("claim")["verdict"]
-    assert {table[gain.text] for gain in GAINS} == {"same direction; numbers agree"}
+    assert {table[gain.text] for gain in GAINS} == {"holds; numbers agree"}
 
 
 def test_a_picture_of_the_table_says_whose_numbers_are_whose(scored):

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from layerfusion.analysis.measures import Metric, RunMeasures, Values, run_measures
-from layerfusion.metrics.uncertainty import Interval, image_interval, seed_interval
+from layerfusion.metrics.uncertainty import Interval, interval
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 Cell = tuple[str, int]  # a variant and a seed
@@ -80,14 +80,14 @@ def difference(metric: Metric, a: tuple[str, str], b: tuple[str, str]) -> tuple[
     return Term(1, metric, *a), Term(-1, metric, *b)
 
 
-def verdict(interval: Interval) -> Verdict:
+def verdict(found: Interval) -> Verdict:
     """Say whether a claim holds: undecided unless its whole interval lies on one side of 0.
 
     An effect that is not defined on these images (NaN) is undecided.
     """
-    if interval.low > 0:
+    if found.low > 0:
         return "holds"
-    return "does not hold" if interval.high < 0 else "undecided"
+    return "does not hold" if found.high < 0 else "undecided"
 
 
 def effects(
@@ -135,9 +135,9 @@ def effects(
     return pd.DataFrame(rows).astype({"paper": float})
 
 
-def values(measures: Sequence[RunMeasures], metric: Metric, condition: str) -> dict[str, float]:
-    """Return a metric's mean over seeds: ``estimate``, ``low`` and ``high`` as in `effects`."""
-    return _interval(np.stack([own(metric, condition) for own in measures]))
+def values(measures: Sequence[RunMeasures], metric: Metric, condition: str) -> Interval:
+    """Return a metric's mean over seeds, with its interval."""
+    return interval(np.stack([own(metric, condition) for own in measures]))
 
 
 def _effect(contrast: Contrast, measures: Mapping[Cell, RunMeasures]) -> dict[str, Any]:
@@ -147,12 +147,13 @@ def _effect(contrast: Contrast, measures: Mapping[Cell, RunMeasures]) -> dict[st
         found = np.stack([contrast.effect(_of_seed(measures, seed)) for seed in seeds])
     except (LookupError, ValueError):
         return nothing | {"verdict": "not measured", "seeds": len(seeds), "per_seed": []}
-    own = _interval(found)
-    interval = Interval(own["estimate"], own["low"], own["high"])
-    return {
-        "effect": own.pop("estimate"),
-        **own,
-        "verdict": verdict(interval),
+    own = interval(found)
+    spread = {name: getattr(own, name, np.nan) for name in ("seed_sd", "image_se")}
+    return spread | {
+        "effect": own.estimate,
+        "low": own.low,
+        "high": own.high,
+        "verdict": verdict(own),
         "seeds": len(seeds),
         "per_seed": found[:, 0].tolist(),
     }
@@ -160,18 +161,6 @@ def _effect(contrast: Contrast, measures: Mapping[Cell, RunMeasures]) -> dict[st
 
 def _of_seed(measures: Mapping[Cell, RunMeasures], seed: int) -> dict[str, RunMeasures]:
     return {variant: own for (variant, number), own in measures.items() if number == seed}
-
-
-def _interval(found: Values) -> dict[str, float]:
-    """Return the mean over seeds with its interval, of values of shape (seeds, 1 + resamples).
-
-    Whatever an interval takes for chance is decided here and in `seed_interval`.
-    """
-    if len(found) == 1:
-        return vars(image_interval(found[0])) | {"seed_sd": np.nan, "image_se": np.nan}
-    over_seeds = dict(vars(seed_interval(found)))
-    del over_seeds["seeds"]
-    return over_seeds
 
 
 def _machines(contrast: Contrast, made_by: Mapping[Cell, str]) -> str:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from layerfusion.analysis.effects import Verdict, verdict
 from layerfusion.analysis.measures import RUNS, Values
@@ -32,6 +31,7 @@ from layerfusion.metrics.uncertainty import (
     LEVEL,
     Interval,
     image_interval,
+    over_seeds,
     resampled_rates,
     seed_interval,
 )
@@ -78,11 +78,12 @@ def ranking_tests(predictions: pd.DataFrame) -> pd.DataFrame:
         bootstrap's; ``agree``, whether both intervals give the same verdict, uncorrected.
     """
     rows = []
-    for name, first, second in _pairs(predictions):
-        labels, seeds = first.images["label"].to_numpy(dtype=np.int64), len(first.logits)
+    for pair in _pairs(predictions):
+        seeds = len(pair.seeds)
         weights = np.repeat([1 / seeds, -1 / seeds], seeds)
-        tested = delong_contrast(labels, np.concatenate([first.logits, second.logits]), weights)
-        rows.append({"comparison": name} | _with_seeds(tested, _auc(first) - _auc(second)))
+        logits = np.concatenate([scored.logits for scored in pair.scored])
+        tested = delong_contrast(pair.labels, logits, weights)
+        rows.append({"comparison": pair.name} | _with_seeds(tested, pair.auc()))
     return _corrected(pd.DataFrame(rows), "p_images", "p")
 
 
@@ -100,14 +101,12 @@ def decision_tests(predictions: pd.DataFrame, thresholds: Thresholds) -> pd.Data
         If a run has no threshold.
     """
     rows = []
-    for name, first, second in _pairs(predictions):
-        labels = first.images["label"].to_numpy(dtype=np.int64)
-        one, two = _calls(predictions, name, (first, second), thresholds)
-        gained = (one == labels).astype(np.float64) - (two == labels)
-        drawn = [_accuracy(labels, a, first) - _accuracy(labels, b, first)
-                 for a, b in zip(one, two, strict=True)]  # fmt: skip
-        tested = paired_mean_test(labels, gained.mean(axis=0))
-        rows.append({"comparison": name} | _with_seeds(tested, np.stack(drawn)))
+    for pair in _pairs(predictions):
+        one, two = pair.decisions(thresholds)
+        gained = (one == pair.labels).astype(np.float64) - (two == pair.labels)
+        tested = paired_mean_test(pair.labels, gained.mean(axis=0))
+        drawn = pair.accuracy(one) - pair.accuracy(two)
+        rows.append({"comparison": pair.name} | _with_seeds(tested, drawn))
     return _corrected(pd.DataFrame(rows), "p_images", "p")
 
 
@@ -123,15 +122,12 @@ def ranking_tests_by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
         hold it.
     """
     rows = []
-    for name, first, second in _pairs(predictions):
-        labels = first.images["label"].to_numpy(dtype=np.int64)
-        values = _auc(first) - _auc(second)
-        for number, seed in enumerate(_seeds(predictions)):
-            found = delong_test(labels, first.logits[number], second.logits[number])
-            drawn = image_interval(values[number])
-            row = {"comparison": name, "seed": seed, "difference": found.estimate}
-            row |= {"low": found.low, "high": found.high, "p": found.p_value}
-            rows.append(row | _beside(found, drawn))
+    for pair in _pairs(predictions):
+        logits = zip(*(scored.logits for scored in pair.scored), strict=True)
+        for seed, (one, two), values in zip(pair.seeds, logits, pair.auc(), strict=True):
+            found = delong_test(pair.labels, one, two)
+            row = {"comparison": pair.name, "seed": seed} | _tested(found, found.p_value)
+            rows.append(row | _beside(found, image_interval(values)))
     return _corrected(pd.DataFrame(rows), "p")
 
 
@@ -154,30 +150,70 @@ def decision_tests_by_seed(predictions: pd.DataFrame, thresholds: Thresholds) ->
         If a run has no threshold.
     """
     rows = []
-    for name, first, second in _pairs(predictions):
-        labels = first.images["label"].to_numpy(dtype=np.int64)
-        both = _calls(predictions, name, (first, second), thresholds)
-        for seed, one, two in zip(_seeds(predictions), *both, strict=True):
-            found = mcnemar_test(labels, one, two)
-            drawn = image_interval(_accuracy(labels, one, first) - _accuracy(labels, two, first))
-            tested = _one_sided_of_zero(found.difference.estimate, found.p_value)
-            row = {"comparison": name, "seed": seed, "only_first": found.only_first}
+    for pair in _pairs(predictions):
+        both = pair.decisions(thresholds)
+        drawn = pair.accuracy(both[0]) - pair.accuracy(both[1])
+        for seed, one, two, values in zip(pair.seeds, *both, drawn, strict=True):
+            found = mcnemar_test(pair.labels, one, two)
+            row = {"comparison": pair.name, "seed": seed, "only_first": found.only_first}
             row |= {"only_second": found.only_second}
-            row |= {"correlation": _correlation(labels, [one, two])}
-            row |= {"difference": found.difference.estimate, "low": found.difference.low}
-            row |= {"high": found.difference.high, "p": found.p_value}
-            rows.append(row | _beside(tested, drawn))
+            row |= {"correlation": _correlation(pair.labels, [one, two])}
+            row |= _tested(found.difference, found.p_value)
+            tested = _one_sided_of_zero(found.difference.estimate, found.p_value)
+            rows.append(row | _beside(tested, image_interval(values)))
     return _corrected(pd.DataFrame(rows), "p")
 
 
-def _pairs(predictions: pd.DataFrame) -> Iterator[tuple[str, ScoredImages, ScoredImages]]:
-    """Yield every comparison that there are predictions for, with both detectors' scores."""
+class _Pair(NamedTuple):
+    """A comparison: both detectors' scores of the same images, seed by seed."""
+
+    name: str
+    scored: tuple[ScoredImages, ScoredImages]
+    seeds: list[int]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self.scored[0].images["label"].to_numpy(dtype=np.int64)
+
+    def auc(self) -> Values:
+        """Return the difference of ROC AUC, shape (seeds, 1 + resamples)."""
+        one, two = (scored.auc(np.ones(len(self.labels), dtype=bool)) for scored in self.scored)
+        return one - two
+
+    def decisions(self, thresholds: Thresholds) -> list[NDArray[np.bool_]]:
+        """Return what both detectors predict synthetic, each of shape (seeds, images)."""
+        return [
+            np.stack(
+                [
+                    decide(logits, thresholds[seed, *head])
+                    for seed, logits in zip(self.seeds, own.logits, strict=True)
+                ]
+            )
+            for own, head in zip(self.scored, COMPARISONS[self.name], strict=True)
+        ]
+
+    def accuracy(self, predicted: NDArray[np.bool_]) -> Values:
+        """Return the accuracy of decisions, shape (seeds, 1 + resamples)."""
+        counts = self.scored[0].counts
+        return np.stack(
+            [resampled_rates(self.labels, own, counts)["accuracy"] for own in predicted]
+        )
+
+
+def _pairs(predictions: pd.DataFrame) -> Iterator[_Pair]:
+    """Yield every comparison that there are predictions for."""
+    seeds = sorted(int(seed) for seed in predictions["seed"].unique())
     for name, heads in COMPARISONS.items():
         try:
             first, second = (scored_images(predictions, h.run, blocks=h.blocks) for h in heads)
         except LookupError:
             continue
-        yield name, first, second
+        yield _Pair(name, (first, second), seeds)
+
+
+def _tested(found: Interval, p_value: float) -> dict[str, float]:
+    """Return a tested difference as the columns of a table."""
+    return {"difference": found.estimate, "low": found.low, "high": found.high, "p": p_value}
 
 
 def _corrected(table: pd.DataFrame, *names: str) -> pd.DataFrame:
@@ -188,48 +224,14 @@ def _corrected(table: pd.DataFrame, *names: str) -> pd.DataFrame:
     return table
 
 
-def _auc(scored: ScoredImages) -> Values:
-    return scored.auc(np.ones(len(scored.images), dtype=bool))
-
-
-def _accuracy(labels: NDArray[np.int64], called: NDArray[np.bool_], scored: ScoredImages) -> Values:
-    return resampled_rates(labels, called, scored.counts)["accuracy"]
-
-
-def _seeds(predictions: pd.DataFrame) -> list[int]:
-    """Return the seeds in the order in which `scored_images` has them."""
-    return sorted(int(seed) for seed in predictions["seed"].unique())
-
-
-def _calls(
-    predictions: pd.DataFrame,
-    comparison: str,
-    scored: tuple[ScoredImages, ScoredImages],
-    thresholds: Thresholds,
-) -> list[NDArray[np.bool_]]:
-    """Return what both detectors call synthetic, each of shape (seeds, images)."""
-    return [
-        np.stack(
-            [
-                decide(logits, thresholds[seed, *head])
-                for seed, logits in zip(_seeds(predictions), own.logits, strict=True)
-            ]
-        )
-        for own, head in zip(scored, COMPARISONS[comparison], strict=True)
-    ]
-
-
 def _with_seeds(tested: TestedDifference, values: Values) -> dict[str, float | bool]:
     """Return a mean over seeds, tested over images, with seeds, beside what the bootstrap says.
 
     `values` are of shape (seeds, 1 + resamples).
     """
     drawn = seed_interval(values)
-    seed_se, freedom = drawn.seed_sd / np.sqrt(drawn.seeds), drawn.seeds - 1
-    error = float(np.hypot(seed_se, tested.standard_error))
-    p = float(2 * stats.t.sf(abs(tested.estimate) / error, freedom)) if error > 0 else np.nan
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    interval = Interval(tested.estimate, tested.estimate - reach, tested.estimate + reach)
+    seed_se = drawn.seed_sd / np.sqrt(drawn.seeds)
+    interval, p = over_seeds(tested.estimate, drawn.seed_sd, drawn.seeds, tested.standard_error)
     return {
         "difference": tested.estimate,
         "seed_se": float(seed_se),

@@ -36,8 +36,8 @@ def ranking(study: FinishedStudy) -> pd.DataFrame:
     rows = []
     for variant in study.record.variants:
         own = values(study.of(variant.name), "roc_auc", "local")
-        row = {"run": variant.run, "contender": variant.text, "roc_auc": own["estimate"]}
-        row |= {"low": own["low"], "high": own["high"]}
+        row = {"run": variant.run, "contender": variant.text, "roc_auc": own.estimate}
+        row |= {"low": own.low, "high": own.high}
         found = effects.get(variant.name, {"effect": np.nan, "low": np.nan, "high": np.nan})
         row |= {"gain": found["effect"], "gain_low": found["low"], "gain_high": found["high"]}
         rows.append(row | {"verdict": found.get("verdict")})
@@ -69,10 +69,10 @@ def rates(study: FinishedStudy) -> pd.DataFrame:
     for variant in study.record.variants:
         if variant.kind == "fitted":
             auc = values(study.of(variant.name), "roc_auc", "local")
-            row = {"run": variant.run, "contender": variant.text, "roc_auc": auc["estimate"]}
-            row |= {"auc_sd": auc["seed_sd"]}
+            row = {"run": variant.run, "contender": variant.text, "roc_auc": auc.estimate}
+            row |= {"auc_sd": getattr(auc, "seed_sd", np.nan)}
             for metric in ("average_precision", "f1"):
-                row[metric] = values(study.of(variant.name), metric, "local")["estimate"]
+                row[metric] = values(study.of(variant.name), metric, "local").estimate
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -79,8 +79,8 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
     for variant in record.variants:
         scored = values(study.of(variant.name), "roc_auc", "local")
         row: dict[str, Any] = {"run": variant.run, "variant": variant.text}
-        row |= {"images": images[variant.name], "roc_auc": scored["estimate"]}
-        row |= {"low": scored["low"], "high": scored["high"]}
+        row |= {"images": images[variant.name], "roc_auc": scored.estimate}
+        row |= {"low": scored.low, "high": scored.high}
         row |= {"against": "", "difference": np.nan}
         if variant.name in contrasts:
             contrast = contrasts[variant.name]
@@ -134,8 +134,8 @@ def metrics_table(study: FinishedStudy) -> pd.DataFrame:
             except LookupError:
                 continue
             row = {"run": variant.run, "blocks": variant.overrides.get("head.blocks", "all")}
-            row |= {"condition": on} | {name: own["estimate"] for name, own in found.items()}
-            rows.append(row | {"auc_sd": found["roc_auc"]["seed_sd"]})
+            row |= {"condition": on} | {name: own.estimate for name, own in found.items()}
+            rows.append(row | {"auc_sd": getattr(found["roc_auc"], "seed_sd", np.nan)})
     return pd.DataFrame(rows)
 
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.effects import verdict
 from layerfusion.analysis.measures import RUNS, Metric
 from layerfusion.figures.formatting import bounds
 from layerfusion.figures.html_tables import lay_out
 from layerfusion.figures.paper_tables import measured, not_to_be_compared, of_profile
-from layerfusion.metrics.uncertainty import LEVEL, Interval
+from layerfusion.metrics.uncertainty import LEVEL
 from layerfusion.paper import numbers as paper
 
 
@@ -106,24 +107,17 @@ def _gain(gain: Gain, comparison: Comparison, comparable: bool) -> dict[str, obj
     interval = measured(difference)
     if isinstance(interval, str):
         return row | {"verdict": interval}
-    verdict = _direction(interval)
+    found: str = verdict(interval)
     if comparable:
         near = [abs(values[run][0] - (printed[run] or 0)) <= paper.TOLERANCE for run in RUNS]
-        verdict += "; numbers agree" if all(near) else "; numbers differ"
+        found += "; numbers agree" if all(near) else "; numbers differ"
     return row | {
         **{run: float(value[0]) for run, value in values.items()},
         "difference": interval.estimate,
         "low": interval.low,
         "high": interval.high,
-        "verdict": verdict,
+        "verdict": found,
     }
-
-
-def _direction(interval: Interval) -> str:
-    """Say whether the open run is above, as in all of the paper's claims, beyond chance."""
-    if interval.low > 0:
-        return "same direction"
-    return "opposite direction" if interval.high < 0 else "undecided"
 
 
 def _numbers(row: dict[Hashable, Any], prefix: str = "") -> str:

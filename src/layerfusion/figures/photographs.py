@@ -31,7 +31,7 @@ def in_a_sentence(study: FinishedStudy) -> str:
         for name, question in QUESTIONS.items()
         if name in claims
     ]
-    means = {run: values(study.of(run), "roc_auc", "local")["estimate"] for run in RUNS}
+    means = {run: values(study.of(run), "roc_auc", "local").estimate for run in RUNS}
     auc = " and ".join(f"{mean:.3f} ({run})" for run, mean in means.items())
     answers = "; ".join(said)
     return f"ROC AUC on validation images is {auc}. {answers[:1].upper()}{answers[1:]}."

@@ -351,9 +351,30 @@ def seed_interval(values: NDArray[np.float64]) -> SeedInterval:
     replicates = means[1:][~np.isnan(means[1:])]
     seed_sd = float(np.std(values[:, 0], ddof=1))
     image_se = float(np.std(replicates, ddof=1)) if len(replicates) > 1 else np.nan
-    reach = stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.hypot(seed_sd / np.sqrt(n), image_se)
     mean = float(means[0])
-    return SeedInterval(mean, mean - float(reach), mean + float(reach), seed_sd, image_se, n)
+    found, _ = over_seeds(mean, seed_sd, n, image_se)
+    return SeedInterval(mean, found.low, found.high, seed_sd, image_se, n)
+
+
+def over_seeds(mean: float, seed_sd: float, seeds: int, image_se: float) -> tuple[Interval, float]:
+    """Return the interval of `seed_interval` from what it is made of, and the p-value against 0.
+
+    Parameters
+    ----------
+    mean
+        Of an effect, over seeds.
+    image_se
+        Standard error of the mean from the sampling of images, by resamples or by a formula.
+
+    Returns
+    -------
+    tuple
+        The p-value is two-sided, NaN where nothing varies.
+    """
+    error, freedom = float(np.hypot(seed_sd / np.sqrt(seeds), image_se)), seeds - 1
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error > 0 else np.nan
+    return Interval(mean, mean - reach, mean + reach), p
 
 
 def interval(values: NDArray[np.float64]) -> Interval:
