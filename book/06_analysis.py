@@ -189,9 +189,9 @@ else:
 #
 # The same table opens this book. Its verdicts speak of the direction alone: a claim *holds* where
 # the whole interval of the difference is above 0, and is *undecided* where 0 is in it. Only a run
-# of the profile `paper` has a second verdict, on the numbers: they agree if both runs lie within the
-# tolerance that was written down before any such run. The intervals know of other images, not of
-# other seeds; [the study of the demo world](07_demo_world) knows of both.
+# of the profile `paper` has a second verdict, on the numbers: they agree if both runs lie within
+# the tolerance that was written down before any such run. The intervals know of other images, not
+# of other seeds; [the study of the demo world](07_demo_world) knows of both.
 
 # %% tags=["nbval-ignore-output"]
 claims = tables.keep("glance", overview.overview(runs, name))
