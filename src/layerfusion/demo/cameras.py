@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import convolve, gaussian_filter
 
+from layerfusion.demo.description import described
 from layerfusion.demo.textures import Array
 
 
@@ -45,23 +46,7 @@ class Camera:
     jpeg_quality: tuple[int, int]
 
 
-CAMERAS = (
-    Camera(name="compact", blur=0.65, vignetting=0.25, shot_noise=0.0008, read_noise=0.004,
-           demosaicing="bilinear", contrast=0.5, saturation=1.15, sharpening=0.6,
-           jpeg_quality=(88, 95)),
-    Camera(name="reflex", blur=0.45, vignetting=0.15, shot_noise=0.0003, read_noise=0.0015,
-           demosaicing="gradient", contrast=0.3, saturation=1.0, sharpening=0.4,
-           jpeg_quality=(92, 97)),
-    Camera(name="phone", blur=0.55, vignetting=0.10, shot_noise=0.0006, read_noise=0.003,
-           demosaicing="gradient", contrast=0.7, saturation=1.25, sharpening=0.8,
-           jpeg_quality=(85, 93)),
-    Camera(name="old-phone", blur=0.9, vignetting=0.35, shot_noise=0.0015, read_noise=0.006,
-           demosaicing="bilinear", contrast=0.4, saturation=0.9, sharpening=0.5,
-           jpeg_quality=(80, 90)),
-    Camera(name="action", blur=0.7, vignetting=0.30, shot_noise=0.0005, read_noise=0.003,
-           demosaicing="bilinear", contrast=0.9, saturation=1.3, sharpening=1.0,
-           jpeg_quality=(86, 94)),
-)  # fmt: skip
+CAMERAS = described("cameras", Camera)
 
 _BILINEAR_GREEN = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], dtype=np.float32) / 4
 _BILINEAR_COLOUR = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32) / 4

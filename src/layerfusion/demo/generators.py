@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from layerfusion.demo.description import described
 from layerfusion.errors import UserError
 
 FACTOR = 8  # of down-sampling, from picture to latent
@@ -63,55 +64,7 @@ class GeneratorDesign:
     diffusion: DiffusionDesign | None = None
 
 
-GENERATORS: dict[str, GeneratorDesign] = {
-    design.name: design
-    for design in (
-        GeneratorDesign(
-            name="latent-diffusion",
-            upsampling="nearest",
-            bottleneck="posterior",
-            activation="silu",
-            latent_channels=8,
-            widths=(24, 32, 48, 56),
-            diffusion=DiffusionDesign(),
-        ),
-        GeneratorDesign(
-            name="vae-transposed",
-            upsampling="transposed",
-            bottleneck="posterior",
-            activation="elu",
-            latent_channels=12,
-            widths=(32, 40, 48, 64),
-        ),
-        GeneratorDesign(
-            name="vae-nearest",
-            upsampling="nearest",
-            bottleneck="posterior",
-            activation="gelu",
-            latent_channels=6,
-            widths=(16, 24, 40, 48),
-            blocks=2,
-        ),
-        GeneratorDesign(
-            name="gan-shuffle",
-            upsampling="shuffle",
-            bottleneck="plain",
-            activation="silu",
-            latent_channels=12,
-            widths=(24, 32, 40, 48),
-            grain=True,
-        ),
-        GeneratorDesign(
-            name="vq-bilinear",
-            upsampling="bilinear",
-            bottleneck="codebook",
-            activation="silu",
-            latent_channels=16,
-            widths=(24, 32, 48, 64),
-            codes=256,
-        ),
-    )
-}
+GENERATORS = {design.name: design for design in described("generators", GeneratorDesign)}
 
 
 class Generator(nn.Module):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from layerfusion.demo.description import described
+
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
@@ -19,7 +21,7 @@ class Platform:
     longest_side
         Range that the bound on the longer side is drawn from, px; nothing is enlarged.
     filter
-        How pixels are resampled.
+        How pixels are resampled, a name of `PIL.Image.Resampling`.
     sharpening
         Percent of an unsharp mask of radius 0.6 px after shrinking.
     jpeg_quality
@@ -30,25 +32,13 @@ class Platform:
 
     name: str
     longest_side: tuple[int, int]
-    filter: Image.Resampling
+    filter: str
     sharpening: int
     jpeg_quality: tuple[int, int]
     subsampling: int
 
 
-PLATFORMS = {
-    platform.name: platform
-    for platform in (
-        Platform(name="album", longest_side=(96, 136), filter=Image.Resampling.LANCZOS,
-                 sharpening=60, jpeg_quality=(72, 85), subsampling=2),
-        Platform(name="messenger", longest_side=(80, 112), filter=Image.Resampling.BILINEAR,
-                 sharpening=0, jpeg_quality=(70, 82), subsampling=2),
-        Platform(name="microblog", longest_side=(112, 152), filter=Image.Resampling.BICUBIC,
-                 sharpening=0, jpeg_quality=(80, 88), subsampling=0),
-        Platform(name="forum", longest_side=(72, 120), filter=Image.Resampling.HAMMING,
-                 sharpening=120, jpeg_quality=(60, 74), subsampling=2),
-    )
-}  # fmt: skip
+PLATFORMS = {platform.name: platform for platform in described("platforms", Platform)}
 
 
 def share(image: Image.Image, platform: Platform, rng: np.random.Generator) -> bytes:
@@ -57,7 +47,7 @@ def share(image: Image.Image, platform: Platform, rng: np.random.Generator) -> b
     scale = longest / max(image.size)
     if scale < 1:
         size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
-        image = image.resize(size, platform.filter)
+        image = image.resize(size, Image.Resampling[platform.filter])
         if platform.sharpening:
             image = image.filter(ImageFilter.UnsharpMask(0.6, platform.sharpening, 0))
     quality = int(rng.integers(platform.jpeg_quality[0], platform.jpeg_quality[1] + 1))

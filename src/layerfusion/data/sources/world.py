@@ -28,6 +28,7 @@ from safetensors.torch import load_file
 from layerfusion.arithmetic import recording
 from layerfusion.data.manifest import file_table
 from layerfusion.demo.cameras import CAMERAS, photograph
+from layerfusion.demo.description import described
 from layerfusion.demo.generators import FACTOR, WEIGHTS_FOLDER, Generator, load_generator
 from layerfusion.demo.platforms import PLATFORMS, jpeg, share
 from layerfusion.demo.rendering import render
@@ -60,42 +61,7 @@ class Part:
     shorter_side: tuple[int, int] = (80, 136)
 
 
-PARTS = (
-    Part(
-        split="train",
-        source="constrained",
-        cameras=("compact", "reflex", "phone"),
-        generators=("latent-diffusion",),
-    ),
-    Part(
-        split="train",
-        source="social",
-        cameras=("compact", "reflex", "phone", "old-phone"),
-        generators=("latent-diffusion", "vae-transposed", "vae-nearest", "gan-shuffle"),
-        platforms=("album", "messenger", "microblog"),
-        shared=1.0,
-    ),
-    Part(
-        split="val",
-        source="wild",
-        cameras=("compact", "reflex", "phone", "old-phone"),
-        generators=("latent-diffusion", "vae-transposed", "vae-nearest", "gan-shuffle"),
-        platforms=("album", "messenger", "microblog"),
-        shared=0.6,
-        shorter_side=(64, 144),
-    ),
-    Part(
-        split="test",
-        source="hidden",
-        cameras=("compact", "reflex", "phone", "old-phone", "action"),
-        generators=(
-            "latent-diffusion", "vae-transposed", "vae-nearest", "gan-shuffle", "vq-bilinear",
-        ),
-        platforms=("album", "messenger", "microblog", "forum"),
-        shared=0.75,
-        shorter_side=(64, 144),
-    ),
-)  # fmt: skip
+PARTS = described("parts", Part)
 
 
 class Picture(NamedTuple):
@@ -238,6 +204,8 @@ def _generator(name: str) -> Generator:
 def _make_all(pictures: list[Picture], folder: Path, progress: Progress | None) -> None:
     chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
     jobs = 1 if len(chunks) < 4 else -1  # a process a core takes seconds to start
+    if progress:
+        progress(0, len(pictures))
     with recording():
         made = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
             joblib.delayed(_make_chunk)(chunk, folder) for chunk in chunks
