@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision.amp import MixedPrecision
 
+from conftest import TINY
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import TrainingBatch
 from layerfusion.data.opening import open_data
@@ -52,9 +53,9 @@ def same_tensors(one, other):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
-@pytest.fixture
-def uninterrupted(photos, tmp_path, tiny_settings):
-    return run_training(photos, tmp_path / "whole", tiny_settings)
+@pytest.fixture(scope="module")
+def uninterrupted(photos, tmp_path_factory):
+    return run_training(photos, tmp_path_factory.mktemp("whole"), TINY)
 
 
 # 56 training images at batch 16 make 4 steps an epoch: inside the first, at its end, at the very
