@@ -54,7 +54,7 @@ demo-detector: $(STAMP)  ## Train the detector that comes with the package anew.
 	$(RUN); export PATH; record=$$(layerfusion train --profile demo --run open | awk 'END {print $$2}') && \
 	  rm -rf src/layerfusion/scoring/demo_detector && \
 	  cp -R "$${record%/record.json}/detector" src/layerfusion/scoring/demo_detector && \
-	  python -c 'import sys, pathlib; from layerfusion.model import stored; stored.write_checksums(pathlib.Path(sys.argv[1]))' \
+	  python -c 'import sys, pathlib; from layerfusion import files; files.write_checksums(pathlib.Path(sys.argv[1]))' \
 	    src/layerfusion/scoring/demo_detector
 
 # Runs and the environment stay: they are too dear to lose by a slip.

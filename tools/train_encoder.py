@@ -23,9 +23,8 @@ from clip_evaluation import evaluate_clip
 from clip_model import CROP, MODEL, build_clip, load_clip, normalise, save_clip, set_patch_dropout
 from clip_pairs import Pair, draw_pairs
 from clip_tokens import tokenize
-from layerfusion.chapters.execution import write_checksums
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of
+from layerfusion.files import in_place_of, write_checksums
 from layerfusion.model.weights import embedded_weights
 from layerfusion.paths import reference_folder, runs_root, shown
 from layerfusion.progress import Reporter

@@ -1,5 +1,6 @@
-"""Atomic writes: a file is complete or unchanged, whatever ends the process that writes it."""
+"""Atomic writes, records and checksums: a file is complete or unchanged, and can be checked."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 RecordT = TypeVar("RecordT", bound="BaseModel")
+
+CHECKSUMS = "SHA256SUMS"  # of everything else in a folder that is passed on
 
 
 @contextmanager
@@ -99,6 +102,23 @@ def write_record(record: "BaseModel", path: Path) -> None:
     """Write a record as JSON; `path` is complete or what it was before."""
     with in_place_of(path) as partial:
         partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the sha256 of every file below a folder as ``sha256sum --check`` reads it.
+
+    A damaged or changed file is found wherever it is: in a copy of a detector's folder, and among
+    committed results, also where a re-execution would compare within a tolerance.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
+    lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:

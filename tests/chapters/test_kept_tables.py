@@ -11,8 +11,8 @@ from conftest import open_tiny
 from layerfusion import paths
 from layerfusion.analysis import recorded
 from layerfusion.chapters import kept_tables, parameters
-from layerfusion.chapters.execution import CHECKSUMS, write_checksums
 from layerfusion.chapters.kept_tables import ChapterTables
+from layerfusion.files import CHECKSUMS, write_checksums
 from layerfusion.paths import reference_folder
 
 TABLE = pd.DataFrame(

@@ -10,7 +10,6 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from conftest import TINY, draw_image
-from layerfusion.chapters.execution import CHECKSUMS
 from layerfusion.cli.main import main
 from layerfusion.cli.study import DESCRIPTIONS
 from layerfusion.data.loading import EvaluationImages
@@ -32,6 +31,7 @@ from layerfusion.figures.effects import (
     metrics_table,
     variants_table,
 )
+from layerfusion.files import CHECKSUMS
 from layerfusion.paths import runs_root
 from layerfusion.runs import conditions, experiment
 from layerfusion.runs.conditions import CONDITIONS, obtain_predictions

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from layerfusion.errors import UserError
+from layerfusion.files import write_checksums
 from layerfusion.model.detector import Detector
-from layerfusion.model.stored import TRAINED, read_trained_tensors, write_checksums
+from layerfusion.model.stored import TRAINED, read_trained_tensors
 from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
 from layerfusion.training.optimisation import build_optimizer

@@ -223,7 +223,7 @@ def test_a_tampered_file_is_refused_and_got_anew(known, pip, tensors):
     changed["ln_pre.bias"] = changed["ln_pre.bias"] + 1e-6
     for damage in (lambda: save_file(changed, known.path), lambda: known.path.write_bytes(b"x")):
         damage()
-        with pytest.raises(UserError, match="are damaged; get them anew"):
+        with pytest.raises(UserError, match="are damaged; get them again"):
             build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
         fetching.fetch(known, say=str)
         build_tower(EncoderSettings(model="demo-tiny", weights=NAME))

@@ -302,7 +302,7 @@ def test_where_nothing_can_be_written_all_goes_on(make, make_cache):
     expected = detector(images)
     assert torch.equal(detector(images), expected)
     assert counts(cache) == (0, 6, 0)
-    assert len(said) == 1 and said[0].startswith(f"nothing more is kept in {cache.folder}: ")
+    assert len(said) == 1 and said[0].startswith(f"nothing more is cached in {cache.folder}: ")
 
 
 def test_a_full_disk_is_said_once_and_what_is_there_is_found(make, make_cache, monkeypatch):
@@ -320,8 +320,8 @@ def test_a_full_disk_is_said_once_and_what_is_there_is_found(make, make_cache, m
     detector(images)
     assert counts(cache) == (2, 5, 1) and len(entries(cache)) == 1
     assert said == [
-        f"nothing more is kept in {cache.folder}: No space left on device; what the frozen blocks "
-        "give will be computed again"
+        f"nothing more is cached in {cache.folder}: No space left on device; frozen features "
+        "will be computed again"
     ]
 
 

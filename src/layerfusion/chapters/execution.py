@@ -1,7 +1,6 @@
 """Executing chapters through papermill, keeping what came to its end, building the book of it."""
 
 import datetime
-import hashlib
 import os
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from layerfusion.chapters.source import with_stable_ids
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
 from layerfusion.events import Verbosity, verbosity
+from layerfusion.files import CHECKSUMS, file_sha256, write_checksums
 from layerfusion.model.weights import weights_sha256
 from layerfusion.paths import project_root, reference_folder, runs_root
 from layerfusion.progress import Reporter
@@ -47,7 +47,6 @@ RECORDED = dict.fromkeys(
 # About the demo itself and what is committed: with any other profile the book shows those of demo.
 DEMO_CHAPTERS = {"07_demo_world", "12_speed", *RECORDED}
 
-CHECKSUMS = "SHA256SUMS"  # of everything else in a reference folder
 
 # They train both runs, or read them once they are trained: one after the other.
 TRAINING = {
@@ -185,20 +184,6 @@ def build_book(profile: str, executed: Executed) -> Path:
     return stage / "_build" / "html" / "index.html"
 
 
-def write_checksums(folder: Path) -> None:
-    """Write the sha256 of every file below a folder as ``sha256sum --check`` reads it.
-
-    Tests hold the committed chapters, records and tables against it: a changed digit is found
-    wherever it is, also where a re-execution would compare within a tolerance.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CHECKSUMS)
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
-        for path in files
-    ]
-    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
-
-
 def _publish(notebooks: list[Path], staged: Path, reference: Path) -> None:
     reference.mkdir(parents=True, exist_ok=True)
     for path in notebooks:
@@ -251,13 +236,13 @@ def _common_key(profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "weights": weights_sha256(settings.encoder),
         "code": code_sha256(),
         "libraries": library_versions(),
-        "committed": _sha256(committed) if committed.is_file() else None,
+        "committed": file_sha256(committed) if committed.is_file() else None,
     }
 
 
 def _origin(name: str, profile: str, common: Mapping[str, Any], commit: str | None) -> Origin:
     """Return what a notebook is to say of its origin."""
-    source = _sha256(chapter_paths()[name])
+    source = file_sha256(chapter_paths()[name])
     return {
         "recorded": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit,
@@ -349,10 +334,6 @@ def _clean(notebook: NotebookNode, name: str) -> NotebookNode:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
     return with_stable_ids(notebook, name)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _resolve(names: list[str]) -> list[str]:

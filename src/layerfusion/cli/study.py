@@ -295,7 +295,7 @@ def processors(
 def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:
     """Write files into the profile's folder in runs/reference, name them, renew the checksums."""
     # These need what the book needs.
-    from layerfusion.chapters.execution import write_checksums
+    from layerfusion.files import write_checksums
     from layerfusion.paths import reference_folder, shown
 
     folder = reference_folder(profile)

@@ -1,6 +1,5 @@
 """The command line's `layerfusion submit` and `layerfusion submission`."""
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from layerfusion.cli.choosing import RunChoice
 from layerfusion.cli.options import Commands, RunName
 from layerfusion.cli.outputs import check_output, output_option
 from layerfusion.errors import UserError
+from layerfusion.files import file_sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +153,7 @@ def _print_file(path: Path, table: "pd.DataFrame") -> None:
         "images": f"{len(table):,}",
         "synthetic": f"{table['label'].sum():,} (label 1)",
         "threshold": repr(float(table["threshold"].iloc[0])),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": file_sha256(path),
     }
     for name, value in lines.items():
         print(f"{name:<10}{value}")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from layerfusion.data.croissant import Described, croissant_text
-from layerfusion.data.file_scan import file_sha256
 from layerfusion.data.manifest import SPLITS
 from layerfusion.data.sources.folder import find_folder_images, read_description
 from layerfusion.data.sources.tree import existing_folder
 from layerfusion.errors import UserError
+from layerfusion.files import file_sha256
 
 DESCRIPTION = "manifest.csv"
 SOURCES, IMAGES, CROISSANT = "sources.csv", "images.parquet", "croissant.json"

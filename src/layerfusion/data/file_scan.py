@@ -1,6 +1,5 @@
 """What one image file says of itself: size, format, hashes, and whether it is whole."""
 
-import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 import scipy.fft
 from PIL import Image
 
+from layerfusion.files import file_sha256
 from layerfusion.images.reading import ImageError, probe_image, read_image
 from layerfusion.recipe import RECIPE
 from layerfusion.settings import digest
@@ -117,9 +117,3 @@ def _reason(error: ImageError | OSError) -> str:
     if isinstance(error, ImageError):
         return error.reason
     return error.strerror or type(error).__name__
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

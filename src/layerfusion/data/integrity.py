@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from layerfusion.data.file_scan import file_sha256, scan_file
+from layerfusion.data.file_scan import scan_file
 from layerfusion.data.manifest import Progress
 from layerfusion.data.scanning import in_threads
+from layerfusion.files import file_sha256
 
 # names: sizes alone. ends: the header and the last bytes too, and a file that does not end as its
 # format does is decoded. pixels: every file is decoded, which alone finds damage in the

@@ -1,6 +1,5 @@
 """The report of one picture, as values: for a page, a program, a notebook and a terminal."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from layerfusion.evidence.levels import (
 from layerfusion.evidence.metadata import Mark, marks
 from layerfusion.evidence.pages import page, render, small_copy
 from layerfusion.evidence.views import View, score_views, verdict
+from layerfusion.files import file_sha256
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError, check_is_file, read_image
 from layerfusion.images.transforms import enlarge
@@ -130,7 +130,7 @@ class Inspector:
         name = printable(name or path.name)
         try:
             check_is_file(path)
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            sha256 = file_sha256(path)
         except ImageError as error:
             return InspectionReport(name, error=error.reason)
         except OSError as error:

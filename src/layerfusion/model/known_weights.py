@@ -109,7 +109,7 @@ def read_known(known: KnownWeights) -> dict[str, Tensor]:
         tensors = {}
     if tensors_sha256(tensors) != known.tensors_sha256:
         raise UserError(
-            f"the weights '{known.name}' at {known.path} are damaged; get them anew with: "
+            f"the weights '{known.name}' at {known.path} are damaged; get them again with: "
             f"{known.command}"
         )
     return tensors

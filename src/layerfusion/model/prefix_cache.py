@@ -40,8 +40,8 @@ class PrefixCache:
     """Frozen tokens by image, in a folder that never grows beyond a limit.
 
     Several processes may use one folder at once: entries appear whole, by rename, and those used
-    longest ago go first. An entry that is damaged is computed anew and replaced. Where nothing can
-    be written, that is said once and all goes on without keeping more.
+    longest ago go first. An entry that is damaged is computed again and replaced. Where nothing can
+    be written, a message says so once, and nothing more is cached.
 
     Parameters
     ----------
@@ -136,9 +136,9 @@ class PrefixCache:
             finally:
                 partial.unlink(missing_ok=True)
         except FileNotFoundError:
-            return  # somebody emptied the folder meanwhile; the next entry finds it made anew
+            return  # the folder was emptied meanwhile; the next entry makes it again
         except OSError as error:
-            self._stop(f"nothing more is kept in {self.folder}: {error.strerror or error}")
+            self._stop(f"nothing more is cached in {self.folder}: {error.strerror or error}")
             return
         self._total = (self._total or 0) + len(data)
         self._unseen += len(data)
@@ -146,7 +146,7 @@ class PrefixCache:
 
     def _stop(self, reason: str) -> None:
         self._storing = False
-        self.warn(f"{reason}; what the frozen blocks give will be computed again")
+        self.warn(f"{reason}; frozen features will be computed again")
 
     def _make_room(self, size: int) -> None:
         """Remove what was used longest ago if `size` more bytes would be too many."""

@@ -1,6 +1,5 @@
 """A detector's folder: its trained tensors, its description, and the sha256 of both."""
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -14,7 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, write_record
+from layerfusion.files import (
+    CHECKSUMS,
+    file_sha256,
+    in_place_of,
+    write_checksums,
+    write_record,
+)
 from layerfusion.model.hub import CARD, CONFIG, TENSORS, find_folder, upload
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import OPENAI
@@ -22,7 +27,6 @@ from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 DESCRIPTION = "detector.json"
 TRAINED = "trained.safetensors"
-CHECKSUMS = "SHA256SUMS"  # of what else is in a folder that is passed on
 
 
 class DetectorDescription(BaseModel):
@@ -243,26 +247,15 @@ def tensors_file(directory: Path) -> Path:
     return directory / (TENSORS if description_file(directory).name == CONFIG else TRAINED)
 
 
-def write_checksums(directory: Path) -> None:
-    """Write the sha256 of each file of a detector's folder beside it, for whoever gets a copy."""
-    files = sorted(path for path in directory.iterdir() if path.is_file())
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in files
-        if path.name != CHECKSUMS
-    ]
-    (directory / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
-
-
 def _check_sum(path: Path) -> None:
     """Raise a UserError if a file is not the one that `CHECKSUMS` beside it names; it need not."""
     try:
         sums = (path.parent / CHECKSUMS).read_text(encoding="utf-8").splitlines()
         expected = [line.split()[0] for line in sums if line.endswith(f"  {path.name}")]
-        if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected[0]:
+        if expected and file_sha256(path) != expected[0]:
             raise UserError(
                 f"{path} is not the file that {CHECKSUMS} beside it names: damaged, or changed; "
-                "get the folder anew"
+                "get the folder again"
             )
     except (OSError, ValueError):
         return  # a folder without them; what is wrong with the file itself is said in reading it

@@ -98,7 +98,7 @@ def is_torchscript(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False  # no zip, or its list of names is damaged: whoever reads it will say so
+        return False  # no zip, or its list of names is damaged: reading it raises the error
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

@@ -1,6 +1,5 @@
-"""Building OpenCLIP visual towers, and what their weights want of whoever uses them."""
+"""Building OpenCLIP visual towers, and what their weights ask of a caller."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
+from layerfusion.files import file_sha256
 from layerfusion.model.huggingface import config_normalisation
 from layerfusion.model.known_weights import KNOWN, read_known
 from layerfusion.model.weight_files import file_activation, read_visual_weights
@@ -81,10 +81,8 @@ def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activatio
         tower = _download(settings, activation)
     else:
         tower = _empty_tower(config, settings.model, initialised=source == "random")
-        if source == "file":
-            _fill(tower, read_visual_weights(Path(settings.weights)), settings)
-        elif source == "embedded":
-            _fill(tower, read_visual_weights(embedded_weights(settings.model)), settings)
+        if file := _weights_file(settings, source):
+            _fill(tower, read_visual_weights(file), settings)
         elif source == "known":
             _fill(tower, read_known(KNOWN[settings.weights]), settings)
         else:
@@ -129,15 +127,14 @@ def weights_source(settings: EncoderSettings) -> Source:
 
 def weights_sha256(settings: EncoderSettings) -> str | None:
     """Return the sha256 of the weights file, as 64 hex digits; None where a name stands for it."""
-    source = weights_source(settings)
-    if source == "file":
-        path = Path(settings.weights)
-    elif source == "embedded":
-        path = embedded_weights(settings.model)
-    else:
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    path = _weights_file(settings, weights_source(settings))
+    return None if path is None else file_sha256(path)
+
+
+def _weights_file(settings: EncoderSettings, source: Source) -> Path | None:
+    if source == "embedded":
+        return embedded_weights(settings.model)
+    return Path(settings.weights) if source == "file" else None
 
 
 def encoder_identity(settings: EncoderSettings) -> dict[str, Any]:

@@ -5,14 +5,13 @@ import shutil
 from pathlib import Path
 
 import layerfusion
-from layerfusion.files import new_folder
+from layerfusion.files import new_folder, write_checksums
 from layerfusion.model.stored import (
     DESCRIPTION,
     TRAINED,
     DetectorDescription,
     description_file,
     tensors_file,
-    write_checksums,
 )
 from layerfusion.provenance import code_sha256
 from layerfusion.release.calibration import Calibration

@@ -11,10 +11,10 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import describe_images
-from layerfusion.files import check_new_folder, new_folder
+from layerfusion.files import check_new_folder, new_folder, write_checksums
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
-from layerfusion.model.stored import TRAINED, read_trained_tensors, write_checksums
+from layerfusion.model.stored import TRAINED, read_trained_tensors
 from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
 from layerfusion.release.model_card import model_card
