@@ -13,7 +13,7 @@ from layerfusion.data.manifest import SPLITS
 from layerfusion.data.selection import select_training
 from layerfusion.data.sources.published import PUBLISHED, PublicDataSet
 from layerfusion.data.sources.registry import find_files
-from layerfusion.data.sources.tree import Found, existing_folder
+from layerfusion.data.sources.tree import SourceFiles, existing_folder
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
 from layerfusion.settings import Profile, PublishedSource, WorldSource
@@ -149,7 +149,7 @@ def _check_labels(profile: Profile, root: Path, files: pd.DataFrame) -> tuple[st
 
 
 def _source_checks(
-    profile: Profile, root: Path, found: list[Found], files: pd.DataFrame
+    profile: Profile, root: Path, found: list[SourceFiles], files: pd.DataFrame
 ) -> Iterator[SourceCheck]:
     for number, (source, one) in enumerate(zip(profile.data.sources, found, strict=True)):
         own = files[files["origin"] == number]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from layerfusion.data.manifest import file_table
 from layerfusion.data.sources.layout import PLATFORMS, Entry, Place
-from layerfusion.data.sources.tree import Found, list_images, locate
+from layerfusion.data.sources.tree import SourceFiles, list_images, locate
 from layerfusion.errors import UserError
 from layerfusion.settings import LAYOUTS, PUBLISHED_KINDS, PublishedSource
 from layerfusion.settings.user_yaml import checked, read_yaml
@@ -137,7 +137,7 @@ def _published() -> dict[str, PublicDataSet]:
 PUBLISHED = _published()
 
 
-def find_published(source: PublishedSource, root: Path) -> Found:
+def find_published(source: PublishedSource, root: Path) -> SourceFiles:
     """Find the images of a published set below a data root; nothing where nothing of it is there.
 
     Whether a run needs them is for the run to say.
@@ -165,10 +165,10 @@ def find_published(source: PublishedSource, root: Path) -> Found:
                 rows.append((prefix + path, *place))
     files = file_table(rows)
     if not rows:
-        return Found(files, tuple(passed_over))
+        return SourceFiles(files, tuple(passed_over))
     files["platform"] = _platforms(data_set, folders[0], files)
     notes = tuple(_notes(data_set, folders[0], files))
-    return Found(files, tuple(passed_over), notes)
+    return SourceFiles(files, tuple(passed_over), notes)
 
 
 def _folders(data_set: PublicDataSet, source: PublishedSource, root: Path) -> Iterator[Path]:

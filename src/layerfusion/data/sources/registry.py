@@ -5,11 +5,11 @@ from pathlib import Path
 from layerfusion.data.manifest import Progress
 from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.data.sources.published import PUBLISHED, find_published
-from layerfusion.data.sources.tree import Found
+from layerfusion.data.sources.tree import SourceFiles
 from layerfusion.settings import DataSettings, FolderSource, PublishedSource, Source, WorldSource
 
 
-def find_files(source: Source, root: Path, progress: Progress | None = None) -> Found:
+def find_files(source: Source, root: Path, progress: Progress | None = None) -> SourceFiles:
     """Find a source's images below a root; those of a world are made if they are not there.
 
     Raises
@@ -21,10 +21,10 @@ def find_files(source: Source, root: Path, progress: Progress | None = None) -> 
         # Needs torch, which takes seconds to load.
         from layerfusion.data.sources.world import make_world
 
-        return Found(make_world(source, root, progress))
+        return SourceFiles(make_world(source, root, progress))
     if isinstance(source, FolderSource):
         layout = None if source.layout is None else root / source.layout
-        return Found(find_folder_images(root, layout))
+        return SourceFiles(find_folder_images(root, layout))
     return find_published(source, root)
 
 

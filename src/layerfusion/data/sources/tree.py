@@ -9,7 +9,7 @@ from layerfusion.errors import UserError
 from layerfusion.images.finding import files_below
 
 
-class Found(NamedTuple):
+class SourceFiles(NamedTuple):
     """What a source has found below the data root.
 
     Attributes
