@@ -10,12 +10,15 @@ from matplotlib.figure import Figure
 
 from layerfusion.analysis.architecture import head_of
 from layerfusion.analysis.effects import values
+from layerfusion.analysis.measures import Metric
 from layerfusion.experiments.baselines.registry import BASELINES, differences, source
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.figures.formatting import with_interval
 from layerfusion.figures.intervals import draw_intervals, legend_above
 from layerfusion.figures.style import RUN_STYLES, finish
 from layerfusion.settings import Profile
+
+RATES: tuple[Metric, ...] = ("roc_auc", "average_precision", "f1")
 
 # What a verdict on "the paper's head is above this baseline" says of the paper's head.
 STANDING = {"holds": "above", "does not hold": "**below**", "undecided": "not told apart from"}
@@ -68,12 +71,10 @@ def rates(study: FinishedStudy) -> pd.DataFrame:
     rows = []
     for variant in study.record.variants:
         if variant.kind == "fitted":
-            auc = values(study.of(variant.name), "roc_auc", "local")
+            auc, ap, f1 = (values(study.of(variant.name), name, "local") for name in RATES)
             row = {"run": variant.run, "contender": variant.text, "roc_auc": auc.estimate}
-            row |= {"auc_sd": getattr(auc, "seed_sd", np.nan)}
-            for metric in ("average_precision", "f1"):
-                row[metric] = values(study.of(variant.name), metric, "local").estimate
-            rows.append(row)
+            row |= {"auc_sd": getattr(auc, "seed_sd", np.nan), "average_precision": ap.estimate}
+            rows.append(row | {"f1": f1.estimate})
     return pd.DataFrame(rows)
 
 
@@ -86,21 +87,15 @@ def sizes(study: FinishedStudy) -> pd.DataFrame:
         ``contender``, ``parameters``, ``seconds`` (mean over runs and seeds; NaN of the paper's
         head, whose training reads the images too).
     """
-    texts = {variant.name: variant.text for variant in study.record.variants}
-    fitted = {variant.name for variant in study.record.variants if variant.kind == "fitted"}
-    rows: list[dict[str, Any]] = [
-        {
-            "contender": next(iter(texts.values())),
-            "parameters": head_parameters(study),
-            "seconds": np.nan,
-        }
+    fitted = {one.name: one.text for one in study.record.variants if one.kind == "fitted"}
+    ours = [study.record.variants[0].text, head_parameters(study), np.nan]
+    theirs = [
+        [fitted[cell.variant], cell.parameters, cell.seconds]
+        for cell in study.record.cells
+        if cell.variant in fitted
     ]
-    rows += [
-        {"contender": texts[c.variant], "parameters": c.parameters, "seconds": c.seconds}
-        for c in study.record.cells
-        if c.variant in fitted
-    ]
-    means = pd.DataFrame(rows).groupby("contender", sort=False).mean()
+    table = pd.DataFrame([ours, *theirs], columns=["contender", "parameters", "seconds"])
+    means = table.groupby("contender", sort=False).mean()
     return means.astype({"parameters": int}).reset_index()
 
 
