@@ -86,22 +86,21 @@ def test_what_is_not_of_the_record_is_refused(looked_at, tmp_path):
         read_content(tmp_path)
 
 
-def test_the_command_draws_a_sheet_and_counts(tree, tmp_path):
+@pytest.mark.parametrize("labelled", [False, True])
+def test_the_command_draws_a_sheet_and_counts(tree, tmp_path, labelled):
+    """Of a profile's validation images, or of any labelled folder, without training images."""
     chosen = TINY | {"runs.open.train_sources": "[a]", "runs.constrained.train_sources": "[a]"}
     chosen = {name: value for name, value in chosen.items() if not name.startswith("data.")}
     words = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
-    command = [
-        "study",
-        "content",
-        "-p",
-        "folder",
-        "-d",
-        str(tree),
-        "--groups",
-        "2",
-        "--names",
-        "a; b, c",
-    ]
+    where = ["-d", str(tree)]
+    if labelled:
+        for number in range(50):
+            folder = tmp_path / "mine" / ("real" if number % 2 else "synthetic")
+            folder.mkdir(parents=True, exist_ok=True)
+            image = draw_image(np.random.default_rng(number), dark=number % 2, size=(80, 70))
+            image.save(folder / f"{number}.png")
+        where = [str(tmp_path / "mine")]
+    command = ["study", "content", *where, "-p", "folder", "--groups", "2", "--names", "a; b, c"]
     result = CliRunner().invoke(app, command + words, catch_exceptions=False)
     assert result.exit_code == 0
     assert "b, c" in result.output and "synthetic" in result.output

@@ -93,7 +93,6 @@ class Study:
     experiments: Mapping[tuple[int, str], Experiment] = field(default_factory=dict)
     profile: str = "folder"
     command: str = ""
-    options: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -165,7 +164,6 @@ class Study:
             first.profile.name,
             f"layerfusion study {name} {options} --seeds {number} --first-seed {first_seed}"
             + chosen,
-            options,
         )
 
     def training_commands(self, options: str) -> list[str]:
