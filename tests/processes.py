@@ -13,7 +13,7 @@ from layerfusion.errors import UserError
 from layerfusion.parallel.processes import Processes, join_processes
 from layerfusion.runs.conditions import Condition, obtain_predictions
 from layerfusion.runs.experiment import Experiment
-from layerfusion.scoring.predictions import predict
+from layerfusion.scoring.predictions import predict_each
 from layerfusion.training import sources
 
 photos, broken, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -41,8 +41,9 @@ def score_as_alone():
     run, profile = experiment.obtain(), experiment.profile
 
     shared = obtain_predictions(experiment, run, Condition(degradation="jpeg-85"))
-    alone = predict(
+    (alone,) = predict_each(
         run.detector(),
+        1,
         experiment.validation,
         profile.images,
         profile.loader,

@@ -2,36 +2,20 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from conftest import draw_image
-from layerfusion.evidence.inspection import Inspector
 from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.evidence.metadata import LONGEST, marks
-from layerfusion.scoring.reference import write_reference
-from layerfusion.scoring.shipped import DEMO_FOLDER
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description Iptc4xmpExt:DigitalSourceType='
     b'"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/></x:xmpmeta>'
 )
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory):
-    """The toy, and scores that it can be read against."""
-    folder = tmp_path_factory.mktemp("inspect") / "detector"
-    shutil.copytree(DEMO_FOLDER, folder)
-    rng = np.random.default_rng(0)
-    label = np.arange(200) % 2
-    write_reference(pd.DataFrame({"label": label, "logit": rng.normal(label * 2.0)}), folder)
-    return folder
 
 
 @pytest.fixture
@@ -144,8 +128,7 @@ def test_long_and_damaged_metadata_does_no_harm(tmp_path):
     assert marks(tmp_path / "gone.jpg") == []
 
 
-def test_a_notebook_shows_the_picture_and_its_words(detector, pictures):
-    inspector = Inspector.load(detector)
+def test_a_notebook_shows_the_picture_and_its_level(inspector, pictures):
     (pictures / "a<b>.png").write_bytes((pictures / "plain.png").read_bytes())
     found = inspector.inspect(pictures / "a<b>.png", occlusion=False)
     page = BeautifulSoup(found._repr_html_(), "html.parser")

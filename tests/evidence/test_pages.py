@@ -5,23 +5,20 @@ Contrast is that of WCAG 2.2, computed from the colours that Chromium has render
 
 import base64
 import re
-import shutil
 import threading
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from browsing import chromium, failures
+from browsing import failures
 from conftest import draw_image
-from layerfusion.evidence.inspection import Inspector, report_html
+from layerfusion.evidence.inspection import report_html
 from layerfusion.evidence.pages import write_page
 from layerfusion.evidence.serving import Limits, listen
 from layerfusion.release.calibration import calibrate
 from layerfusion.release.calibration_report import calibration_html
 from layerfusion.release.own_images import find_own_images
-from layerfusion.scoring.reference import write_reference
-from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
+from layerfusion.scoring.shipped import demo_detector
 from layerfusion.settings import LoaderSettings
 
 PHONE = 390  # px
@@ -72,22 +69,6 @@ const over = !send('dragover') && document.querySelector('.drop').classList.cont
 const kept = !send('drop');
 return [over, kept, document.querySelector('.drop').classList.contains('over')];
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    yield from chromium(tmp_path_factory.mktemp("chromium"))
-
-
-@pytest.fixture(scope="module")
-def inspector(tmp_path_factory):
-    """The toy, and scores that it can be read against."""
-    folder = tmp_path_factory.mktemp("pages") / "detector"
-    shutil.copytree(DEMO_FOLDER, folder)
-    label = np.arange(200) % 2
-    logit = np.random.default_rng(0).normal(label * 2.0)
-    write_reference(pd.DataFrame({"label": label, "logit": logit}), folder)
-    return Inspector.load(folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """`layerfusion serve` and the report: by HTTP, and as a browser shows them."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -8,40 +7,21 @@ import threading
 from io import BytesIO
 
 import numpy as np
-import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from werkzeug.test import Client
 
-from browsing import chromium, failures
+from browsing import failures
 from conftest import draw_image
 from layerfusion.errors import UserError
 from layerfusion.evidence.inspection import Inspector, report_html
 from layerfusion.evidence.pages import write_page
 from layerfusion.evidence.serving import Limits, Service, listen
-from layerfusion.scoring.reference import write_reference
-from layerfusion.scoring.shipped import DEMO_FOLDER
 
 PHONE = 390  # px
 PORT = 4321
 HERE = {"Host": f"127.0.0.1:{PORT}"}
 OWN = HERE | {"Origin": f"http://127.0.0.1:{PORT}"}
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory):
-    """The toy, and scores that it can be read against."""
-    folder = tmp_path_factory.mktemp("serve") / "detector"
-    shutil.copytree(DEMO_FOLDER, folder)
-    rng = np.random.default_rng(0)
-    label = np.arange(200) % 2
-    write_reference(pd.DataFrame({"label": label, "logit": rng.normal(label * 2.0)}), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def inspector(detector):
-    return Inspector.load(detector)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +61,7 @@ def test_the_page_is_a_plain_form_of_its_own(client):
     assert soup.select("[style], [onclick], [src]") == []
 
 
-def test_pictures_are_answered_with_the_words_of_inspect(client, inspector, pictures, monkeypatch):
+def test_pictures_are_answered_with_the_levels_of_inspect(client, inspector, pictures, monkeypatch):
     folders = []
     inspect = Inspector.inspect
     monkeypatch.setattr(
@@ -164,11 +144,6 @@ def test_ctrl_c_ends_it_quietly(detector):
             process.kill()
             signal.signal(signal.SIGINT, before)
     assert (process.returncode, err) == (0, "")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    yield from chromium(tmp_path_factory.mktemp("chromium"))
 
 
 def on_a_phone(browser):

@@ -26,7 +26,7 @@ def export(
     Example: `layerfusion export -p photographs -d photos --run open --out photographs_detector`
     """
     from layerfusion.progress import Reporter
-    from layerfusion.release.export import check_shippable
+    from layerfusion.release.export import KEPT, check_shippable
     from layerfusion.release.export import export as export_run
     from layerfusion.release.facts import rates
     from layerfusion.scoring.predictions import write_predictions
@@ -36,10 +36,10 @@ def export(
     check_shippable(experiment.profile)
     finished = choice.finished(experiment)
     command = choice.command("export", "--out", "FOLDER")
-    shipped = export_run(experiment, finished, out, command=command, reporter=reporter)
-    facts, former = shipped.facts, finished.record.threshold
+    facts = export_run(experiment, finished, out, command=command, reporter=reporter)
+    former = finished.record.threshold
     if predictions is not None:
-        write_predictions(shipped.predictions(), predictions)
+        write_predictions(facts.local[KEPT], predictions)
     auc = rates(facts.local, facts.threshold)["roc_auc"]
     print(f"{'AUC':<10}{auc.estimate:.4f}")
     print(f"{'threshold':<10}{facts.threshold:.4g} (the run's: {former:.4g})")

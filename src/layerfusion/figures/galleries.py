@@ -62,7 +62,7 @@ def error_gallery(
     manifest
         Of the predicted images, for their files.
     predictions
-        As `layerfusion.scoring.predictions.predict` returns them, with labels.
+        As `layerfusion.scoring.predictions.predict_each` returns them, with labels.
     threshold
         The probability from which an image is predicted synthetic.
     columns

@@ -68,7 +68,7 @@ def confusion(record: RunRecord) -> Figure:
 def shift(local: pd.DataFrame, official: pd.DataFrame, threshold: float) -> Figure:
     """Draw how logits of each class move from local images to official ones, with the threshold.
 
-    Each table is as `layerfusion.scoring.predictions.predict` returns it, with labels.
+    Each table is as `layerfusion.scoring.predictions.predict_each` returns it, with labels.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharex=True, layout="constrained")
     for ax, (label, name) in zip(axes, enumerate(COLOURS), strict=True):

@@ -1,6 +1,5 @@
 """From a finished run to a folder that can be shipped: rounded head, new threshold, model card."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,20 +27,8 @@ from layerfusion.settings import Profile
 CARD = "MODEL_CARD.md"
 LICENCES = ("licence", "license")  # what a description may call the column
 
-# What is kept of a validation image that was scored, if that is asked for.
+# Columns of a validation image's predictions, where these are asked for.
 KEPT = ["image_id", "label", "logit", "source", "style", "width", "height"]
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """A detector that lies ready, and what its card was written from."""
-
-    folder: Path
-    facts: Facts
-
-    def predictions(self) -> pd.DataFrame:
-        """Return the scores of the validation images as they are: the columns of `KEPT`."""
-        return self.facts.local[KEPT]
 
 
 def check_shippable(profile: Profile) -> None:
@@ -64,7 +51,7 @@ def export(
     *,
     command: str,
     reporter: Reporter | None = None,
-) -> Shipped:
+) -> Facts:
     """Write the detector of a finished run to a new folder: complete, or not there at all.
 
     It holds ``detector.json``, ``trained.safetensors`` in float16, ``validation.csv`` (label and
@@ -77,7 +64,12 @@ def export(
     Parameters
     ----------
     command
-        What the card calls the command that made it.
+        The command in the card.
+
+    Returns
+    -------
+    Facts
+        What the card was written from.
 
     Raises
     ------
@@ -137,7 +129,7 @@ def _write(
     scored: dict[str, pd.DataFrame],
     out: Path,
     command: str,
-) -> Shipped:
+) -> Facts:
     with new_folder(out) as folder:
         _write_detector(detector, folder)
         write_reference(scored["local"], folder)
@@ -148,7 +140,7 @@ def _write(
         facts = _facts(experiment, run, detector, scored, size, command)
         (folder / CARD).write_text(model_card(facts), encoding="utf-8")
         write_checksums(folder)
-    return Shipped(out, facts)
+    return facts
 
 
 def _write_detector(detector: Detector, folder: Path) -> None:

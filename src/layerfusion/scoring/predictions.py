@@ -154,43 +154,6 @@ def _logit_columns(logits: NDArray[np.float64] | None, files: int) -> dict[str, 
     }
 
 
-def predict(
-    model: nn.Module,
-    manifest: Manifest,
-    images: ImageSettings,
-    loader: LoaderSettings,
-    *,
-    device: torch.device | str = "cpu",
-    degradation: str | None = None,
-    progress: Progress | None = None,
-    processes: Processes | None = None,
-) -> pd.DataFrame:
-    """Score a manifest's images: a row an image, in the manifest's order.
-
-    `model`, `degradation` and `processes` are as in `score_files`.
-
-    Returns
-    -------
-    DataFrame
-        ``image_id`` (path below the root), ``logit`` and ``probability`` (float64), then what
-        slices need: label, split, source, generator, platform, width, height, format.
-
-    Raises
-    ------
-    ImageError
-        If a file cannot be read: metrics over what is left would be those of another data set.
-    """
-    scored = _score_manifest(
-        model, manifest, images, loader, device, degradation, progress, processes or Processes()
-    )
-    return _table(manifest, scored, "")
-
-
-def predictions_of(manifest: Manifest, logits: NDArray[np.float64]) -> pd.DataFrame:
-    """Return the table of `predict` for logits that are known, shape (images,), in order."""
-    return _table(manifest, pd.DataFrame(_logit_columns(logits, len(logits))), "")
-
-
 def predict_each(
     model: nn.Module,
     detectors: int,
@@ -203,43 +166,29 @@ def predict_each(
     progress: Progress | None = None,
     processes: Processes | None = None,
 ) -> list[pd.DataFrame]:
-    """Score a manifest's images with several detectors at once (`model.shared_encoder`).
+    """Score a manifest's images, with several detectors at once (`model.shared_encoder`).
 
     Parameters
     ----------
-    model
-        Maps images as in `score_files` to logits (batch, detectors).
+    model, degradation, processes
+        As in `score_files`.
     detectors
-        How many these are.
+        How many logits `model` gives an image.
 
     Returns
     -------
     list
-        A table a detector, each as `predict` returns it.
+        A table a detector, a row an image in the manifest's order: ``image_id`` (path below the
+        root), ``logit`` and ``probability`` (float64), then what slices need: label, split, source,
+        generator, platform, width, height, format.
 
     Raises
     ------
     ImageError
-        As `predict`.
+        If a file cannot be read: metrics over what is left would be those of another data set.
     """
-    scored = _score_manifest(
-        model, manifest, images, loader, device, degradation, progress, processes or Processes()
-    )
-    return [_table(manifest, scored, f"_{number}") for number in range(detectors)]
-
-
-def _score_manifest(
-    model: nn.Module,
-    manifest: Manifest,
-    images: ImageSettings,
-    loader: LoaderSettings,
-    device: torch.device | str,
-    degradation: str | None,
-    progress: Progress | None,
-    processes: Processes,
-) -> pd.DataFrame:
-    """Score a manifest's images as `score_files` does; an ImageError if one cannot be read."""
     files = [manifest.root / path for path in manifest.rows["path"]]
+    processes = processes or Processes()
     scored = score_files(
         model,
         files,
@@ -254,7 +203,13 @@ def _score_manifest(
         for file, error in zip(files, scored["error"], strict=True):
             if not pd.isna(error):
                 raise ImageError(file, error)
-    return scored
+    suffixes = [""] if "logit" in scored else [f"_{number}" for number in range(detectors)]
+    return [_table(manifest, scored, suffix) for suffix in suffixes]
+
+
+def predictions_of(manifest: Manifest, logits: NDArray[np.float64]) -> pd.DataFrame:
+    """Return the table of `predict_each` for logits that are known, shape (images,), in order."""
+    return _table(manifest, pd.DataFrame(_logit_columns(logits, len(logits))), "")
 
 
 def _table(manifest: Manifest, scored: pd.DataFrame, suffix: str) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.data.sampling import Draw
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
-from layerfusion.scoring.predictions import predict, predictions_of
+from layerfusion.scoring.predictions import predict_each, predictions_of
 from layerfusion.settings import Profile
 
 View = tuple[int, int]  # of an image: its row, and the number of the augmented view
@@ -51,15 +51,16 @@ class PreparedImages:
         )
 
     def predict(self, model: nn.Module, manifest: Manifest, progress: Progress) -> pd.DataFrame:
-        """Return predictions of evaluation images, as `layerfusion.scoring.predictions.predict`.
+        """Return predictions of evaluation images, as `predict_each`.
 
         Raises
         ------
         ImageError
             If a file cannot be read.
         """
-        return predict(
+        (predictions,) = predict_each(
             model,
+            1,
             manifest,
             self.profile.images,
             self.profile.loader,
@@ -67,6 +68,7 @@ class PreparedImages:
             progress=progress,
             processes=self.processes,
         )
+        return predictions
 
 
 class FrozenFeatures(PreparedImages):
