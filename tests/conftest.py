@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from browsing import chromium
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.measures import RunMeasures
 from layerfusion.cli.main import main
@@ -21,6 +22,8 @@ from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import Experiment
+from layerfusion.scoring.reference import write_reference
+from layerfusion.scoring.shipped import DEMO_FOLDER
 from layerfusion.settings import load_profile
 
 # How a line of a log begins: time, level, text.
@@ -188,3 +191,26 @@ def scored(tmp_path_factory):
         runs[run] = SimpleNamespace(record=SimpleNamespace(threshold=threshold))
         measures[run] = RunMeasures(tables[run], threshold, counts, 100)
     return Comparison(dict.fromkeys(runs, experiment), runs, measures, tables)
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory):
+    """The toy's folder, with reference scores: `layerfusion inspect` can read it."""
+    folder = tmp_path_factory.mktemp("inspect") / "detector"
+    shutil.copytree(DEMO_FOLDER, folder)
+    label = np.arange(200) % 2
+    logit = np.random.default_rng(0).normal(label * 2.0)
+    write_reference(pd.DataFrame({"label": label, "logit": logit}), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inspector(detector):
+    from layerfusion.evidence.inspection import Inspector
+
+    return Inspector.load(detector)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    yield from chromium(tmp_path_factory.mktemp("chromium"))

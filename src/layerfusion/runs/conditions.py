@@ -80,7 +80,7 @@ def obtain_predictions(
     Returns
     -------
     DataFrame
-        As `layerfusion.scoring.predictions.predict_each`, in the manifest's order; all images of the
+        As `layerfusion.scoring.predictions.predict_each`; all images of the
         split, for ``small`` is a choice of rows that metrics make. ``attrs["seconds"]`` is how long
         scoring took, 0 for what training had scored.
 
