@@ -61,8 +61,6 @@ def test_what_has_no_labels_was_not_measured(compared):
     runs, _ = compared
     with pytest.raises(LookupError, match="no labels"):
         runs("f1", "open", on="official")
-    with pytest.raises(LookupError, match="study"):
-        runs("roc_auc", "open", blocks="last")
     with pytest.raises(LookupError):
         runs("f1", "open", on="launder")  # not asked for
     table = paper_tables.side_by_side(paper_tables.TABLE_1, runs, "demo")

@@ -24,10 +24,10 @@ def folder(tmp_path):
         "d,real,,photo,,0,7,MIT,\n"
     )
     rows = [
-        ("1", "0", 0, "train", "b", "photo", 1, 1),
-        ("2", "0", 1, "train", "a", "art", 1, 1),
-        ("3", "0", 1, "train", "a", "art", 1, 1),
-        ("4", "0", 1, "val", "a", "", 1, 1),
+        ("1", "0", 0, "train", "b", "photo", "", "", 1, 1),
+        ("2", "0", 1, "train", "a", "art", "", "", 1, 1),
+        ("3", "0", 1, "train", "a", "art", "", "", 1, 1),
+        ("4", "0", 1, "val", "a", "", "", "", 1, 1),
     ]
     images = pd.DataFrame(rows, columns=list(IMAGE_DTYPES)).astype(IMAGE_DTYPES)
     images.to_parquet(tmp_path / IMAGES, index=False)

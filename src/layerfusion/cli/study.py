@@ -128,7 +128,8 @@ for _name in DESCRIPTIONS:
 
 
 def _run(name: str, options: StudyChoice, seeds: int, commands: bool) -> None:
-    from layerfusion.experiments.study import Study, shared_options
+    from layerfusion.experiments.commands import shared_options
+    from layerfusion.experiments.study import Study
     from layerfusion.figures.effects import cells_table, claims_text, variants_table
     from layerfusion.progress import Reporter
 

@@ -1,7 +1,5 @@
 """A study: variants over several seeds, scored under conditions, and contrasts of their numbers."""
 
-import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.experiments.baselines.fitting import FOLDER as CELLS
 from layerfusion.experiments.baselines.fitting import Fitting
 from layerfusion.experiments.catalogue import find_question
+from layerfusion.experiments.commands import recorded_options, training_command
 from layerfusion.experiments.given import identity_of, score_given
 from layerfusion.experiments.record import (
     FOLDER,
@@ -172,10 +171,10 @@ class Study:
         Parameters
         ----------
         options
-            What they share, as `shared_options` writes it.
+            What they share, as `layerfusion.experiments.commands.shared_options` writes it.
         """
         return [
-            _training_command(self._variant(name), seed, options)
+            training_command(self._variant(name), seed, options)
             for seed, name in self.experiments
             if self._variant(name).kind == "trained"
         ]
@@ -341,15 +340,7 @@ class Study:
         tables = {str(on): own for on, own in scored.groupby("condition", sort=False)}
         threshold = getattr(variant.given, "threshold", None)
         if threshold is None:
-            clean = next((tables[on] for on in CLEAN if on in tables), None)
-            if clean is None:
-                raise UserError(f"{variant.name} has no threshold; score it on 'clean' images too")
-            if clean["logit"].abs().max() > LARGEST_LOGIT:
-                raise UserError(
-                    f"{variant.name} has scores beyond {LARGEST_LOGIT}, which are all one "
-                    "probability: return logits, or scale the scores"
-                )
-            threshold = _threshold(rows["label"].to_numpy(dtype=float), clean)
+            threshold = _chosen_threshold(variant.name, rows["label"], tables)
         entry = CellEntry(
             variant=variant.name,
             seed=seed,
@@ -467,6 +458,21 @@ def _threshold(labels: np.ndarray, scores: pd.DataFrame) -> float:
     return float(best_f1_threshold(labels, probability(scores["logit"].to_numpy(np.float64))))
 
 
+def _chosen_threshold(
+    name: str, labels: "pd.Series[int]", tables: Mapping[str, pd.DataFrame]
+) -> float:
+    """Return the threshold of a given detector that has none, from its scores of clean images."""
+    clean = next((tables[on] for on in CLEAN if on in tables), None)
+    if clean is None:
+        raise UserError(f"{name} has no threshold; score it on 'clean' images too")
+    if clean["logit"].abs().max() > LARGEST_LOGIT:
+        raise UserError(
+            f"{name} has scores beyond {LARGEST_LOGIT}, which are all one probability: return "
+            "logits, or scale the scores"
+        )
+    return _threshold(labels.to_numpy(dtype=float), clean)
+
+
 def machine_of(made: Mapping[str, Any]) -> str:
     """Return what computed something, from its provenance: the GPU, or processor and instructions.
 
@@ -474,32 +480,3 @@ def machine_of(made: Mapping[str, Any]) -> str:
     """
     instructions = made["arithmetic"]["instructions"]
     return str(made["gpu"] or f"{made['processor']['name']}, {instructions}")
-
-
-def shared_options(profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]) -> str:
-    """Return the options that all commands of a study share, as they are given."""
-    words = ["--profile", profile]
-    if data_root is not None:
-        words += ["--data-root", str(data_root)]
-    return shlex.join(words + _set_words(overrides))
-
-
-def recorded_options(
-    profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]
-) -> str:
-    """Return the shared options as a record has them: no folder of this machine."""
-    return shared_options(Path(profile).name, None if data_root is None else "DIR", overrides)
-
-
-def _training_command(variant: Variant, seed: int, options: str) -> str:
-    words = shlex.join(_set_words(variant.overrides))
-    return f"layerfusion train {options} --run {variant.run} --seed {seed} {words}".rstrip()
-
-
-def _set_words(overrides: Mapping[str, Any]) -> list[str]:
-    """Return the words that replace settings on the command line."""
-    return [
-        word
-        for name, value in overrides.items()
-        for word in ("--set", f"{name}={json.dumps(value)}")
-    ]
