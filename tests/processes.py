@@ -11,7 +11,8 @@ from pathlib import Path
 
 from layerfusion.errors import UserError
 from layerfusion.parallel.processes import Processes, join_processes
-from layerfusion.runs.conditions import Condition, obtain_predictions
+from layerfusion.runs.condition import Condition
+from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.predictions import predict_each
 from layerfusion.training import sources

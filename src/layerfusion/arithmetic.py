@@ -12,8 +12,6 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-
 from layerfusion.settings import ComputeSettings
 
 # By variable: torch's own kernels, oneDNN (convolutions, fused layers), MKL (matrix products),
@@ -42,6 +40,8 @@ def use_arithmetic(
         for name, value in PORTABLE.items():
             environ.setdefault(name, value)
     if settings.threads is not None:
+        import torch  # seconds to load; pages that read tables do without
+
         torch.set_num_threads(settings.threads)
 
 
@@ -65,6 +65,8 @@ def recording() -> Iterator[None]:
 
 def arithmetic() -> dict[str, Any]:
     """Return what decides the last bits here: torch's instruction set, threads, the variables."""
+    import torch
+
     return {
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
@@ -75,6 +77,8 @@ def arithmetic() -> dict[str, Any]:
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Have torch refuse operations that are not deterministic, while the block runs."""
+    import torch
+
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first CUDA call
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)

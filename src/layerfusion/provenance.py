@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-import torch
 
 from layerfusion.arithmetic import arithmetic
 from layerfusion.paths import PACKAGE, project_root
 from layerfusion.recipe import RECIPE
+
+if TYPE_CHECKING:
+    import torch
 
 # The libraries that compute; another version of one may change a number.
 LIBRARIES = [
@@ -50,6 +52,8 @@ def code_sha256() -> str:
 
 def provenance() -> dict[str, Any]:
     """Return git commit and dirty flag (None outside a checkout), versions and hardware."""
+    import torch
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "git_commit": _git("rev-parse", "HEAD"),
@@ -75,12 +79,16 @@ def unchanged_commit() -> str | None:
 
 def peak_memory_mib() -> dict[str, float | None]:
     """Return the largest resident memory of this process so far and of the GPU, in MiB."""
+    import torch
+
     gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
     return {"process": _peak_resident_mib(), "gpu": gpu}
 
 
-def device_name(device: torch.device) -> str:
+def device_name(device: "torch.device") -> str:
     """Return the name of a GPU, or that of the processor."""
+    import torch
+
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()["name"]
 
 

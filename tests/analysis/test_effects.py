@@ -18,7 +18,7 @@ from layerfusion.metrics.uncertainty import (
     seed_interval,
 )
 from layerfusion.paper import numbers as paper
-from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.condition import CONDITIONS
 
 CLAIMS = claims(["last"])
 CLAIM = {claim.name: claim for claim in CLAIMS}

@@ -9,7 +9,7 @@ from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import file_table
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
-from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.condition import CONDITIONS
 from layerfusion.settings import DataSettings
 from trees import plant
 

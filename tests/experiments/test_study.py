@@ -34,7 +34,8 @@ from layerfusion.figures.effects import (
 from layerfusion.files import CHECKSUMS
 from layerfusion.paths import runs_root
 from layerfusion.runs import conditions, experiment
-from layerfusion.runs.conditions import CONDITIONS, obtain_predictions
+from layerfusion.runs.condition import CONDITIONS
+from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.record import read_record
 
 SETTINGS = TINY | {

@@ -13,7 +13,8 @@ from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import PrefixCache, open_prefix_cache, size_limit
 from layerfusion.paths import cache_root
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import Condition, obtain_predictions
+from layerfusion.runs.condition import Condition
+from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import LoaderSettings, load_profile
 

@@ -12,7 +12,8 @@ from conftest import TINY_OPTIONS, open_tiny
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
 from layerfusion.paths import runs_root
-from layerfusion.runs.conditions import Condition, obtain_predictions
+from layerfusion.runs.condition import Condition
+from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.shipped import demo_detector
 from layerfusion.task.check import check_submission, keep_submissions

@@ -27,7 +27,7 @@ from layerfusion.metrics.uncertainty import (
     with_known_spread,
 )
 from layerfusion.paper import numbers as paper
-from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.condition import CONDITIONS
 from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import Blocks
 

@@ -18,7 +18,8 @@ from layerfusion.analysis.measures import (
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import Interval, image_interval
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import CONDITIONS, obtain_predictions, obtain_together
+from layerfusion.runs.condition import CONDITIONS
+from layerfusion.runs.conditions import obtain_predictions, obtain_together
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
 
@@ -53,7 +54,7 @@ class Comparison:
         experiment
             Either run's; the other differs in nothing but its training images.
         conditions
-            Names in `layerfusion.runs.conditions.CONDITIONS`. A condition whose split has no
+            Names in `layerfusion.runs.condition.CONDITIONS`. A condition whose split has no
             labelled images is left out.
         fresh
             Train anew even where a finished run lies on this machine.

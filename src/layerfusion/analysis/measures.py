@@ -1,7 +1,7 @@
 """A run's metrics under conditions, on the images and on shared resamples of them."""
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,10 @@ from layerfusion.metrics.uncertainty import (
     resampled_roc_auc,
     with_known_spread,
 )
-from layerfusion.runs.conditions import condition_named
-from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.condition import condition_named
+
+if TYPE_CHECKING:  # it loads torch, which takes seconds
+    from layerfusion.runs.experiment import Experiment
 
 Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"]
 Values = NDArray[np.float64]
@@ -47,7 +49,7 @@ class Measure(Protocol):
         """
 
 
-def resamples(experiment: Experiment) -> dict[Split, NDArray[np.int32]]:
+def resamples(experiment: "Experiment") -> dict[Split, NDArray[np.int32]]:
     """Draw the resamples on which runs are compared, the splits' own independent ones.
 
     The same images give the same resamples, so that whatever is compared on them is paired.

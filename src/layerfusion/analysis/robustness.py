@@ -8,7 +8,8 @@ import pandas as pd
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.metrics.uncertainty import image_interval
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import Condition, obtain_together
+from layerfusion.runs.condition import Condition
+from layerfusion.runs.conditions import obtain_together
 
 SHOWN = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from layerfusion.analysis.measures import resamples_of
 from layerfusion.metrics.scored import ScoredImages
-from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.condition import CONDITIONS
 from layerfusion.settings import Blocks
 
 

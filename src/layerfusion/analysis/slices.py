@@ -12,7 +12,8 @@ from layerfusion.metrics.groups import UNKNOWN, by_group, errors_by_group, size_
 from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import share_interval
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import CONDITIONS, Condition, obtain_together
+from layerfusion.runs.condition import CONDITIONS, Condition
+from layerfusion.runs.conditions import obtain_together
 
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 

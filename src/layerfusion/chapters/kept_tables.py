@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,9 +21,11 @@ from layerfusion.analysis.recorded import (
 from layerfusion.chapters.parameters import PUBLISHING
 from layerfusion.files import in_place_of
 from layerfusion.paths import reference_folder, runs_root
-from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import RECORD, Run, recorded_run
 from layerfusion.settings import load_profile
+
+if TYPE_CHECKING:  # it loads torch, which takes seconds
+    from layerfusion.runs.experiment import Experiment
 
 
 class ChapterTables:
@@ -40,15 +42,14 @@ class ChapterTables:
         That of its parameters; of a chapter that reads committed tables alone, the parameters.
     """
 
-    def __init__(self, chapter: str, experiment: Experiment | Mapping[str, Any]) -> None:
+    def __init__(self, chapter: str, experiment: "Experiment | Mapping[str, Any]") -> None:
         pd.set_option("display.max_colwidth", None)  # a page has room for a sentence
-        opened = experiment if isinstance(experiment, Experiment) else None
-        self._chapter, self._experiment = chapter, opened
-        self._fixed: dict[str, bool] = {}
-        if isinstance(experiment, Experiment):
-            profile = experiment.profile.name
-        else:
+        self._chapter, self._fixed = chapter, dict[str, bool]()
+        self._experiment = None if isinstance(experiment, Mapping) else experiment
+        if isinstance(experiment, Mapping):
             profile = load_profile(experiment["profile"], experiment["settings"]).name
+        else:
+            profile = experiment.profile.name
         published = os.environ.get(PUBLISHING)
         self._folder = Path(published or runs_root() / profile / "chapters")
         self._recorded = reference_folder(profile)

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layerfusion.errors import UserError
 from layerfusion.paths import project_root
-from layerfusion.runs.experiment import Experiment
+
+if TYPE_CHECKING:  # it loads torch, which takes seconds
+    from layerfusion.runs.experiment import Experiment
 
 PARAMETERS = {
     "profile": (str,),
@@ -26,7 +28,7 @@ def chapter_paths() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
 
 
-def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
+def open_chapter(run: str, namespace: Mapping[str, Any]) -> "Experiment":
     """Open the experiment that a chapter's parameters describe.
 
     Parameters
@@ -42,6 +44,8 @@ def open_chapter(run: str, namespace: Mapping[str, Any]) -> Experiment:
         As `checked_parameters`, or if `Experiment.open` objects.
     """
     given = checked_parameters(namespace)
+    from layerfusion.runs.experiment import Experiment
+
     return Experiment.open(
         run,
         profile=given["profile"],

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from layerfusion.analysis.effects import Contrast, Term, difference
 from layerfusion.analysis.measures import RUNS, Metric
 from layerfusion.errors import UserError
-from layerfusion.experiments.baselines.registry import BASELINES
 from layerfusion.experiments.variant import Variant
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.model.weights import model_config
 from layerfusion.paper import numbers as paper
-from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import Blocks
+
+if TYPE_CHECKING:  # it loads torch, which takes seconds
+    from layerfusion.runs.experiment import Experiment
 
 FEWER = (0.25, 0.5)  # shares of the training images, on the way to all of them
 TRAINED = (0, 1, 2, 4)
@@ -36,7 +37,7 @@ class Plan:
     variants
         In the order of a table.
     conditions
-        Names as `layerfusion.runs.conditions.condition_named` takes them.
+        Names as `layerfusion.runs.condition.condition_named` takes them.
     """
 
     variants: list[Variant]
@@ -59,7 +60,7 @@ class Question:
     """
 
     text: str
-    plan: Callable[[Experiment], Plan]
+    plan: Callable[["Experiment"], Plan]
     seeds: int = 3
 
 
@@ -163,7 +164,7 @@ def _claim(name: str, text: str, terms: tuple[Term, ...]) -> Contrast:
     return Contrast(name, text, terms, float(sum(known)) if len(known) == len(terms) else None)
 
 
-def _claims(experiment: Experiment) -> Plan:
+def _claims(experiment: "Experiment") -> Plan:
     texts: dict[Blocks, str] = {
         "all": "all blocks, fused", "last": "last block alone", "mean": "equal weights",
     }  # fmt: skip
@@ -204,7 +205,7 @@ def _compared(variants: list[Variant], against: dict[str, str]) -> Plan:
     return Plan(variants, contrasts)
 
 
-def _weights(experiment: Experiment) -> Plan:
+def _weights(experiment: "Experiment") -> Plan:
     return _in_runs(
         [
             ("scalar", "a learned weight a block (the paper)", {}),
@@ -215,7 +216,7 @@ def _weights(experiment: Experiment) -> Plan:
     )
 
 
-def _blocks(experiment: Experiment) -> Plan:
+def _blocks(experiment: "Experiment") -> Plan:
     numbers = range(1, _depth(experiment) + 1)
     changes: list[Change] = [("all", "all blocks", {})]
     changes += [(f"only-{k}", f"block {k} alone", {"head.reads": [k]}) for k in numbers]
@@ -226,7 +227,7 @@ def _blocks(experiment: Experiment) -> Plan:
     return _in_runs(changes, RUNS[:1])
 
 
-def _trained(experiment: Experiment) -> Plan:
+def _trained(experiment: "Experiment") -> Plan:
     return _in_runs(
         [
             (f"trained-{k}", f"{k} blocks trained", {"encoder.trained_blocks": k})
@@ -236,7 +237,7 @@ def _trained(experiment: Experiment) -> Plan:
     )
 
 
-def _augmentations(experiment: Experiment) -> Plan:
+def _augmentations(experiment: "Experiment") -> Plan:
     used = experiment.profile.images.augmentation
     off = {
         name: f"images.augmentation.{name}_probability"
@@ -252,7 +253,7 @@ def _augmentations(experiment: Experiment) -> Plan:
     )
 
 
-def _activation(experiment: Experiment) -> Plan:
+def _activation(experiment: "Experiment") -> Plan:
     return _in_runs(
         [
             (name, text, {"encoder.activation": name})
@@ -261,7 +262,7 @@ def _activation(experiment: Experiment) -> Plan:
     )
 
 
-def _data(experiment: Experiment) -> Plan:
+def _data(experiment: "Experiment") -> Plan:
     """Constrained; as many images of the open run's kinds; all of the open run."""
     own = {run: _counts(experiment, run) for run in RUNS}
     fewer = own["constrained"].groupby("label").sum() / own["open"].groupby("label").sum()
@@ -274,7 +275,7 @@ def _data(experiment: Experiment) -> Plan:
     return _compared(variants, {"open-equal": "constrained", "open": "open-equal"})
 
 
-def _curve(experiment: Experiment) -> Plan:
+def _curve(experiment: "Experiment") -> Plan:
     variants = []
     for run in RUNS:
         counts = _counts(experiment, run)
@@ -286,12 +287,12 @@ def _curve(experiment: Experiment) -> Plan:
     return _compared(variants, {v.name: f"{v.run}-all" for v in variants})
 
 
-def _depth(experiment: Experiment) -> int:
+def _depth(experiment: "Experiment") -> int:
     """Return how many blocks the profile's encoder has, without reading its weights."""
     return int(model_config(experiment.profile.encoder.model)["vision_cfg"]["layers"])
 
 
-def _counts(experiment: Experiment, run: str) -> "pd.Series[int]":
+def _counts(experiment: "Experiment", run: str) -> "pd.Series[int]":
     """Return how many training images a run has, by ``source`` and ``label``."""
     sources = experiment.profile.run(run).train_sources
     rows = experiment.manifest.select(split="train", sources=sources).rows
@@ -310,8 +311,10 @@ def _only(counts: "pd.Series[int]") -> dict[str, Any]:
 # --- baselines ------------------------------------------------------------------------------------
 
 
-def _baselines(experiment: Experiment) -> Plan:
+def _baselines(experiment: "Experiment") -> Plan:
     """Compare the paper's head, in both runs, with published detectors on the same features."""
+    from layerfusion.experiments.baselines.registry import BASELINES  # loads torch: seconds
+
     variants, contrasts = [], []
     for run in RUNS:
         variants.append(Variant(run, "layer fusion (the paper)", run, {"head.blocks": "all"}))

@@ -21,7 +21,7 @@ from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.reading import read_image, read_pixels
 from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.progress import Reporter
-from layerfusion.runs.conditions import condition_named
+from layerfusion.runs.condition import condition_named
 from layerfusion.settings import ImageSettings
 
 _EVERY = 10  # images between two savings
@@ -47,7 +47,7 @@ def score_given(
     root, paths
         Where the images lie: paths below a folder.
     conditions
-        Names as `layerfusion.runs.conditions.condition_named` takes them, of validation images.
+        Names as `layerfusion.runs.condition.condition_named` takes them, of validation images.
     place
         A Parquet file that keeps what is scored as it comes; interrupted, scoring resumes there.
         None keeps nothing.

@@ -26,7 +26,7 @@ from layerfusion.files import in_place_of
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions, processor
-from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.condition import CONDITIONS
 from layerfusion.runs.experiment import Experiment
 
 # The next float32 after 1: the norm that gradients are clipped to, moved by its last bit.

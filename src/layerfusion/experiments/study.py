@@ -44,7 +44,8 @@ from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import provenance
 from layerfusion.recipe import RECIPE
-from layerfusion.runs.conditions import CONDITIONS, condition_named, obtain_predictions
+from layerfusion.runs.condition import CONDITIONS, condition_named
+from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import digest, load_profile

@@ -1,7 +1,7 @@
 """Figures of scores: ROC curves, F1 over the threshold, reliability."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,18 +10,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.measures import RUNS
 from layerfusion.figures.style import RUN_STYLES, finish, say
 from layerfusion.metrics.calibration import recalibrated, reliability
 from layerfusion.metrics.probability import decide, threshold_logit
+
+if TYPE_CHECKING:  # it loads torch, which takes seconds
+    from layerfusion.analysis.comparison import Comparison
 
 LabelsAndScores = tuple[NDArray[np.int64], NDArray[np.float64]]
 DIAGONAL: dict[str, Any] = {"color": "0.7", "linestyle": ":", "linewidth": 1}
 
 
 def roc_curves(
-    comparison: Comparison, on: str = "local", *, points: pd.DataFrame | None = None
+    comparison: "Comparison", on: str = "local", *, points: pd.DataFrame | None = None
 ) -> Figure:
     """Draw both runs' ROC curves with the points that their thresholds choose.
 
@@ -50,7 +52,7 @@ def roc_curves(
     return finish(figure)
 
 
-def f1_over_threshold(comparison: Comparison, on: str = "local") -> Figure:
+def f1_over_threshold(comparison: "Comparison", on: str = "local") -> Figure:
     """Draw F1 over the threshold's logit for both runs, the chosen threshold and 0.5 marked."""
     figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
     for run in RUNS:
@@ -69,7 +71,7 @@ def f1_over_threshold(comparison: Comparison, on: str = "local") -> Figure:
     return finish(figure)
 
 
-def calibration(comparison: Comparison, on: str = "local") -> Figure:
+def calibration(comparison: "Comparison", on: str = "local") -> Figure:
     """Draw how often images of like scores are synthetic: as the runs score, and recalibrated.
 
     A panel says so where there are too few images to recalibrate.

@@ -18,7 +18,8 @@ from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
 from layerfusion.release.model_card import model_card
 from layerfusion.release.seen_images import seen_images, write_seen
-from layerfusion.runs.conditions import CONDITIONS, score_condition
+from layerfusion.runs.condition import CONDITIONS
+from layerfusion.runs.conditions import score_condition
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
 from layerfusion.scoring.reference import write_reference

@@ -52,7 +52,7 @@ class Facts:
         ``licence``; text, missing where unknown.
     scored
         Validation images as they are, ``local``, and under other conditions, by their names in
-        `layerfusion.runs.conditions.CONDITIONS`: ``image_id``, ``label`` (0 or 1), ``logit``
+        `layerfusion.runs.condition.CONDITIONS`: ``image_id``, ``label`` (0 or 1), ``logit``
         (float64), ``width`` and ``height`` (px), then as in `training`.
     command, date
         The command that made it, without folders of a machine, and the day, as ISO 8601 has it.

@@ -28,7 +28,7 @@ from layerfusion.release.facts import (
     real_illustrations,
     shared_sources,
 )
-from layerfusion.runs.conditions import CONDITIONS
+from layerfusion.runs.condition import CONDITIONS
 
 LICENCE = "apache-2.0"  # the project's, of the head
 

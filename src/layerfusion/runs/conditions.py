@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from layerfusion.arithmetic import deterministic
-from layerfusion.data.manifest import Manifest, Split
+from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import open_prefix_cache
@@ -19,52 +18,12 @@ from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions
 from layerfusion.recipe import RECIPE
+from layerfusion.runs.condition import Condition
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import CONDITIONS as CONDITIONS_FOLDER
 from layerfusion.runs.record import Run
 from layerfusion.scoring.predictions import predict_each, write_predictions
 from layerfusion.settings import Profile, digest
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Which images are looked at, and what befalls them first.
-
-    Attributes
-    ----------
-    split
-        ``val``, the paper's *local*, or ``test``, its *official*.
-    degradation
-        A name of `layerfusion.images.degradations`, or None.
-    small
-        Whether only images count whose shorter side is below the profile's
-        ``training.small_side`` (512 px in the paper).
-    """
-
-    split: Split = "val"
-    degradation: str | None = None
-    small: bool = False
-
-
-# The conditions of Tables 1 and 2, by the paper's words.
-CONDITIONS = {
-    "local": Condition(),
-    "official": Condition(split="test"),
-    "jpeg": Condition(degradation="jpeg-85"),
-    "launder": Condition(degradation="launder"),
-    "small": Condition(small=True),
-}
-
-
-def condition_named(name: str) -> Condition:
-    """Return a condition of the paper, or clean validation images degraded as a name says.
-
-    Parameters
-    ----------
-    name
-        Of `CONDITIONS`, ``clean``, or of a degradation in `layerfusion.images.degradations`.
-    """
-    return CONDITIONS.get(name) or Condition(degradation=None if name == "clean" else name)
 
 
 def obtain_predictions(

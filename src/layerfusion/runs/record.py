@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -16,12 +16,13 @@ from layerfusion import files
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
-from layerfusion.model.detector import Detector
-from layerfusion.model.weights import encoder_identity
 from layerfusion.paths import reference_folder
 from layerfusion.provenance import library_versions
 from layerfusion.recipe import RECIPE
 from layerfusion.settings import Profile
+
+if TYPE_CHECKING:  # it loads torch, which takes seconds
+    from layerfusion.model.detector import Detector
 
 RECORD = "record.json"
 MANIFEST = "manifest.parquet"
@@ -93,8 +94,10 @@ class Run:
             name = path.stem.rpartition("-")[0]
             shutil.copyfile(path, folder / CONDITIONS / f"{name}.parquet")
 
-    def detector(self) -> Detector:
+    def detector(self) -> "Detector":
         """Return the calibrated detector, in evaluation mode."""
+        from layerfusion.model.detector import Detector
+
         return Detector.load(self.directory / "detector")
 
 
@@ -114,6 +117,8 @@ def run_identity(profile: Profile, run: str, seed: int, manifest_digest: str) ->
     UserError
         If the encoder's weights cannot be found.
     """
+    from layerfusion.model.weights import encoder_identity
+
     return {
         "settings": profile.numerics(run) | {"encoder": encoder_identity(profile.encoder)},
         "seed": seed,

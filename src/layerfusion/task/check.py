@@ -15,7 +15,8 @@ from layerfusion.errors import UserError
 from layerfusion.events import one_line
 from layerfusion.images.finding import composed
 from layerfusion.metrics.probability import decide
-from layerfusion.runs.conditions import CONDITIONS, obtain_together
+from layerfusion.runs.condition import CONDITIONS
+from layerfusion.runs.conditions import obtain_together
 from layerfusion.task.submission import COLUMNS, keep_submission
 
 LONGEST_SHOWN = 80  # characters of a value that a sentence shows
