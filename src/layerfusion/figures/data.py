@@ -93,7 +93,7 @@ def shortcut_audit(audit: pd.DataFrame) -> Figure:
     Parameters
     ----------
     audit
-        As `layerfusion.studies.shortcuts.run_shortcuts` returns it.
+        As `layerfusion.experiments.shortcuts.run_shortcuts` returns it.
     """
     names = audit["name"].str.replace("_", " ")
     table = audit.assign(name=names, panel="dotted: chance")
