@@ -1,5 +1,7 @@
 """A data card: what a described set of images is made of, in tables, and no image of it."""
 
+import hashlib
+import json
 import re
 import tempfile
 from dataclasses import dataclass
@@ -8,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.data.croissant import Described, croissant_text
 from layerfusion.data.manifest import SPLITS
-from layerfusion.data.sources.folder import find_folder_images, read_description
+from layerfusion.data.sources.description import read_description
+from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.data.sources.tree import existing_folder
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
+from layerfusion.paths import PACKAGE
 
 DESCRIPTION = "manifest.csv"
 SOURCES, IMAGES, CROISSANT = "sources.csv", "images.parquet", "croissant.json"
@@ -119,13 +122,7 @@ def write_card(
             partial = Path(made)
             card.sources.to_csv(partial / SOURCES, index=False, lineterminator="\n")
             card.images.to_parquet(partial / IMAGES, index=False, compression="zstd")
-            described = [
-                Described(file, table, (partial / file).read_bytes())
-                for file, table in ((SOURCES, card.sources), (IMAGES, card.images))
-            ]
-            text = croissant_text(
-                described, name=name, about=_about(card), published=published, creator=creator
-            )
+            text = _croissant(card, partial, name, published, creator)
             (partial / CROISSANT).write_text(text, encoding="utf-8", newline="\n")
             for file in (SOURCES, IMAGES, CROISSANT):  # the last holds the hashes of the others
                 (partial / file).replace(folder / file)
@@ -208,6 +205,32 @@ def _sources(images: pd.DataFrame) -> pd.DataFrame:
 def _listed(values: pd.Series) -> str:
     """Return the different values that are known, sorted, in one text."""
     return BETWEEN.join(sorted(set(values) - {""}))
+
+
+def _croissant(card: Card, folder: Path, name: str, published: date, creator: str | None) -> str:
+    """Return the description of a card's tables in Croissant 1.1, JSON-LD that machines read.
+
+    The template in this package has all that every card says, and a field for every split.
+
+    Parameters
+    ----------
+    folder
+        Where the two tables lie.
+    """
+    said = json.loads((PACKAGE / "data" / CROISSANT).read_text(encoding="utf-8"))
+    said |= {"name": name, "description": _about(card), "datePublished": published.isoformat()}
+    said["creator"]["name"] = creator
+    if not creator:
+        del said["creator"]
+    for file in said["distribution"]:
+        content = (folder / file["name"]).read_bytes()
+        file |= {
+            "contentSize": f"{len(content)} B",
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+    sources = said["recordSet"][0]
+    sources["field"] = [field for field in sources["field"] if field["name"] in card.sources]
+    return json.dumps(said, indent=1, ensure_ascii=False) + "\n"
 
 
 def _about(card: Card) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from layerfusion.data.csv_tables import read_csv
 from layerfusion.errors import UserError
 from layerfusion.images.finding import composed
 
@@ -50,12 +51,9 @@ def label_test_images(files: pd.DataFrame, labels: Path) -> pd.DataFrame:
 def _read(labels: Path) -> pd.Series:
     """Return the labels (0 or 1) by image_id."""
     try:
-        table = pd.read_csv(labels, dtype="str", keep_default_na=False)
+        table = read_csv(labels, what=f"the test labels in {labels}", keep_default_na=False)
     except FileNotFoundError:
         raise UserError(f"file of test labels not found: {labels}") from None
-    except (OSError, ValueError) as error:  # pandas' and Unicode's errors are ValueErrors
-        reason = " ".join(str(error).split())
-        raise UserError(f"the test labels in {labels} cannot be read as CSV: {reason}") from None
     lacking = [column for column in COLUMNS if column not in table]
     if lacking:
         raise UserError(

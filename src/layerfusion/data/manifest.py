@@ -44,39 +44,28 @@ COLUMNS = [*FILE_DTYPES, *SCANNED_DTYPES]
 ROWS = 1 << 14
 
 _OUTSIDE = r"^(?:[/\\]|[A-Za-z]:[/\\])|(?:^|[/\\])\.\.(?:[/\\]|$)"
-_positive = pa.Check.gt(0, error="is not positive")
-
+_TEXT = pa.Check.str_length(min_value=1, error="is empty")
+_POSITIVE = pa.Check.gt(0, error="is not positive")
+_CHECKS: dict[str, Any] = {
+    "path": [
+        _TEXT,
+        pa.Check(lambda paths: ~paths.str.contains(_OUTSIDE), error="leaves the root"),
+    ],
+    "label": pa.Check.isin([0, 1], error="is neither 0 nor 1"),
+    "split": pa.Check.isin(SPLITS, error="is not train, val, test or heldout"),
+    "source": _TEXT,
+    "width": _POSITIVE,
+    "height": _POSITIVE,
+    "format": _TEXT,
+    "bytes": _POSITIVE,
+    "sha256": pa.Check.str_matches(r"^[0-9a-f]{64}$", error="is not a sha256"),
+    "phash": pa.Check.str_matches(r"^[0-9a-f]{16}$", error="is not a 64-bit hash"),
+}
+_OPTIONAL = ("label", "generator", "platform", "sha256", "phash")
 SCHEMA = pa.DataFrameSchema(
     {
-        "path": pa.Column(
-            "str",
-            [
-                pa.Check.str_length(min_value=1, error="is empty"),
-                pa.Check(lambda paths: ~paths.str.contains(_OUTSIDE), error="leaves the root"),
-            ],
-            unique=True,
-        ),
-        "label": pa.Column(
-            "Int8", pa.Check.isin([0, 1], error="is neither 0 nor 1"), nullable=True
-        ),
-        "split": pa.Column(
-            "str", pa.Check.isin(SPLITS, error="is not train, val, test or heldout")
-        ),
-        "source": pa.Column("str", pa.Check.str_length(min_value=1, error="is empty")),
-        "generator": pa.Column("str", nullable=True),
-        "platform": pa.Column("str", nullable=True),
-        "width": pa.Column("Int32", _positive),
-        "height": pa.Column("Int32", _positive),
-        "format": pa.Column("str", pa.Check.str_length(min_value=1, error="is empty")),
-        "bytes": pa.Column("Int64", _positive),
-        "sha256": pa.Column(
-            "str", pa.Check.str_matches(r"^[0-9a-f]{64}$", error="is not a sha256"), nullable=True
-        ),
-        "phash": pa.Column(
-            "str",
-            pa.Check.str_matches(r"^[0-9a-f]{16}$", error="is not a 64-bit hash"),
-            nullable=True,
-        ),
+        name: pa.Column(dtype, _CHECKS.get(name), nullable=name in _OPTIONAL, unique=name == "path")
+        for name, dtype in (FILE_DTYPES | SCANNED_DTYPES).items()
     }
 )
 

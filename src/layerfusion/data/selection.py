@@ -28,11 +28,11 @@ drawing:
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -98,44 +98,25 @@ def select_training(rows: pd.DataFrame, settings: SelectionSettings, run: str) -
     chosen = ~rows["source"].isin([quota.source for quota in quotas]).to_numpy()
     shortfalls = []
     for quota in quotas:
-        generator = _generator(settings, run)
+        draw = _draws(settings, run)
         groups = list(_groups(rows, quota))
         for group in groups:
-            chosen[generator.draw(group.positions, min(quota.images, len(group.positions)))] = True
+            chosen[draw(group.positions, min(quota.images, len(group.positions)))] = True
         shortfalls += _shortfall(quota, groups)
     return Selection(settings.name, rows[chosen].reset_index(drop=True), shortfalls)
 
 
-class _Generator(Protocol):
-    def draw(self, population: Sequence[int], count: int) -> list[int]:
-        """Return `count` different members of the population."""
+def _draws(settings: SelectionSettings, run: str) -> Callable[[list[int], int], list[int]]:
+    """Return the function that draws so many different members of a population, one after another.
 
-
-class _PandasGenerator:
-    """The draws of pandas' `sample(n, random_state=seed)`; smaller ones are part of larger ones."""
-
-    def __init__(self, seed: int) -> None:
-        self.state = np.random.RandomState(seed)
-
-    def draw(self, population: Sequence[int], count: int) -> list[int]:
-        index = pd.Series(population, dtype="int64")
-        return index.sample(count, random_state=self.state).tolist()
-
-
-class _PythonGenerator:
-    """The draws of the standard library's `random.Random(seed).sample`."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311, the author's draws are no secret
-
-    def draw(self, population: Sequence[int], count: int) -> list[int]:
-        return self.random.sample(population, count)
-
-
-def _generator(settings: SelectionSettings, run: str) -> _Generator:
+    Smaller draws of pandas' `sample` are part of larger ones.
+    """
     if settings.name == "author" and run != CONSTRAINED:
-        return _PythonGenerator(settings.seed)
-    return _PandasGenerator(settings.seed)
+        return random.Random(settings.seed).sample  # noqa: S311, the author's draws are no secret
+    state = np.random.RandomState(settings.seed)
+    return lambda population, count: (
+        pd.Series(population, dtype="int64").sample(count, random_state=state).tolist()
+    )
 
 
 class _Group(NamedTuple):

@@ -9,7 +9,7 @@ import pandas as pd
 from layerfusion.data.card import IMAGE_DTYPES, IMAGES
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
-from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
+from layerfusion.data.sources.description import described
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 
@@ -41,11 +41,7 @@ def describe_images(manifest: Manifest) -> pd.DataFrame:
         If such a file is no CSV.
     """
     known = manifest.rows.set_index("path")[["source", "generator", "platform"]]
-    said = pd.DataFrame(index=known.index, columns=list(DESCRIBED), dtype="str")
-    for name in DESCRIPTIONS:
-        described = read_description(manifest.root / name, DESCRIBED)
-        if described is not None:
-            said = said.fillna(said_of(described, said.index).reindex(columns=said.columns))
+    said = described(manifest.root, known.index, DESCRIBED)
     said["source"] = said["source"].fillna(known["source"])
     for column in ("generator", "platform"):
         said[column] = known[column].fillna(said[column])

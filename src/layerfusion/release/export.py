@@ -7,7 +7,7 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.sources.folder import DESCRIPTIONS, read_description, said_of
+from layerfusion.data.sources.description import described
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import describe_images
 from layerfusion.files import check_new_folder, new_folder, write_checksums
@@ -180,15 +180,9 @@ def _facts(
 
 def _described(images: Manifest) -> pd.DataFrame:
     """Return what is known of images, and of their licences, by path: text, missing if unknown."""
-    described = describe_images(images)
-    licence = pd.Series(pd.NA, index=described.index, dtype="str")
-    for name in DESCRIPTIONS:
-        said = read_description(images.root / name, LICENCES)
-        if said is not None:
-            found = said_of(said, licence.index)
-            for column in found.columns:
-                licence = licence.fillna(found[column])
-    return described.assign(licence=licence)
+    known = describe_images(images)
+    said = described(images.root, known.index, LICENCES)
+    return known.assign(licence=said["licence"].fillna(said["license"]))
 
 
 def _with_description(table: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.selection import SELECTION
 from layerfusion.errors import UserError
@@ -71,11 +72,7 @@ def read_seen(detector: Path) -> pd.DataFrame | None:
     path = detector / SEEN
     if not path.is_file():
         return _of_run(detector.absolute().parent)
-    try:
-        table = pd.read_csv(path, dtype=str)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read: {reason}") from None
+    table = read_csv(path)
     if list(table.columns) != COLUMNS or not table["use"].isin([TRAINED_ON, CHOSEN_ON]).all():
         raise UserError(
             f"{path} must hold the columns {' and '.join(COLUMNS)}, and as use {TRAINED_ON} or "

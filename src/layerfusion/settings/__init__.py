@@ -39,59 +39,43 @@ class _Settings(BaseModel):
 class EncoderSettings(_Settings):
     """The OpenCLIP visual tower (paper, section 2) and where its weights come from."""
 
-    model: str = Field(description="OpenCLIP model name, or the path of a model-config JSON")
-    weights: str = Field(
-        description="an OpenCLIP pretrained tag such as 'openai', a name that `layerfusion weights "
-        "list` shows, a local weights file, 'embedded' (those that come with this package), or "
-        "'random'"
-    )
-    activation: Literal["auto", "quick_gelu", "gelu"] = Field(
-        default="auto", description="auto follows the weights: OpenAI's were trained with QuickGELU"
-    )
-    mean: tuple[Finite, Finite, Finite] | None = Field(
-        default=None,
-        description="subtracted from pixels in 0..1: red, green, blue; None follows the weights",
-    )
-    std: tuple[Deviation, Deviation, Deviation] | None = Field(
-        default=None, description="what they are then divided by; None follows the weights"
-    )
-    trained_blocks: int = Field(default=2, ge=0, description="last blocks that are fine-tuned")
-    random_seed: int = Field(
-        default=0, ge=0, le=LARGEST_SEED, description="draws the weights when they are 'random'"
-    )
-    prefix_precision: PrefixPrecision = Field(
-        default="float32",
-        description="float16: round what the frozen blocks give, so that keeping it takes half "
-        "the room and numbers are the same with and without; bfloat16: compute it in that, which "
-        "is faster where the hardware multiplies it, and many times slower where it does not",
-    )
-    last_block: LastBlock = Field(
-        default="full",
-        description="class_token: compute nothing else of the last block, if it is trained",
-    )
+    # OpenCLIP model name, or the path of a model-config JSON.
+    model: str
+    # An OpenCLIP pretrained tag such as 'openai', a name that `layerfusion weights list` shows, a
+    # local weights file, 'embedded' (those that come with this package), or 'random'.
+    weights: str
+    # auto follows the weights: OpenAI's were trained with QuickGELU.
+    activation: Literal["auto", "quick_gelu", "gelu"] = "auto"
+    # Mean that is subtracted from pixels in 0..1: red, green, blue; None follows the weights.
+    mean: tuple[Finite, Finite, Finite] | None = None
+    # Deviation that they are then divided by; None follows the weights.
+    std: tuple[Deviation, Deviation, Deviation] | None = None
+    # Last blocks that are fine-tuned.
+    trained_blocks: int = Field(default=2, ge=0)
+    # Seed of the weights when they are 'random'.
+    random_seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    # float16: round what the frozen blocks give, so that keeping it takes half the room and
+    # numbers are the same with and without; bfloat16: compute it in that, which is faster where
+    # the hardware multiplies it, and many times slower where it does not.
+    prefix_precision: PrefixPrecision = "float32"
+    # class_token: compute nothing else of the last block, if it is trained.
+    last_block: LastBlock = "full"
 
 
 class HeadSettings(_Settings):
     """The fusion head (paper, section 2): z = sum_l alpha_l (W_p h_l + b_p), then a classifier."""
 
-    blocks: Blocks = Field(
-        default="all",
-        description="ablations: last reads the last block's class token only; mean reads all, each "
-        "with the weight 1/L that they start with, and learns no other",
-    )
+    # Ablations: last reads the last block's class token only; mean reads all, each with the weight
+    # 1/L that they start with, and learns no other.
+    blocks: Blocks = "all"
     # Both left out where they are the paper's, so that they are no news to runs made before them.
+    # Ablation: numbers of the blocks that are read, counted from 1; None: all.
     reads: tuple[int, ...] | None = Field(
-        default=None,
-        min_length=1,
-        exclude_if=lambda reads: reads is None,
-        description="ablation: numbers of the blocks that are read, counted from 1; None: all",
+        default=None, min_length=1, exclude_if=lambda reads: reads is None
     )
-    weights_per: WeightsPer = Field(
-        default="block",
-        exclude_if=lambda per: per == "block",
-        description="ablation: feature gives each feature of the projection its own weights of the "
-        "blocks; the paper's are the same for all features",
-    )
+    # Ablation: feature gives each feature of the projection its own weights of the blocks; the
+    # paper's are the same for all features.
+    weights_per: WeightsPer = Field(default="block", exclude_if=lambda per: per == "block")
     # Bounded, as sides of images are: a stranger's detector says them, and memory follows.
     projection_width: int = Field(default=256, ge=1, le=8192)
     hidden_width: int = Field(default=256, ge=1, le=8192)
@@ -141,10 +125,10 @@ class AugmentationSettings(_Settings):
 class ImageSettings(_Settings):
     """How an image file becomes the pixels that the encoder sees."""
 
-    crop: int = Field(default=224, ge=1, le=4096, description="side of the square crop, px")
-    min_side: int = Field(
-        default=256, ge=1, le=8192, description="a shorter side below this is enlarged, px"
-    )
+    # Side of the square crop, px.
+    crop: int = Field(default=224, ge=1, le=4096)
+    # A shorter side below this is enlarged, px.
+    min_side: int = Field(default=256, ge=1, le=8192)
     augmentation: AugmentationSettings = AugmentationSettings()
 
     @model_validator(mode="after")
@@ -162,49 +146,50 @@ class TrainingSettings(_Settings):
     head_learning_rate: float = Field(default=3e-4, gt=0)
     backbone_learning_rate: float = Field(default=1e-5, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0, description="largest L2 norm of the gradient")
-    patience: int = Field(default=1, ge=1, description="epochs without a better AUC before a stop")
+    # Largest L2 norm of the gradient.
+    clip_norm: float = Field(default=1.0, gt=0)
+    # Epochs without a better AUC before a stop.
+    patience: int = Field(default=1, ge=1)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    small_side: int = Field(default=512, ge=0, description="shorter sides below this are small, px")
-    small_weight: float = Field(default=1.25, gt=0, description="sampling weight of small images")
-    max_steps: int | None = Field(default=None, ge=1, description="stop after so many steps")
+    # Shorter sides below this are small, px.
+    small_side: int = Field(default=512, ge=0)
+    # Sampling weight of small images.
+    small_weight: float = Field(default=1.25, gt=0)
+    # Stop after so many steps.
+    max_steps: int | None = Field(default=None, ge=1)
     # Left out where there is none, so that it is no news to runs that were made before it.
-    views: int | None = Field(
-        default=None,
-        ge=1,
-        exclude_if=lambda views: views is None,
-        description="augmented views that an image has, the same in all epochs, seeds and runs, so "
-        "that a frozen encoder sees each of them once; None: a new one at every draw",
-    )
-    checkpoint_minutes: float = Field(default=10, ge=0, description="0 saves after every step")
+    # Augmented views that an image has, the same in all epochs, seeds and runs, so that a frozen
+    # encoder sees each of them once; None: a new one at every draw.
+    views: int | None = Field(default=None, ge=1, exclude_if=lambda views: views is None)
+    # Minutes between two savings; 0 saves after every step.
+    checkpoint_minutes: float = Field(default=10, ge=0)
 
 
 class LoaderSettings(_Settings):
     """How images are read and scored: speed, not numbers (a batch's size moves their last bits)."""
 
-    workers: int | None = Field(default=None, ge=0, description="None: one a core, 8 at most")
+    # Processes that read images; None: one a core, 8 at most.
+    workers: int | None = Field(default=None, ge=0)
     evaluation_batch_size: int = Field(default=64, ge=1)
-    prefix_cache: bool = Field(
-        default=False,
-        description="keep what the frozen blocks give for every image in the user's cache",
-    )
+    # Keep what the frozen blocks give for every image in the user's cache.
+    prefix_cache: bool = False
 
 
 class ComputeSettings(_Settings):
     """How a processor computes: it decides the last bits of numbers, and so no run's key."""
 
-    instructions: Literal["native", "portable"] = Field(
-        default="native",
-        description="portable: those of every x86-64 processor with AVX2, for the same bits on all",
-    )
-    threads: int | None = Field(default=None, ge=1, description="None: as many as torch chooses")
+    # portable: those of every x86-64 processor with AVX2, for the same bits on all.
+    instructions: Literal["native", "portable"] = "native"
+    # Number of threads; None: as many as torch chooses.
+    threads: int | None = Field(default=None, ge=1)
 
 
 class FolderSource(_Settings):
     """A tree of real and synthetic folders below the data root (`data.sources.folder`)."""
 
     kind: Literal["folder"]
-    layout: str | None = Field(default=None, description="YAML file that says which folder is what")
+    # YAML file that says which folder is what.
+    layout: str | None = None
 
 
 class WorldSource(_Settings):
@@ -212,8 +197,10 @@ class WorldSource(_Settings):
 
     kind: Literal["world"]
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
-    train_per_class: int = Field(ge=1, description="in each of the sources constrained and social")
-    evaluation_per_class: int = Field(ge=1, description="in each of the splits val and test")
+    # Pictures in each of the sources constrained and social.
+    train_per_class: int = Field(ge=1)
+    # Pictures in each of the splits val and test.
+    evaluation_per_class: int = Field(ge=1)
 
 
 class PublishedSource(_Settings):
@@ -222,12 +209,11 @@ class PublishedSource(_Settings):
     `layerfusion.data.sources.published` says where it is looked for.
     """
 
-    kind: PublishedKind = Field(description="name of its layout file in `LAYOUTS`")
-    folder: str | None = Field(
-        default=None,
-        description="where the set lies, below the data root; None: where its archive extracts to, "
-        "or another folder that it is known to lie in",
-    )
+    # Name of its layout file in `LAYOUTS`.
+    kind: PublishedKind
+    # Where the set lies, below the data root; None: where its archive extracts to, or another
+    # folder that it is known to lie in.
+    folder: str | None = None
 
     @field_validator("folder")
     @classmethod
@@ -244,32 +230,28 @@ Source = Annotated[FolderSource | WorldSource | PublishedSource, Field(discrimin
 class QuotaSettings(_Settings):
     """How many training images of one source and class are used."""
 
-    source: str = Field(min_length=1, description="value of the manifest's `source`")
+    # Value of the manifest's `source`.
+    source: str = Field(min_length=1)
     label: Literal["real", "synthetic"]
-    images: int = Field(ge=1, description="in all, or for each combination that `each` names")
+    # How many in all, or for each combination that `each` names.
+    images: int = Field(ge=1)
     each: tuple[Literal["platform", "generator"], ...] = ()
-    platforms: tuple[str, ...] | None = Field(
-        default=None, description="take images of these platforms alone, and expect each of them"
-    )
-    generators: tuple[str, ...] | None = Field(
-        default=None, description="take images of these generators alone, and expect each of them"
-    )
+    # Take images of these platforms alone, and expect each of them.
+    platforms: tuple[str, ...] | None = None
+    # Take images of these generators alone, and expect each of them.
+    generators: tuple[str, ...] | None = None
 
 
 class SelectionSettings(_Settings):
     """Which of the training images a run uses (`layerfusion.data.selection`)."""
 
-    name: Literal["all", "shared", "author"] = Field(
-        default="all",
-        description="shared: every run uses the same images of a source; author: the draws that "
-        "the author's code makes, others for each run",
-    )
-    seed: int = Field(
-        default=1337, ge=0, le=LARGEST_SEED, description="of the draws; not the run's seed"
-    )
-    quotas: tuple[QuotaSettings, ...] = Field(
-        default=(), description="of a source that none names all images are used"
-    )
+    # shared: every run uses the same images of a source; author: the draws that the author's code
+    # makes, others for each run.
+    name: Literal["all", "shared", "author"] = "all"
+    # Seed of the draws; not the run's seed.
+    seed: int = Field(default=1337, ge=0, le=LARGEST_SEED)
+    # Of a source that none names all images are used.
+    quotas: tuple[QuotaSettings, ...] = ()
 
     @model_validator(mode="after")
     def _one_quota_a_class(self) -> "SelectionSettings":
@@ -287,32 +269,32 @@ class DataSettings(_Settings):
     """Where images come from, how much of each file is read, and which images are used."""
 
     sources: list[Source]
-    test_labels: str | None = Field(
-        default=None,
-        description="CSV (image_id, label) that labels the test images by file name; relative to "
-        "the data root, or absolute",
-    )
-    hash_files: bool = Field(default=True, description="sha256 of every file, for exact duplicates")
-    decode_files: bool = Field(
-        default=True,
-        description="decode every file: finds corrupt ones and near duplicates; otherwise only "
-        "empty files, and JPEG and PNG files that are cut off, are found",
-    )
+    # CSV (image_id, label) that labels the test images by file name; relative to the data root, or
+    # absolute.
+    test_labels: str | None = None
+    # The sha256 of every file, for exact duplicates.
+    hash_files: bool = True
+    # Decode every file: finds corrupt ones and near duplicates; otherwise only empty files, and
+    # JPEG and PNG files that are cut off, are found.
+    decode_files: bool = True
     selection: SelectionSettings = SelectionSettings()
 
 
 class RunSettings(_Settings):
     """What one run (constrained, open) trains on."""
 
-    train_sources: list[str] = Field(min_length=1, description="values of the manifest's `source`")
+    # Values of the manifest's `source`.
+    train_sources: list[str] = Field(min_length=1)
 
 
 class Profile(_Settings):
     """All settings of a family of runs; those of `profile_names` come with the package."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    about: str = Field(description="one paragraph, shown on the pages")
-    notice: str | None = Field(default=None, description="what a reader must not mistake this for")
+    # One paragraph, shown on the pages.
+    about: str
+    # What a reader must not mistake this for.
+    notice: str | None = None
     encoder: EncoderSettings
     head: HeadSettings = HeadSettings()
     images: ImageSettings = ImageSettings()

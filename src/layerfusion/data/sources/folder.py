@@ -1,7 +1,7 @@
 """Source kind `folder`: a tree whose folder names, or a layout file, say what its images are."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,14 +10,13 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from layerfusion.data.manifest import Split, file_table
+from layerfusion.data.sources.description import described
 from layerfusion.data.sources.layout import DEFAULT_SOURCE, PLATFORMS, Entry, Place
 from layerfusion.data.sources.tree import list_images
 from layerfusion.errors import UserError
-from layerfusion.images.finding import composed
 from layerfusion.settings.user_yaml import checked, read_yaml
 
 LAYOUT = "layerfusion.yaml"
-DESCRIPTIONS = ("manifest.csv", "metadata.csv")
 FILLED = ("generator", "platform")  # what a description may add to the manifest
 
 # What a folder's name means, in lower case.
@@ -157,57 +156,6 @@ def _by_layout(file: Path, root: Path, paths: list[str]) -> Callable[[str], Plac
 
 def _fill_in(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Take generator (never of real images) and platform from the root's CSV where missing."""
-    for name in DESCRIPTIONS:
-        described = read_description(root / name, FILLED)
-        if described is None:
-            continue
-        said = said_of(described, pd.Index(table["path"])).set_axis(table.index)
-        for column, values in said.items():
-            fillable = table[column].isna() & values.notna()
-            if column == "generator":
-                fillable &= (table["label"] != 0).fillna(True)
-            table[column] = table[column].where(~fillable, values).astype("str")
-    return table
-
-
-def said_of(described: pd.DataFrame, paths: pd.Index) -> pd.DataFrame:
-    """Return what a description says of images, indexed by `paths`; missing where it says nothing.
-
-    Paths that differ in how accents are stored alone are the same (`composed`).
-    """
-    names = described.index.map(composed)
-    known = described.set_axis(names)[~names.duplicated()]
-    return known.reindex(paths.map(composed)).set_axis(paths)
-
-
-def read_description(file: Path, columns: Sequence[str]) -> pd.DataFrame | None:
-    """Return what a CSV in the root says of images: those of `columns` that it has, as text.
-
-    Returns
-    -------
-    DataFrame or None
-        Indexed by path below the root, the first row of each; None if there is no such file, or
-        it names no images.
-
-    Raises
-    ------
-    UserError
-        If the file is no CSV.
-    """
-    if not file.is_file():
-        return None
-    try:
-        rows = pd.read_csv(file, dtype="str")
-    except (OSError, ValueError) as error:  # pandas' and Unicode's errors are ValueErrors
-        reason = " ".join(str(error).split())
-        raise UserError(f"{file} cannot be read as CSV: {reason}") from None
-    key = next((column for column in ("path", "file_name") if column in rows), None)
-    if key is None:
-        return None
-    paths = rows[key].str.replace("\\", "/").str.removeprefix("./")
-    rows = rows[[column for column in columns if column in rows]]
-    rows = rows.set_axis(paths, axis=0)[~paths.duplicated().to_numpy() & paths.notna().to_numpy()]
-    if "platform" in rows:
-        canonical = rows["platform"].str.lower().map(PLATFORMS)
-        rows = rows.assign(platform=canonical.fillna(rows["platform"]))
-    return rows
+    said = described(root, pd.Index(table["path"]), FILLED).reset_index(drop=True)
+    said["generator"] = said["generator"].where((table["label"] != 0).fillna(True))
+    return table.assign(**{column: table[column].fillna(said[column]) for column in FILLED})

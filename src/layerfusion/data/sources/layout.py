@@ -49,9 +49,8 @@ class Entry(BaseModel):
     split: Split
     source: str = Field(default=DEFAULT_SOURCE, min_length=1)
     platform: str | None = None
-    generator: str | None = Field(
-        default=None, description="its ``{generator}`` is what the path's stands for"
-    )
+    # Its ``{generator}`` is what the path's stands for.
+    generator: str | None = None
 
     @field_validator("path")
     @classmethod

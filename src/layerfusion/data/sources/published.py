@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.manifest import file_table
-from layerfusion.data.sources.layout import PLATFORMS, Entry, Place
+from layerfusion.data.sources.description import known_platforms
+from layerfusion.data.sources.layout import Entry, Place
 from layerfusion.data.sources.tree import SourceFiles, list_images, locate
-from layerfusion.errors import UserError
 from layerfusion.settings import LAYOUTS, PUBLISHED_KINDS, PublishedSource
 from layerfusion.settings.user_yaml import checked, read_yaml
 
@@ -45,12 +46,12 @@ class Part(_Model):
     """A part of a data set, its number of files, and which rows of a source's table are in it."""
 
     name: str
-    images: int = Field(
-        description="as published: files that are found short of it have not been extracted"
-    )
+    # As published: files that are found short of it have not been extracted.
+    images: int
     label: Literal["real", "synthetic"] | None = None
     platform: str | None = None
-    generator: str | None = Field(default=None, description="what the generator begins with")
+    # What the generator begins with.
+    generator: str | None = None
 
     def rows(self, files: pd.DataFrame) -> pd.Series:
         """Return which rows of a `file_table` are in this part, as booleans."""
@@ -72,7 +73,8 @@ class PublicDataSet(_Model):
     folders may stand above them.
     """
 
-    order: int = Field(description="its place in tables of data sets")
+    # Its place in tables of data sets.
+    order: int
     name: str
     in_the_paper: Fact
     images: Fact
@@ -80,26 +82,25 @@ class PublicDataSet(_Model):
     size: Fact
     published: Fact
     licence: Fact
-    citation: str = Field(description="its key in the book's references")
-    folder: str = Field(description="where its archive extracts to, below the data root")
-    elsewhere: tuple[str, ...] = Field(
-        default=(), description="other folders that are looked for where that is not there"
-    )
-    archives: tuple[str, ...] = Field(
-        default=("",), description="its archives' folders, where these have no common one"
-    )
+    # Its key in the book's references.
+    citation: str
+    # Where its archive extracts to, below the data root.
+    folder: str
+    # Other folders that are looked for where that is not there.
+    elsewhere: tuple[str, ...] = ()
+    # Its archives' folders, where these have no common one.
+    archives: tuple[str, ...] = ("",)
     entries: tuple[Entry, ...] = Field(min_length=1)
-    parts: tuple[Part, ...] = Field(
-        default=(), description="what is counted, if it is known how many files there are"
-    )
-    known: str | None = Field(default=None, description="defects that others have met in it")
-    lists: str | None = Field(default=None, description="files that list real images")
-    apart: dict[str, str] = Field(
-        default={}, description="by a further source, the folder whose images it has"
-    )
-    metadata: str | None = Field(
-        default=None, description="CSV (file_name, platform) beside the images, if it is there"
-    )
+    # What is counted, if it is known how many files there are.
+    parts: tuple[Part, ...] = ()
+    # Defects that others have met in it.
+    known: str | None = None
+    # Files that list real images.
+    lists: str | None = None
+    # By a further source, the folder whose images it has.
+    apart: dict[str, str] = {}
+    # CSV (file_name, platform) beside the images, if it is there.
+    metadata: str | None = None
 
     @property
     def expected(self) -> int | None:
@@ -210,17 +211,13 @@ def _platforms(data_set: PublicDataSet, folder: Path, files: pd.DataFrame) -> pd
     metadata = _beside(folder, data_set.metadata) if data_set.metadata else []
     if not metadata:
         return files["platform"]
-    file = metadata[0]
-    try:
-        rows = pd.read_csv(file, dtype="str", usecols=["file_name", "platform"]).dropna()
-    except (OSError, ValueError) as error:  # pandas' and Unicode's errors are ValueErrors
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{file} cannot be read as the metadata of {data_set.name}: {reason}"
-        ) from None
+    rows = read_csv(
+        metadata[0],
+        kind=f"the metadata of {data_set.name}",
+        usecols=["file_name", "platform"],
+    ).dropna()
     names = rows["file_name"].str.replace("\\", "/").str.rpartition("/")[2]
-    platform = rows["platform"].str.lower().map(PLATFORMS).fillna(rows["platform"])
-    by_name = dict(zip(names, platform, strict=True))
+    by_name = dict(zip(names, known_platforms(rows["platform"]), strict=True))
     own = [by_name.get(PurePosixPath(path).name) for path in files["path"]]
     return pd.Series(own, index=files.index, dtype="str").fillna(files["platform"])
 
