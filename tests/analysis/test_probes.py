@@ -55,7 +55,7 @@ def test_tokens_are_the_encoders(detector, photographs, tiny_profile):
     pixels = torch.stack([crops[index][1] for index in range(len(crops))]) / 255
     with torch.no_grad():
         expected = detector.encoder((pixels - detector.mean) / detector.std)
-    assert tokens.shape == (24, 12, 96) and tokens.dtype == np.float32
+    assert tokens.shape == (24, 4, 32) and tokens.dtype == np.float32
     np.testing.assert_allclose(tokens, expected.numpy(), atol=1e-5)
 
 

@@ -36,14 +36,14 @@ def test_stages_have_the_sizes_of_the_settings(built):
     profile, detector = built
     table = architecture.stages(detector)
     projected, hidden = profile.head.projection_width, profile.head.hidden_width
-    tokens = (48 // 4) ** 2 + 1  # demo-tiny.json: patches of 4 px in 48 px; one class token
+    tokens = (48 // 8) ** 2 + 1  # demo-tiny.json: patches of 8 px in 48 px; one class token
     expected = {
         "image": "3 × 48 × 48",
-        "patch embedding": "96 × 12 × 12",
-        "class token and positions": f"{tokens} × 96",
-        **{f"block {number}": f"{tokens} × 96" for number in range(1, 13)},
-        "class tokens h": "12 × 96",
-        "projection": f"12 × {projected}",
+        "patch embedding": "32 × 6 × 6",
+        "class token and positions": f"{tokens} × 32",
+        **{f"block {number}": f"{tokens} × 32" for number in range(1, 5)},
+        "class tokens h": "4 × 32",
+        "projection": f"4 × {projected}",
         "fusion z": f"{projected}",
     }
     assert dict(list(table["output"].items())[: len(expected)]) == expected
@@ -60,7 +60,7 @@ def test_stages_hold_every_parameter_that_is_read(built):
     visual = detector.encoder.visual
     unread = visual.proj.numel() + sum(p.numel() for p in visual.ln_post.parameters())
     assert by_state["frozen"] == counts["frozen"] - unread
-    assert list(table.index[table["state"] == "trained"][:2]) == ["block 11", "block 12"]
+    assert list(table.index[table["state"] == "trained"][:2]) == ["block 3", "block 4"]
 
 
 def test_the_ablation_reads_the_last_block_only(built):
@@ -70,7 +70,7 @@ def test_the_ablation_reads_the_last_block_only(built):
     width = profile.head.projection_width
     assert architecture.stages(detector).loc["projection", "output"] == f"1 × {width}"
     drawn = method_figures.overview(detector, np.zeros((48, 48, 3), np.uint8)).axes[0].texts
-    assert [t.get_text() for t in drawn if "alpha_{" in t.get_text()] == [r"$\alpha_{12}$"]
+    assert [t.get_text() for t in drawn if "alpha_{" in t.get_text()] == [r"$\alpha_{4}$"]
 
 
 def test_of_the_last_block_for_the_class_token_alone_one_token_comes_out(built):
@@ -78,8 +78,8 @@ def test_of_the_last_block_for_the_class_token_alone_one_token_comes_out(built):
     encoder = profile.encoder.model_copy(update={"last_block": "class_token"})
     spared = Detector.build(encoder, profile.head, profile.images).eval()
     changed = architecture.stages(spared).compare(architecture.stages(detector))
-    assert changed.index.tolist() == ["block 12"]
-    assert changed.loc["block 12", ("output", "self")] == "1 × 96"
+    assert changed.index.tolist() == ["block 4"]
+    assert changed.loc["block 4", ("output", "self")] == "1 × 32"
 
 
 def test_weights_that_are_not_learned_are_drawn_and_counted_so(built):
@@ -135,7 +135,7 @@ def test_the_gap_is_that_of_the_class_tokens(built, validation):
         quick, plain = (tokens[name][block - 1] for name in ("quick_gelu", "gelu"))
         expected = math.dist(plain, quick) / math.hypot(*quick)
         assert row["low"] == row["median"] == row["high"] == pytest.approx(expected, rel=1e-4)
-    assert list(gap.index) == list(range(1, 13))
+    assert list(gap.index) == list(range(1, 5))
     assert (gap["median"] > 0).all()
 
 
@@ -155,8 +155,8 @@ def test_overview_shows_the_detectors_sizes(built):
     words = [text.get_text() for text in axes.texts]
     assert f"Linear {profile.head.projection_width} → {profile.head.hidden_width}" in words
     assert f"Dropout {profile.head.dropout:g}" in words
-    assert {"48 × 48 px", "patches of 4 × 4", "12", "frozen", "trained"} <= set(words)
-    assert any("demo-tiny: 12 blocks of width 96" in word for word in words)
+    assert {"48 × 48 px", "patches of 8 × 8", "4", "frozen", "trained"} <= set(words)
+    assert any("demo-tiny: 4 blocks of width 32" in word for word in words)
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
     assert len(hatched) == 10 + 1 + 1  # frozen blocks, patch embedding, legend
 
@@ -166,7 +166,7 @@ def test_an_encoder_that_is_frozen_whole_shows_no_trained_block(built):
     encoder = profile.encoder.model_copy(update={"trained_blocks": 0})
     frozen = Detector.build(encoder, profile.head, profile.images)
     (axes,) = method_figures.overview(frozen, np.zeros((48, 48, 3), np.uint8)).axes
-    assert len([patch for patch in axes.patches if patch.get_hatch()]) == 12 + 1 + 1
+    assert len([patch for patch in axes.patches if patch.get_hatch()]) == 4 + 1 + 1
 
 
 def test_activation_figures_draw_their_tables():

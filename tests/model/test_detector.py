@@ -205,14 +205,14 @@ def equal_weights(tiny_profile):
 def test_equal_weights_are_the_papers_head_before_it_learned_any(detector, equal_weights):
     images = images_of(detector)
     assert torch.equal(equal_weights(images), detector(images))
-    assert equal_weights.block_weights() == [pytest.approx(1 / 12)] * 12
+    assert equal_weights.block_weights() == [pytest.approx(1 / 4)] * 4
 
 
 def test_equal_weights_are_no_parameters(detector, equal_weights, tmp_path):
     ours, paper = equal_weights.trained_parameters(), detector.trained_parameters()
     assert paper.keys() - ours.keys() == {"head.block_logits"} and ours.keys() <= paper.keys()
     counts, full = equal_weights.parameter_counts(), detector.parameter_counts()
-    assert counts == full | {"head": full["head"] - 12}
+    assert counts == full | {"head": full["head"] - 4}
     equal_weights.save(tmp_path)
     assert read_trained_tensors(tmp_path).keys() == ours.keys()
     loaded, images = Detector.load(tmp_path), images_of(detector)
@@ -226,7 +226,7 @@ def test_equal_weights_stay_equal_however_long_they_are_trained(equal_weights, t
     for _ in range(3):
         equal_weights(images_of(equal_weights)).sum().backward()
         optimizer.step()
-    assert equal_weights.head.block_logits.tolist() == [0.0] * 12
+    assert equal_weights.head.block_logits.tolist() == [0.0] * 4
 
 
 def test_a_detector_saved_before_the_ablation_reads_all_blocks(detector, tmp_path):

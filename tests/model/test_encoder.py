@@ -21,12 +21,12 @@ def reference_class_tokens(tower, images):
 
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
-@pytest.mark.parametrize("trained_blocks", [0, 2, 12])
+@pytest.mark.parametrize("trained_blocks", [0, 2, 4])
 def test_class_tokens_equal_open_clips(activation, trained_blocks):
     tower = tower_of("demo-tiny", activation=activation)
     images = torch.randn(3, 3, 48, 48)
     h = ClassTokenEncoder(tower, trained_blocks=trained_blocks).eval()(images)
-    assert h.shape == (3, 12, 96) and h.dtype == torch.float32
+    assert h.shape == (3, 4, 32) and h.dtype == torch.float32
     torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
 
 
@@ -69,10 +69,10 @@ def test_other_towers_are_refused():
         ClassTokenEncoder(torch.nn.Linear(2, 2))
     with pytest.raises(UserError, match="not an OpenCLIP vision transformer"):
         tower_of("RN50")
-    with pytest.raises(UserError, match="has 12 blocks"):
+    with pytest.raises(UserError, match="has 4 blocks"):
         ClassTokenEncoder(tower_of("demo-tiny"), trained_blocks=13)
 
 
 def test_towers_of_the_package_are_open_clip_models():
     model = open_clip.create_model("demo-tiny", load_weights=False)
-    assert len(model.visual.transformer.resblocks) == 12
+    assert len(model.visual.transformer.resblocks) == 4

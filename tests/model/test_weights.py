@@ -160,16 +160,16 @@ def test_what_does_not_exist_is_named(settings, words):
 
 def test_weights_of_another_model_are_refused(clip, tmp_path):
     tensors = dict(clip.visual.state_dict())
-    tensors["conv1.weight"] = torch.zeros(96, 3, 8, 8)
+    tensors["conv1.weight"] = torch.zeros(32, 3, 4, 4)
     torch.save(tensors, tmp_path / "other.pt")
     settings = EncoderSettings(model="demo-tiny", weights=str(tmp_path / "other.pt"))
-    with pytest.raises(UserError, match=r"conv1.weight should have shape \(96, 3, 4, 4\)"):
+    with pytest.raises(UserError, match=r"conv1.weight should have shape \(32, 3, 8, 8\)"):
         build_tower(settings)
 
 
 def test_a_deeper_tower_than_the_model_is_refused(clip, tmp_path):
     tensors = dict(clip.visual.state_dict())
-    tensors["transformer.resblocks.12.ln_1.weight"] = torch.zeros(96)
+    tensors["transformer.resblocks.4.ln_1.weight"] = torch.zeros(32)
     torch.save(tensors, tmp_path / "deeper.pt")
     with pytest.raises(UserError, match="fewer blocks"):
         build_tower(EncoderSettings(model="demo-tiny", weights=str(tmp_path / "deeper.pt")))
