@@ -158,7 +158,7 @@ def test_overview_shows_the_detectors_sizes(built):
     assert {"48 × 48 px", "patches of 8 × 8", "4", "frozen", "trained"} <= set(words)
     assert any("demo-tiny: 4 blocks of width 32" in word for word in words)
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
-    assert len(hatched) == 10 + 1 + 1  # frozen blocks, patch embedding, legend
+    assert len(hatched) == 2 + 1 + 1  # frozen blocks, patch embedding, legend
 
 
 def test_an_encoder_that_is_frozen_whole_shows_no_trained_block(built):
