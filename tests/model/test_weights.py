@@ -40,9 +40,7 @@ def clip():
 def write_archive(clip, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(
-            Archive(clip.visual), torch.zeros(1, 3, 48, 48), check_trace=False
-        )
+        traced = torch.jit.trace(Archive(clip.visual), torch.zeros(1, 3, 48, 48), check_trace=False)
         traced.save(path)
 
 
