@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from conftest import TINY
 from PIL import Image
 
+from conftest import TINY
 from layerfusion.data.sources.world import make, plan
 from layerfusion.recipe import RECIPE
 from layerfusion.runs.conditions import Condition, obtain_predictions

@@ -7,7 +7,6 @@ by scoring again, and by the golden run, which is trained.
 import shutil
 from itertools import islice
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,9 +25,9 @@ from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import load_profile
 
 IMAGES = 24
-# Of a logit: pictures that another processor draws differ by single levels. Measured between
-# AVX-512 and AVX2: .02; another crop or channel order moves logits by 1 and more.
-TOLERANCE = 0.1
+# Of logits. Pictures that another processor draws differ by single levels: among 60 of them the
+# logits moved by .0003 in the median and .11 at most (AVX-512 beside the recorded AVX2).
+MEDIAN, LARGEST = 0.005, 0.5
 
 
 @pytest.fixture(scope="module", params=RUNS)
@@ -71,7 +70,8 @@ def test_its_detector_gives_its_predictions(run, pictures):
     found = score(pictures, detector=run.directory / "detector").set_index("image_id")["logit"]
     there = run.predictions().set_index("image_id")["logit"]
     assert len(found) == IMAGES
-    np.testing.assert_allclose(found, there.loc[found.index], rtol=0, atol=TOLERANCE)
+    apart = (found - there.loc[found.index]).abs()
+    assert apart.median() < MEDIAN and apart.max() < LARGEST
 
 
 def test_a_committed_run_stands_for_a_training_where_that_is_asked_for(
