@@ -1,5 +1,6 @@
 """Small worlds for the tests: every image is made here, in a temporary folder."""
 
+import os
 import re
 import shutil
 import sys
@@ -21,7 +22,7 @@ from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.paths import runs_root
-from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.experiment import RECORDED, Experiment
 from layerfusion.scoring.reference import write_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER
 from layerfusion.settings import load_profile
@@ -46,6 +47,11 @@ TINY = {
     "loader.workers": 0,
 }
 TINY_OPTIONS = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
+
+
+def pytest_configure():
+    """Have chapters that are executed again read the committed demo runs instead of training."""
+    os.environ.setdefault(RECORDED, "1")
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's
