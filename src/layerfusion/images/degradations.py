@@ -3,12 +3,13 @@
 A degradation takes an upright RGB image at full size, as `layerfusion.images.reading.read_image`
 returns it, and gives another; enlarging and cropping (`layerfusion.images.transforms`) come after
 it. JPEG and laundering, which keep the size, are the paper's: their steps, numbers and rounding are
-those of the author's code. Others are in `layerfusion.images.severity`.
+those of the author's code. Others are in `layerfusion.images.corruptions`.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -16,20 +17,10 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from layerfusion.errors import UserError
+from layerfusion.images import corruptions
 from layerfusion.images.augmentation import recompress
 from layerfusion.images.reading import Pixels
 from layerfusion.images.resizing import Box, along_rows_first, bicubic, needed, resized_part
-from layerfusion.images.severity import (
-    Avif,
-    Blur,
-    Bound,
-    Chain,
-    Crop,
-    Noise,
-    Screenshot,
-    Shrink,
-    Webp,
-)
 from layerfusion.images.transforms import EvaluationTransform, planes
 
 Degradation = Callable[[Image.Image], Image.Image]
@@ -132,33 +123,31 @@ class Launder:
         return resized_part(part, square, window, size)
 
 
-# By name, those of the author's robustness runs; `degradation` knows other strengths as well.
-DEGRADATIONS: dict[str, Degradation] = {
-    "jpeg-95": Jpeg(95),
-    "jpeg-85": Jpeg(85),
-    "jpeg-75": Jpeg(75),
-    "launder": Launder(),
-}
-# By kind: what it is made of, its least and largest strength, and what that counts.
-_WITH_STRENGTH: dict[str, tuple[Callable[[int], Degradation], int, int, str]] = {
+# By kind: what it is made of, its least and largest strength, and what that counts. Names of the
+# author's robustness runs are jpeg-95, jpeg-85, jpeg-75 and launder.
+_KINDS: dict[str, tuple[Callable[[int], Degradation], int, int, str]] = {
     "jpeg": (Jpeg, 1, 100, "quality"),
     "launder": (Launder, 1, 100, "percent"),
-    "webp": (Webp, 1, 100, "quality"),
-    "avif": (Avif, 1, 100, "quality"),
-    "blur": (Blur, 1, 200, "tenths of a pixel"),
-    "noise": (Noise, 1, 100, "levels"),
-    "shrink": (Shrink, 1, 100, "percent"),
-    "crop": (Crop, 1, 100, "percent"),
-    "screenshot": (Screenshot, 1, 400, "percent"),
-    "bound": (Bound, 16, 65_500, "px"),
+} | {
+    change.__name__: (partial(corruptions.Corruption, change), least, largest, unit)
+    for change, least, largest, unit in (
+        (corruptions.webp, 1, 100, "quality"),
+        (corruptions.avif, 1, 100, "quality"),
+        (corruptions.blur, 1, 200, "tenths of a pixel"),
+        (corruptions.noise, 1, 100, "levels"),
+        (corruptions.shrink, 1, 100, "percent"),
+        (corruptions.crop, 1, 100, "percent"),
+        (corruptions.screenshot, 1, 400, "percent"),
+        (corruptions.bound, 16, 65_500, "px"),
+    )
 }
 
 
 def degradation(name: str) -> Degradation:
     """Return a degradation by its name.
 
-    That is one of `DEGRADATIONS`, ``<kind>-<strength>`` as in ``jpeg-85`` or ``blur-15``, or
-    several of these in their order, joined by plus signs: ``shrink-50+jpeg-80``.
+    That is ``launder``, ``<kind>-<strength>`` as in ``jpeg-85`` or ``blur-15``, or several of these
+    in their order, joined by plus signs: ``shrink-50+jpeg-80``.
 
     What is returned can be pickled, and so be handed to the loader's workers.
 
@@ -168,17 +157,16 @@ def degradation(name: str) -> Degradation:
         If there is none of that name.
     """
     if "+" in name:
-        return Chain(tuple(map(degradation, name.split("+"))))
-    if name in DEGRADATIONS:
-        return DEGRADATIONS[name]
+        return corruptions.Chain(tuple(map(degradation, name.split("+"))))
+    if name == "launder":
+        return Launder()
     match = re.fullmatch(r"([a-z]+)-([1-9][0-9]*)", name)
-    if match and match[1] in _WITH_STRENGTH:
-        make, least, largest, _ = _WITH_STRENGTH[match[1]]
+    if match and match[1] in _KINDS:
+        make, least, largest, _ = _KINDS[match[1]]
         if least <= int(match[2]) <= largest:
             return make(int(match[2]))
     kinds = ", ".join(
-        f"{kind}-<{least}..{largest} {unit}>"
-        for kind, (_, least, largest, unit) in _WITH_STRENGTH.items()
+        f"{kind}-<{least}..{largest} {unit}>" for kind, (_, least, largest, unit) in _KINDS.items()
     )
     raise UserError(
         f"there is no degradation '{name}'; use launder, {kinds}, or several joined by +"

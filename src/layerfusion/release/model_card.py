@@ -10,7 +10,7 @@ import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
 from layerfusion.evidence.pages import NOT_MEASURED, render
-from layerfusion.images.degradations import DEGRADATIONS, Jpeg, Launder
+from layerfusion.images.degradations import Jpeg, Launder, degradation
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.groups import FEWEST_IMAGES, UNKNOWN
 from layerfusion.metrics.uncertainty import LEVEL, Interval
@@ -120,8 +120,8 @@ def _condition(name: str) -> str:
     named = CONDITIONS[name].degradation
     if named is None:
         return "as they are"
-    degradation = DEGRADATIONS[named]
-    if isinstance(degradation, Jpeg):
-        return f"JPEG of quality {degradation.quality}"
-    assert isinstance(degradation, Launder)
-    return f"shrunk to {degradation.scale} %, enlarged and cropped"
+    change = degradation(named)
+    if isinstance(change, Jpeg):
+        return f"JPEG of quality {change.quality}"
+    assert isinstance(change, Launder)
+    return f"shrunk to {change.scale} %, enlarged and cropped"
