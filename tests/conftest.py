@@ -192,7 +192,7 @@ def scored(tmp_path_factory):
     for run, strength in (("constrained", 0.8), ("open", 1.8)):
         logit = rng.normal(strength * (2 * label - 1), 1.5) - 4
         table = rows.drop(columns=["bytes"]).rename(columns={"path": "image_id"})
-        tables[run] = {"local": table.assign(logit=logit, probability=probability(logit))}
+        tables[run] = {"local": table.assign(logit=logit)}
         threshold = best_f1_threshold(label, probability(logit))
         runs[run] = SimpleNamespace(record=SimpleNamespace(threshold=threshold))
         measures[run] = RunMeasures(tables[run], threshold, counts, 100)

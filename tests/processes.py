@@ -44,7 +44,6 @@ def score_as_alone():
     shared = obtain_predictions(experiment, run, Condition(degradation="jpeg-85"))
     (alone,) = predict_each(
         run.detector(),
-        1,
         experiment.validation,
         profile.images,
         profile.loader,

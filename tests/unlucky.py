@@ -152,7 +152,7 @@ def score_as(world, manifest, run, *, clean):
     label = manifest.rows["label"].fillna(0).to_numpy(dtype=np.int64)
     rng = np.random.default_rng([run == "open", clean])
     logit = (world.scores if clean else world.others or world.scores)(label, rng)
-    table = manifest.rows[CARRIED].assign(logit=logit, probability=probability(logit))
+    table = manifest.rows[CARRIED].assign(logit=logit)
     return table.assign(image_id=manifest.rows["path"])
 
 
@@ -171,7 +171,7 @@ class Stand(torch.nn.Module):
 def plant_run(world, experiment):
     """Leave a finished run where an experiment will find it."""
     predictions = score_as(world, experiment.validation, experiment.run, clean=True)
-    chosen = best_f1_threshold(predictions["label"], predictions["probability"])
+    chosen = best_f1_threshold(predictions["label"], probability(predictions["logit"]))
     threshold = chosen if world.threshold is None else world.threshold
     metrics = report_predictions(predictions, threshold).as_dict()
     entry = {"epoch": 1, "steps": 1, "training_loss": 0.7, **metrics["ranking"]}

@@ -3,13 +3,14 @@
 import pytest
 
 from layerfusion.analysis.slices import QUARTERS, error_slices
+from layerfusion.metrics.probability import probability
 
 
 def test_slices_hold_every_image_of_a_class_and_every_error(scored):
     slices = error_slices(scored)
     for (run, name), own in slices.groupby(["run", "class"]):
         table = scored.tables[run]["local"]
-        called = table["probability"] >= scored.runs[run].record.threshold
+        called = probability(table["logit"]) >= scored.runs[run].record.threshold
         of_class = table["label"] == (name == "synthetic")
         wrong = int((of_class & (called != (table["label"] == 1))).sum())
         for _, part in own.groupby("by"):

@@ -84,7 +84,7 @@ def test_features_are_the_towers_own(photos, tiny_profile, encoder):
     experiment = open_experiment(photos)
     found = encoder.evaluation_features(experiment.validation)
     files = [photos / path for path in experiment.validation.rows["path"]]
-    crops = torch.stack([crop for _, crop, _ in EvaluationImages(files, tiny_profile.images)])
+    crops = torch.stack([crop for _, crop in EvaluationImages(files, tiny_profile.images)])
     whole = Detector.build(tiny_profile.encoder, tiny_profile.head, tiny_profile.images).eval()
     with torch.no_grad():
         images = (crops / 255 - whole.mean) / whole.std

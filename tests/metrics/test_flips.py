@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 
 from layerfusion.metrics.flips import FLIPS, added_images, count_flips, flips
+from layerfusion.metrics.probability import probability
 
 
 def calls(scored, run):
     table = scored.tables[run]["local"]
-    return (table["probability"] >= scored.runs[run].record.threshold) == (table["label"] == 1)
+    return (probability(table["logit"]) >= scored.runs[run].record.threshold) == (
+        table["label"] == 1
+    )
 
 
 def test_every_image_has_one_flip(scored):

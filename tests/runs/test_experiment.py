@@ -13,6 +13,7 @@ import torch
 
 from conftest import TINY
 from layerfusion.errors import UserError
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.weights import build_tower
 from layerfusion.paths import runs_root
@@ -41,9 +42,9 @@ def test_a_run_leaves_record_predictions_manifest_and_detector(finished):
     assert (record.run, record.seed, record.activation) == ("open", 1337, "quick_gelu")
     assert record.data["training_images"] == 56
     assert len(predictions) == record.data["validation_images"] == 24
-    assert predictions["logit"].dtype == predictions["probability"].dtype == "float64"
+    assert predictions["logit"].dtype == "float64"
     assert predictions["image_id"].is_unique
-    expected = best_f1_threshold(predictions["label"], predictions["probability"])
+    expected = best_f1_threshold(predictions["label"], probability(predictions["logit"]))
     assert record.threshold == expected == finished.detector().threshold
     assert record.metrics["calibrated"] == record.metrics["oracle"]
     assert {"git_commit", "libraries", "processor", "training_seconds", "peak_memory_mib"} <= set(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from conftest import TINY_OPTIONS, open_tiny
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
+from layerfusion.metrics.probability import probability as logistic
 from layerfusion.paths import runs_root
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_predictions
@@ -378,7 +379,7 @@ def test_submit_writes_what_evaluation_predicts(experiment, submit, photos, tmp_
     table = read(tmp_path / "ours_open.csv")
     assert list(table.columns) == COLUMNS
     assert list("test/" + table["image_id"]) == list(predicted["image_id"])
-    np.testing.assert_array_equal(table["prob"], predicted["probability"])
+    np.testing.assert_array_equal(table["prob"], logistic(predicted["logit"]))
     assert set(table["threshold"]) == {finished.record.threshold}
     np.testing.assert_array_equal(table["label"], table["prob"] >= finished.record.threshold)
     printed = dict(line.split(maxsplit=1) for line in out.splitlines())

@@ -77,8 +77,8 @@ class TrainingImages(Dataset[tuple[Item, int]]):
         return int(image_rng(self.seed, draw.epoch, draw.position).integers(self.views))
 
 
-class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
-    """Centre crops of image files, each with its index and its original (width, height).
+class EvaluationImages(Dataset[tuple[int, Item]]):
+    """Centre crops of image files, each with its index.
 
     With a degradation, by the name that `layerfusion.images.degradations` knows it by, every image
     is degraded at full size before anything else happens to it.
@@ -100,20 +100,17 @@ class EvaluationImages(Dataset[tuple[int, Item, tuple[int, int]]]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[int, Item, tuple[int, int]]:
-        """Return the index, the uint8 image (3, crop, crop) or the error, and the size."""
-        size = (0, 0)
+    def __getitem__(self, index: int) -> tuple[int, Item]:
+        """Return the index, and the uint8 image (3, crop, crop) or the error."""
         try:
             picture = read_picture(self.files[index])
             if self.degrade is None:
-                return index, self.transform(picture), picture.size[::-1]
-            pixels = picture.whole()
-            size = picture.size[::-1]
-            return index, evaluated(self.transform, pixels, self.degrade), size
+                return index, self.transform(picture)
+            return index, evaluated(self.transform, picture.whole(), self.degrade)
         except ImageError as error:
-            return index, error, size
+            return index, error
         except UserError as error:  # what cannot be degraded
-            return index, ImageError(self.files[index], str(error)), size
+            return index, ImageError(self.files[index], str(error))
 
 
 class TrainingBatch(NamedTuple):
@@ -130,10 +127,8 @@ class TrainingBatch(NamedTuple):
 
 
 class ScoringBatch(NamedTuple):
-    """Files in order: readable ones as one tensor, the others as errors."""
+    """Files by index: readable ones as one tensor, the others as errors."""
 
-    indices: list[int]
-    sizes: list[tuple[int, int]]
     errors: dict[int, ImageError]
     readable: list[int]
     images: Tensor | None
@@ -262,12 +257,10 @@ def _collate_training(items: list[tuple[Item, int]]) -> tuple[Tensor, Tensor] | 
     return torch.stack(images), labels
 
 
-def _collate_scoring(items: list[tuple[int, Item, tuple[int, int]]]) -> ScoringBatch:
-    readable = {index: image for index, image, _ in items if isinstance(image, Tensor)}
+def _collate_scoring(items: list[tuple[int, Item]]) -> ScoringBatch:
+    readable = {index: image for index, image in items if isinstance(image, Tensor)}
     return ScoringBatch(
-        indices=[index for index, _, _ in items],
-        sizes=[size for _, _, size in items],
-        errors={index: image for index, image, _ in items if isinstance(image, ImageError)},
+        errors={index: image for index, image in items if isinstance(image, ImageError)},
         readable=list(readable),
         images=torch.stack(list(readable.values())) if readable else None,
     )

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from layerfusion.analysis.measures import RUNS
 from layerfusion.figures.style import RUN_STYLES, finish, say
 from layerfusion.metrics.calibration import recalibrated, reliability
-from layerfusion.metrics.probability import decide, threshold_logit
+from layerfusion.metrics.probability import decide, probability, threshold_logit
 
 if TYPE_CHECKING:  # it loads torch, which takes seconds
     from layerfusion.analysis.comparison import Comparison
@@ -80,7 +80,7 @@ def calibration(comparison: "Comparison", on: str = "local") -> Figure:
     for run in RUNS:
         table, _ = comparison.measures[run].images(on)
         labels = table["label"].to_numpy(dtype=np.int64)
-        scored[run] = (labels, table["probability"].to_numpy())
+        scored[run] = (labels, probability(table["logit"]))
         held_out[run] = (labels, recalibrated(labels, table["logit"]))
     return reliability_panels({"as scored": scored, "recalibrated (held out)": held_out})
 
@@ -97,10 +97,10 @@ def reliability_panels(panels: Mapping[str, Mapping[str, LabelsAndScores]]) -> F
     size = (2.9 * count + 1, 3.4)
     figure, grid = plt.subplots(1, count, figsize=size, sharey=True, layout="constrained")
     for axes, (title, runs) in zip(grid, panels.items(), strict=True):
-        for run, (labels, probability) in runs.items():
-            if np.isnan(probability).any():
+        for run, (labels, scores) in runs.items():
+            if np.isnan(scores).any():
                 continue
-            bins = reliability(labels, probability)
+            bins = reliability(labels, scores)
             style: dict[str, Any] = dict(RUN_STYLES[run])
             reach = [bins["synthetic"] - bins["low"], bins["high"] - bins["synthetic"]]
             axes.errorbar(

@@ -11,6 +11,7 @@ from layerfusion.data.sources.description import described
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import describe_images
 from layerfusion.files import check_new_folder, new_folder, write_checksums
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
 from layerfusion.model.stored import TRAINED, read_trained_tensors
@@ -86,7 +87,7 @@ def export(
     round_head(detector)
     scored = _score(experiment, detector, reporter or Reporter())
     local = scored["local"]
-    detector.threshold = best_f1_threshold(local["label"], local["probability"])
+    detector.threshold = best_f1_threshold(local["label"], probability(local["logit"]))
     return _write(experiment, run, detector.cpu(), scored, out, command)
 
 
@@ -188,5 +189,5 @@ def _described(images: Manifest) -> pd.DataFrame:
 def _with_description(table: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
     """Return predictions with what is known of their images in place of what the folders say."""
     about = described.loc[table["image_id"]].reset_index(drop=True)
-    own = ["image_id", "label", "logit", "probability", "width", "height"]
+    own = ["image_id", "label", "logit", "width", "height"]
     return pd.concat([table[own].reset_index(drop=True), about], axis=1)

@@ -160,7 +160,6 @@ def score_condition(
     with deterministic(), reporter.bar(title, len(images.rows)) as bar:
         return predict_each(
             fabric.setup_module(model),
-            len(detectors),
             images,
             profile.images,
             profile.loader,

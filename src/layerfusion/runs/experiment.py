@@ -21,6 +21,7 @@ from layerfusion.data.selection import SELECTION, Selection, select_training
 from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
 from layerfusion.files import write_record
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.batch_memory import BATCH_MEMORY
@@ -285,7 +286,7 @@ class Experiment:
     def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
         """Choose the threshold on the best epoch's predictions, write it down, report."""
         predictions = read_parquet(directory / "predictions.parquet")
-        threshold = best_f1_threshold(predictions["label"], predictions["probability"])
+        threshold = best_f1_threshold(predictions["label"], probability(predictions["logit"]))
         best.restore(read_trained_tensors(directory / BEST_DETECTOR))
         best.threshold, best.notice = threshold, self.profile.notice
         best.save(directory / BEST_DETECTOR)

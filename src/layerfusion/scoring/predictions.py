@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,6 @@ from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError
-from layerfusion.metrics.probability import probability
 from layerfusion.parallel.processes import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
 
@@ -56,9 +54,8 @@ def score_files(
     Returns
     -------
     DataFrame
-        A row a file, in order: ``logit`` (float64, NaN where unreadable), ``probability``
-        (float64), ``width`` and ``height`` (px, upright), ``error`` (reason, or None). Of several
-        detectors ``logit_0`` and ``probability_0``, and so on.
+        A row a file, in order: ``logit`` (float64, NaN where unreadable), of several detectors
+        ``logit_0`` and so on; ``error`` (reason, or None).
 
     Raises
     ------
@@ -66,31 +63,19 @@ def score_files(
         If the processes were given different files, or `progress` raises one.
     """
     processes = processes or Processes()
-    share = _share(len(files), loader.evaluation_batch_size, processes)
+    of_batch, total = loader.evaluation_batch_size, len(files)
+    share = [i for i in range(total) if i // of_batch % processes.size == processes.rank]
+
+    def show(done: int) -> None:
+        if progress:
+            progress(min(done * processes.size, total), total)
 
     with processes.together(patient=True):
-        mine = [files[index] for index in share]
-        dataset = EvaluationImages(mine, images, degradation=degradation)
-        shown = _of_all(progress, len(files), processes.size)
-        scored = _score(model, dataset, loader, device, shown)
+        mine = EvaluationImages([files[i] for i in share], images, degradation=degradation)
+        scored = _score(model, mine, loader, device, show)
     ids = [f"{printable(str(file))} (image {number})" for number, file in enumerate(files, start=1)]
-    scored.index = pd.Index([ids[index] for index in share], dtype="str")
+    scored.index = pd.Index([ids[i] for i in share], dtype="str")
     return merge_shares(processes.gather(scored), ids)
-
-
-def _of_all(progress: Progress | None, total: int, processes: int) -> Progress:
-    """Return what shows one process's progress as that of all of them."""
-
-    def show(done: int, _: int) -> None:
-        if progress:
-            progress(min(done * processes, total), total)
-
-    return show
-
-
-def _share(count: int, batch_size: int, processes: Processes) -> list[int]:
-    """Return which of `count` images this process scores: every n-th batch of them."""
-    return [i for i in range(count) if i // batch_size % processes.size == processes.rank]
 
 
 def merge_shares(shares: Sequence[pd.DataFrame], ids: Sequence[str]) -> pd.DataFrame:
@@ -117,46 +102,35 @@ def _score(
     dataset: EvaluationImages,
     loader: LoaderSettings,
     device: torch.device | str,
-    progress: Progress,
+    show: Callable[[int], None],
 ) -> pd.DataFrame:
     """Score the files of a dataset in this process, as `score_files` does."""
     model.eval()
-    files = dataset.files
-    logits: NDArray[np.float64] | None = None
-    sizes = np.zeros((len(files), 2), dtype=np.int32)
-    errors: list[str | None] = [None] * len(files)
+    count = len(dataset)
+    logits: NDArray[np.float64] = np.full(count, np.nan)
+    errors: list[str | None] = [None] * count
     done = 0
     for batch in scoring_batches(dataset, loader):
-        sizes[batch.indices] = batch.sizes
         for index, error in batch.errors.items():
             errors[index] = error.reason
         if batch.images is not None:
             with torch.inference_mode():
                 scores = model(batch.images.to(device, non_blocking=True)).cpu().double().numpy()
-            if logits is None:
-                logits = np.full((len(files), *scores.shape[1:]), np.nan)
+            if scores.ndim != logits.ndim:  # the first of several detectors
+                logits = np.full((count, scores.shape[1]), np.nan)
             logits[batch.readable] = scores
-        done += len(batch.indices)
-        progress(done, len(files))
-    known = {"width": sizes[:, 0], "height": sizes[:, 1], "error": pd.Series(errors, dtype="str")}
-    return pd.DataFrame(_logit_columns(logits, len(files)) | known)
-
-
-def _logit_columns(logits: NDArray[np.float64] | None, files: int) -> dict[str, Any]:
-    """Name logits and their probabilities, those of several detectors by their number."""
-    if logits is None:  # not one image could be read
-        logits = np.full(files, np.nan)
-    named = {"": logits} if logits.ndim == 1 else {f"_{n}": own for n, own in enumerate(logits.T)}
-    return {
-        f"{name}{suffix}": values
-        for suffix, own in named.items()
-        for name, values in (("logit", own), ("probability", probability(own)))
-    }
+        done += len(batch.readable) + len(batch.errors)
+        show(done)
+    named = (
+        {"logit": logits}
+        if logits.ndim == 1
+        else {f"logit_{n}": own for n, own in enumerate(logits.T)}
+    )
+    return pd.DataFrame(named | {"error": pd.Series(errors, dtype="str")})
 
 
 def predict_each(
     model: nn.Module,
-    detectors: int,
     manifest: Manifest,
     images: ImageSettings,
     loader: LoaderSettings,
@@ -172,15 +146,13 @@ def predict_each(
     ----------
     model, degradation, processes
         As in `score_files`.
-    detectors
-        How many logits `model` gives an image.
 
     Returns
     -------
     list
         A table a detector, a row an image in the manifest's order: ``image_id`` (path below the
-        root), ``logit`` and ``probability`` (float64), then what slices need: label, split, source,
-        generator, platform, width, height, format.
+        root), ``logit`` (float64), then what slices need: label, split, source, generator,
+        platform, width, height, format.
 
     Raises
     ------
@@ -203,23 +175,15 @@ def predict_each(
         for file, error in zip(files, scored["error"], strict=True):
             if not pd.isna(error):
                 raise ImageError(file, error)
-    suffixes = [""] if "logit" in scored else [f"_{number}" for number in range(detectors)]
-    return [_table(manifest, scored, suffix) for suffix in suffixes]
+    return [predictions_of(manifest, scored[name]) for name in scored if name != "error"]
 
 
-def predictions_of(manifest: Manifest, logits: NDArray[np.float64]) -> pd.DataFrame:
+def predictions_of(manifest: Manifest, logits: NDArray[np.float64] | pd.Series) -> pd.DataFrame:
     """Return the table of `predict_each` for logits that are known, shape (images,), in order."""
-    return _table(manifest, pd.DataFrame(_logit_columns(logits, len(logits))), "")
-
-
-def _table(manifest: Manifest, scored: pd.DataFrame, suffix: str) -> pd.DataFrame:
-    """Return one detector's predictions, with what slices need of the manifest."""
-    own = scored[[f"logit{suffix}", f"probability{suffix}"]].set_axis(
-        ["logit", "probability"], axis=1
+    rows = manifest.rows.reset_index(drop=True)
+    return pd.concat(
+        [rows["path"].rename("image_id"), pd.Series(logits, name="logit"), rows[CARRIED]], axis=1
     )
-    carried = manifest.rows[CARRIED].reset_index(drop=True)
-    ids = manifest.rows["path"].reset_index(drop=True).rename("image_id")
-    return pd.concat([ids, own, carried], axis=1)
 
 
 def write_predictions(predictions: pd.DataFrame, path: Path) -> None:

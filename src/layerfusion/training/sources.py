@@ -60,7 +60,6 @@ class PreparedImages:
         """
         (predictions,) = predict_each(
             model,
-            1,
             manifest,
             self.profile.images,
             self.profile.loader,
