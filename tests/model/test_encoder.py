@@ -11,7 +11,7 @@ from layerfusion.settings import EncoderSettings
 
 
 def tower_of(model, **settings):
-    return build_tower(EncoderSettings(model=model, weights="random", **settings))[0]
+    return build_tower(EncoderSettings(model=model, weights="random", **settings))
 
 
 def reference_class_tokens(tower, images):

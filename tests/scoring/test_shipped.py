@@ -29,7 +29,7 @@ NOTICE = "for tests alone"
 @pytest.fixture
 def weights(tiny_profile, monkeypatch):
     """The tiny tower's weights, known by a name for the length of a test; their file."""
-    tower, _ = build_tower(tiny_profile.encoder)
+    tower = build_tower(tiny_profile.encoder)
     tensors = {name: value.contiguous() for name, value in tower.state_dict().items()}
     known = replace(
         KNOWN["clip-vit-b-16-int8"],

@@ -17,7 +17,7 @@ from clip_pairs import draw_pairs
 from clip_tokens import CONTEXT_LENGTH, END, VOCABULARY_SIZE, tokenize
 from layerfusion.demo.scenes import WORDS
 from layerfusion.errors import UserError
-from layerfusion.model.weights import build_tower, embedded_weights, model_config
+from layerfusion.model.weights import build_tower, embedded_weights, model_config, resolved
 from layerfusion.paths import project_root, runs_root
 from layerfusion.progress import Reporter
 from layerfusion.settings import EncoderSettings
@@ -127,8 +127,8 @@ def test_what_is_saved_is_what_is_loaded_to_16_bits(tmp_path: Path) -> None:
 
 def test_the_detector_reads_the_shipped_visual_tower() -> None:
     settings = EncoderSettings(model="clip-nano", weights="embedded")
-    tower, activation = build_tower(settings)
-    assert activation == "quick_gelu"
+    tower = build_tower(settings)
+    assert resolved(settings).activation == "quick_gelu"
     assert embedded_weights("clip-nano").stat().st_size <= 12e6
     images = normalise(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
     with torch.inference_mode():

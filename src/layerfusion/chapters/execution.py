@@ -24,7 +24,7 @@ from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
 from layerfusion.events import Verbosity, verbosity
 from layerfusion.files import CHECKSUMS, file_sha256, write_checksums
-from layerfusion.model.weights import weights_sha256
+from layerfusion.model.weights import weights_file
 from layerfusion.paths import project_root, reference_folder, runs_root
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, library_versions, unchanged_commit
@@ -229,11 +229,12 @@ def _common_key(profile: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
                 progress=bar,
             ).digest()
     committed = reference_folder(settings.name) / CHECKSUMS
+    weights = weights_file(settings.encoder)
     return {
         "profile": settings.model_dump(mode="json"),
         "parameters": dict(parameters),
         "images": images,
-        "weights": weights_sha256(settings.encoder),
+        "weights": file_sha256(weights) if weights else None,
         "code": code_sha256(),
         "libraries": library_versions(),
         "committed": file_sha256(committed) if committed.is_file() else None,

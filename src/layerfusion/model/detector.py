@@ -11,7 +11,7 @@ from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.model.stored import StoredDetector
-from layerfusion.model.weights import OPENAI, build_tower, normalisation, weights_source
+from layerfusion.model.weights import OPENAI, build_tower, resolved
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 
@@ -67,10 +67,8 @@ class Detector(StoredDetector):
             read.
         """
         check_architecture(encoder, head, images)
-        tower, activation = build_tower(encoder)
-        mean, std = normalisation(encoder, weights_source(encoder))
         class_tokens = ClassTokenEncoder(
-            tower,
+            build_tower(encoder),
             trained_blocks=encoder.trained_blocks,
             prefix_precision=encoder.prefix_precision,
             last_block=encoder.last_block,
@@ -81,9 +79,7 @@ class Detector(StoredDetector):
         return cls(
             class_tokens,
             fusion,
-            encoder_settings=encoder.model_copy(
-                update={"activation": activation, "mean": mean, "std": std}
-            ),
+            encoder_settings=resolved(encoder),
             head_settings=head,
             image_settings=images,
         )

@@ -17,6 +17,7 @@ from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
 from layerfusion.model.huggingface import config_normalisation
 from layerfusion.model.known_weights import KNOWN, read_known
+from layerfusion.model.openclip_tags import PretrainedTag
 from layerfusion.model.weight_files import file_activation, read_visual_weights
 from layerfusion.settings import Activation, EncoderSettings, Normalisation
 
@@ -59,36 +60,26 @@ def model_config(model: str) -> dict[str, Any]:
     return config
 
 
-def build_tower(settings: EncoderSettings) -> tuple[VisionTransformer, Activation]:
+def build_tower(settings: EncoderSettings) -> VisionTransformer:
     """Build the visual tower that the settings describe, with its weights, in float32.
-
-    Returns
-    -------
-    tower
-        The visual tower alone.
-    activation
-        What "auto" came to: the activation that the tower computes with.
 
     Raises
     ------
     UserError
         If the model or its weights cannot be had, or do not fit each other.
     """
-    config = model_config(settings.model)
-    source = weights_source(settings)
-    activation = resolve_activation(settings, config, source)
-    if source == "tag":
-        tower = _download(settings, activation)
+    config, source = model_config(settings.model), weights_source(settings)
+    activation = resolved(settings).activation
+    tower = _empty_tower(config, settings.model, initialised=source == "random")
+    if source == "random":
+        _draw_weights(tower, settings.random_seed)
+    elif source == "known":
+        _fill(tower, read_known(KNOWN[settings.weights]), settings)
     else:
-        tower = _empty_tower(config, settings.model, initialised=source == "random")
-        if file := _weights_file(settings, source):
-            _fill(tower, read_visual_weights(file), settings)
-        elif source == "known":
-            _fill(tower, read_known(KNOWN[settings.weights]), settings)
-        else:
-            _draw_weights(tower, settings.random_seed)
+        file = weights_file(settings) or PretrainedTag(settings.model, settings.weights).get()
+        _fill(tower, read_visual_weights(file), settings)
     set_activation(tower, activation)
-    return tower.float(), activation
+    return tower.float()
 
 
 def embedded_weights(model: str) -> Path:
@@ -125,13 +116,15 @@ def weights_source(settings: EncoderSettings) -> Source:
     )
 
 
-def weights_sha256(settings: EncoderSettings) -> str | None:
-    """Return the sha256 of the weights file, as 64 hex digits; None where a name stands for it."""
-    path = _weights_file(settings, weights_source(settings))
-    return None if path is None else file_sha256(path)
+def weights_file(settings: EncoderSettings) -> Path | None:
+    """Return the file that holds the weights; None where a name stands for it.
 
-
-def _weights_file(settings: EncoderSettings, source: Source) -> Path | None:
+    Raises
+    ------
+    UserError
+        As `weights_source`.
+    """
+    source = weights_source(settings)
     if source == "embedded":
         return embedded_weights(settings.model)
     return Path(settings.weights) if source == "file" else None
@@ -150,74 +143,59 @@ def encoder_identity(settings: EncoderSettings) -> dict[str, Any]:
     UserError
         If the model or its weights file cannot be found, or the activation cannot be told.
     """
-    config = model_config(settings.model)
     identity = resolved(settings).model_dump(mode="json")
     if settings.model.endswith(".json"):
-        identity["model"] = config
-    return identity | {"weights": weights_sha256(settings) or settings.weights}
+        identity["model"] = model_config(settings.model)
+    if file := weights_file(settings):
+        identity["weights"] = file_sha256(file)
+    return identity
 
 
 def resolved(settings: EncoderSettings) -> EncoderSettings:
     """Return settings whose activation, mean and std are those that the weights want.
 
+    Mean and standard deviation are of pixels in 0..1. Where the settings leave one open it is that
+    of OpenCLIP's configuration for a pretrained tag (some were trained with .5), of the
+    ``preprocessor_config.json`` beside a weights file of transformers, and OpenAI's otherwise.
+
+    The activation that "auto" stands for is the one that the weights were trained with. OpenAI's
+    were trained with QuickGELU, x * sigmoid(1.702 x). OpenCLIP builds ViT-L-14 with plain GELU and
+    only warns when OpenAI's weights are loaded into it; the features are then not OpenAI's. The
+    published numbers were most likely made that way, so both can be chosen.
+
     Raises
     ------
     UserError
-        If the model or its weights file cannot be found, or the activation cannot be told.
+        If the model or its weights file cannot be found, or neither the weights file nor the model
+        configuration can tell the activation.
     """
-    source = weights_source(settings)
-    mean, std = normalisation(settings, source)
-    activation = resolve_activation(settings, model_config(settings.model), source)
-    return settings.model_copy(update={"activation": activation, "mean": mean, "std": std})
-
-
-def normalisation(settings: EncoderSettings, source: Source) -> Normalisation:
-    """Return mean and standard deviation of the pixels (0..1) that the encoder is to see.
-
-    Where the settings leave one open it is that of OpenCLIP's configuration for a pretrained tag
-    (some were trained with .5), of the ``preprocessor_config.json`` beside a weights file of
-    transformers, and OpenAI's otherwise.
-    """
-    follows = OPENAI
+    source, config = weights_source(settings), model_config(settings.model)
+    mean, std = OPENAI
+    activation: Activation | None = None
     if source == "tag":
-        tag = open_clip.get_pretrained_cfg(settings.model, settings.weights)
-        follows = tag.get("mean") or OPENAI[0], tag.get("std") or OPENAI[1]
+        config = open_clip.get_pretrained_cfg(settings.model, settings.weights)
+        mean, std = config.get("mean") or mean, config.get("std") or std
     elif source == "file":
-        follows = config_normalisation(Path(settings.weights)) or OPENAI
-    return settings.mean or follows[0], settings.std or follows[1]
-
-
-def resolve_activation(
-    settings: EncoderSettings, config: Mapping[str, Any], source: Source
-) -> Activation:
-    """Return the activation to compute with; "auto" is the one that the weights were trained with.
-
-    OpenAI's weights were trained with QuickGELU, x * sigmoid(1.702 x). OpenCLIP builds ViT-L-14
-    with plain GELU and only warns when OpenAI's weights are loaded into it; the features are then
-    not OpenAI's. The published numbers were most likely made that way, so both can be chosen.
-
-    Raises
-    ------
-    UserError
-        If it is "auto" and neither the weights file nor the model configuration can tell.
-    """
-    if settings.activation != "auto":
-        return settings.activation
-    if source == "tag":
-        tag = open_clip.get_pretrained_cfg(settings.model, settings.weights)
-        quick = bool(tag.get("quick_gelu", False))
+        mean, std = config_normalisation(Path(settings.weights)) or OPENAI
     elif source == "known":
-        return KNOWN[settings.weights].activation
-    elif source == "file" and (told := file_activation(Path(settings.weights))):
-        return told
-    elif source in ("random", "embedded") or "quick_gelu" in config:
-        quick = bool(config.get("quick_gelu", False))
-    else:
-        raise UserError(
-            f"the weights file {settings.weights} does not say which activation it was trained "
-            "with; set encoder.activation to quick_gelu (OpenAI's weights) or gelu (most others)"
-        )
-    return "quick_gelu" if quick else "gelu"
+        activation = KNOWN[settings.weights].activation
+    if settings.activation != "auto":
+        activation = settings.activation
+    elif source == "file":
+        activation = file_activation(Path(settings.weights))
+        if activation is None and "quick_gelu" not in config:
+            raise UserError(
+                f"the weights file {settings.weights} does not say which activation it was trained "
+                "with; set encoder.activation to quick_gelu (OpenAI's weights) or gelu (most "
+                "others)"
+            )
+    return settings.model_copy(
+        update={
+            "activation": activation or ("quick_gelu" if config.get("quick_gelu") else "gelu"),
+            "mean": settings.mean or mean,
+            "std": settings.std or std,
+        }
+    )
 
 
 def set_activation(tower: VisionTransformer, activation: Activation) -> None:
@@ -268,23 +246,6 @@ def _empty_tower(config: Mapping[str, Any], model: str, *, initialised: bool) ->
         ) from None
     tower = cast(VisionTransformer, clip.visual)
     return tower if initialised else tower.to_empty(device="cpu")
-
-
-def _download(settings: EncoderSettings, activation: Activation) -> VisionTransformer:
-    try:
-        clip = open_clip.create_model(
-            settings.model,
-            pretrained=settings.weights,
-            require_pretrained=True,
-            force_quick_gelu=activation == "quick_gelu",
-        )
-    except Exception as error:  # the hub's clients raise whatever their transport raises
-        raise UserError(
-            f"OpenCLIP could not load the weights '{settings.weights}' of {settings.model} "
-            f"({type(error).__name__}); go online, or download them elsewhere and give the file's "
-            "path as encoder.weights"
-        ) from error
-    return cast(VisionTransformer, clip.visual)
 
 
 def _fill(
