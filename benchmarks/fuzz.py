@@ -103,7 +103,7 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.experiments.tables import read_predictions
     from layerfusion.images.reading import probe_image, read_picture, read_pixels
     from layerfusion.model.detector import Detector
-    from layerfusion.model.stored import DESCRIPTION, TRAINED
+    from layerfusion.model.folder import DESCRIPTION, TRAINED
     from layerfusion.model.weight_files import read_visual_weights
     from layerfusion.model.weights import embedded_weights
     from layerfusion.paths import project_root

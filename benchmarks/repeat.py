@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from layerfusion.model.stored import read_trained_tensors
+from layerfusion.model.folder import read_trained_tensors
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.progress import Reporter
 from layerfusion.provenance import device_name, provenance

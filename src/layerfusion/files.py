@@ -140,4 +140,7 @@ def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
         raise UserError(f"{what} not found: {path}") from None
     except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors
         reason = str(error).splitlines()[0]
+        if hasattr(error, "errors"):  # pydantic's, which is not imported for this alone
+            first = error.errors()[0]
+            reason = ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
         raise UserError(f"{path} is not a valid {what}: {reason}") from None

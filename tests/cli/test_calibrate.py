@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from conftest import draw_image
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
-from layerfusion.model.stored import TRAINED
+from layerfusion.model.folder import TRAINED
 from layerfusion.release import calibrated
 from layerfusion.release.calibrated import write_calibrated
 from layerfusion.release.calibration import calibrate

@@ -77,7 +77,7 @@ score empty --detector demo                             | there are no images in
 score photos                                            | needs the weights 'clip-vit-b-16-int8'
 score photos --detector gone                            | gone holds no detector.json
 score photos --detector empty                           | empty holds no detector.json
-score photos --detector broken_detector                 | is not a detector's description: encoder
+score photos --detector broken_detector                 | a valid detector's description: encoder
 score photos --detector photos                          | photos holds no detector.json
 score photos --detector demo --out gone/scores.csv      | the folder of --out gone/scores.csv does
 score photos --detector demo --out photos               | --out photos is a folder; name a file in

@@ -8,7 +8,7 @@ import torch
 from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
 from layerfusion.model.detector import Detector
-from layerfusion.model.stored import TRAINED, read_trained_tensors
+from layerfusion.model.folder import TRAINED, read_trained_tensors
 from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
 from layerfusion.training.optimisation import build_optimizer
@@ -121,8 +121,8 @@ def test_other_frozen_weights_are_refused(detector, tmp_path):
     ("file", "content", "words"),
     [
         ("detector.json", None, "holds no detector.json"),
-        ("detector.json", "{", "not a detector's description"),
-        ("detector.json", '{"format": 1}', "not a detector's description"),
+        ("detector.json", "{", "not a valid detector's description"),
+        ("detector.json", '{"format": 1}', "not a valid detector's description"),
         ("trained.safetensors", None, "cannot be read as trained tensors"),
         ("trained.safetensors", "damaged", "cannot be read as trained tensors"),
     ],
@@ -263,11 +263,7 @@ def test_a_detector_saved_before_statistics_were_stored_sees_openais(
     del description["encoder"]["mean"], description["encoder"]["std"]
     (tmp_path / "detector.json").write_text(json.dumps(description))
     # Even where the weights' own are others, for that is what it was trained with.
-    half = (HALF["mean"], HALF["std"])
-    monkeypatch.setattr(
-        "layerfusion.model.detector.normalisation",
-        lambda settings, source: (settings.mean or half[0], settings.std or half[1]),
-    )
+    monkeypatch.setattr("layerfusion.model.weights.OPENAI", (HALF["mean"], HALF["std"]))
     images = images_of(detector)
     assert torch.equal(Detector.load(tmp_path)(images), detector(images))
 

@@ -15,7 +15,7 @@ from layerfusion.metrics.probability import decide, probability
 from layerfusion.metrics.rates import evaluate, report, threshold_metrics
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
-from layerfusion.model.stored import read_trained_tensors
+from layerfusion.model.folder import read_trained_tensors
 from layerfusion.release import export as exporting
 from layerfusion.runs.experiment import Experiment
 

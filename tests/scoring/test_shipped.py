@@ -14,8 +14,8 @@ from layerfusion import paths
 from layerfusion.errors import UserError
 from layerfusion.model import known_weights
 from layerfusion.model.detector import Detector
+from layerfusion.model.folder import DESCRIPTION, TRAINED, DetectorDescription, read_trained_tensors
 from layerfusion.model.known_weights import KNOWN
-from layerfusion.model.stored import DESCRIPTION, TRAINED, DetectorDescription, read_trained_tensors
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import build_tower, resolved
 from layerfusion.scoring import shipped
@@ -127,7 +127,7 @@ def test_a_package_without_its_default_says_so(run, tmp_path, monkeypatch):
 def test_what_is_no_detector_is_left_to_loading(tmp_path):
     (tmp_path / "detector.json").write_text("{}")
     assert detector_folder(tmp_path) == tmp_path
-    with pytest.raises(UserError, match="is not a detector's description"):
+    with pytest.raises(UserError, match="is not a valid detector's description"):
         Detector.load(tmp_path)
 
 

@@ -5,7 +5,6 @@ A folder that comes from there is somebody else's: its description is looked at 
 are fetched, and names no file of this machine.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import cast
@@ -18,18 +17,14 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
-from pydantic import ValidationError
 
 from layerfusion.errors import UserError
+from layerfusion.model.folder import CARD, CONFIG, DESCRIPTION, read_description, tensors_file
 from layerfusion.model.weights import weights_source
 from layerfusion.settings import EncoderSettings
 
-CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"  # as hubs call them
-
 # Neither part begins with a dot, so that a mistyped ./folder is not taken for a hub's name.
 _HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
-# A folder's description, and the tensors that are its own; the first that is there counts.
-_DESCRIBED = {"detector.json": "trained.safetensors", CONFIG: TENSORS}
 # What else a detector's folder holds; code and pickles that lie beside it are not even fetched.
 _BESIDE = [
     CARD, "validation.csv", "seen_images.csv", "calibration.json", "MODEL_CARD.md", "SHA256SUMS",
@@ -67,10 +62,11 @@ def find_folder(
         return folder
     if isinstance(name, Path) or not _HUB_NAME.fullmatch(name):
         raise UserError(f"there is no folder {name}, and it is no hub's name as in owner/name")
-    wanted = list(_DESCRIBED)
-    description = _described(_fetched(name, revision, wanted), name, weights)
-    fetched = _fetched(name, revision, [*wanted, _DESCRIBED[description], *_BESIDE])
-    _described(fetched, name, weights)  # again: the repository may have changed in between
+    described = _fetched(name, revision, [DESCRIPTION, CONFIG])
+    _check_description(described, name, weights)
+    tensors = tensors_file(described).name
+    fetched = _fetched(name, revision, [DESCRIPTION, CONFIG, tensors, *_BESIDE])
+    _check_description(fetched, name, weights)  # again: it may have changed in between
     return fetched
 
 
@@ -96,16 +92,12 @@ def _fetched(name: str, revision: str | None, files: list[str]) -> Path:
         raise UserError(f"{name} cannot be fetched from the hub: {_first_line(error)}") from None
 
 
-def _described(folder: Path, name: str, weights: str | None) -> str:
-    """Return which file describes the detector; a UserError if none does, or it names a path."""
-    file = next((one for one in _DESCRIBED if (folder / one).is_file()), None)
+def _check_description(folder: Path, name: str, weights: str | None) -> None:
+    """Raise a UserError if a fetched folder is no detector's, or its description names a path."""
     try:
-        text = "{}" if file is None else (folder / file).read_text(encoding="utf-8")
-        encoder = EncoderSettings.model_validate(json.loads(text)["encoder"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError):
-        file = None
-    if file is None:
-        raise UserError(f"{name} is on the hub, and is no detector of layerfusion")
+        encoder = read_description(folder).encoder
+    except UserError:
+        raise UserError(f"{name} is on the hub, and is no detector of layerfusion") from None
     if not _MODEL_NAME.fullmatch(encoder.model) or encoder.model.endswith(".json"):
         raise UserError(
             f"{name} on the hub describes its encoder by a file, '{encoder.model}', and what is "
@@ -116,7 +108,6 @@ def _described(folder: Path, name: str, weights: str | None) -> str:
             f"{name} on the hub wants its encoder's weights from a file, '{encoder.weights}', and "
             "what is fetched may name none; say where yours are with weights="
         )
-    return file
 
 
 def _is_path(encoder: EncoderSettings) -> bool:
@@ -153,14 +144,14 @@ def upload(folder: Path, name: str, *, private: bool = False, token: str | None 
 
 def _plain_card(folder: Path, name: str) -> str:
     """Return the least that a card must say: what it is, how it is read, what it warns of."""
-    said = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    threshold, notice = said["threshold"], said["notice"]
+    described = read_description(folder)
+    threshold, notice = described.threshold, described.notice
     lines = [
         "---\nlibrary_name: layerfusion\npipeline_tag: image-classification\ntags:\n"
         "- synthetic-image-detection\n---",
         f"# {name}",
         *([f"> {notice.rstrip('.')}."] if notice else []),
-        f"A detector of generated images on the class tokens of {said['encoder']['model']}, of the "
+        f"A detector of generated images on the class tokens of {described.encoder.model}, of the "
         "Python package `layerfusion`. Nobody has written yet what it was trained on, how it was "
         "tested and where it fails.",
         f'```python\nfrom layerfusion import Detector\n\nDetector.from_pretrained("{name}")\n```',

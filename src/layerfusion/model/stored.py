@@ -1,46 +1,30 @@
-"""A detector's folder: its trained tensors, its description, and the sha256 of both."""
+"""What of a detector is saved, loaded, and passed on by way of a hub."""
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
-from layerfusion.files import (
-    CHECKSUMS,
-    file_sha256,
-    in_place_of,
-    write_checksums,
-    write_record,
+from layerfusion.files import CHECKSUMS, in_place_of, write_checksums, write_record
+from layerfusion.model.folder import (
+    CARD,
+    CONFIG,
+    DESCRIPTION,
+    TENSORS,
+    TRAINED,
+    DetectorDescription,
+    read_description,
+    read_trained_tensors,
 )
-from layerfusion.model.hub import CARD, CONFIG, TENSORS, find_folder, upload
+from layerfusion.model.hub import find_folder, upload
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import OPENAI
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
-
-DESCRIPTION = "detector.json"
-TRAINED = "trained.safetensors"
-
-
-class DetectorDescription(BaseModel):
-    """What `detector.json` says: all that is needed, beside the trained tensors, to rebuild it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: int = 1
-    encoder: EncoderSettings
-    head: HeadSettings
-    images: ImageSettings
-    frozen_sha256: str
-    threshold: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
-    notice: str | None = None
 
 
 class StoredDetector(nn.Module):
@@ -127,7 +111,7 @@ class StoredDetector(nn.Module):
             the last blocks were trained on.
         """
         directory = Path(directory)
-        description = _read_description(directory)
+        description = read_description(directory)
         encoder = description.encoder
         # Detectors saved before the two were stored saw OpenAI's, whatever their weights.
         mean, std = encoder.mean or OPENAI[0], encoder.std or OPENAI[1]
@@ -218,64 +202,3 @@ class StoredDetector(nn.Module):
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(tensors[name])
-
-
-def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
-    """Return the trained tensors of a saved detector, by name, on the CPU.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or damaged, or is not the one that the folder's checksums name.
-    """
-    path = tensors_file(directory)
-    _check_sum(path)
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read as trained tensors: {error}") from None
-
-
-def description_file(directory: Path) -> Path:
-    """Return the description in a folder, whether `Detector.save` wrote it or `save_pretrained`."""
-    own, hubs = directory / DESCRIPTION, directory / CONFIG
-    return hubs if hubs.is_file() and not own.is_file() else own
-
-
-def tensors_file(directory: Path) -> Path:
-    """Return the trained tensors that belong to the description in a folder."""
-    return directory / (TENSORS if description_file(directory).name == CONFIG else TRAINED)
-
-
-def _check_sum(path: Path) -> None:
-    """Raise a UserError if a file is not the one that `CHECKSUMS` beside it names; it need not."""
-    try:
-        sums = (path.parent / CHECKSUMS).read_text(encoding="utf-8").splitlines()
-        expected = [line.split()[0] for line in sums if line.endswith(f"  {path.name}")]
-        if expected and file_sha256(path) != expected[0]:
-            raise UserError(
-                f"{path} is not the file that {CHECKSUMS} beside it names: damaged, or changed; "
-                "get the folder again"
-            )
-    except (OSError, ValueError):
-        return  # a folder without them; what is wrong with the file itself is said in reading it
-
-
-def _read_description(directory: Path) -> DetectorDescription:
-    path = description_file(directory)
-    try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
-        return DetectorDescription.model_validate(values)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(
-            f"{directory} holds no {DESCRIPTION}; give the folder 'detector' of a finished run"
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{path} is not a detector's description: {where}: {first['msg']}"
-        ) from None
-    except (ValueError, OSError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is not a detector's description: {reason}") from None

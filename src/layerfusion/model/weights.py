@@ -198,8 +198,8 @@ def resolved(settings: EncoderSettings) -> EncoderSettings:
     )
 
 
-def set_activation(tower: VisionTransformer, activation: Activation) -> None:
-    """Make every block of the tower compute with the given activation."""
+def set_activation(tower: VisionTransformer, activation: str) -> None:
+    """Make every block of the tower compute with an activation, ``quick_gelu`` or ``gelu``."""
     for block in tower.transformer.resblocks:
         block.mlp.gelu = QuickGELU() if activation == "quick_gelu" else nn.GELU()
 

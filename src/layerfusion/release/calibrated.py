@@ -6,13 +6,7 @@ from pathlib import Path
 
 import layerfusion
 from layerfusion.files import new_folder, write_checksums
-from layerfusion.model.stored import (
-    DESCRIPTION,
-    TRAINED,
-    DetectorDescription,
-    description_file,
-    tensors_file,
-)
+from layerfusion.model.folder import DESCRIPTION, TRAINED, read_description, tensors_file
 from layerfusion.provenance import code_sha256
 from layerfusion.release.calibration import Calibration
 from layerfusion.release.calibration_report import as_values, card_section, notice
@@ -53,8 +47,7 @@ def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
 
 
 def _description(made: Calibration, detector: Path) -> str:
-    text = description_file(detector).read_text(encoding="utf-8")
-    before = DetectorDescription.model_validate_json(text)
+    before = read_description(detector)
     now = {"threshold": made.choice.threshold, "notice": notice(made, before.notice)}
     return before.model_copy(update=now).model_dump_json(indent=2) + "\n"
 

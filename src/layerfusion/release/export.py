@@ -14,7 +14,7 @@ from layerfusion.files import check_new_folder, new_folder, write_checksums
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
-from layerfusion.model.stored import TRAINED, read_trained_tensors
+from layerfusion.model.folder import TRAINED, read_trained_tensors
 from layerfusion.progress import Reporter
 from layerfusion.release.facts import Facts
 from layerfusion.release.model_card import model_card

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
+from layerfusion.model.folder import TRAINED, read_description
 from layerfusion.model.known_weights import KNOWN
-from layerfusion.model.stored import TRAINED, DetectorDescription, description_file
 from layerfusion.paths import PACKAGE
 
 DEMO = "demo"  # what the toy is called wherever a detector can be named
@@ -67,7 +67,6 @@ def detector_folder(named: str | Path | None = None, *, weights: str | None = No
 def _described_weights(folder: Path) -> str:
     """Return `encoder.weights` of a description; nothing if it is none, as loading it will say."""
     try:
-        text = description_file(folder).read_text(encoding="utf-8")
-        return DetectorDescription.model_validate_json(text).encoder.weights
-    except (OSError, ValueError):
+        return read_description(folder).encoder.weights
+    except UserError:
         return ""

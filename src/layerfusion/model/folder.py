@@ -1,0 +1,90 @@
+"""A detector's folder: its description, its trained tensors, and the sha256 of both.
+
+There are two forms of it, which differ in the names of these files: a run's, and that of hubs.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from layerfusion.errors import UserError
+from layerfusion.files import CHECKSUMS, file_sha256, read_record
+from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
+
+DESCRIPTION, TRAINED = "detector.json", "trained.safetensors"
+CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"  # as hubs call them
+
+
+class DetectorDescription(BaseModel):
+    """What `detector.json` says: all that is needed, beside the trained tensors, to rebuild it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = 1
+    encoder: EncoderSettings
+    head: HeadSettings
+    images: ImageSettings
+    frozen_sha256: str
+    threshold: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
+    notice: str | None = None
+
+
+def read_description(directory: Path) -> DetectorDescription:
+    """Read the description in a folder.
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not valid.
+    """
+    path = description_file(directory)
+    if not path.is_file():
+        raise UserError(
+            f"{directory} holds no {DESCRIPTION}; give the folder 'detector' of a finished run"
+        )
+    return read_record(DetectorDescription, path, "detector's description")
+
+
+def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
+    """Return the trained tensors of a saved detector, by name, on the CPU.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged, or is not the one that the folder's checksums name.
+    """
+    path = tensors_file(directory)
+    _check_sum(path)
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as trained tensors: {error}") from None
+
+
+def description_file(directory: Path) -> Path:
+    """Return the description in a folder, whether `Detector.save` wrote it or `save_pretrained`."""
+    own, hubs = directory / DESCRIPTION, directory / CONFIG
+    return hubs if hubs.is_file() and not own.is_file() else own
+
+
+def tensors_file(directory: Path) -> Path:
+    """Return the trained tensors that belong to the description in a folder."""
+    return directory / (TENSORS if description_file(directory).name == CONFIG else TRAINED)
+
+
+def _check_sum(path: Path) -> None:
+    """Raise a UserError if a file is not the one that `CHECKSUMS` beside it names; it need not."""
+    try:
+        sums = (path.parent / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        expected = [line.split()[0] for line in sums if line.endswith(f"  {path.name}")]
+        if expected and file_sha256(path) != expected[0]:
+            raise UserError(
+                f"{path} is not the file that {CHECKSUMS} beside it names: damaged, or changed; "
+                "get the folder again"
+            )
+    except (OSError, ValueError):
+        return  # a folder without them; what is wrong with the file itself is said in reading it
