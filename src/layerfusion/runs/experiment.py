@@ -223,10 +223,11 @@ class Experiment:
 
     def _found(self, place: RunPlace) -> Run | None:
         """Return the finished run that lies here, or the committed one where that is asked for."""
-        recorded = RECORDED in os.environ
-        return (
-            recorded_run(self.profile, self.run, self.seed) if recorded else None
-        ) or place.read()
+        if os.environ.get(RECORDED) and (
+            committed := recorded_run(self.profile, self.run, self.seed)
+        ):
+            return committed
+        return place.read()
 
     def _claim(
         self, place: RunPlace, lock: ExitStack, reporter: Reporter, fresh: bool, resume: bool
