@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 
 from layerfusion.cli.tables import plain_table
 from layerfusion.data.check import DataCheck, SourceCheck
@@ -58,7 +58,7 @@ def _table(check: DataCheck) -> Table:
             escape(source.name),
             f"{source.found:,}",
             _number(source.expected, "not stated" if source.data_set else "-"),
-            _number(source.missing),
+            _number(source.expected and max(0, source.expected - source.found)),
             decimal(source.bytes),
             f"{source.corrupt:,}",
             _number(source.duplicates),
@@ -78,18 +78,17 @@ def _show_missing(source: SourceCheck, console: Console) -> None:
     runs = " and ".join(source.needed_by)
     needed = f"needed by: {runs}" if runs else "no run is trained or validated on it"
     console.print(f"\n[bold]{escape(data_set.name)} is missing[/] ({escape(needed)})")
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, text in (
-        ("what", data_set.images.text),
-        ("in the paper", data_set.in_the_paper.text),
-        ("size", data_set.size.text),
-        ("offered at", data_set.published.text),
-        ("licence", data_set.licence.text),
-        ("put it at", str(source.place)),
-        ("layout", data_set.layout.text),
-    ):
+    facts = {
+        "what": data_set.images.text,
+        "in the paper": data_set.in_the_paper.text,
+        "size": data_set.size.text,
+        "offered at": data_set.published.text,
+        "licence": data_set.licence.text,
+        "put it at": str(source.place),
+        "layout": data_set.layout.text,
+    }
+    grid = Table.grid("", Column(overflow="fold"), padding=(0, 2))
+    for name, text in facts.items():
         grid.add_row(name, escape(text))
     console.print(Padding(grid, (0, 0, 0, 2), expand=False))
 

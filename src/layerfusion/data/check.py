@@ -1,6 +1,6 @@
 """Whether the data sets of a profile are there and whole, and which of its runs can run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from layerfusion.data.sources.tree import SourceFiles, existing_folder
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
 from layerfusion.settings import Profile, PublishedSource, WorldSource
+
+VALIDATION = "itw_sm"  # the published set that every run is validated on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +46,20 @@ class SourceCheck:
     """
 
     name: str
-    data_set: PublicDataSet | None
     place: Path
-    needed_by: tuple[str, ...]
+    needed_by: list[str]
     found: int
     bytes: int
     corrupt: int
     duplicates: int | None
-    incomplete: tuple[str, ...]
-    notes: tuple[str, ...]
+    data_set: PublicDataSet | None = None
+    incomplete: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def expected(self) -> int | None:
         """How many images there should be; None if nobody says it."""
-        return None if self.data_set is None else self.data_set.expected
-
-    @property
-    def missing(self) -> int | None:
-        """How many images are missing; None if nobody says how many there should be."""
-        return None if self.expected is None else max(0, self.expected - self.found)
+        return self.data_set and self.data_set.expected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +76,10 @@ class DataCheck:
         Sentences on all sets together.
     """
 
-    root: Path
-    sources: tuple[SourceCheck, ...]
+    sources: list[SourceCheck]
     unreadable: pd.DataFrame
     obstacles: dict[str, list[str]]
-    notes: tuple[str, ...]
+    notes: list[str]
 
 
 def check_data(
@@ -111,7 +107,11 @@ def check_data(
     files = pd.concat(
         [one.files.assign(origin=number) for number, one in enumerate(found)], ignore_index=True
     )
-    labels = _check_labels(profile, root, files)
+    notes, labels = [], profile.data.test_labels
+    if labels is not None:
+        labelled = label_test_images(files, root / labels)
+        count = int((labelled["split"] == "test").sum())
+        notes.append(f"{labels} labels all {count:,} test images")
     paths = files["path"].tolist()
     with reporter.bar("scanning files", len(paths)) as bar:
         files = files.join(look_at_files(root, paths, depth, bar))
@@ -121,11 +121,10 @@ def check_data(
     readable = files[files["reason"].isna()]
     unreadable = files.loc[files["reason"].notna(), ["source", "path", "reason"]]
     return DataCheck(
-        root=root,
-        sources=tuple(_source_checks(profile, root, found, files)),
+        sources=list(_source_checks(profile, root, found, files)),
         unreadable=unreadable.reset_index(drop=True),
         obstacles={run: list(_obstacles(profile, run, readable)) for run in profile.runs},
-        notes=(*labels, *_across_splits(readable)),
+        notes=[*notes, *_across_splits(readable)],
     )
 
 
@@ -140,73 +139,52 @@ def _root(profile: Profile, root: Path | None) -> Path:
     return existing_folder(root)
 
 
-def _check_labels(profile: Profile, root: Path, files: pd.DataFrame) -> tuple[str, ...]:
-    if profile.data.test_labels is None:
-        return ()
-    labelled = label_test_images(files, root / profile.data.test_labels)
-    count = int((labelled["split"] == "test").sum())
-    return (f"{profile.data.test_labels} labels all {count:,} test images",)
-
-
 def _source_checks(
     profile: Profile, root: Path, found: list[SourceFiles], files: pd.DataFrame
 ) -> Iterator[SourceCheck]:
+    """Yield a check of each published set, and of each source that folders or a layout separate."""
     for number, (source, one) in enumerate(zip(profile.data.sources, found, strict=True)):
         own = files[files["origin"] == number]
         if isinstance(source, PublishedSource):
-            notes = (*one.notes, *_passed_over(one.passed_over))
-            yield _published(profile, source, root, own, notes)
-        else:
-            yield from _own_folders(profile, root, own)
+            yield _published(profile, source, root, own, one)
+            continue
+        order = own["split"].map(list(SPLITS).index)
+        for (_, split, name), part in own.groupby([order, "split", "source"]):
+            runs = {"train": _trained_by(profile, name), "val": list(profile.runs)}.get(split, [])
+            counts = _counts(part) | {"found": len(part)}
+            yield SourceCheck(name=f"{split}: {name}", place=root, needed_by=runs, **counts)
 
 
 def _published(
-    profile: Profile,
-    source: PublishedSource,
-    root: Path,
-    files: pd.DataFrame,
-    notes: tuple[str, ...],
+    profile: Profile, source: PublishedSource, root: Path, files: pd.DataFrame, own: SourceFiles
 ) -> SourceCheck:
     data_set = PUBLISHED[source.kind]
     counts = [(part, int(part.rows(files).sum())) for part in data_set.parts]
     found = sum(count for _, count in counts) if counts else len(files)
-    more = tuple(
+    notes = [
         f"{part.name} has {count:,} images, more than the {part.images:,} published"
         for part, count in counts
         if count > part.images
-    )
-    less = tuple(
+    ] + list(own.notes)
+    if own.passed_over:
+        notes.append(
+            "images in its folder that do not lie as its layout says are passed over: "
+            f"{len(own.passed_over):,}, the first of them {own.passed_over[0]}"
+        )
+    less = [
         f"{part.name} {count:,} of {part.images:,}" for part, count in counts if count < part.images
-    )
-    known = (data_set.known,) if data_set.known and found else ()
+    ]
+    all_runs = source.kind == VALIDATION
     return SourceCheck(
         name=data_set.name,
         data_set=data_set,
         place=data_set.place(source, root),
-        needed_by=_needed_by(profile, source.kind),
+        needed_by=list(profile.runs) if all_runs else _trained_by(profile, source.kind),
         found=found,
         incomplete=less if found else (),
-        notes=(*more, *notes, *known),
+        notes=[*notes, data_set.known] if data_set.known and found else notes,
         **_counts(files),
     )
-
-
-def _own_folders(profile: Profile, root: Path, files: pd.DataFrame) -> Iterator[SourceCheck]:
-    """Yield a check of each source of folders that their names or a layout separate."""
-    splits = files["split"].map({split: number for number, split in enumerate(SPLITS)})
-    for _, own in files.groupby([splits, "source"]):
-        split, source = own[["split", "source"]].iloc[0]
-        needed_by = _needed_by(profile, source) if split == "train" else ()
-        yield SourceCheck(
-            name=f"{split}: {source}",
-            data_set=None,
-            place=root,
-            needed_by=tuple(profile.runs) if split == "val" else needed_by,
-            found=len(own),
-            incomplete=(),
-            notes=(),
-            **_counts(own),
-        )
 
 
 def _counts(files: pd.DataFrame) -> dict[str, Any]:
@@ -216,20 +194,8 @@ def _counts(files: pd.DataFrame) -> dict[str, Any]:
     return {"bytes": int(files["bytes"].sum()), "corrupt": corrupt, "duplicates": duplicates}
 
 
-def _needed_by(profile: Profile, source: str) -> tuple[str, ...]:
-    """Return the runs that train on a source, or all for the validation images."""
-    if source == "itw_sm":
-        return tuple(profile.runs)
-    return tuple(run for run, its in profile.runs.items() if source in its.train_sources)
-
-
-def _passed_over(paths: tuple[str, ...]) -> tuple[str, ...]:
-    if not paths:
-        return ()
-    return (
-        f"images in its folder that do not lie as its layout says are passed over: {len(paths):,}, "
-        f"the first of them {paths[0]}",
-    )
+def _trained_by(profile: Profile, source: str) -> list[str]:
+    return [run for run, its in profile.runs.items() if source in its.train_sources]
 
 
 def _obstacles(profile: Profile, run: str, files: pd.DataFrame) -> Iterator[str]:
@@ -253,9 +219,9 @@ def _obstacles(profile: Profile, run: str, files: pd.DataFrame) -> Iterator[str]
     if not absent:
         yield from select_training(trained, profile.data.selection, run).shortfalls
     if files.loc[files["split"] == "val", "label"].nunique() < 2:
-        published = any(source.kind == "itw_sm" for source in profile.data.sources)
-        wild = _name("itw_sm") if published else "real or synthetic validation images"
-        yield f"{wild} {'is' if published else 'are'} missing"
+        published = any(source.kind == VALIDATION for source in profile.data.sources)
+        wild = "real or synthetic validation images are"
+        yield f"{f'{_name(VALIDATION)} is' if published else wild} missing"
 
 
 def _name(source: str) -> str:

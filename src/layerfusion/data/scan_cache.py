@@ -2,12 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
 from layerfusion.data.file_scan import scanner_digest
 from layerfusion.data.parquet import read_parquet
@@ -33,9 +30,9 @@ DTYPES = {
 class ScanCache:
     """Scans of the files below one root, by path.
 
-    They lie in one file and, while a scan is under way, in parts beside it, each written whole or
-    not at all: a scan that is killed loses what it has not yet written as a part. Several processes
-    may read and write at once; each sees what the others have finished.
+    They lie in parts, each written whole or not at all: a scan that is killed loses what it has not
+    yet written as a part. Several processes may read and write at once; each sees what the others
+    have written, and at worst reads a file again.
 
     Scans by other code or library versions, and files that cannot be read, count as nothing.
 
@@ -51,7 +48,6 @@ class ScanCache:
         place = root.resolve()
         self.root = root
         self.folder = folder / f"{place.name}-{digest(str(place))[:10]}"
-        self._file = self.folder / "files.parquet"
         self._scanner = scanner_digest()
 
     def read(self) -> pd.DataFrame:
@@ -66,10 +62,20 @@ class ScanCache:
         UserError
             If the part cannot be written.
         """
-        self._write(scans, self.folder / f"part-{time.time_ns():020d}-{os.getpid()}.parquet")
+        scans.attrs = {"scanner": self._scanner}  # kept in the file's metadata
+        part = self.folder / f"part-{time.time_ns():020d}-{os.getpid()}.parquet"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with in_place_of(part, shared=True) as partial:
+                scans.to_parquet(partial, index=False)
+        except OSError as error:
+            raise UserError(
+                f"what was read of the images cannot be kept in {self.folder}: "
+                f"{error.strerror or error}; make room or give another folder with LAYERFUSION_RUNS"
+            ) from None
 
     def merge(self, paths: pd.Series) -> None:
-        """Make one file of all parts, without the files that are gone.
+        """Make one part of all, without the files that are gone.
 
         Parameters
         ----------
@@ -80,15 +86,14 @@ class ScanCache:
         Raises
         ------
         UserError
-            If the file cannot be written.
+            If the part cannot be written.
         """
-        with self._lock():
-            parts = self._parts()
-            known = self._together(parts)
-            others = set(known["path"]) - set(paths)
-            gone = [path for path in others if not os.path.lexists(self.root / path)]
-            if parts or gone:
-                self._write(known[~known["path"].isin(gone)], self._file)
+        parts = self._parts()
+        known = self._together(parts)
+        others = set(known["path"]) - set(paths)
+        gone = [path for path in others if not os.path.lexists(self.root / path)]
+        if len(parts) > 1 or gone:
+            self.add(known[~known["path"].isin(gone)])
             for part in parts:
                 part.unlink(missing_ok=True)
 
@@ -97,41 +102,16 @@ class ScanCache:
         return sorted(self.folder.glob("part-*.parquet"))
 
     def _together(self, parts: list[Path]) -> pd.DataFrame:
-        # Parts first: one that another process has merged meanwhile is in the file already.
-        tables = [self._read(part) for part in parts]
-        known = pd.concat([self._read(self._file), *tables], ignore_index=True)
+        known = pd.concat(
+            [pd.DataFrame(columns=list(DTYPES)).astype(DTYPES), *map(self._read, parts)],
+            ignore_index=True,
+        )
         return known.drop_duplicates("path", keep="last", ignore_index=True)
 
-    def _read(self, file: Path) -> pd.DataFrame:
-        nothing = pd.DataFrame(columns=list(DTYPES)).astype(DTYPES)
+    def _read(self, part: Path) -> pd.DataFrame | None:
+        """Return a part, None if it is damaged, of another scanner or merged in the meantime."""
         try:
-            table = read_parquet(file)
+            table = read_parquet(part)
         except (FileNotFoundError, UserError):
-            return nothing
-        if table.attrs.pop("scanner", None) != self._scanner:
-            return nothing
-        return table.astype(DTYPES)
-
-    def _write(self, table: pd.DataFrame, file: Path) -> None:
-        table.attrs = {"scanner": self._scanner}  # kept in the file's metadata
-        with self._errors_in_words():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with in_place_of(file, shared=True) as partial:
-                table.to_parquet(partial, index=False)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with self._errors_in_words():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / ".lock"):
-                yield
-
-    @contextmanager
-    def _errors_in_words(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(
-                f"what was read of the images cannot be kept in {self.folder}: "
-                f"{error.strerror or error}; make room or give another folder with LAYERFUSION_RUNS"
-            ) from None
+            return None
+        return table.astype(DTYPES) if table.attrs.pop("scanner", "") == self._scanner else None
