@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
@@ -38,35 +37,24 @@ SCANNED_DTYPES = {
     "sha256": "str",
     "phash": "str",
 }
-COLUMNS = [*FILE_DTYPES, *SCANNED_DTYPES]
+DTYPES = FILE_DTYPES | SCANNED_DTYPES
+COLUMNS = list(DTYPES)
 
 # Rows that are made text at a time for the digest: bounds its memory.
 ROWS = 1 << 14
 
 _OUTSIDE = r"^(?:[/\\]|[A-Za-z]:[/\\])|(?:^|[/\\])\.\.(?:[/\\]|$)"
-_TEXT = pa.Check.str_length(min_value=1, error="is empty")
-_POSITIVE = pa.Check.gt(0, error="is not positive")
-_CHECKS: dict[str, Any] = {
-    "path": [
-        _TEXT,
-        pa.Check(lambda paths: ~paths.str.contains(_OUTSIDE), error="leaves the root"),
-    ],
-    "label": pa.Check.isin([0, 1], error="is neither 0 nor 1"),
-    "split": pa.Check.isin(SPLITS, error="is not train, val, test or heldout"),
-    "source": _TEXT,
-    "width": _POSITIVE,
-    "height": _POSITIVE,
-    "format": _TEXT,
-    "bytes": _POSITIVE,
-    "sha256": pa.Check.str_matches(r"^[0-9a-f]{64}$", error="is not a sha256"),
-    "phash": pa.Check.str_matches(r"^[0-9a-f]{16}$", error="is not a 64-bit hash"),
-}
-_OPTIONAL = ("label", "generator", "platform", "sha256", "phash")
-SCHEMA = pa.DataFrameSchema(
-    {
-        name: pa.Column(dtype, _CHECKS.get(name), nullable=name in _OPTIONAL, unique=name == "path")
-        for name, dtype in (FILE_DTYPES | SCANNED_DTYPES).items()
-    }
+_OPTIONAL = {"label", "generator", "platform", "sha256", "phash"}
+# What values must be, by column: what is said of one that is not, and which are.
+_RULES: tuple[tuple[str, str, Callable[[pd.Series], pd.Series]], ...] = (
+    *((name, "is empty", lambda texts: texts != "") for name in ("path", "source", "format")),
+    *((name, "is not positive", lambda sizes: sizes > 0) for name in ("width", "height", "bytes")),
+    ("path", "leaves the root", lambda paths: ~paths.str.contains(_OUTSIDE)),
+    ("path", "occurs more than once", lambda paths: ~paths.duplicated(keep=False)),
+    ("label", "is neither 0 nor 1", lambda labels: labels.isin([0, 1])),
+    ("split", "is not train, val, test or heldout", lambda splits: splits.isin(SPLITS)),
+    ("sha256", "is not a sha256", lambda hashes: hashes.str.fullmatch("[0-9a-f]{64}")),
+    ("phash", "is not a 64-bit hash", lambda hashes: hashes.str.fullmatch("[0-9a-f]{16}")),
 )
 
 
@@ -87,7 +75,7 @@ def file_table(files: Iterable[Sequence[Any]]) -> pd.DataFrame:
 class Manifest:
     """A data set: the root its paths are relative to, a row an image, and what was left out.
 
-    `rows` has the columns of `SCHEMA`: path (unique), label (Int8: 0 real, 1 synthetic, <NA>
+    `rows` has the columns of `DTYPES`: path (unique), label (Int8: 0 real, 1 synthetic, <NA>
     unlabelled), split (of `SPLITS`), source, generator and platform (missing where unknown), width
     and height (upright pixels), format (such as JPEG), bytes, sha256 (64 hex digits) and
     phash (16 hex digits), both missing where they were not computed.
@@ -131,7 +119,7 @@ class Manifest:
         Raises
         ------
         UserError
-            If a row is not as `SCHEMA` says, or the file cannot be written.
+            If a row is not as `Manifest` says, or the file cannot be written.
         """
         rows = _checked(self.rows, path)
         rows.attrs = {"skipped": self.skipped.to_dict("records")}  # kept in the file's metadata
@@ -149,7 +137,7 @@ class Manifest:
         Raises
         ------
         UserError
-            If there is no such file, it is not Parquet, or a row is not as `SCHEMA` says.
+            If there is no such file, it is not Parquet, or a row is not as `Manifest` says.
         """
         try:
             rows = read_parquet(path)
@@ -191,21 +179,18 @@ def _checked(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
     if unknown:
         raise UserError(f"{file} is not a manifest: it has an unknown column '{unknown[0]}'")
     rows = rows[COLUMNS].reset_index(drop=True)
-    try:
-        SCHEMA.validate(rows)
-    except pa.errors.SchemaError as error:
-        raise UserError(f"{file}, column '{error.schema.name}'{_complaint(error)}") from None
+    for column, dtype in DTYPES.items():
+        where = f"{file}, column '{column}'"
+        if rows[column].dtype != dtype:
+            raise UserError(f"{where} holds {rows[column].dtype}, not {dtype}")
+        if column not in _OPTIONAL and rows[column].isna().any():
+            row = rows.index[rows[column].isna()][0]
+            raise UserError(f"{where}, row {row}: the value is missing")
+    for column, complaint, good in _RULES:
+        known = rows[column].dropna()
+        bad = known[~good(known)]
+        if len(bad):
+            raise UserError(
+                f"{file}, column '{column}', row {bad.index[0]}: '{bad.iloc[0]}' {complaint}"
+            )
     return rows
-
-
-def _complaint(error: pa.errors.SchemaError) -> str:
-    """Say which value of a column is the first bad one, and why."""
-    reasons = pa.errors.SchemaErrorReason
-    if error.reason_code is reasons.WRONG_DATATYPE:
-        return f" holds {error.failure_cases}, not {error.schema.dtype}"
-    first = error.failure_cases.iloc[0]
-    if error.reason_code is reasons.SERIES_CONTAINS_NULLS:
-        return f", row {first['index']}: the value is missing"
-    if error.reason_code is reasons.SERIES_CONTAINS_DUPLICATES:
-        return f", row {first['index']}: '{first['failure_case']}' occurs more than once"
-    return f", row {first['index']}: '{first['failure_case']}' {error.check.error}"

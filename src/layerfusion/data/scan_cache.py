@@ -7,24 +7,14 @@ from pathlib import Path
 import pandas as pd
 
 from layerfusion.data.file_scan import scanner_digest
+from layerfusion.data.manifest import SCANNED_DTYPES
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 from layerfusion.settings import digest
 
 # The columns of `layerfusion.data.file_scan.FileScan`, with the file's path before them.
-DTYPES = {
-    "path": "str",
-    "bytes": "Int64",
-    "mtime_ns": "Int64",
-    "reason": "str",
-    "width": "Int32",
-    "height": "Int32",
-    "format": "str",
-    "sha256": "str",
-    "damage": "str",
-    "phash": "str",
-}
+DTYPES = {"path": "str", "mtime_ns": "Int64", "reason": "str", "damage": "str"} | SCANNED_DTYPES
 
 
 class ScanCache:
