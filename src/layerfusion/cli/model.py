@@ -107,11 +107,10 @@ def _find(name: str) -> "KnownWeights | PretrainedTag":
     from layerfusion.model.known_weights import KNOWN
     from layerfusion.model.openclip_tags import pretrained_tags
 
-    if name in KNOWN:
-        return KNOWN[name]
-    tags = {tag.name: tag for tag in pretrained_tags()}
-    if name in tags:
-        return tags[name]
-    if models := sorted(tag.model for tag in tags.values() if tag.tag == name):
+    tags = pretrained_tags()
+    found = KNOWN | {tag.name: tag for tag in tags}
+    if name in found:
+        return found[name]
+    if models := sorted(tag.model for tag in tags if tag.tag == name):
         raise UserError(f"name the model of '{name}' too, as in {models[-1]}/{name}")
     raise UserError(f"there are no weights '{name}'; see layerfusion weights list")

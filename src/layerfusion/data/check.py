@@ -59,7 +59,7 @@ class SourceCheck:
     @property
     def expected(self) -> int | None:
         """How many images there should be; None if nobody says it."""
-        return self.data_set and self.data_set.expected
+        return self.data_set.expected if self.data_set else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +149,16 @@ def _source_checks(
             yield _published(profile, source, root, own, one)
             continue
         order = own["split"].map(list(SPLITS).index)
-        for (_, split, name), part in own.groupby([order, "split", "source"]):
-            runs = {"train": _trained_by(profile, name), "val": list(profile.runs)}.get(split, [])
-            counts = _counts(part) | {"found": len(part)}
-            yield SourceCheck(name=f"{split}: {name}", place=root, needed_by=runs, **counts)
+        for _, part in own.groupby([order, "source"]):
+            split, name = part[["split", "source"]].iloc[0]
+            trained = _trained_by(profile, name) if split == "train" else []
+            yield SourceCheck(
+                name=f"{split}: {name}",
+                place=root,
+                needed_by=list(profile.runs) if split == "val" else trained,
+                found=len(part),
+                **_counts(part),
+            )
 
 
 def _published(

@@ -13,7 +13,7 @@ platform that nobody has trained on.
 
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from layerfusion.arithmetic import recording
-from layerfusion.data.manifest import file_table
+from layerfusion.data.manifest import Progress, file_table
 from layerfusion.demo.cameras import CAMERAS, photograph
 from layerfusion.demo.description import described
 from layerfusion.demo.generators import FACTOR, WEIGHTS_FOLDER, Generator, load_generator
@@ -38,10 +38,11 @@ from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.recipe import RECIPE
 from layerfusion.settings import DataSettings, WorldSource, digest
 
-Progress = Callable[[int, int], None]
-
 # Pictures to a job: enough to hide what a job costs, few enough for a smooth progress bar.
 CHUNK = 32
+
+# What `contents` says of a picture; shape and colour are those of the first group of things.
+CONTENTS = ("path", "shape", "colour", "ground", "backdrop", "light")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,17 +162,12 @@ def contents(settings: DataSettings) -> pd.DataFrame:
     (source, *others) = settings.sources
     if others or not isinstance(source, WorldSource):
         raise UserError("only of a world is it known what each picture shows; use profile 'demo'")
-    scenes = [(picture.path, scene_of(picture)) for picture in plan(source)]
-    return pd.DataFrame(
-        {
-            "path": [path for path, _ in scenes],
-            "shape": [scene.groups[0].shape for _, scene in scenes],
-            "colour": [scene.groups[0].colour for _, scene in scenes],
-            "ground": [scene.ground for _, scene in scenes],
-            "backdrop": [scene.backdrop for _, scene in scenes],
-            "light": [scene.light for _, scene in scenes],
-        }
-    )
+    rows = []
+    for picture in plan(source):
+        scene = scene_of(picture)
+        shown = {"path": picture.path} | vars(scene) | vars(scene.groups[0])
+        rows.append([shown[column] for column in CONTENTS])
+    return pd.DataFrame(rows, columns=list(CONTENTS))
 
 
 def make(picture: Picture) -> bytes:
