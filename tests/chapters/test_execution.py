@@ -76,7 +76,7 @@ def test_chapters_that_train_and_others_are_executed_side_by_side(small_book, mo
         shutil.copy(root / "book" / "00_small.py", root / "book" / f"{name}.py")
     write(FAILS)
     shutil.move(root / "book" / "00_small.py", root / "book" / "10_photographs.py")
-    executed = run_chapters([], parameters={})
+    executed = run_chapters([], parameters={}, publish=True)
     names = [path.stem for path in executed.notebooks]
     assert names == ["00_data", "02_constrained_run", "08_ablations"]
     assert all(printed(path) == "1337" for path in executed.notebooks)

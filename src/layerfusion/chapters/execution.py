@@ -136,7 +136,8 @@ def run_chapters(
         else:
             origins[name] = origin
     execute = partial(_execute_each, staged, {"profile": profile, **parameters}, publish)
-    failures = _side_by_side(execute, origins)
+    # A training that is published computes in one thread; any other fills the machine by itself.
+    failures = _side_by_side(execute, origins) if publish else execute(origins)
     for name in chosen:
         if reason := failures.get(name):
             done.failures[name] = reason
