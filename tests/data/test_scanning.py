@@ -114,22 +114,19 @@ def test_scan_measures_the_upright_image(tmp_path: Path) -> None:
     assert (rows["width"][0], rows["height"][0]) == (20, 40)
 
 
-def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(tmp_path: Path) -> None:
+def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(150):
         picture(tmp_path / f"{number}.png", size=(8, 8), seed=number)
     (tmp_path / "77.png").write_bytes(b"")
     progress = Looks()
-    one, four = (
-        scan(
-            tmp_path,
-            all_of(tmp_path),
-            hash_files=True,
-            decode_files=True,
-            workers=workers,
-            progress=progress,
-        )
-        for workers in (1, 4)
-    )
+    manifests = []
+    for workers in (1, 4):
+        monkeypatch.setattr(scanning, "usable_cores", lambda workers=workers: workers)
+        asked = {"hash_files": True, "decode_files": True, "progress": progress}
+        manifests.append(scan(tmp_path, all_of(tmp_path), **asked))
+    one, four = manifests
     pd.testing.assert_frame_equal(one.rows, four.rows)
     pd.testing.assert_frame_equal(one.skipped, four.skipped)
     assert len(one.rows) == 149
@@ -280,17 +277,12 @@ def test_two_scans_at_once_do_no_harm(tmp_path: Path, monkeypatch: pytest.Monkey
     many(tmp_path / "tree")
     monkeypatch.setattr(scanning, "CHUNK", 8)
     monkeypatch.setattr(scanning, "PART", 16)
+    monkeypatch.setattr(scanning, "usable_cores", lambda: 1)
     files = all_of(tmp_path / "tree")
 
     def once(_: int) -> Manifest:
-        return scan(
-            tmp_path / "tree",
-            files,
-            hash_files=True,
-            decode_files=True,
-            cache=tmp_path / "cache",
-            workers=1,
-        )
+        asked = {"hash_files": True, "decode_files": True, "cache": tmp_path / "cache"}
+        return scan(tmp_path / "tree", files, **asked)
 
     with ThreadPoolExecutor(3) as pool:
         manifests = list(pool.map(once, range(3)))

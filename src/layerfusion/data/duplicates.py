@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import combinations, pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +15,14 @@ from layerfusion.data.manifest import SPLITS
 COMPARED = 1 << 20
 PARTNERS = 20
 
-_HASH_BITS = 64
+MAX_DISTANCE = 4  # of two 64-bit perceptual hashes that are near, bits that differ
 
 
-def find_duplicates(rows: pd.DataFrame, max_distance: int = 4) -> pd.DataFrame:
+def find_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
     """Return pairs of equal or nearly equal images in different splits.
 
     *Exact* are files with the same sha256, *near* are other images with perceptual hashes at most
-    `max_distance` bits apart. Missing hashes are like no other. An image is listed with at most
+    `MAX_DISTANCE` bits apart. Missing hashes are like no other. An image is listed with at most
     `PARTNERS` images of each earlier split (in the order of `SPLITS`), the nearest, then the
     first by path; ``attrs["left_out"]`` of the table is the number of pairs beyond that.
 
@@ -29,8 +30,6 @@ def find_duplicates(rows: pd.DataFrame, max_distance: int = 4) -> pd.DataFrame:
     ----------
     rows
         A manifest's rows.
-    max_distance
-        Largest Hamming distance of two 64-bit perceptual hashes, in [0, 63].
 
     Returns
     -------
@@ -38,15 +37,17 @@ def find_duplicates(rows: pd.DataFrame, max_distance: int = 4) -> pd.DataFrame:
         Columns kind ("exact" or "near"), path_a, split_a, label_a, path_b, split_b, label_b and
         distance (bits; 0 where exact); a's split comes before b's. Exact pairs come first.
     """
-    if not 0 <= max_distance < _HASH_BITS:
-        raise ValueError(f"max_distance must be from 0 to 63, not {max_distance}")
     rows = rows.sort_values("path", ignore_index=True)
-    files = _Files(rows)
+    # Hashes as numbers, so that they can be sorted, joined and compared; a missing content is -1.
+    content = pd.factorize(rows["sha256"])[0].astype(np.int64)
+    looks = np.array([int(text, 16) for text in rows["phash"].fillna("0")], dtype=np.uint64)
+    hashed, seen = content >= 0, rows["phash"].notna().to_numpy()
     tables, left_out = [], 0
-    for kind, search in (("exact", files.exact), ("near", files.near)):
-        for split_a, split_b in combinations(SPLITS, 2):
-            a, b = (np.flatnonzero(rows["split"] == split) for split in (split_a, split_b))
-            pairs, beyond = _nearest_partners(search(a, b, max_distance))
+    for kind, known in (("exact", hashed), ("near", seen)):
+        for splits in combinations(SPLITS, 2):
+            a, b = (np.flatnonzero((rows["split"] == split) & known) for split in splits)
+            found = _exact(content, a, b) if kind == "exact" else _near(content, looks, a, b)
+            pairs, beyond = _nearest_partners(found)
             left_out += beyond
             tables.append(_named(kind, rows, pairs))
     table = pd.concat(tables, ignore_index=True)
@@ -54,58 +55,44 @@ def find_duplicates(rows: pd.DataFrame, max_distance: int = 4) -> pd.DataFrame:
     return table
 
 
-# Pairs are int64 arrays of shape (pairs, 3): row of a, row of b, distance.
+# Pairs are int64 arrays of shape (pairs, 3): row of a, row of b, distance. Rows a and b are those
+# of two splits whose hash is known; content and looks number the hashes of all rows.
+_Ints = NDArray[np.int64]
 _Pairs = NDArray[np.int64]
 
 
-class _Files:
-    """Hashes as numbers, so that they can be sorted, joined and compared.
+def _exact(content: _Ints, a: _Ints, b: _Ints) -> Iterator[_Pairs]:
+    """Yield pairs of rows of `a` and of `b` with the same content."""
+    for i, j in _equal(content[a], content[b]):
+        yield np.stack([a[i], b[j], np.zeros_like(i)], axis=1)
 
-    `content` numbers the distinct sha256, -1 where missing; `looks` holds the perceptual hashes,
-    to be used only where `has_look`. All have the shape (rows,).
+
+def _near(content: _Ints, looks: NDArray[np.uint64], a: _Ints, b: _Ints) -> Iterator[_Pairs]:
+    """Yield pairs of rows of `a` and of `b` that look alike but differ in content, each once.
+
+    Of `MAX_DISTANCE` + 1 bands of bits, at most `MAX_DISTANCE` can differ: two hashes near each
+    other agree in some band, so that only hashes with an equal band need be compared.
     """
-
-    def __init__(self, rows: pd.DataFrame) -> None:
-        self.content = pd.factorize(rows["sha256"])[0].astype(np.int64)
-        self.has_look = rows["phash"].notna().to_numpy()
-        looks = [int(text, 16) for text in rows["phash"].fillna("0")]
-        self.looks = np.array(looks, dtype=np.uint64)
-
-    def exact(self, a: _Pairs, b: _Pairs, max_distance: int) -> Iterator[_Pairs]:
-        """Yield pairs of rows of `a` and of `b` with the same content."""
-        a, b = a[self.content[a] >= 0], b[self.content[b] >= 0]
-        for i, j in _equal(self.content[a], self.content[b]):
-            yield np.stack([a[i], b[j], np.zeros_like(i)], axis=1)
-
-    def near(self, a: _Pairs, b: _Pairs, max_distance: int) -> Iterator[_Pairs]:
-        """Yield pairs of rows of `a` and of `b` that look alike but differ in content, each once.
-
-        Of `max_distance` + 1 bands of bits, at most `max_distance` can differ: two hashes near each
-        other agree in some band, so that only hashes with an equal band need be compared.
-        """
-        a, b = a[self.has_look[a]], b[self.has_look[b]]
-        bands = _bands(max_distance + 1)
-        for number, band in enumerate(bands):
-            for i, j in _equal(self.looks[a] & band, self.looks[b] & band):
-                rows_a, rows_b = a[i], b[j]
-                difference = self.looks[rows_a] ^ self.looks[rows_b]
-                distance = np.bitwise_count(difference).astype(np.int64)
-                content_a, content_b = self.content[rows_a], self.content[rows_b]
-                wanted = (distance <= max_distance) & ((content_a != content_b) | (content_a < 0))
-                for earlier in bands[:number]:  # a pair belongs to the first band it agrees in
-                    wanted &= (difference & earlier) != 0
-                yield np.stack([rows_a, rows_b, distance], axis=1)[wanted]
+    bands = _bands(MAX_DISTANCE + 1)
+    for number, band in enumerate(bands):
+        for i, j in _equal(looks[a] & band, looks[b] & band):
+            rows_a, rows_b = a[i], b[j]
+            difference = looks[rows_a] ^ looks[rows_b]
+            distance = np.bitwise_count(difference).astype(np.int64)
+            other = (content[rows_a] != content[rows_b]) | (content[rows_a] < 0)
+            wanted = (distance <= MAX_DISTANCE) & other
+            for earlier in bands[:number]:  # a pair belongs to the first band it agrees in
+                wanted &= (difference & earlier) != 0
+            yield np.stack([rows_a, rows_b, distance], axis=1)[wanted]
 
 
 def _bands(count: int) -> list[np.uint64]:
     """Cut 64 bits into `count` masks of nearly equal width."""
-    edges = [_HASH_BITS * number // count for number in range(count + 1)]
+    edges = [64 * number // count for number in range(count + 1)]
     return [np.uint64((1 << high) - (1 << low)) for low, high in pairwise(edges)]
 
 
-def _equal(
-    a: NDArray[np.generic], b: NDArray[np.generic]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _equal(a: NDArray[Any], b: NDArray[Any]) -> Iterator[tuple[_Ints, _Ints]]:
     """Yield index arrays (i, j) of all pairs with a[i] == b[j], about `COMPARED` pairs at a time.
 
     All pairs of one j come together.

@@ -60,16 +60,15 @@ class TrainingImages(Dataset[tuple[Item, int]]):
 
     def __getitem__(self, draw: Draw) -> tuple[Item, int]:
         """Return the uint8 image (3, crop, crop), or the error, and its label."""
-        row, epoch, position = draw
+        path, label = self.paths[draw.row], self.labels[draw.row]
         if self.views is None:
-            rng = image_rng(self.seed, epoch, position)
+            rng = image_rng(self.seed, draw.epoch, draw.position)
         else:
-            rng = view_rng(self.paths[row], self.view(draw))
+            rng = view_rng(path, self.view(draw))
         try:
-            view = self.transform(read_picture(self.root / self.paths[row]), rng)
+            return self.transform(read_picture(self.root / path), rng), label
         except ImageError as error:
-            return error, self.labels[row]
-        return view, self.labels[row]
+            return error, label
 
     def view(self, draw: Draw) -> int:
         """Return which of an image's numbered views a draw takes, from 0."""
@@ -231,30 +230,23 @@ def evaluation_crops(
 
 def _while_workers_live(loaded: Iterable[Batch]) -> Iterator[Batch]:
     """Yield batches; say it in a sentence if a worker process is lost."""
-    batches = iter(loaded)
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except RuntimeError as error:  # torch has no class of its own for it
-            if "DataLoader worker" not in str(error):
-                raise
-            raise UserError(
-                "a process that prepares images was ended from outside, most likely for want of "
-                f"memory; use fewer of them: {WORKERS_VARIABLE}=0, or --set loader.workers=0"
-            ) from None
-        yield batch
+    try:
+        yield from loaded
+    except RuntimeError as error:  # torch has no class of its own for it
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(
+            "a process that prepares images was ended from outside, most likely for want of "
+            f"memory; use fewer of them: {WORKERS_VARIABLE}=0, or --set loader.workers=0"
+        ) from None
 
 
 def _collate_training(items: list[tuple[Item, int]]) -> tuple[Tensor, Tensor] | ImageError:
-    images = []
-    for image, _ in items:
+    images, labels = zip(*items, strict=True)
+    for image in images:
         if isinstance(image, ImageError):
             return image
-        images.append(image)
-    labels = torch.tensor([label for _, label in items], dtype=torch.float32)
-    return torch.stack(images), labels
+    return torch.stack(images), torch.tensor(labels, dtype=torch.float32)
 
 
 def _collate_scoring(items: list[tuple[int, Item]]) -> ScoringBatch:

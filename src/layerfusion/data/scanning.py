@@ -27,21 +27,19 @@ def in_threads(
     work: Callable[[_Item], _Result],
     items: Sequence[_Item],
     progress: Progress | None = None,
-    *,
-    workers: int | None = None,
 ) -> Iterator[_Result]:
     """Yield the result of each item, in order; when left early, what has not begun is not done.
+
+    There is a thread a core, 8 at most. (Two were as fast as two processes, which not every script
+    could start safely.)
 
     Parameters
     ----------
     progress
         Called with the number of items done and of all items.
-    workers
-        Number of threads; None for one a core, 8 at most. (Two threads were as fast as two
-        processes, which not every script could start safely.)
     """
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-    pool, done = ThreadPoolExecutor(workers or usable_cores()), 0
+    pool, done = ThreadPoolExecutor(usable_cores()), 0
     try:
         for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
             done += len(results)
@@ -59,7 +57,6 @@ def scan(
     hash_files: bool,
     decode_files: bool,
     cache: Path | None = None,
-    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Scan every file of a table and return their manifest, in the table's order.
@@ -77,8 +74,6 @@ def scan(
         A folder in which what was read is kept; None for none. A file of the same size and
         modification time as before is not read again, unless more is asked for than is known. The
         manifest is the same with and without.
-    workers
-        Number of threads, as for `in_threads`. The result is the same for any number.
     progress
         Called with the number of files done and of all files.
 
@@ -89,7 +84,7 @@ def scan(
     """
     memory = ScanCache(cache, root) if cache else None
     paths = files["path"].tolist()
-    known = _known(root, paths, memory, workers)
+    known = _known(root, paths, memory)
     hashed, decoded = known["sha256"].notna().to_numpy(), _decoded(known)
     complete = (hashed | (not hash_files)) & (decoded | (not decode_files))
     lacking = known["width"].isna().to_numpy() | ~complete
@@ -105,7 +100,7 @@ def scan(
             progress(len(paths) - len(todo) + done, len(paths))
 
     tables = [known.drop(todo)]
-    scans = in_threads(scanned, todo, advance, workers=workers)
+    scans = in_threads(scanned, todo, advance)
     for start in range(0, len(todo), PART):
         rows = todo[start : start + PART]
         part = _table([paths[row] for row in rows], islice(scans, PART)).set_axis(rows)
@@ -118,9 +113,7 @@ def scan(
     return _manifest(root, files.reset_index(drop=True), table, hash_files, decode_files)
 
 
-def _known(
-    root: Path, paths: list[str], memory: ScanCache | None, workers: int | None
-) -> pd.DataFrame:
+def _known(root: Path, paths: list[str], memory: ScanCache | None) -> pd.DataFrame:
     """Return what is known of each file in its present state: the columns of `DTYPES`, a row each.
 
     What is not known is missing.
@@ -128,7 +121,7 @@ def _known(
     known = pd.DataFrame({"path": paths}, dtype="str")
     if memory is None:
         return known.reindex(columns=list(DTYPES)).astype(DTYPES)
-    states = in_threads(lambda path: _state(root / path), paths, workers=workers)
+    states = in_threads(lambda path: _state(root / path), paths)
     known[["bytes", "mtime_ns"]] = np.fromiter(states, np.dtype((np.int64, 2)), len(paths))
     known = known.astype({"bytes": "Int64", "mtime_ns": "Int64"})
     return known.merge(memory.read(), how="left", on=["path", "bytes", "mtime_ns"])[list(DTYPES)]

@@ -55,14 +55,11 @@ class Part(_Model):
 
     def rows(self, files: pd.DataFrame) -> pd.Series:
         """Return which rows of a `file_table` are in this part, as booleans."""
-        inside = pd.Series(True, index=files.index)
-        if self.label is not None:
-            label = int(self.label == "synthetic")
-            inside &= (files["label"] == label).fillna(False).astype(bool)
-        if self.platform is not None:
-            inside &= files["platform"] == self.platform
-        if self.generator is not None:
-            inside &= files["generator"].str.startswith(self.generator, na=False)
+        label = None if self.label is None else int(self.label == "synthetic")
+        inside = files["generator"].fillna("").str.startswith(self.generator or "")
+        for column, value in (("label", label), ("platform", self.platform)):
+            if value is not None:
+                inside &= (files[column] == value).fillna(False).astype(bool)
         return inside
 
 
