@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from layerfusion.analysis import claims, robustness
+from layerfusion.analysis import measures, robustness
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.recorded import ALONE
 from layerfusion.analysis.slices import error_slices, held_out_errors
@@ -39,7 +39,7 @@ RUNS = ("constrained", "open")
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """What is asked here does not depend on how many there are."""
-    monkeypatch.setattr(claims, "RESAMPLES", 40)
+    monkeypatch.setattr(measures, "RESAMPLES", 40)
     monkeypatch.setattr(transfer, "CHOICES", 20)
 
 
