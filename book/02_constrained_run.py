@@ -34,7 +34,7 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion.analysis.comparison import measure_alone
+from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.figures import paper_tables, tables
@@ -138,9 +138,9 @@ run_figures.confusion(run.record)
 # what belongs in the row.
 
 # %% tags=["nbval-ignore-output"]
-measure = measure_alone(experiment, run)
+alone = Comparison.obtain(experiment, ["local"], runs=["constrained"])
 row = paper_tables.side_by_side(
-    paper_tables.local_row("constrained"), measure, experiment.profile.name
+    paper_tables.local_row("constrained"), alone, experiment.profile.name
 )
 paper_tables.styled(kept.keep("table_1_row", row), experiment.profile.name)
 

@@ -55,7 +55,7 @@ if experiment.profile.notice:
 
 # %%
 runs = Comparison.obtain(experiment, ["local"], fresh=fresh)
-scored = runs.scored()
+scored = runs.scored["local"]
 run = runs.runs["open"]
 records = {name: finished.record for name, finished in runs.runs.items()}
 

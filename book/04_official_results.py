@@ -71,10 +71,10 @@ paper_tables.styled(tables.keep("table_1", table_1), experiment.profile.name)
 # images that look more like photographs.
 
 # %% tags=["nbval-ignore-output"]
-opened = runs.tables["open"]
-if "official" in opened:
+if "official" in runs.scored:
+    local, official = (runs.scored[on]["open"].images for on in ("local", "official"))
     threshold = runs.runs["open"].record.threshold
-    display(run_figures.shift(opened["local"], opened["official"], threshold))
+    display(run_figures.shift(local, official, threshold))
 else:
     print("These test images have no labels here: nothing can be drawn.")
 

@@ -85,7 +85,9 @@ draw_curve(launder, runs, robustness.LAUNDER)
 # their shorter side as they were found; the least of the three buckets is the paper's.
 
 # %% tags=["nbval-ignore-output"]
-sizes = tables.keep("sizes", size_table(runs.scored(), experiment.profile.training.small_side))
+sizes = tables.keep(
+    "sizes", size_table(runs.scored["local"], experiment.profile.training.small_side)
+)
 sizes.set_index(["run", "shorter side"]).round(3)
 
 # %% [markdown]

@@ -51,7 +51,7 @@ name = experiment.profile.name
 
 # %%
 runs = Comparison.obtain(experiment, fresh=fresh)
-scored = runs.scored()
+scored = runs.scored["local"]
 display(Markdown(experiment.profile.about))
 
 # %% [markdown]
@@ -167,7 +167,7 @@ worst_groups(errors).round(3)
 
 # %% tags=["nbval-ignore-output"]
 threshold = runs.runs["open"].record.threshold
-predicted = runs.tables["open"]["local"]
+predicted = scored["open"].images
 gallery = galleries.error_gallery(experiment.manifest, predicted, threshold)
 style.as_jpeg(gallery)
 

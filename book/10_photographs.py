@@ -30,7 +30,6 @@ import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from layerfusion.analysis.scored import scored_images
 from layerfusion.metrics.groups import (
     source_table,
     style_gaps,
@@ -121,7 +120,7 @@ glue("answers", answers.styled(both))
 # against all images of the other class:
 
 # %%
-scored = {run: scored_images(study.predictions, run) for run in ("constrained", "open")}
+scored = {run: study.scored["local"][run] for run in ("constrained", "open")}
 by_source = {run: source_table(own) for run, own in scored.items()}
 tables.keep("by_source", pd.concat(by_source, names=["run"]).droplevel(1), fixed=True).round(3)
 

@@ -31,7 +31,6 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from layerfusion.analysis import significance
-from layerfusion.analysis.scored import scored_images
 from layerfusion.metrics.calibration import recalibration_table
 from layerfusion.metrics.transfer import (
     abstention_table,
@@ -50,8 +49,8 @@ from layerfusion.paths import reference_folder
 tables = ChapterTables("11_thresholds", checked_parameters(globals()))
 folder = reference_folder("photographs")
 study = published_study(folder, "claims")
-predictions = study.predictions
-scored = {run: scored_images(predictions, run) for run in ("constrained", "open")}
+variants = study.scored["local"]
+scored = {run: variants[run] for run in ("constrained", "open")}
 
 
 def of_both(table):
@@ -161,7 +160,7 @@ threshold_figures.draw_reliability(scored)
 # seeds. `p_images` knows of images alone, `p` of both. ROC AUC:
 
 # %%
-combined = significance.ranking_tests(predictions)
+combined = significance.ranking_tests(variants)
 tables.keep("ranking_tests", combined, fixed=True).round(4)
 
 # %%
@@ -171,19 +170,18 @@ display(Markdown(threshold_figures.what_remains(combined)))
 # Accuracy, of which McNemar's test for many images is the mean of paired differences:
 
 # %%
-chosen = study.thresholds_of_heads()
-accuracy = significance.decision_tests(predictions, chosen)
+accuracy = significance.decision_tests(variants)
 tables.keep("decision_tests", accuracy, fixed=True).round(4)
 
 # %% [markdown]
 # Seed by seed, over other images alone: ROC AUC, then the calls.
 
 # %%
-by_seed = significance.ranking_tests_by_seed(predictions)
+by_seed = significance.ranking_tests_by_seed(variants)
 tables.keep("ranking_tests_by_seed", by_seed, fixed=True).round(4)
 
 # %%
-decisions = significance.decision_tests_by_seed(predictions, chosen)
+decisions = significance.decision_tests_by_seed(variants)
 tables.keep("decision_tests_by_seed", decisions, fixed=True).round(4)
 
 # %% [markdown]

@@ -15,10 +15,10 @@ from PIL import Image
 
 from browsing import chromium
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.analysis.measures import RunMeasures
 from layerfusion.cli.main import main
 from layerfusion.data.manifest import Manifest
 from layerfusion.metrics.probability import probability
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.paths import runs_root
@@ -187,16 +187,17 @@ def scored(tmp_path_factory):
     experiment = SimpleNamespace(
         profile=SimpleNamespace(training=SimpleNamespace(small_side=100)), manifest=manifest
     )
-    counts = {"val": resample_images(label, resamples=200, seed=1)}
-    runs, measures, tables = {}, {}, {}
+    counts = resample_images(label, resamples=200, seed=1)
+    runs, local = {}, {}
     for run, strength in (("constrained", 0.8), ("open", 1.8)):
         logit = rng.normal(strength * (2 * label - 1), 1.5) - 4
         table = rows.drop(columns=["bytes"]).rename(columns={"path": "image_id"})
-        tables[run] = {"local": table.assign(logit=logit)}
+        table = table.assign(logit=logit)
         threshold = best_f1_threshold(label, probability(logit))
         runs[run] = SimpleNamespace(record=SimpleNamespace(threshold=threshold))
-        measures[run] = RunMeasures(tables[run], threshold, counts, 100)
-    return Comparison(dict.fromkeys(runs, experiment), runs, measures, tables)
+        local[run] = ScoredImages(table, logit[None], counts, np.array([threshold]))
+    small = {run: own.subset(np.arange(images) < images // 2) for run, own in local.items()}
+    return Comparison(dict.fromkeys(runs, experiment), runs, {"local": local, "small": small})
 
 
 @pytest.fixture(scope="session")

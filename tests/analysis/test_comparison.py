@@ -41,7 +41,7 @@ def test_estimates_are_the_runs_own_metrics(compared):
     for name, run in runs.runs.items():
         own = run.record.metrics
         for metric in ("accuracy", "precision", "recall", "f1"):
-            interval = runs.interval(metric, name)
+            interval = runs.scored["local"][name].interval(metric)
             assert interval.estimate == pytest.approx(own["calibrated"][metric])
             assert interval.low <= interval.estimate <= interval.high
         for metric in ("roc_auc", "average_precision"):
@@ -53,7 +53,7 @@ def test_runs_differ_in_their_training_images_alone(compared):
     constrained, opened = (runs.experiments[name] for name in ("constrained", "open"))
     assert constrained.profile == opened.profile and constrained.seed == opened.seed == 3
     assert len(opened.training.rows) > len(constrained.training.rows)
-    tables = [runs.tables[name]["local"]["image_id"].tolist() for name in runs.runs]
+    tables = [runs.scored["local"][name].images["image_id"].tolist() for name in runs.runs]
     assert tables[0] == tables[1]
 
 
@@ -72,13 +72,13 @@ def test_what_has_no_labels_was_not_measured(compared):
 
 def test_small_images_are_those_below_the_profiles_limit(compared):
     runs, _ = compared
-    table = runs.tables["open"]["local"]
+    table = runs.scored["local"]["open"].images
     small = table[table["width"] < 80]
     expected = report(
         small["label"].astype(int), small["logit"], runs.runs["open"].record.threshold
     )
     assert runs("f1", "open", on="small")[0] == pytest.approx(expected.calibrated.f1)
-    sizes = size_table(runs.scored(), 80).set_index(["run", "shorter side"])
+    sizes = size_table(runs.scored["local"], 80).set_index(["run", "shorter side"])
     assert sizes.loc[("open", "< 80 px"), "f1"] == pytest.approx(expected.calibrated.f1)
     assert sizes.loc[("open", "< 80 px"), "images"] == len(small) == 12
     assert sizes.loc[("open", "> 160 px"), "images"] == 0

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from layerfusion.analysis import measures
 from layerfusion.analysis.effects import Contrast, difference, effects, verdict
-from layerfusion.analysis.measures import RunMeasures, resamples_of
+from layerfusion.analysis.measures import resamples, scored_images, scored_predictions
 from layerfusion.errors import UserError
 from layerfusion.experiments.catalogue import claims
 from layerfusion.images.degradations import degradation
@@ -13,7 +14,6 @@ from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
 from layerfusion.metrics.uncertainty import (
     Interval,
-    resample_images,
     resampled_roc_auc,
     seed_interval,
 )
@@ -25,10 +25,13 @@ CLAIM = {claim.name: claim for claim in CLAIMS}
 N = 300
 LABEL = np.repeat([0, 1], N)
 SIZES = np.tile([60, 100], N)
-COUNTS = {
-    "val": resample_images(LABEL, resamples=200, seed=1),
-    "test": resample_images(LABEL, resamples=200, seed=2),
-}
+SEEDS = range(5)
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """Effects that are fabricated here are found with a fifth of the resamples."""
+    monkeypatch.setattr(measures, "RESAMPLES", 200)
 
 
 def predictions(separation, seed):
@@ -36,6 +39,7 @@ def predictions(separation, seed):
     logit = np.random.default_rng(seed).normal((LABEL - 0.5) * separation, 1)
     return pd.DataFrame(
         {
+            "image_id": np.arange(2 * N).astype(str),
             "label": pd.array(LABEL, dtype="Int8"),
             "logit": logit,
             "width": pd.array(SIZES, dtype="Int32"),
@@ -44,22 +48,29 @@ def predictions(separation, seed):
     )
 
 
-def fabricated(separations, seed):
-    """A seed's measures from how far apart the classes lie: by variant, then by condition."""
-    measures = {}
+def fabricated(separations, small_side=80):
+    """Scored images from how far apart the classes lie: by variant, then by condition."""
+    tables = {}
     for number, (variant, by_condition) in enumerate(separations.items()):
-        tables = {
-            on: predictions(separation, [seed, number, place])
-            for place, (on, separation) in enumerate(by_condition.items())
-        }
-        measures[variant] = RunMeasures(tables, 0.5, COUNTS, 80)
-    return measures
+        for place, (on, separation) in enumerate(by_condition.items()):
+            tables.setdefault(on, {})[variant] = {
+                seed: predictions(separation, [seed, number, place]) for seed in SEEDS
+            }
+    thresholds = dict.fromkeys(((name, seed) for name in separations for seed in SEEDS), 0.5)
+    return scored_images(tables, thresholds, small_side)
 
 
-def judge(name, separations, seeds=5):
-    values = [CLAIM[name].effect(fabricated(separations, seed)) for seed in range(seeds)]
-    found = seed_interval(np.stack(values))
+def judge(name, separations):
+    found = seed_interval(CLAIM[name].effect(fabricated(separations)))
     return verdict(found), found
+
+
+def alone(tables, threshold=0.5, small_side=80):
+    """One run's tables of one seed, by condition."""
+    return scored_images(
+        {on: {"open": {0: table}} for on, table in tables.items()}, {("open", 0): threshold},
+        small_side,
+    )  # fmt: skip
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -123,25 +134,23 @@ def test_conditions_are_those_of_the_tables():
 
 def test_measures_are_the_metrics_of_their_tables():
     tables = {"local": predictions(1.0, 0), "official": predictions(0.5, 1)}
-    measures = RunMeasures(tables, 0.4, COUNTS, 80)
-    for on, table in tables.items():
+    for on, by_run in alone(tables, 0.4, None).items():
+        found, table = by_run["open"], tables[on]
         reported = threshold_metrics(table["label"], probability(table["logit"]) >= 0.4, 0.4)
         for metric in ("f1", "precision", "recall"):
-            assert measures(metric, on)[0] == pytest.approx(getattr(reported, metric))
+            assert found.rates[metric][0, 0] == pytest.approx(getattr(reported, metric))
         ranking = ranking_metrics(table["label"], table["logit"])
-        assert measures("roc_auc", on)[0] == pytest.approx(ranking.roc_auc)
-        assert measures("roc_auc", on).shape == (201,)
+        assert found.auc[0, 0] == pytest.approx(ranking.roc_auc)
+        assert found.auc.shape == (1, 201)
 
 
 def test_small_images_are_those_whose_shorter_side_is_below_the_limit():
     table = predictions(1.0, 0)
     small = table[SIZES == 60]
     expected = threshold_metrics(small["label"], probability(small["logit"]) >= 0.5, 0.5).f1
-    assert RunMeasures({"local": table}, 0.5, COUNTS, 80)("f1", "small")[0] == pytest.approx(
-        expected
-    )
-    at_the_limit = RunMeasures({"local": table}, 0.5, COUNTS, 60)
-    assert np.isnan(at_the_limit("f1", "small")).all()
+    below, at_the_limit = (alone({"local": table}, 0.5, side)["small"]["open"] for side in (80, 60))
+    assert below.rates["f1"][0, 0] == pytest.approx(expected)
+    assert np.isnan(at_the_limit.rates["f1"]).all()
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -197,19 +206,17 @@ def test_fusion_is_compared_with_the_last_block_of_the_same_run():
 
 
 def test_a_claim_about_small_images_is_undecided_where_there_are_none():
-    none = RunMeasures({"local": predictions(1.0, 0)}, 0.5, COUNTS, 10)
-    measures = {"constrained": none, "open": none}
-    found = seed_interval(np.stack([CLAIM["small-gain-most"].effect(measures)] * 2))
+    separations = {"constrained": {"local": 1.0}, "open": {"local": 1.0}}
+    found = seed_interval(CLAIM["small-gain-most"].effect(fabricated(separations, 10)))
     assert verdict(found) == "undecided" and np.isnan(found.estimate)
 
 
 def test_recall_is_what_rises_when_scores_shift_up():
     """More images predicted synthetic: recall rises, precision falls."""
-    measures = {
-        run: RunMeasures({"local": predictions(1.0, 0)}, threshold, COUNTS, 80)
-        for run, threshold in (("constrained", 0.5), ("open", 0.3))
-    }
-    assert CLAIM["gain-mostly-recall"].effect(measures)[0] > 0.1
+    same = {0: predictions(1.0, 0)}
+    tables = {"local": {"constrained": same, "open": same}}
+    scored = scored_images(tables, {("constrained", 0): 0.5, ("open", 0): 0.3})
+    assert CLAIM["gain-mostly-recall"].effect(scored)[0, 0] > 0.1
 
 
 # --- tables of effects ----------------------------------------------------------------------------
@@ -240,12 +247,13 @@ def scores(strengths, seeds=(1, 2, 3), images=120):
 
 def found_effect(table, **named):
     cells = table[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)
-    return effects(table, dict.fromkeys(cells, 0.5), [CONTRAST], **named).iloc[0]
+    scored = scored_predictions(table, dict.fromkeys(cells, 0.5))
+    return effects(scored, [CONTRAST], **named).iloc[0]
 
 
 def test_an_effect_is_paired_by_image_and_by_seed():
     table = scores({"ours": 1.0, "theirs": 0.3})
-    counts = resamples_of({"val": table["label"][:120]})["val"]
+    counts = resamples(table["label"][:120], "val")
     values = [
         np.stack(
             [

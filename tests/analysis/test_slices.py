@@ -9,7 +9,7 @@ from layerfusion.metrics.probability import probability
 def test_slices_hold_every_image_of_a_class_and_every_error(scored):
     slices = error_slices(scored)
     for (run, name), own in slices.groupby(["run", "class"]):
-        table = scored.tables[run]["local"]
+        table = scored.scored["local"][run].images
         called = probability(table["logit"]) >= scored.runs[run].record.threshold
         of_class = table["label"] == (name == "synthetic")
         wrong = int((of_class & (called != (table["label"] == 1))).sum())

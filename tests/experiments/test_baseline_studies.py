@@ -188,8 +188,8 @@ def test_thresholds_are_the_best_by_f1(made):
             2 * (label[called].sum()) / (label.sum() + called.sum())
             for called in (own["logit"].to_numpy() >= value for value in own["logit"])
         )
-        found = made[0].measures[cell.variant, cell.seed]("f1", "local")[0]
-        assert found == pytest.approx(best)
+        found = made[0].scored["local"][cell.variant]
+        assert found.rates["f1"][found.seeds.index(cell.seed), 0] == pytest.approx(best)
 
 
 def test_a_machine_that_draws_nothing_is_the_same_with_every_seed(made):

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.analysis.scored import scored_images
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.experiments.catalogue import STUDIES, claims
@@ -95,8 +94,8 @@ def test_both_worlds_answer_the_same_claims(studies):
 
 
 def test_every_source_of_both_runs_is_drawn(studies):
-    predictions = studies["claims"].predictions
-    tables = {run: source_table(scored_images(predictions, run)) for run in ("constrained", "open")}
+    scored = studies["claims"].scored["local"]
+    tables = {run: source_table(scored[run]) for run in ("constrained", "open")}
     panels = draw_by_source(tables, "estimate", "ROC AUC", 0.5).axes
     drawn = {label.get_text() for axes in panels for label in axes.get_yticklabels()}
     assert drawn == set(tables["open"]["source"])

@@ -151,7 +151,7 @@ def test_two_detectors_of_a_stranger_are_compared_on_a_folder(tree):
     assert effects.loc["b-above-a", "verdict"] == "holds"
     assert set(finished.predictions["condition"]) == {"clean", "jpeg-85"}
     # The best F1 on these very images is what a threshold without a word is chosen by.
-    assert finished.measures["b", 0]("f1", "clean")[0] == 1
+    assert finished.scored["clean"]["b"].rates["f1"][0, 0] == 1
     assert list((finished.directory.parents[1] / "cells").iterdir())  # the module is kept
     assert strangers(tree).obtain().record.cells == finished.record.cells
 

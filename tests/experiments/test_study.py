@@ -145,12 +145,12 @@ def test_cells_are_the_runs_own(finished, runs_folder):
     runs = {own.key: own for own in (read_record(f / "record.json") for f in folders)}
     assert len(record.cells) == len(runs) == len({c.experiment for c in record.cells}) == 8
     auc = local_auc(finished)
-    measured = finished.measures
     for cell in record.cells:
-        own, found = runs[cell.key], measured[cell.variant, cell.seed]
+        own, found = runs[cell.key], finished.scored["local"][cell.variant]
+        seed = found.seeds.index(cell.seed)
         assert cell.threshold == own.threshold and cell.block_weights == own.block_weights
-        assert found("f1", "local")[0] == own.metrics["calibrated"]["f1"]
-        assert found("roc_auc", "local")[0] == pytest.approx(auc[cell.variant, cell.seed])
+        assert found.rates["f1"][seed, 0] == own.metrics["calibrated"]["f1"]
+        assert found.auc[seed, 0] == pytest.approx(auc[cell.variant, cell.seed])
     assert record.data["images"] == {"train": 40, "val": 24, "test": 20}
     assert record.seconds["training"] > 0 < record.seconds["scoring"]
     assert {"processor", "libraries", "git_commit", "recipe"} <= record.provenance.keys()

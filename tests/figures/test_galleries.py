@@ -24,7 +24,7 @@ def captions(figure):
 
 
 def test_the_most_confident_errors_come_first(scored, manifest):
-    table, threshold = scored.tables["open"]["local"], scored.runs["open"].record.threshold
+    table, threshold = scored.scored["local"]["open"].images, scored.runs["open"].record.threshold
     figure = error_gallery(manifest, table, threshold, columns=4)
     beyond = table["logit"] - logit(threshold)
     alarms = np.sort(beyond[(table["label"] == 0) & (beyond >= 0)])[::-1]
@@ -36,7 +36,7 @@ def test_the_most_confident_errors_come_first(scored, manifest):
 
 
 def test_flips_begin_with_what_moved_furthest(scored, manifest):
-    found = flips(scored.scored())
+    found = flips(scored.scored["local"])
     shown = captions(flips_gallery(manifest, found, columns=3))
     for row, flip, sign in zip(shown, ("corrected", "regressed"), (-1, 1), strict=True):
         moved = np.sort(sign * found.loc[found["flip"] == flip, "change_of_margin"])[:3] * sign

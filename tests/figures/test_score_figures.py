@@ -61,7 +61,7 @@ def test_every_slice_has_its_row(scored):
 
 
 def test_corrected_and_regressed_have_a_bar_each(scored):
-    counted = count_flips(scored.scored(), ["platform"])
+    counted = count_flips(scored.scored["local"], ["platform"])
     figure = errors.prediction_flips(counted)
     for axes, name in zip(figure.axes, ("real", "synthetic"), strict=True):
         own = counted[counted["class"] == name]

@@ -65,7 +65,7 @@ def test_resamples_that_leave_out_nothing_are_passed_over():
 
 
 def test_tables_hold_each_runs_own_threshold_and_f1(scored):
-    table, choice = calibration_table(scored.scored()), choice_table(scored.scored())
+    table, choice = calibration_table(scored.scored["local"]), choice_table(scored.scored["local"])
     for run in ("constrained", "open"):
         threshold = scored.runs[run].record.threshold
         assert table.loc[run, "threshold"] == choice.loc[run, "threshold"] == threshold

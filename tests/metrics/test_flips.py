@@ -11,16 +11,14 @@ from layerfusion.metrics.probability import probability
 
 
 def calls(scored, run):
-    table = scored.tables[run]["local"]
-    return (probability(table["logit"]) >= scored.runs[run].record.threshold) == (
-        table["label"] == 1
-    )
+    table = scored.scored["local"][run].images
+    return (probability(table["logit"]) >= scored.runs[run].record.threshold) == (table["label"] == 1)
 
 
 def test_every_image_has_one_flip(scored):
-    found = flips(scored.scored())
+    found = flips(scored.scored["local"])
     before, after = calls(scored, "constrained"), calls(scored, "open")
-    assert list(found["image_id"]) == list(scored.tables["open"]["local"]["image_id"])
+    assert list(found["image_id"]) == list(scored.scored["local"]["open"].images["image_id"])
     assert (found["flip"] == "corrected").tolist() == (~before & after).tolist()
     assert (found["flip"] == "regressed").tolist() == (before & ~after).tolist()
     assert set(found["flip"]) == set(FLIPS.values())
@@ -30,7 +28,7 @@ def test_every_image_has_one_flip(scored):
 
 
 def test_counts_add_up_to_the_classes_and_net_to_the_gain_in_recall(scored):
-    table = count_flips(scored.scored()).set_index("class")
+    table = count_flips(scored.scored["local"]).set_index("class")
     assert table[list(FLIPS.values())].sum(axis=1).tolist() == table["images"].tolist()
     values = scored("recall", "open") - scored("recall", "constrained")
     assert table.loc["synthetic", "net"] == pytest.approx(values[0])
@@ -40,9 +38,9 @@ def test_counts_add_up_to_the_classes_and_net_to_the_gain_in_recall(scored):
 
 
 def test_groups_divide_the_classes(scored):
-    whole = count_flips(scored.scored()).set_index("class")
+    whole = count_flips(scored.scored["local"]).set_index("class")
     for by in ("platform", "generator"):
-        groups = count_flips(scored.scored(), [by])
+        groups = count_flips(scored.scored["local"], [by])
         assert groups.groupby("class")["images"].sum().tolist() == whole["images"].tolist()
         assert groups.groupby("class")["corrected"].sum().tolist() == whole["corrected"].tolist()
     assert set(groups.loc[groups["class"] == "real", "generator"]) == {"none"}
@@ -51,7 +49,7 @@ def test_groups_divide_the_classes(scored):
 
 def test_a_group_that_resamples_may_lack_has_an_interval_all_the_same(scored):
     lone = {}
-    for run, own in scored.scored().items():
+    for run, own in scored.scored["local"].items():
         platform = ["X" if number == 0 else None for number in range(len(own.images))]
         lone[run] = replace(own, images=own.images.assign(platform=platform))
     lonely = count_flips(lone, ["platform"])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.analysis.scored import scored_images
+from layerfusion.analysis.measures import scored_predictions
 from layerfusion.figures.content import in_a_sentence
 from layerfusion.metrics.groups import (
     EVERY,
@@ -52,12 +52,17 @@ def predictions():
             )
     table = pd.concat(tables, ignore_index=True)
     table["label"] = table["label"].astype("Int8")
-    return table.assign(run="open", blocks="all", condition="local")
+    return table.assign(variant="open", condition="local")
+
+
+def open_run(predictions):
+    thresholds = dict.fromkeys([("open", seed) for seed in (1, 2, 3)], 0.5)
+    return scored_predictions(predictions, thresholds)["local"]["open"]
 
 
 @pytest.fixture(scope="module")
 def scored(predictions):
-    return scored_images(predictions, "open")
+    return open_run(predictions)
 
 
 def auc(predictions, seed, kept):
@@ -114,9 +119,9 @@ def test_being_drawn_is_worth_what_the_styles_differ(scored):
 
 def test_styles_that_nobody_said_are_unknown(predictions):
     unsaid = predictions.assign(style=predictions["style"].where(predictions["style"] != "photo"))
-    table = style_table(scored_images(unsaid, "open")).set_index("style")
+    table = style_table(open_run(unsaid)).set_index("style")
     assert table.loc["unknown", "images"] == 49 and table.loc["photographic", "images"] == 40
-    nothing = scored_images(predictions.assign(style=None), "open")
+    nothing = open_run(predictions.assign(style=None))
     assert style_table(nothing)["style"].tolist() == ["all", "unknown"]
     assert style_gaps(nothing).empty
 
@@ -124,22 +129,8 @@ def test_styles_that_nobody_said_are_unknown(predictions):
 def test_a_source_of_one_image_has_no_interval(predictions):
     one = predictions["source"] != "a few"
     one |= predictions["image_id"] == "a few-0"
-    row = source_table(scored_images(predictions[one], "open")).set_index("source").loc["a few"]
+    row = source_table(open_run(predictions[one])).set_index("source").loc["a few"]
     assert row["images"] == 1 and np.isfinite(row["estimate"]) and np.isnan(row["low"])
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"run": "constrained"}, "open run"),
-        ({"seed": 1}, "two seeds"),
-        ({"label": pd.NA}, "no labels"),
-    ],
-)
-def test_what_was_not_measured_is_a_lookup_error(predictions, change, words):
-    table = predictions.assign(**change).astype({"label": "Int8"})
-    with pytest.raises(LookupError, match=words):
-        scored_images(table, "open")
 
 
 # --- errors ---------------------------------------------------------------------------------------

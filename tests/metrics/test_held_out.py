@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 
 from labelled_scores import columns, labelled_scores
 from layerfusion.analysis import significance
-from layerfusion.analysis.scored import scored_images
+from layerfusion.analysis.measures import scored_predictions
 from layerfusion.errors import UserError
 from layerfusion.metrics.abstention import Band, abstention_band, error_bound
 from layerfusion.metrics.calibration import (
@@ -54,16 +54,15 @@ def predictions_of(shift, *, seeds=(1, 2), images=40, sources=6):
     moved = dict(zip([(label, n) for label in (0, 1) for n in range(sources)],
                      shift * rng.normal(size=2 * sources), strict=True))  # fmt: skip
     own = {key: rng.normal(size=images) for key in moved}
-    heads = [("open", "all", 0.9), ("constrained", "all", 0.85), ("open", "last", 0.4)]
-    for run, blocks, separation in heads:
+    variants = {"open": 0.9, "constrained": 0.85, "open-last": 0.4}
+    for variant, separation in variants.items():
         for seed in seeds:
             for (label, number), by in moved.items():
                 noise = 0.8 * own[label, number] + 0.6 * rng.normal(size=images)
                 tables.append(
                     pd.DataFrame(
                         {
-                            "run": run,
-                            "blocks": blocks,
+                            "variant": variant,
                             "seed": seed,
                             "image_id": [f"{label}-{number}-{i}" for i in range(images)],
                             "label": label,
@@ -74,6 +73,16 @@ def predictions_of(shift, *, seeds=(1, 2), images=40, sources=6):
                     )
                 )
     return pd.concat(tables, ignore_index=True).assign(condition="local").astype({"label": "Int8"})
+
+
+def scored(predictions, **thresholds):
+    """Every variant's images; thresholds are 0.5 unless a variant's are given, one a seed."""
+    cells = {
+        (variant, seed): thresholds.get(variant, [0.5, 0.5])[seed - 1]
+        for variant in predictions["variant"].unique()
+        for seed in (1, 2)
+    }
+    return scored_predictions(predictions, cells)["local"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +101,7 @@ def apart():
 
 
 def test_halves_of_sources_share_none_and_halves_of_images_share_all(alike):
-    images = scored_images(alike, "open").images
+    images = scored(alike)["open"].images
     names, label = source_names(images), images["label"].to_numpy(dtype=int)
     assert len(np.unique(names)) == 12  # a name with images of both classes is two sources
     for chosen, left in source_halves(images, splits=5):
@@ -107,7 +116,7 @@ def test_halves_of_sources_share_none_and_halves_of_images_share_all(alike):
 
 
 def test_sources_are_drawn_whole(alike):
-    images = scored_images(alike, "open").images
+    images = scored(alike)["open"].images
     counts, names = resample_sources(images, resamples=20), source_names(images)
     assert (counts[0] == 1).all()
     for name in np.unique(names):
@@ -155,7 +164,7 @@ def test_no_lower_threshold_keeps_the_rate(rows, rate):
 
 
 def test_recall_has_an_interval_over_images_seeds_and_sources(alike, apart):
-    tables = [recall_table(scored_images(own, "open")) for own in (alike, apart)]
+    tables = [recall_table(scored(own)["open"]) for own in (alike, apart)]
     for table in tables:
         assert (table["low"] < table["recall"]).all() and (table["recall"] < table["high"]).all()
         assert table["recall"].is_monotonic_increasing
@@ -166,7 +175,7 @@ def test_recall_has_an_interval_over_images_seeds_and_sources(alike, apart):
 
 def test_a_rate_is_kept_elsewhere_only_if_sources_are_alike(alike, apart):
     even, uneven = (
-        fpr_table(scored_images(own, "open")).set_index(["target_fpr", "evaluated_on"])
+        fpr_table(scored(own)["open"]).set_index(["target_fpr", "evaluated_on"])
         for own in (alike, apart)
     )
     spread = {name: table["high"] - table["low"]
@@ -179,17 +188,17 @@ def test_a_rate_is_kept_elsewhere_only_if_sources_are_alike(alike, apart):
 
 
 def test_a_source_is_left_out_of_the_choice(apart):
-    scored = scored_images(apart, "open")
-    table = left_out_sources(scored, rate=0.1)
+    own_run = scored(apart)["open"]
+    table = left_out_sources(own_run, rate=0.1)
     assert len(table) == 12 and (table["images"] == 40).all()
     assert (
         (table["low"] <= table["predicted_synthetic"])
         & (table["predicted_synthetic"] <= table["high"])
     ).all()
     worst = table[table["class"] == "real"].iloc[0]
-    own = (source_names(scored.images) == f"0 {worst['source']}").nonzero()[0]
-    label, shares = scored.images["label"].to_numpy(dtype=int), []
-    for logits in scored.logits:
+    own = (source_names(own_run.images) == f"0 {worst['source']}").nonzero()[0]
+    label, shares = own_run.images["label"].to_numpy(dtype=int), []
+    for logits in own_run.logits:
         rest = np.delete(np.arange(len(label)), own)
         shares.append((logits[own] >= target_fpr_threshold(label[rest], logits[rest], 0.1)).mean())
     assert (
@@ -224,7 +233,7 @@ def test_calibrated_scores_have_the_threshold_of_decision_theory():
 
 
 def test_costs_rise_where_the_threshold_was_not_chosen(apart):
-    table = cost_table(scored_images(apart, "open"), [Costs(0.5, 1), Costs(0.01, 1)])
+    table = cost_table(scored(apart)["open"], [Costs(0.5, 1), Costs(0.01, 1)])
     assert (table["cost"] < table[f"cost, {SAME}"]).all()
     assert (table[f"cost, {SAME}"] < table[f"cost, {OTHER}"]).all()
     assert table["trivial_cost"].tolist() == [0.5, 0.01]
@@ -290,7 +299,7 @@ def test_without_a_reason_every_image_is_unsure_and_with_every_reason_none():
 
 def test_a_promise_is_broken_on_other_sources(alike, apart):
     even, uneven = (
-        abstention_table(scored_images(own, "open"), [0.15]).set_index("evaluated_on")
+        abstention_table(scored(own)["open"], [0.15]).set_index("evaluated_on")
         for own in (alike, apart)
     )
     assert even.loc[SAME, "violation_rate"] < 0.1 and even.loc[OTHER, "violation_rate"] < 0.1
@@ -327,8 +336,8 @@ def test_both_classes_weigh_the_same_and_bayes_rule_gives_the_share_back():
 
 
 def test_a_curve_never_sees_the_source_it_is_used_on(apart):
-    scored = scored_images(apart, "open")
-    images, logits = scored.images, scored.logits[0]
+    own_run = scored(apart)["open"]
+    images, logits = own_run.images, own_run.logits[0]
     own = source_names(images) == "0 source 0"
     shifts = {}
     for fitted_on in FITTED_ON:
@@ -346,7 +355,7 @@ def test_a_curve_never_sees_the_source_it_is_used_on(apart):
 
 def test_recalibration_helps_scores_that_are_off(alike):
     off = alike.assign(logit=5 * alike["logit"] + 6)
-    table = recalibration_table(scored_images(off, "open"), repeats=1)
+    table = recalibration_table(scored(off)["open"], repeats=1)
     table = table.set_index(["method", "fitted_on"])
     raw = table.loc["as scored", ""]
     for fitted_on in FITTED_ON:
@@ -361,12 +370,12 @@ def test_recalibration_helps_scores_that_are_off(alike):
 
 def test_formulas_stand_beside_the_bootstrap(apart):
     names = [name for name in significance.COMPARISONS if not name.endswith(", constrained")]
-    combined = significance.ranking_tests(apart)
+    combined = significance.ranking_tests(scored(apart))
     # Of the constrained run there is no ablation, and of no run equal weights.
     assert combined["comparison"].tolist() == names[:2]
     assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
     assert (combined["p_holm"] >= combined["p"]).all()
-    by_seed = significance.ranking_tests_by_seed(apart)
+    by_seed = significance.ranking_tests_by_seed(scored(apart))
     assert by_seed["seed"].tolist() == [1, 2, 1, 2]
     means = by_seed.groupby("comparison", sort=False)["difference"].mean()
     assert means.to_numpy() == pytest.approx(combined["difference"])
@@ -375,21 +384,16 @@ def test_formulas_stand_beside_the_bootstrap(apart):
 
 
 def test_calls_are_compared_at_each_runs_own_threshold(apart):
-    thresholds = {
-        (seed, run, blocks): 0.5
-        for seed in (1, 2)
-        for run, blocks in (("open", "all"), ("constrained", "all"), ("open", "last"))
-    }
-    table = significance.decision_tests_by_seed(apart, thresholds)
+    table = significance.decision_tests_by_seed(scored(apart))
     assert (table["difference"] * 480).to_numpy() == pytest.approx(
         table["only_first"] - table["only_second"]
     )
     assert table["correlation"].between(0.2, 0.95).all()
     assert (table["p_holm"] >= table["p"]).all()
-    combined = significance.decision_tests(apart, thresholds)
+    combined = significance.decision_tests(scored(apart))
     means = table.groupby("comparison", sort=False)["difference"].mean()
     assert combined["difference"].to_numpy() == pytest.approx(means)
     assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
-    everything = significance.decision_tests_by_seed(apart, thresholds | {(1, "open", "all"): 0})
+    everything = significance.decision_tests_by_seed(scored(apart, open=[0, 0.5]))
     one = everything.set_index(["comparison", "seed"]).loc[("open − constrained", 1)]
     assert np.isnan(one["correlation"]) and one["difference"] < 0 and one["p_holm"] < 0.001

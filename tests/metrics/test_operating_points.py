@@ -63,7 +63,7 @@ def test_the_papers_points_are_those_of_section_5():
 
 
 def test_the_parts_of_a_gain_add_up(scored):
-    gain = recall_gain(scored.scored()).set_index("part")["estimate"]
+    gain = recall_gain(scored.scored["local"]).set_index("part")["estimate"]
     total, by_scores, by_threshold, alarms = gain
     assert by_scores + by_threshold == pytest.approx(total)
     recall = {run: scored("recall", run)[0] for run in ("constrained", "open")}
@@ -73,12 +73,9 @@ def test_the_parts_of_a_gain_add_up(scored):
 
 
 def test_better_scores_find_more_at_every_rate(scored):
-    rates = recall_at_rates(scored.scored(), [0.05, 0.2]).set_index(["run", "false_positive_rate"])
+    rates = recall_at_rates(scored.scored["local"], [0.05, 0.2]).set_index(
+        ["run", "false_positive_rate"]
+    )
     for rate in (0.05, 0.2):
         assert rates.loc[("open", rate), "low"] > rates.loc[("constrained", rate), "estimate"]
     assert (rates["low"] <= rates["estimate"]).all() and (rates["estimate"] <= rates["high"]).all()
-
-
-def test_images_without_labels_have_no_points(scored):
-    with pytest.raises(LookupError, match="no labels"):
-        recall_gain(scored.scored("official"))

@@ -9,9 +9,9 @@ from itertools import islice
 
 import pandas as pd
 import pytest
+from layerfusion.analysis.claims import RUNS
 
 from conftest import open_tiny
-from layerfusion.analysis.claims import RUNS
 from layerfusion.data.sources.world import make, plan
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.recipe import RECIPE

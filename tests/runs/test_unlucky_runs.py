@@ -70,7 +70,10 @@ def look_at(shown):
 def pieces(runs):
     """Return, by name, what makes each table and figure of chapters 02 to 06."""
     run, record = runs.runs["open"], runs.runs["open"].record
-    local, official = (runs.tables["open"].get(on) for on in ("local", "official"))
+    local, official = (
+        runs.scored[on]["open"].images if on in runs.scored else None
+        for on in ("local", "official")
+    )
     manifest = runs.experiments["open"].manifest
 
     def beside_the_paper(cells, profile):
@@ -84,13 +87,13 @@ def pieces(runs):
         "thresholds": lambda: tables.threshold_table(record),
         "official errors": lambda: paper_tables.official_errors(runs),
         "submissions": lambda: keep_submissions(runs, team="ours"),
-        "sizes": lambda: size_table(runs.scored(), 60),
+        "sizes": lambda: size_table(runs.scored["local"], 60),
         "points": lambda: scores.roc_curves(runs),
-        "recall gain": lambda: operating_points.recall_gain(runs.scored()),
-        "recall at rates": lambda: operating_points.recall_at_rates(runs.scored()),
-        "calibration": lambda: tables.calibration_table(runs.scored()),
+        "recall gain": lambda: operating_points.recall_gain(runs.scored["local"]),
+        "recall at rates": lambda: operating_points.recall_at_rates(runs.scored["local"]),
+        "calibration": lambda: tables.calibration_table(runs.scored["local"]),
         "calibration drawn": lambda: scores.calibration(runs),
-        "choice": lambda: tables.choice_table(runs.scored()),
+        "choice": lambda: tables.choice_table(runs.scored["local"]),
         "F1 drawn": lambda: scores.f1_over_threshold(runs),
         "slices": lambda: error_slices(runs),
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
@@ -127,7 +130,7 @@ def test_every_table_and_figure_is_shown(unlucky):
 def gallery(runs):
     open_run = runs.runs["open"].record
     manifest = runs.experiments["open"].manifest
-    return error_gallery(manifest, runs.tables["open"]["local"], open_run.threshold)
+    return error_gallery(manifest, runs.scored["local"]["open"].images, open_run.threshold)
 
 
 @pytest.mark.parametrize(
@@ -155,21 +158,21 @@ def test_the_gallery_says_which_errors_there_are_none_of(unlucky, alarms, misses
 
 @world("two images", "three images")
 def test_too_few_images_are_not_recalibrated(unlucky):
-    table = tables.calibration_table(unlucky.scored())
+    table = tables.calibration_table(unlucky.scored["local"])
     again = [name for name in table if "recalibrated" in name] + ["half of its F1"]
     assert table[again].isna().all(axis=None) and table.drop(columns=again).notna().all(axis=None)
     _, mended = scores.calibration(unlucky).axes
     assert [text.get_text() for text in mended.texts] == ["too few images"]
-    choice = tables.choice_table(unlucky.scored())
+    choice = tables.choice_table(unlucky.scored["local"])
     assert choice[["threshold", "F1"]].notna().all(axis=None)
 
 
 @world("two images")
 def test_one_image_of_a_class_has_no_interval(unlucky):
     for metric in ("f1", "roc_auc", "average_precision", "accuracy"):
-        found = unlucky.interval(metric, "open")
+        found = unlucky.scored["local"]["open"].interval(metric)
         assert found.estimate == 1 and np.isnan([found.low, found.high]).all()
-    own = unlucky.scored()
+    own = unlucky.scored["local"]
     for table in (operating_points.recall_gain(own), operating_points.recall_at_rates(own)):
         assert table["estimate"].notna().all() and table[["low", "high"]].isna().all(axis=None)
     html = paper_tables.styled(
@@ -182,9 +185,9 @@ def test_one_image_of_a_class_has_no_interval(unlucky):
 
 @world("one small image of each class")
 def test_one_small_image_of_each_class_decides_nothing(unlucky):
-    assert np.isnan(unlucky.interval("f1", "open", on="small").low)
-    assert not np.isnan(unlucky.interval("f1", "open").low)
-    sizes = size_table(unlucky.scored(), 60).set_index(["run", "shorter side"])
+    assert np.isnan(unlucky.scored["small"]["open"].interval("f1").low)
+    assert not np.isnan(unlucky.scored["local"]["open"].interval("f1").low)
+    sizes = size_table(unlucky.scored["local"], 60).set_index(["run", "shorter side"])
     small = sizes.loc[("open", "< 60 px")]
     assert (small["images"], small["f1"]) == (2, 1) and np.isnan(small["f1_low"])
 
@@ -199,9 +202,9 @@ def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
     table = overview.overview(unlucky, "paper").set_index("claim")
     claim = table.loc[overview.GAINS[-1].text]
     assert claim["verdict"] == "not defined" and pd.isna(claim["open"])
-    sizes = size_table(unlucky.scored(), 60).set_index(["run", "shorter side"])
+    sizes = size_table(unlucky.scored["local"], 60).set_index(["run", "shorter side"])
     assert sizes.loc[("open", "< 60 px"), ["f1", "roc_auc"]].isna().all()
-    rates = operating_points.recall_at_rates(unlucky.scored("small"))
+    rates = operating_points.recall_at_rates(unlucky.scored["small"])
     assert rates["estimate"].isna().all()
 
 
@@ -222,10 +225,10 @@ def test_official_images_of_one_class_have_that_classs_errors(unlucky, there, mi
     )
     assert cells.loc[("Official, Open", "AUC"), "verdict"] == "not defined"
     assert 0 <= cells.loc[("Official, Open", "Acc."), "run"] <= 1
-    tables_of = unlucky.tables["open"]
+    local, official = (unlucky.scored[on]["open"].images for on in ("local", "official"))
     legends = [
         text.get_text()
-        for axes in run_figures.shift(tables_of["local"], tables_of["official"], 0.5).axes
+        for axes in run_figures.shift(local, official, 0.5).axes
         for text in axes.get_legend().texts
     ]
     assert legends.count("official: no images") == 1
@@ -241,10 +244,10 @@ def test_official_images_without_labels_are_not_measured(unlucky):
 
 @world("equal scores")
 def test_equal_scores_are_worth_nothing_and_say_so(unlucky):
-    found = unlucky.interval("roc_auc", "open")
+    found = unlucky.scored["local"]["open"].interval("roc_auc")
     assert (found.estimate, found.low, found.high) == (0.5, 0.5, 0.5)
     assert unlucky("recall", "open")[0] == 1 and unlucky("precision", "open")[0] == 0.5
-    assert operating_points.recall_at_rates(unlucky.scored())["estimate"].eq(0).all()
+    assert operating_points.recall_at_rates(unlucky.scored["local"])["estimate"].eq(0).all()
     submissions = keep_submissions(unlucky, team="ours")
     assert submissions["mistakes"].iloc[1].startswith("prob is the same as in ours_constrained.csv")
 

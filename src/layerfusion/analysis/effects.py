@@ -9,18 +9,18 @@ what other images and degraded ones seem to cost is that. Resamples keep checkpo
 they are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from layerfusion.analysis.measures import Metric, RunMeasures, Values, run_measures
-from layerfusion.metrics.uncertainty import Interval, interval
+from layerfusion.analysis.measures import Cell, Scored
+from layerfusion.metrics.scored import Metric
+from layerfusion.metrics.uncertainty import Interval, Values, interval
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
-Cell = tuple[str, int]  # a variant and a seed
 
 
 class Term(NamedTuple):
@@ -51,13 +51,8 @@ class Contrast:
     terms: tuple[Term, ...]
     paper: float | None = None
 
-    def effect(self, measures: Mapping[str, RunMeasures]) -> Values:
-        """Return the effect of one seed, shape (1 + resamples,), the estimate first.
-
-        Parameters
-        ----------
-        measures
-            By variant.
+    def effect(self, scored: Scored) -> Values:
+        """Return the effect, shape (seeds, 1 + resamples), the estimates first.
 
         Raises
         ------
@@ -65,7 +60,7 @@ class Contrast:
             If one of the numbers was not measured.
         """
         return sum(
-            (sign * measures[variant](metric, on) for sign, metric, variant, on in self.terms),
+            (sign * scored[on][variant].values(metric) for sign, metric, variant, on in self.terms),
             start=np.zeros(1),
         )
 
@@ -91,23 +86,14 @@ def verdict(found: Interval) -> Verdict:
 
 
 def effects(
-    predictions: pd.DataFrame,
-    thresholds: Mapping[Cell, float],
-    contrasts: Iterable[Contrast],
-    *,
-    small_side: int | None = None,
-    machines: Mapping[Cell, str] | None = None,
+    scored: Scored, contrasts: Iterable[Contrast], machines: Mapping[Cell, str] | None = None
 ) -> pd.DataFrame:
     """Return every contrast's effect, mean over seeds, on the same resamples of the images.
 
     Parameters
     ----------
-    predictions
-        As `layerfusion.experiments.tables.scored` joins them.
-    thresholds
-        By variant and seed: the probability from which an image is predicted synthetic.
-    small_side
-        Images whose shorter side is below are small, px; None where no contrast is about these.
+    scored
+        The images of each condition, by variant, with thresholds.
     machines
         By variant and seed: what computed them.
 
@@ -118,49 +104,32 @@ def effects(
         seeds and images, of one seed over images alone; ``verdict``; ``seeds``, how many;
         ``per_seed``, a list; ``seed_sd`` and ``image_se``, what the interval is made of; and
         ``machines``, those that made what is compared. Numbers are NaN where there are none.
-
-    Raises
-    ------
-    UserError
-        If variants were scored on different images.
     """
-    measures = run_measures(predictions, thresholds, small_side)
-    made_by = machines or {}
     rows = [
         {"name": one.name, "text": one.text, "paper": one.paper}
-        | _effect(one, measures)
-        | {"machines": _machines(one, made_by)}
+        | _effect(one, scored)
+        | {"machines": _machines(one, machines or {})}
         for one in contrasts
     ]
     return pd.DataFrame(rows).astype({"paper": float})
 
 
-def values(measures: Sequence[RunMeasures], metric: Metric, condition: str) -> Interval:
-    """Return a metric's mean over seeds, with its interval."""
-    return interval(np.stack([own(metric, condition) for own in measures]))
-
-
-def _effect(contrast: Contrast, measures: Mapping[Cell, RunMeasures]) -> dict[str, Any]:
-    seeds = sorted({seed for variant, seed in measures if variant in contrast.variants})
-    nothing = dict.fromkeys(("effect", "low", "high", "seed_sd", "image_se"), np.nan)
+def _effect(contrast: Contrast, scored: Scored) -> dict[str, Any]:
+    known = [own for by in scored.values() for name, own in by.items() if name in contrast.variants]
+    seeds = max((len(own.logits) for own in known), default=0)
     try:
-        found = np.stack([contrast.effect(_of_seed(measures, seed)) for seed in seeds])
-    except (LookupError, ValueError):
-        return nothing | {"verdict": "not measured", "seeds": len(seeds), "per_seed": []}
+        found = contrast.effect(scored)
+    except LookupError:
+        nothing = dict.fromkeys(("effect", "low", "high", "seed_sd", "image_se"), np.nan)
+        return nothing | {"verdict": "not measured", "seeds": seeds, "per_seed": []}
     own = interval(found)
     spread = {name: getattr(own, name, np.nan) for name in ("seed_sd", "image_se")}
     return spread | {
-        "effect": own.estimate,
-        "low": own.low,
-        "high": own.high,
+        **own.row("effect"),
         "verdict": verdict(own),
-        "seeds": len(seeds),
+        "seeds": seeds,
         "per_seed": found[:, 0].tolist(),
     }
-
-
-def _of_seed(measures: Mapping[Cell, RunMeasures], seed: int) -> dict[str, RunMeasures]:
-    return {variant: own for (variant, number), own in measures.items() if number == seed}
 
 
 def _machines(contrast: Contrast, made_by: Mapping[Cell, str]) -> str:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.metrics.uncertainty import image_interval
+from layerfusion.metrics.scored import Metric
 from layerfusion.progress import Reporter
 from layerfusion.runs.condition import Condition
-from layerfusion.runs.conditions import obtain_together
 
-SHOWN = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
+SHOWN: dict[Metric, str] = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,13 @@ def curve(comparison: Comparison, sweep: Sweep, reporter: Reporter | None = None
         ``estimate``, ``low`` and ``high``. Predictions are kept in the runs' folders and found
         again.
     """
-    experiment = next(iter(comparison.experiments.values()))
-    rows = []
-    for strength, degradation in sweep.degradations.items():
-        tables = obtain_together(
-            experiment, comparison.runs, Condition(degradation=degradation), reporter
-        )
-        for name, scored in comparison.scored_tables(tables).items():
-            values = {"roc_auc": scored.auc()} | scored.rates()
-            for metric in SHOWN:
-                found = vars(image_interval(values[metric][0]))
-                rows.append({"run": name, "strength": strength, "metric": metric} | found)
-    return pd.DataFrame(rows).sort_values("run", kind="stable", ignore_index=True)
+    conditions = {name: Condition(degradation=name) for name in sweep.degradations.values()}
+    scored = comparison.score(conditions, reporter)
+    rows = [
+        {"run": run, "strength": strength, "metric": metric}
+        | scored[degradation][run].interval(metric).row()
+        for run in comparison.runs
+        for strength, degradation in sweep.degradations.items()
+        for metric in SHOWN
+    ]
+    return pd.DataFrame(rows)

@@ -14,11 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerfusion.analysis.effects import Verdict, verdict
-from layerfusion.analysis.measures import RUNS, Values
-from layerfusion.analysis.scored import scored_images
-from layerfusion.metrics.probability import decide
-from layerfusion.metrics.scored import ScoredImages
+from layerfusion.analysis.effects import verdict
+from layerfusion.analysis.measures import RUNS, head_variant
+from layerfusion.metrics.scored import Metric, ScoredImages
 from layerfusion.metrics.significance import (
     TestedDifference,
     delong_contrast,
@@ -30,47 +28,35 @@ from layerfusion.metrics.significance import (
 from layerfusion.metrics.uncertainty import (
     LEVEL,
     Interval,
+    Values,
     image_interval,
     over_seeds,
-    resampled_rates,
     seed_interval,
 )
 from layerfusion.settings import Blocks
 
-Thresholds = Mapping[tuple[int, str, str], float]  # of seed, run and blocks, a probability
-
-
-class Head(NamedTuple):
-    """A run and the blocks that its head reads."""
-
-    run: str
-    blocks: Blocks
-
-
 _ABLATIONS: dict[Blocks, str] = {"last": "last block", "mean": "equal weights"}
 
-# By words for a page: which is compared with which.
-COMPARISONS: dict[str, tuple[Head, Head]] = {
-    "open − constrained": (Head("open", "all"), Head("constrained", "all"))
-} | {
-    f"fusion − {words}, {run}": (Head(run, "all"), Head(run, blocks))
+# By words for a page: which variant is compared with which.
+COMPARISONS = {"open − constrained": ("open", "constrained")} | {
+    f"fusion − {words}, {run}": (run, head_variant(run, blocks))
     for blocks, words in _ABLATIONS.items()
     for run in RUNS
 }
 
 
-def ranking_tests(predictions: pd.DataFrame) -> pd.DataFrame:
+def ranking_tests(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     """Test the differences of ROC AUC, means over seeds, images and seeds both taken for chance.
 
     Parameters
     ----------
-    predictions
-        As `layerfusion.experiments.record.FinishedStudy` has them, of two seeds at least.
+    scored
+        The same images by variant, of two seeds at least.
 
     Returns
     -------
     DataFrame
-        A row a comparison that there are predictions for: ``comparison``, ``difference``;
+        A row a comparison whose variants there are: ``comparison``, ``difference``;
         ``seed_se``, ``formula_se`` (DeLong's) and ``bootstrap_se``, standard errors of the mean,
         from seeds and twice from images; ``p_images`` and ``p`` (images alone: normal; both: t with
         seeds - 1 degrees of freedom), each also ``..._holm``, corrected over the rows; ``low`` and
@@ -78,39 +64,32 @@ def ranking_tests(predictions: pd.DataFrame) -> pd.DataFrame:
         bootstrap's; ``agree``, whether both intervals give the same verdict, uncorrected.
     """
     rows = []
-    for pair in _pairs(predictions):
-        seeds = len(pair.seeds)
+    for pair in _pairs(scored):
+        seeds = len(pair.one.logits)
         weights = np.repeat([1 / seeds, -1 / seeds], seeds)
-        logits = np.concatenate([scored.logits for scored in pair.scored])
-        tested = delong_contrast(pair.labels, logits, weights)
-        rows.append({"comparison": pair.name} | _with_seeds(tested, pair.auc()))
+        logits = np.concatenate([pair.one.logits, pair.two.logits])
+        tested = delong_contrast(pair.one.label, logits, weights)
+        rows.append({"comparison": pair.name} | _with_seeds(tested, pair.difference("roc_auc")))
     return _corrected(pd.DataFrame(rows), "p_images", "p")
 
 
-def decision_tests(predictions: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+def decision_tests(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     """Test the differences of accuracy, each detector at its own threshold, means over seeds.
 
     Returns
     -------
     DataFrame
         As `ranking_tests`; the formula is `layerfusion.metrics.significance.paired_mean_test`.
-
-    Raises
-    ------
-    KeyError
-        If a run has no threshold.
     """
     rows = []
-    for pair in _pairs(predictions):
-        one, two = pair.decisions(thresholds)
-        gained = (one == pair.labels).astype(np.float64) - (two == pair.labels)
-        tested = paired_mean_test(pair.labels, gained.mean(axis=0))
-        drawn = pair.accuracy(one) - pair.accuracy(two)
-        rows.append({"comparison": pair.name} | _with_seeds(tested, drawn))
+    for pair in _pairs(scored):
+        gained = pair.two.wrong.astype(np.float64) - pair.one.wrong
+        tested = paired_mean_test(pair.one.label, gained.mean(axis=0))
+        rows.append({"comparison": pair.name} | _with_seeds(tested, pair.difference("accuracy")))
     return _corrected(pd.DataFrame(rows), "p_images", "p")
 
 
-def ranking_tests_by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
+def ranking_tests_by_seed(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     """Test the differences of ROC AUC seed by seed: DeLong's test beside the paired bootstrap.
 
     Returns
@@ -122,42 +101,37 @@ def ranking_tests_by_seed(predictions: pd.DataFrame) -> pd.DataFrame:
         hold it.
     """
     rows = []
-    for pair in _pairs(predictions):
-        logits = zip(*(scored.logits for scored in pair.scored), strict=True)
-        for seed, (one, two), values in zip(pair.seeds, logits, pair.auc(), strict=True):
-            found = delong_test(pair.labels, one, two)
-            row = {"comparison": pair.name, "seed": seed} | _tested(found, found.p_value)
+    for pair in _pairs(scored):
+        for n, values in enumerate(pair.difference("roc_auc")):
+            found = delong_test(pair.one.label, pair.one.logits[n], pair.two.logits[n])
+            row = {"comparison": pair.name, "seed": pair.one.seeds[n]}
+            row |= _tested(found, found.p_value)
             rows.append(row | _beside(found, image_interval(values)))
     return _corrected(pd.DataFrame(rows), "p")
 
 
-def decision_tests_by_seed(predictions: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+def decision_tests_by_seed(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     """Test the differences of accuracy, each detector at its own threshold, seed by seed.
 
     Returns
     -------
     DataFrame
         A row a comparison and seed: ``comparison``, ``seed``; ``only_first`` and ``only_second``,
-        the images that one of them alone calls rightly; ``correlation`` of their calls, in [-1, 1],
-        the mean of both classes, NaN if one calls all images of a class alike; ``difference`` of
-        accuracy with ``low`` and ``high`` (normal); ``p`` (McNemar's exact test) and ``p_holm``,
-        corrected over all rows; ``bootstrap_low`` and ``bootstrap_high``; ``agree``, whether p and
-        the bootstrap's interval give the same verdict.
-
-    Raises
-    ------
-    KeyError
-        If a run has no threshold.
+        the images that one of them alone classifies correctly; ``correlation`` of their
+        predictions, in [-1, 1], the mean of both classes, NaN if one predicts all images of a class
+        alike; ``difference`` of accuracy with ``low`` and ``high`` (normal); ``p`` (McNemar's exact
+        test) and ``p_holm``, corrected over all rows; ``bootstrap_low`` and ``bootstrap_high``;
+        ``agree``, whether p and the bootstrap's interval give the same verdict.
     """
     rows = []
-    for pair in _pairs(predictions):
-        both = pair.decisions(thresholds)
-        drawn = pair.accuracy(both[0]) - pair.accuracy(both[1])
-        for seed, one, two, values in zip(pair.seeds, *both, drawn, strict=True):
-            found = mcnemar_test(pair.labels, one, two)
-            row = {"comparison": pair.name, "seed": seed, "only_first": found.only_first}
-            row |= {"only_second": found.only_second}
-            row |= {"correlation": _correlation(pair.labels, [one, two])}
+    for pair in _pairs(scored):
+        label, both = pair.one.label, (pair.one.predicted, pair.two.predicted)
+        for n, values in enumerate(pair.difference("accuracy")):
+            one, two = (predicted[n] for predicted in both)
+            found = mcnemar_test(label, one, two)
+            row = {"comparison": pair.name, "seed": pair.one.seeds[n]}
+            row |= {"only_first": found.only_first, "only_second": found.only_second}
+            row |= {"correlation": _correlation(label, one, two)}
             row |= _tested(found.difference, found.p_value)
             tested = _one_sided_of_zero(found.difference.estimate, found.p_value)
             rows.append(row | _beside(tested, image_interval(values)))
@@ -168,47 +142,19 @@ class _Pair(NamedTuple):
     """A comparison: both detectors' scores of the same images, seed by seed."""
 
     name: str
-    scored: tuple[ScoredImages, ScoredImages]
-    seeds: list[int]
+    one: ScoredImages
+    two: ScoredImages
 
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return self.scored[0].images["label"].to_numpy(dtype=np.int64)
-
-    def auc(self) -> Values:
-        """Return the difference of ROC AUC, shape (seeds, 1 + resamples)."""
-        one, two = (scored.auc(np.ones(len(self.labels), dtype=bool)) for scored in self.scored)
-        return one - two
-
-    def decisions(self, thresholds: Thresholds) -> list[NDArray[np.bool_]]:
-        """Return what both detectors predict synthetic, each of shape (seeds, images)."""
-        return [
-            np.stack(
-                [
-                    decide(logits, thresholds[seed, *head])
-                    for seed, logits in zip(self.seeds, own.logits, strict=True)
-                ]
-            )
-            for own, head in zip(self.scored, COMPARISONS[self.name], strict=True)
-        ]
-
-    def accuracy(self, predicted: NDArray[np.bool_]) -> Values:
-        """Return the accuracy of decisions, shape (seeds, 1 + resamples)."""
-        counts = self.scored[0].counts
-        return np.stack(
-            [resampled_rates(self.labels, own, counts)["accuracy"] for own in predicted]
-        )
+    def difference(self, metric: Metric) -> Values:
+        """Return the first detector's metric minus the second's, shape (seeds, 1 + resamples)."""
+        return self.one.values(metric) - self.two.values(metric)
 
 
-def _pairs(predictions: pd.DataFrame) -> Iterator[_Pair]:
+def _pairs(scored: Mapping[str, ScoredImages]) -> Iterator[_Pair]:
     """Yield every comparison that there are predictions for."""
-    seeds = sorted(int(seed) for seed in predictions["seed"].unique())
-    for name, heads in COMPARISONS.items():
-        try:
-            first, second = (scored_images(predictions, h.run, blocks=h.blocks) for h in heads)
-        except LookupError:
-            continue
-        yield _Pair(name, (first, second), seeds)
+    for name, (one, two) in COMPARISONS.items():
+        if one in scored and two in scored:
+            yield _Pair(name, scored[one], scored[two])
 
 
 def _tested(found: Interval, p_value: float) -> dict[str, float]:
@@ -246,8 +192,7 @@ def _with_seeds(tested: TestedDifference, values: Values) -> dict[str, float | b
 
 
 def _beside(tested: Interval, drawn: Interval) -> dict[str, float | bool]:
-    said: list[Verdict] = [verdict(tested), verdict(drawn)]
-    agree = said[0] == said[1]
+    agree = verdict(tested) == verdict(drawn)
     return {"bootstrap_low": drawn.low, "bootstrap_high": drawn.high, "agree": agree}
 
 
@@ -258,8 +203,8 @@ def _one_sided_of_zero(estimate: float, p_value: float) -> Interval:
     return Interval(estimate, min(estimate, 0.0), max(estimate, 0.0))
 
 
-def _correlation(labels: NDArray[np.int64], calls: list[NDArray[np.bool_]]) -> float:
-    """Return the mean over classes of the correlation of two detectors' calls."""
-    with np.errstate(invalid="ignore"):  # a detector may call all of a class alike
-        of = [np.corrcoef(*(call[labels == label] for call in calls))[0, 1] for label in (0, 1)]
+def _correlation(label: NDArray[np.int64], one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
+    """Return the mean over classes of the correlation of two detectors' predictions."""
+    with np.errstate(invalid="ignore"):  # a detector may predict all of a class alike
+        of = [np.corrcoef(one[label == own], two[label == own])[0, 1] for own in (0, 1)]
     return float(np.mean(of))

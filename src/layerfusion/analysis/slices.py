@@ -60,7 +60,7 @@ def error_slices(
         if content is not None:
             yield "content", content.loc[images["image_id"]]
 
-    return errors_by_group(comparison.scored(on), properties).astype({"errors": "int64"})
+    return errors_by_group(comparison.scored[on], properties).astype({"errors": "int64"})
 
 
 def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) -> pd.DataFrame:

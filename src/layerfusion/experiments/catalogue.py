@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from layerfusion.analysis.effects import Contrast, Term, difference
-from layerfusion.analysis.measures import RUNS, Metric
+from layerfusion.analysis.measures import RUNS, head_variant
 from layerfusion.errors import UserError
 from layerfusion.experiments.variant import Variant
 from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.scored import Metric
 from layerfusion.model.weights import model_config
 from layerfusion.paper import numbers as paper
 from layerfusion.settings import Blocks
@@ -73,11 +74,6 @@ HEADS: dict[Blocks, str] = {
     "last": "fusion of all blocks above the last alone, local AUC, {} run",
     "mean": "fusion of all blocks above their mean, local AUC, {} run",
 }
-
-
-def head_variant(run: str, blocks: Blocks) -> str:
-    """Return the name of the variant of a run with a head; that of the paper is the run's."""
-    return run if blocks == "all" else f"{run}-{blocks}"
 
 
 def claims(heads: Iterable[Blocks] = tuple(HEADS)) -> list[Contrast]:

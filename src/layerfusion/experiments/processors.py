@@ -111,7 +111,7 @@ def measure(variant: Variant, reporter: Reporter) -> list[dict[str, Any]]:
     compared = Comparison.obtain(experiment, reporter=reporter)
     rows = []
     for run in RUNS:
-        record, measures = compared.runs[run].record, compared.measures[run]
+        record = compared.runs[run].record
         row: dict[str, Any] = {
             "run": run,
             "pictures": pictures,
@@ -120,8 +120,8 @@ def measure(variant: Variant, reporter: Reporter) -> list[dict[str, Any]]:
             "f1": record.metrics["calibrated"]["f1"],
         }
         for on in CONDITIONS:
-            row[f"{on} roc_auc"] = float(measures("roc_auc", on)[0])
-            row[f"{on} average_precision"] = float(measures("average_precision", on)[0])
+            row[f"{on} roc_auc"] = float(compared("roc_auc", run, on=on)[0])
+            row[f"{on} average_precision"] = float(compared("average_precision", run, on=on)[0])
         rows.append(row | {"seconds": record.provenance["training_seconds"]})
     return rows
 

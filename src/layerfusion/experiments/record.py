@@ -1,7 +1,6 @@
 """What a study leaves behind: one folder with a record and tables, and how these are read."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from layerfusion.analysis.effects import Cell, Contrast, effects
-from layerfusion.analysis.measures import RunMeasures, run_measures
+from layerfusion.analysis.effects import Contrast, effects
+from layerfusion.analysis.measures import Cell, Scored, scored_predictions
 from layerfusion.data.card import IMAGES
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import (
@@ -135,9 +134,9 @@ class FinishedStudy:
         )
 
     @cached_property
-    def measures(self) -> Mapping[Cell, RunMeasures]:
-        """Return the metrics of every variant and seed, on the same resamples."""
-        return run_measures(self.predictions, self.record.thresholds, self.record.small_side)
+    def scored(self) -> Scored:
+        """Return the images of each condition as each variant scores them, on shared resamples."""
+        return scored_predictions(self.predictions, self.record.thresholds, self.record.small_side)
 
     @cached_property
     def effects(self) -> pd.DataFrame:
@@ -147,13 +146,8 @@ class FinishedStudy:
         """
         if not (self.directory / PREDICTIONS).is_file() and (self.directory / EFFECTS).is_file():
             return pd.read_csv(self.directory / EFFECTS)
-        return effects(
-            self.predictions,
-            self.record.thresholds,
-            self.record.contrasts,
-            small_side=self.record.small_side,
-            machines={(cell.variant, cell.seed): cell.machine for cell in self.record.cells},
-        )
+        machines = {(cell.variant, cell.seed): cell.machine for cell in self.record.cells}
+        return effects(self.scored, self.record.contrasts, machines)
 
     @cached_property
     def _logits(self) -> "pd.Series[float]":
@@ -167,19 +161,6 @@ class FinishedStudy:
         own = names.get_level_values("variant") == cell.variant
         own &= names.get_level_values("seed") == cell.seed
         return self._logits[own].droplevel(["variant", "seed"])
-
-    def of(self, variant: str) -> list[RunMeasures]:
-        """Return the metrics of a variant, a seed each, in the record's order."""
-        return [self.measures[variant, seed] for seed in self.record.seeds]
-
-    def thresholds_of_heads(self) -> dict[tuple[int, str, str], float]:
-        """Return the thresholds of trained variants, by seed, run and ``head.blocks``."""
-        by_name = {variant.name: variant for variant in self.record.variants}
-        return {
-            (cell.seed, own.run, own.overrides.get("head.blocks", "all")): cell.threshold
-            for cell in self.record.cells
-            if (own := by_name[cell.variant]).kind == "trained"
-        }
 
 
 def write_study(record: StudyRecord, directory: Path) -> FinishedStudy:

@@ -9,13 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from layerfusion.analysis.architecture import head_of
-from layerfusion.analysis.effects import values
-from layerfusion.analysis.measures import Metric
 from layerfusion.experiments.baselines.registry import BASELINES, differences, source
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.figures.formatting import with_interval
 from layerfusion.figures.intervals import draw_intervals, legend_above
 from layerfusion.figures.style import RUN_STYLES, finish
+from layerfusion.metrics.scored import Metric
 from layerfusion.settings import Profile
 
 RATES: tuple[Metric, ...] = ("roc_auc", "average_precision", "f1")
@@ -38,9 +37,8 @@ def ranking(study: FinishedStudy) -> pd.DataFrame:
     effects = study.effects.set_index("name").to_dict("index")
     rows = []
     for variant in study.record.variants:
-        own = values(study.of(variant.name), "roc_auc", "local")
-        row = {"run": variant.run, "contender": variant.text, "roc_auc": own.estimate}
-        row |= {"low": own.low, "high": own.high}
+        own = study.scored["local"][variant.name].interval("roc_auc")
+        row = {"run": variant.run, "contender": variant.text} | own.row("roc_auc")
         found = effects.get(variant.name, {"effect": np.nan, "low": np.nan, "high": np.nan})
         row |= {"gain": found["effect"], "gain_low": found["low"], "gain_high": found["high"]}
         rows.append(row | {"verdict": found.get("verdict")})
@@ -71,7 +69,7 @@ def rates(study: FinishedStudy) -> pd.DataFrame:
     rows = []
     for variant in study.record.variants:
         if variant.kind == "fitted":
-            auc, ap, f1 = (values(study.of(variant.name), name, "local") for name in RATES)
+            auc, ap, f1 = map(study.scored["local"][variant.name].interval, RATES)
             row = {"run": variant.run, "contender": variant.text, "roc_auc": auc.estimate}
             row |= {"auc_sd": getattr(auc, "seed_sd", np.nan), "average_precision": ap.estimate}
             rows.append(row | {"f1": f1.estimate})

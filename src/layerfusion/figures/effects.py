@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from layerfusion.analysis.effects import values
-from layerfusion.analysis.measures import Metric
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.figures.formatting import interval_cells, signed, with_interval
 from layerfusion.figures.intervals import draw_bars, interval_panels, legend_above
 from layerfusion.figures.style import finish
+from layerfusion.metrics.scored import Metric
 from layerfusion.metrics.uncertainty import LEVEL
 
 # Told apart by marker too. Shades that show on white and on black.
@@ -77,10 +76,9 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
     effects = study.effects.set_index("name").to_dict("index")
     rows = []
     for variant in record.variants:
-        scored = values(study.of(variant.name), "roc_auc", "local")
+        scored = study.scored["local"][variant.name].interval("roc_auc")
         row: dict[str, Any] = {"run": variant.run, "variant": variant.text}
-        row |= {"images": images[variant.name], "roc_auc": scored.estimate}
-        row |= {"low": scored.low, "high": scored.high}
+        row |= {"images": images[variant.name]} | scored.row("roc_auc")
         row |= {"against": "", "difference": np.nan}
         if variant.name in contrasts:
             contrast = contrasts[variant.name]
@@ -129,10 +127,10 @@ def metrics_table(study: FinishedStudy) -> pd.DataFrame:
     rows = []
     for variant in study.record.variants:
         for on in (*study.record.conditions, "small"):
-            try:
-                found = {metric: values(study.of(variant.name), metric, on) for metric in METRICS}
-            except LookupError:
+            if on not in study.scored:
                 continue
+            scored = study.scored[on][variant.name]
+            found = {metric: scored.interval(metric) for metric in METRICS}
             row = {"run": variant.run, "blocks": variant.overrides.get("head.blocks", "all")}
             row |= {"condition": on} | {name: own.estimate for name, own in found.items()}
             rows.append(row | {"auc_sd": getattr(found["roc_auc"], "seed_sd", np.nan)})

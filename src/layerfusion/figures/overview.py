@@ -14,10 +14,11 @@ from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.effects import verdict
-from layerfusion.analysis.measures import RUNS, Metric
+from layerfusion.analysis.measures import RUNS
 from layerfusion.figures.formatting import bounds
 from layerfusion.figures.html_tables import lay_out
 from layerfusion.figures.paper_tables import measured, not_to_be_compared, of_profile
+from layerfusion.metrics.scored import Metric
 from layerfusion.metrics.uncertainty import LEVEL
 from layerfusion.paper import numbers as paper
 

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.analysis.measures import RUNS, Measure, Metric
+from layerfusion.analysis.measures import RUNS
 from layerfusion.figures.formatting import bounds
 from layerfusion.figures.html_tables import lay_out, pivoted
-from layerfusion.metrics.probability import decide
-from layerfusion.metrics.rates import threshold_metrics
+from layerfusion.metrics.scored import Metric
 from layerfusion.metrics.uncertainty import LEVEL, Interval, image_interval, share_interval
 from layerfusion.paper import numbers as paper
 
@@ -75,13 +74,11 @@ ERROR_COLUMNS = [
 NOTHING = dict.fromkeys(("run", "low", "high", "difference"), float("nan"))
 
 
-def side_by_side(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.DataFrame:
+def side_by_side(cells: Sequence[Cell], runs: Comparison, profile: str) -> pd.DataFrame:
     """Return a row for each number of a table of the paper, with the same number of a run.
 
     Parameters
     ----------
-    measure
-        The runs' own metrics, such as a `layerfusion.analysis.comparison.Comparison`.
     profile
         Of the runs. Only for ``paper`` there is a verdict: ``agrees`` where they differ by no more
         than `layerfusion.paper.numbers.TOLERANCE`, else ``differs``.
@@ -94,7 +91,7 @@ def side_by_side(cells: Sequence[Cell], measure: Measure, profile: str) -> pd.Da
         verdict ``not measured``; what these images do not define (ROC AUC of one class) is NaN and
         ``not defined``. Bounds alone are NaN where an interval is not defined.
     """
-    return pd.DataFrame([_compared(cell, measure, profile == "paper") for cell in cells])
+    return pd.DataFrame([_compared(cell, runs, profile == "paper") for cell in cells])
 
 
 def official_errors(comparison: Comparison) -> pd.DataFrame:
@@ -113,20 +110,16 @@ def official_errors(comparison: Comparison) -> pd.DataFrame:
     """
     rows = {}
     for run, errors in paper.OFFICIAL_ERRORS.items():
-        official = comparison.tables[run].get("official")
+        official = comparison.scored.get("official")
         for kind, label in (("false_negatives", 1), ("false_positives", 0)):
             printed, images = getattr(errors, kind), paper.IMAGES["official"][label]
             row = {"paper": printed, "of": images, "paper share": printed / images}
             if official is not None:
-                threshold = comparison.runs[run].record.threshold
-                found = threshold_metrics(
-                    official["label"], decide(official["logit"], threshold), threshold
-                )
-                wrong, own = getattr(found, kind), int((official["label"] == label).sum())
-                share = share_interval(wrong, own)
-                row |= {"this run": wrong, "of these": own, "share": share.estimate}
-                row |= {"low": share.low, "high": share.high}
-                row["difference"] = share.estimate - printed / images
+                own = official[run].label == label
+                wrong, images = int(official[run].wrong[0, own].sum()), int(own.sum())
+                share = share_interval(wrong, images)
+                row |= {"this run": wrong, "of these": images} | share.row("share")
+                row["difference"] = share.estimate - row["paper share"]
             rows[run, kind.replace("_", " ")] = row
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=ERROR_COLUMNS)
     counts = dict.fromkeys(["this run", "of these"], "Int64")
@@ -175,11 +168,11 @@ def measured(replicates: Callable[[], NDArray[np.float64]]) -> Interval | str:
     return "not defined" if np.isnan(interval.estimate) else interval
 
 
-def _compared(cell: Cell, measure: Measure, comparable: bool) -> dict[str, object]:
+def _compared(cell: Cell, runs: Comparison, comparable: bool) -> dict[str, object]:
     printed = paper.reported(cell.metric, cell.run, cell.on)
     assert printed is not None, cell
     row = {"row": cell.row, "column": cell.column, "paper": printed}
-    found = measured(lambda: measure(cell.metric, cell.run, on=cell.on))
+    found = measured(lambda: runs(cell.metric, cell.run, on=cell.on))
     if isinstance(found, str):
         return row | NOTHING | {"verdict": found}
     difference = found.estimate - printed

@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.analysis.effects import values
 from layerfusion.analysis.measures import RUNS
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.figures.formatting import with_interval
@@ -31,7 +30,7 @@ def in_a_sentence(study: FinishedStudy) -> str:
         for name, question in QUESTIONS.items()
         if name in claims
     ]
-    means = {run: values(study.of(run), "roc_auc", "local").estimate for run in RUNS}
+    means = {run: study.scored["local"][run].interval("roc_auc").estimate for run in RUNS}
     auc = " and ".join(f"{mean:.3f} ({run})" for run, mean in means.items())
     answers = "; ".join(said)
     return f"ROC AUC on validation images is {auc}. {answers[:1].upper()}{answers[1:]}."
@@ -55,7 +54,7 @@ def beside_shortcuts(shortcuts: pd.DataFrame, study: FinishedStudy) -> pd.DataFr
     columns = ["run", "detector", "roc_auc", "low", "high"]
     parts = [shortcuts.rename(columns=names)[columns]]
     for run in RUNS:
-        found = image_interval(study.of(run)[0]("roc_auc", "local"))
+        found = image_interval(study.scored["local"][run].auc[0])
         row = [run, "all blocks, fused", found.estimate, found.low, found.high]
         parts.append(pd.DataFrame([row], columns=columns))
     order = {run: place for place, run in enumerate(RUNS)}

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from layerfusion.analysis.measures import RUNS
 from layerfusion.figures.style import RUN_STYLES, finish, say
 from layerfusion.metrics.calibration import recalibrated, reliability
-from layerfusion.metrics.probability import decide, probability, threshold_logit
+from layerfusion.metrics.probability import probability, threshold_logit
 
 if TYPE_CHECKING:  # it loads torch, which takes seconds
     from layerfusion.analysis.comparison import Comparison
@@ -35,12 +35,10 @@ def roc_curves(
     """
     figure, axes = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
     for run in RUNS:
-        table, _ = comparison.measures[run].images(on)
-        labels, colour = table["label"].astype(int), RUN_STYLES[run]["color"]
-        fpr, tpr, _ = roc_curve(labels, table["logit"])
+        own, colour = comparison.scored[on][run], RUN_STYLES[run]["color"]
+        fpr, tpr, _ = roc_curve(own.label, own.logits[0])
         axes.plot(fpr, tpr, color=colour, linewidth=1.4, label=f"{run} run")
-        called = decide(table["logit"], comparison.runs[run].record.threshold)
-        point = [called[labels == label].mean() for label in (0, 1)]
+        point = [own.predicted[0, own.label == label].mean() for label in (0, 1)]
         axes.plot(*point, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
         if points is not None:
             axes.plot(*points.loc[run], color=colour, marker="x", markersize=8, linestyle="")
@@ -56,14 +54,12 @@ def f1_over_threshold(comparison: "Comparison", on: str = "local") -> Figure:
     """Draw F1 over the threshold's logit for both runs, the chosen threshold and 0.5 marked."""
     figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
     for run in RUNS:
-        table, _ = comparison.measures[run].images(on)
-        labels, colour = table["label"].astype(int), RUN_STYLES[run]["color"]
-        precision, recall, thresholds = precision_recall_curve(labels, table["logit"])
+        own, colour = comparison.scored[on][run], RUN_STYLES[run]["color"]
+        precision, recall, thresholds = precision_recall_curve(own.label, own.logits[0])
         hits = precision[:-1] + recall[:-1]
         f1 = np.divide(2 * precision[:-1] * recall[:-1], hits, where=hits > 0, out=0 * hits)
         axes.plot(thresholds, f1, color=colour, label=f"{run} run")
-        chosen = threshold_logit(comparison.runs[run].record.threshold)
-        at = float(comparison("f1", run, on=on)[0])
+        chosen, at = threshold_logit(own.thresholds[0]), float(own.rates["f1"][0, 0])
         axes.plot(chosen, at, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
     axes.axvline(0, color="0.5", linestyle=":", label="probability 0.5")
     axes.set(xlabel="threshold, as a logit", ylabel="F1")
@@ -78,10 +74,9 @@ def calibration(comparison: "Comparison", on: str = "local") -> Figure:
     """
     scored, held_out = {}, {}
     for run in RUNS:
-        table, _ = comparison.measures[run].images(on)
-        labels = table["label"].to_numpy(dtype=np.int64)
-        scored[run] = (labels, probability(table["logit"]))
-        held_out[run] = (labels, recalibrated(labels, table["logit"]))
+        own = comparison.scored[on][run]
+        scored[run] = (own.label, probability(own.logits[0]))
+        held_out[run] = (own.label, recalibrated(own.label, own.logits[0]))
     return reliability_panels({"as scored": scored, "recalibrated (held out)": held_out})
 
 

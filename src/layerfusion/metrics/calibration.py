@@ -250,7 +250,7 @@ def calibration_row(scored: ScoredImages) -> dict[str, float]:
         f1 = threshold_metrics(labels, again >= threshold, threshold).f1
     return {
         "threshold": float(scored.thresholds[0]),
-        "half of F1": float(scored.rates()["f1"][0, 0]) / 2,
+        "half of F1": float(scored.rates["f1"][0, 0]) / 2,
         "recalibrated threshold": threshold,
         "half of its F1": f1 / 2,
         "Brier": brier_score(labels, raw),

@@ -374,8 +374,7 @@ def _rates(scored: ScoredImages) -> Measure:
 
     def measure(own: Members) -> dict[str, Interval]:
         part = scored.subset(own)
-        values = {name: part.rates()[name] for name in ("f1", "recall")} | {"roc_auc": part.auc()}
-        return {name: image_interval(found[0]) for name, found in values.items()}
+        return {name: image_interval(part.values(name)[0]) for name in ("f1", "recall", "roc_auc")}
 
     return measure
 

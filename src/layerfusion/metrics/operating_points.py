@@ -46,7 +46,7 @@ def recall_gain(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         A row for each term of this equation and for the change of F: ``part`` (text),
         ``estimate``, ``low`` and ``high`` over other images.
     """
-    recall = {run: own.rates()["recall"][0] for run, own in scored.items()}
+    recall = {run: own.rates["recall"][0] for run, own in scored.items()}
     fpr = {run: false_positive_rate(own) for run, own in scored.items()}
     own = scored["open"]
     at_equal = resampled_recall_at(own.label, own.logits[0], fpr["constrained"], own.counts)

@@ -1,6 +1,9 @@
-"""The same images as several seeds of a detector score them: what tables of groups are made of."""
+"""Images and their scores by several seeds: what every table of groups and effects is made of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -9,11 +12,16 @@ from numpy.typing import NDArray
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import (
+    Interval,
     Values,
+    interval,
+    resampled_average_precision,
     resampled_rates,
     resampled_roc_auc,
     with_known_spread,
 )
+
+Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +39,17 @@ class ScoredImages:
         `layerfusion.metrics.uncertainty.resample_images` draws them.
     thresholds
         Of each seed a probability, shape (seeds,); empty where only the ranking is asked for.
+    seeds
+        Their numbers; empty where nobody asks for them.
     """
 
     images: pd.DataFrame
     logits: NDArray[np.float64]
     counts: NDArray[np.int32]
     thresholds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    seeds: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def label(self) -> NDArray[np.int64]:
         """The classes, shape (images,)."""
         return self.images["label"].to_numpy(dtype=np.int64)
@@ -58,25 +69,40 @@ class ScoredImages:
         """Whether each seed errs on each image, shape (seeds, images)."""
         return np.asarray(self.predicted != (self.label == 1))
 
+    @cached_property
+    def auc(self) -> Values:
+        """ROC AUC, shape (seeds, 1 + resamples), estimates first; NaN without a class."""
+        return self._by_seed(resampled_roc_auc)
+
+    @cached_property
+    def rates(self) -> dict[str, Values]:
+        """``resampled_rates`` at the thresholds, each of shape (seeds, 1 + resamples)."""
+        found = [resampled_rates(self.label, one, self.counts) for one in self.predicted]
+        return {name: np.stack([own[name] for own in found]) for name in found[0]}
+
+    def values(self, metric: Metric) -> Values:
+        """Return a metric, shape (seeds, 1 + resamples), estimates first."""
+        if metric == "roc_auc":
+            return self.auc
+        if metric == "average_precision":
+            return self._by_seed(resampled_average_precision)
+        return self.rates[metric]
+
+    def interval(self, metric: Metric) -> Interval:
+        """Return a metric's mean over seeds, with its interval."""
+        return interval(self.values(metric))
+
     def subset(self, members: NDArray[np.bool_]) -> "ScoredImages":
         """Return some of the images; replicates of a class of one image will be NaN."""
         counts = with_known_spread(self.label[members], self.counts[:, members])
-        return ScoredImages(self.images[members], self.logits[:, members], counts, self.thresholds)
-
-    def auc(self, members: NDArray[np.bool_] | None = None) -> Values:
-        """Return ROC AUC, of some of the images, shape (seeds, 1 + resamples), estimates first.
-
-        It is NaN where they lack a class; its replicates are NaN where they have one image of one.
-        """
-        own = self if members is None else self.subset(members)
-        return np.stack([resampled_roc_auc(own.label, one, own.counts) for one in own.logits])
+        return ScoredImages(
+            self.images[members], self.logits[:, members], counts, self.thresholds, self.seeds
+        )
 
     def against_others(self, members: NDArray[np.bool_]) -> Values:
         """Return `auc` of images of one class with all images of the other class."""
         kind = self.label[members][0]
-        return self.auc(members | (self.label != kind))
+        return self.subset(members | (self.label != kind)).auc
 
-    def rates(self) -> dict[str, Values]:
-        """Return ``resampled_rates`` at the thresholds, each of shape (seeds, 1 + resamples)."""
-        found = [resampled_rates(self.label, one, self.counts) for one in self.predicted]
-        return {name: np.stack([own[name] for own in found]) for name in found[0]}
+    def _by_seed(self, metric: Callable[..., Values]) -> Values:
+        return np.stack([metric(self.label, own, self.counts) for own in self.logits])

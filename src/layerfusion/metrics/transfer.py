@@ -238,7 +238,7 @@ def choice_row(scored: ScoredImages) -> dict[str, float]:
     low, high = probability(chosen["logit"].quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
     return {
         "threshold": float(scored.thresholds[0]), "low": float(low), "high": float(high),
-        "F1": float(scored.rates()["f1"][0, 0]),
+        "F1": float(scored.rates["f1"][0, 0]),
         "optimism": float((chosen["f1"] - chosen["f1_left_out"]).mean()),
     }  # fmt: skip
 
