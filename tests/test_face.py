@@ -51,7 +51,7 @@ def test_metrics_come_with_intervals():
     score = rng.normal(label, 0.8)
     found = layerfusion.evaluate(label, score, 0.5, resamples=200)
     assert ((found["low"] <= found["estimate"]) & (found["estimate"] <= found["high"])).all()
-    known = vars(threshold_metrics(label, score >= 0.5, 0.5)) | vars(ranking_metrics(label, score))
+    known = threshold_metrics(label, score >= 0.5, 0.5) | ranking_metrics(label, score)
     for name, estimate in found["estimate"].items():
         assert estimate == pytest.approx(known[name])
     nullable = pd.Series(label, dtype="Int8")  # as a table of predictions has it

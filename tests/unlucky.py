@@ -9,12 +9,12 @@ import torch
 
 from conftest import TINY, draw_image
 from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import report
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.runs import conditions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import RECORD, Run, RunRecord
 from layerfusion.scoring.predictions import CARRIED, write_predictions
-from layerfusion.scoring.report import report_predictions
 
 SETTINGS = TINY | {"training.small_side": 60}
 SIDES = {"small": 50, "middle": 80, "large": 130}
@@ -173,7 +173,7 @@ def plant_run(world, experiment):
     predictions = score_as(world, experiment.validation, experiment.run, clean=True)
     chosen = best_f1_threshold(predictions["label"], probability(predictions["logit"]))
     threshold = chosen if world.threshold is None else world.threshold
-    metrics = report_predictions(predictions, threshold).as_dict()
+    metrics = report(predictions["label"], predictions["logit"], threshold)
     entry = {"epoch": 1, "steps": 1, "training_loss": 0.7, **metrics["ranking"]}
     record = RunRecord(
         profile=experiment.profile.name,

@@ -77,9 +77,9 @@ def test_small_images_are_those_below_the_profiles_limit(compared):
     expected = report(
         small["label"].astype(int), small["logit"], runs.runs["open"].record.threshold
     )
-    assert runs("f1", "open", on="small")[0] == pytest.approx(expected.calibrated.f1)
+    assert runs("f1", "open", on="small")[0] == pytest.approx(expected["calibrated"]["f1"])
     sizes = size_table(runs.scored["local"], 80).set_index(["run", "shorter side"])
-    assert sizes.loc[("open", "< 80 px"), "f1"] == pytest.approx(expected.calibrated.f1)
+    assert sizes.loc[("open", "< 80 px"), "f1"] == pytest.approx(expected["calibrated"]["f1"])
     assert sizes.loc[("open", "< 80 px"), "images"] == len(small) == 12
     assert sizes.loc[("open", "> 160 px"), "images"] == 0
 

@@ -39,7 +39,7 @@ def test_the_error_is_the_bins_mean_distance():
 def test_the_best_threshold_of_calibrated_scores_is_half_of_its_f1(world):
     label, chance = world
     threshold = best_f1_threshold(label, chance)
-    half = threshold_metrics(label, chance >= threshold, threshold).f1 / 2
+    half = threshold_metrics(label, chance >= threshold, threshold)["f1"] / 2
     assert threshold == pytest.approx(half, abs=0.03)
     shifted = logit(chance) - 5
     again = recalibrated(label, shifted)

@@ -12,7 +12,8 @@ from layerfusion.metrics.probability import probability
 
 def calls(scored, run):
     table = scored.scored["local"][run].images
-    return (probability(table["logit"]) >= scored.runs[run].record.threshold) == (table["label"] == 1)
+    called = probability(table["logit"]) >= scored.runs[run].record.threshold
+    return called == (table["label"] == 1)
 
 
 def test_every_image_has_one_flip(scored):

@@ -214,18 +214,18 @@ def test_the_fields_at_its_top_are_those_of_the_predictions(card, shipped):
     given = {metric["type"]: metric["value"] for metric in result["metrics"]}
     table, threshold = shipped[1], Detector.load(shipped[0]).threshold
     found = report(table["label"], table["logit"], threshold)
-    assert given["roc_auc"] == pytest.approx(found.ranking.roc_auc, abs=1e-4)
+    assert given["roc_auc"] == pytest.approx(found["ranking"]["roc_auc"], abs=1e-4)
     for name in ("f1", "precision", "recall"):
-        assert given[name] == pytest.approx(getattr(found.calibrated, name), abs=1e-4)
+        assert given[name] == pytest.approx(found["calibrated"][name], abs=1e-4)
 
 
 def test_its_numbers_are_those_of_the_predictions(card, shipped):
     table, threshold = shipped[1], Detector.load(shipped[0]).threshold
     counts = threshold_metrics(table["label"], decide(table["logit"], threshold), threshold)
     point = dict(rows_of(card, "### Operating point"))
-    assert point["recall"].startswith(f"{counts.recall:.1%} (")
-    assert point["precision"].startswith(f"{counts.precision:.1%} (")
-    alarms = counts.false_positives / (counts.false_positives + counts.true_negatives)
+    assert point["recall"].startswith(f"{counts['recall']:.1%} (")
+    assert point["precision"].startswith(f"{counts['precision']:.1%} (")
+    alarms = counts["false_positives"] / (counts["false_positives"] + counts["true_negatives"])
     assert point["false positive rate"].startswith(f"{alarms:.1%} (")
     first, *others = rows_of(card, "### Scores")
     auc = evaluate(table["label"], table["logit"], 0).loc["roc_auc"]

@@ -9,9 +9,10 @@ from itertools import islice
 
 import pandas as pd
 import pytest
-from layerfusion.analysis.claims import RUNS
+from layerfusion.scoring.report import report_predictions
 
 from conftest import open_tiny
+from layerfusion.analysis.measures import RUNS
 from layerfusion.data.sources.world import make, plan
 from layerfusion.metrics.rates import best_f1_threshold
 from layerfusion.recipe import RECIPE
@@ -21,7 +22,6 @@ from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import RECORDED
 from layerfusion.runs.record import recorded_run
 from layerfusion.scoring.files import score
-from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import load_profile
 
 IMAGES = 24

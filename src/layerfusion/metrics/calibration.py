@@ -247,7 +247,7 @@ def calibration_row(scored: ScoredImages) -> dict[str, float]:
     threshold = f1 = np.nan
     if not np.isnan(again).any():
         threshold = best_f1_threshold(labels, again)
-        f1 = threshold_metrics(labels, again >= threshold, threshold).f1
+        f1 = threshold_metrics(labels, again >= threshold, threshold)["f1"]
     return {
         "threshold": float(scored.thresholds[0]),
         "half of F1": float(scored.rates["f1"][0, 0]) / 2,

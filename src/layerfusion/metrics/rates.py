@@ -6,7 +6,6 @@ long before logits tie; they are predicted synthetic where `layerfusion.metrics.
 says so.
 """
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,80 +24,36 @@ from layerfusion.metrics.uncertainty import (
     resampled_roc_auc,
 )
 
-
-@dataclass(frozen=True)
-class ThresholdMetrics:
-    """What depends on a threshold: rates in [0, 1] and the four counts of the confusion matrix.
-
-    A rate whose denominator is zero is 0, as in scikit-learn.
-    """
-
-    threshold: float
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    true_negatives: int
-    false_positives: int
-    false_negatives: int
-    true_positives: int
+COUNTS = ("true_negatives", "false_positives", "false_negatives", "true_positives")
 
 
-@dataclass(frozen=True)
-class RankingMetrics:
-    """What depends on the order of the scores alone, each in [0, 1]."""
-
-    roc_auc: float
-    average_precision: float
-    equal_error_rate: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """Every number that is reported of one table of predictions.
-
-    `calibrated` uses the threshold chosen on validation images, `half` uses 0.5, and `oracle` the
-    threshold that maximises F1 on these very predictions: an upper bound that no one could have
-    known beforehand (on the validation images themselves it is the calibrated one).
-    """
-
-    images: int
-    synthetic_images: int
-    ranking: RankingMetrics
-    calibrated: ThresholdMetrics
-    half: ThresholdMetrics
-    oracle: ThresholdMetrics
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as nested plain values, ready for JSON."""
-        return asdict(self)
-
-
-def threshold_metrics(label: ArrayLike, synthetic: ArrayLike, threshold: float) -> ThresholdMetrics:
+def threshold_metrics(label: ArrayLike, synthetic: ArrayLike, threshold: float) -> dict[str, Any]:
     """Return the metrics of decisions: whether each image is predicted synthetic, shape (n,).
 
-    The threshold is what they were made with; it is reported beside them.
+    Returns
+    -------
+    dict
+        ``threshold``, that they were made with; ``accuracy``, ``precision``, ``recall`` and ``f1``
+        in [0, 1], 0 where the denominator is zero, as in scikit-learn; and the four `COUNTS` of the
+        confusion matrix.
 
     Raises
     ------
     UserError
         If labels are not 0 and 1, or the arrays differ in length or are empty.
     """
-    labels, called = checked(label, np.asarray(synthetic, dtype=bool))
-    tn, fp, fn, tp = np.bincount(2 * labels + called.astype(np.int64), minlength=4).tolist()
-    rates = resampled_rates(labels, called)
-    return ThresholdMetrics(
-        threshold=float(threshold),
+    labels, predicted = checked(label, np.asarray(synthetic, dtype=bool))
+    counts = np.bincount(2 * labels + predicted.astype(np.int64), minlength=4).tolist()
+    rates = resampled_rates(labels, predicted)
+    return {
+        "threshold": float(threshold),
         **{name: float(np.nan_to_num(values[0])) for name, values in rates.items()},
-        true_negatives=tn,
-        false_positives=fp,
-        false_negatives=fn,
-        true_positives=tp,
-    )
+        **dict(zip(COUNTS, counts, strict=True)),
+    }
 
 
-def ranking_metrics(label: ArrayLike, score: ArrayLike) -> RankingMetrics:
-    """Return ROC AUC, average precision and equal error rate.
+def ranking_metrics(label: ArrayLike, score: ArrayLike) -> dict[str, float]:
+    """Return ``roc_auc``, ``average_precision`` and ``equal_error_rate``, each in [0, 1].
 
     Raises
     ------
@@ -107,31 +62,40 @@ def ranking_metrics(label: ArrayLike, score: ArrayLike) -> RankingMetrics:
         classes is missing.
     """
     labels, scores = checked(label, score, both=True)
-    return RankingMetrics(
-        roc_auc=float(resampled_roc_auc(labels, scores)[0]),
-        average_precision=float(resampled_average_precision(labels, scores)[0]),
-        equal_error_rate=_equal_error_rate(labels, scores),
-    )
+    return {
+        "roc_auc": float(resampled_roc_auc(labels, scores)[0]),
+        "average_precision": float(resampled_average_precision(labels, scores)[0]),
+        "equal_error_rate": _equal_error_rate(labels, scores),
+    }
 
 
-def report(label: ArrayLike, logit: ArrayLike, threshold: float) -> Report:
+def report(label: ArrayLike, logit: ArrayLike, threshold: float) -> dict[str, Any]:
     """Return every reported number, at a threshold in [0, 1] on the probability.
+
+    Returns
+    -------
+    dict
+        ``images`` and ``synthetic_images``, how many; ``ranking``; and the threshold's metrics:
+        ``calibrated`` at the given one, ``half`` at 0.5, and ``oracle`` at the one that maximises
+        F1 on these very predictions: an upper bound that no one could have known beforehand (on the
+        validation images themselves it is the calibrated one). Ready for JSON.
 
     Raises
     ------
     UserError
-        As `ranking_metrics`.
+        As `ranking_metrics`; missing labels are none.
     """
-    labels, logits = checked(label, logit)
-    oracle = best_f1_threshold(labels, probability(logits))
-    return Report(
-        images=len(labels),
-        synthetic_images=int(labels.sum()),
-        ranking=ranking_metrics(labels, logits),
-        calibrated=threshold_metrics(labels, decide(logits, threshold), threshold),
-        half=threshold_metrics(labels, decide(logits, 0.5), 0.5),
-        oracle=threshold_metrics(labels, decide(logits, oracle), oracle),
-    )
+    labels, logits = checked(pd.Series(label).to_numpy(dtype=float, na_value=np.nan), logit)
+    thresholds = {
+        "calibrated": threshold,
+        "half": 0.5,
+        "oracle": best_f1_threshold(labels, probability(logits)),
+    }
+    return {
+        "images": len(labels),
+        "synthetic_images": int(labels.sum()),
+        "ranking": ranking_metrics(labels, logits),
+    } | {name: threshold_metrics(labels, decide(logits, t), t) for name, t in thresholds.items()}
 
 
 def evaluate(
@@ -146,8 +110,8 @@ def evaluate(
     score
         Probabilities or logits, shape (n,). Logits rank better: probabilities round to 1.
     threshold
-        On the scale of `score`: an image is called synthetic where ``score >= threshold``. Chosen
-        on other images than these, or the numbers flatter.
+        On the scale of `score`: an image is predicted synthetic where ``score >= threshold``.
+        Chosen on other images than these, or the numbers are optimistic.
     resamples, seed
         As in `resample_images`.
 
@@ -168,7 +132,7 @@ def evaluate(
     values = resampled_rates(labels, scores >= threshold, counts)
     values["roc_auc"] = resampled_roc_auc(labels, scores, counts)
     values["average_precision"] = resampled_average_precision(labels, scores, counts)
-    rows = {name: vars(image_interval(replicates)) for name, replicates in values.items()}
+    rows = {name: image_interval(replicates).row() for name, replicates in values.items()}
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 

@@ -22,6 +22,7 @@ from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
 from layerfusion.files import write_record
 from layerfusion.metrics.probability import probability
+from layerfusion.metrics.rates import report
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.batch_memory import BATCH_MEMORY
@@ -44,7 +45,6 @@ from layerfusion.runs.record import (
     run_identity,
     write_identity,
 )
-from layerfusion.scoring.report import report_predictions
 from layerfusion.settings import LARGEST_SEED, Profile, digest, load_profile
 from layerfusion.training.checkpoint import Progress
 from layerfusion.training.disk import check_disk, disk_needed
@@ -308,7 +308,7 @@ class Experiment:
                 "skipped_files": len(self.manifest.skipped),
             },
             threshold=threshold,
-            metrics=report_predictions(predictions, threshold).as_dict(),
+            metrics=report(predictions["label"], predictions["logit"], threshold),
             history=progress.history,
             best_epoch=progress.best_epoch,
             block_weights=best.block_weights(),

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +215,7 @@ class _Loop:
             "epoch": self.progress.epoch + 1,
             "steps": self.progress.step,
             "training_loss": self.progress.loss_sum / self.progress.step,
-            **asdict(ranking_metrics(predictions["label"], predictions["logit"])),
+            **ranking_metrics(predictions["label"], predictions["logit"]),
             "block_weights": self.detector.block_weights(),
         }
         if self.is_best(entry):
