@@ -9,12 +9,11 @@ from itertools import islice
 
 import pandas as pd
 import pytest
-from layerfusion.scoring.report import report_predictions
 
 from conftest import open_tiny
 from layerfusion.analysis.measures import RUNS
 from layerfusion.data.sources.world import make, plan
-from layerfusion.metrics.rates import best_f1_threshold
+from layerfusion.metrics.rates import best_f1_threshold, report
 from layerfusion.recipe import RECIPE
 from layerfusion.runs import conditions, record
 from layerfusion.runs.condition import CONDITIONS
@@ -55,7 +54,7 @@ def test_its_numbers_are_those_of_its_predictions(run):
     assert said.provenance["recipe"] == RECIPE and not said.provenance["git_dirty"]
     threshold = best_f1_threshold(predictions["label"], predictions["probability"])
     assert threshold == said.threshold
-    found = pd.json_normalize(report_predictions(predictions, threshold).as_dict())
+    found = pd.json_normalize(report(predictions["label"], predictions["logit"], threshold))
     pd.testing.assert_frame_equal(found, pd.json_normalize(said.metrics), rtol=1e-12)
 
 
