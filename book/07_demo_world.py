@@ -136,7 +136,7 @@ ours = report_shortcut("open run", "pixels", predictions["label"], predictions["
 shortcuts = shortcut_baselines(
     experiment.training, profile.images, profile.loader, validation=experiment.validation
 )
-shortcuts.loc[len(shortcuts)] = vars(ours)
+shortcuts.loc[len(shortcuts)] = ours
 tables.keep("shortcuts", shortcuts).round(3)
 
 # %% tags=["nbval-ignore-output"]

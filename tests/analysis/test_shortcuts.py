@@ -155,10 +155,10 @@ def test_a_report_is_scikit_learns():
     label = np.arange(100) % 2
     score = rng.normal(label, 1)
     found = report_shortcut("ours", "pixels", label, score)
-    assert found.roc_auc == pytest.approx(roc_auc_score(label, score))
-    assert found.average_precision == pytest.approx(average_precision_score(label, score))
-    assert found.f1 == pytest.approx(max(f1_score(label, score >= t) for t in score))
-    assert found.roc_auc_low < found.roc_auc < found.roc_auc_high
+    assert found["roc_auc"] == pytest.approx(roc_auc_score(label, score))
+    assert found["average_precision"] == pytest.approx(average_precision_score(label, score))
+    assert found["f1"] == pytest.approx(max(f1_score(label, score >= t) for t in score))
+    assert found["roc_auc_low"] < found["roc_auc"] < found["roc_auc_high"]
 
 
 @settings(max_examples=100, deadline=None)

@@ -91,4 +91,5 @@ class Comparison:
         """
         if run not in self.scored.get(on, {}):
             raise LookupError(f"{run} run, '{on}': the images have no labels, or were not scored")
-        return self.scored[on][run].values(metric)[0]
+        values: Values = self.scored[on][run].values(metric)[0]
+        return values

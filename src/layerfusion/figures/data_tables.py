@@ -85,7 +85,7 @@ def audit_runs(experiment: Experiment) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``run``, then the columns of `layerfusion.analysis.shortcuts.ShortcutReport`, a row a
+        ``run``, then the columns of `layerfusion.analysis.shortcuts.report_shortcut`, a row a
         detector.
 
     Raises

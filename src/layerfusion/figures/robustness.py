@@ -19,7 +19,7 @@ def draw_curve(measured: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> 
             part = measured[(measured["run"] == run) & (measured["metric"] == metric)]
             color, mark = style["color"], style["marker"]
             draw_band(ax, part, "strength", "estimate", color=color, marker=mark, label=run)
-            clean = comparison(metric, run)[0]  # type: ignore[arg-type]
+            clean = comparison(metric, run)[0]
             ax.axhline(clean, color=color, linestyle="--", linewidth=1)
         ax.axvline(sweep.paper, color="0.7", linestyle=":")
         ax.invert_xaxis()
