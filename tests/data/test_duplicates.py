@@ -11,7 +11,7 @@ from layerfusion.data.duplicates import find_duplicates
 SPLITS = ["train", "val", "test"]
 
 
-def make_rows(*rows: tuple[str, str, int | None, str | None]) -> pd.DataFrame:
+def make_rows(*rows):
     """Rows from path, split, perceptual hash as a number, and one letter for the content."""
     return pd.DataFrame(
         [
@@ -22,11 +22,11 @@ def make_rows(*rows: tuple[str, str, int | None, str | None]) -> pd.DataFrame:
     ).astype({"path": "str", "split": "str", "label": "Int8", "sha256": "str", "phash": "str"})
 
 
-def found(table: pd.DataFrame) -> set[tuple[str, str, str, int]]:
+def found(table):
     return set(zip(table["kind"], table["path_a"], table["path_b"], table["distance"], strict=True))
 
 
-def by_brute_force(rows: pd.DataFrame, max_distance: int) -> set[tuple[str, str, str, int]]:
+def by_brute_force(rows, max_distance):
     pairs = set()
     records = rows.to_dict("records")
     for split_a, split_b in combinations(SPLITS, 2):
@@ -42,7 +42,7 @@ def by_brute_force(rows: pd.DataFrame, max_distance: int) -> set[tuple[str, str,
     return pairs
 
 
-def flipped(look: int, bits: list[int]) -> int:
+def flipped(look, bits):
     for bit in bits:
         look ^= 1 << bit
     return look
@@ -66,9 +66,7 @@ LOOKS = st.builds(
     ),
     max_distance=st.sampled_from([0, 1, 4, 7, 63]),
 )
-def test_finds_what_brute_force_finds(
-    images: list[tuple[str, int | None, str | None]], max_distance: int
-) -> None:
+def test_finds_what_brute_force_finds(images, max_distance):
     rows = make_rows(*((f"{number:02d}", *image) for number, image in enumerate(images)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "MAX_DISTANCE", max_distance)
@@ -81,7 +79,7 @@ def test_finds_what_brute_force_finds(
 
 @settings(deadline=None, max_examples=20)
 @given(looks=st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=40))
-def test_chunks_do_not_matter(looks: list[int]) -> None:
+def test_chunks_do_not_matter(looks):
     rows = make_rows(
         *((f"{n:02d}", SPLITS[n % 3], look & 0xF0F, None) for n, look in enumerate(looks))
     )
@@ -91,7 +89,7 @@ def test_chunks_do_not_matter(looks: list[int]) -> None:
     pd.testing.assert_frame_equal(chunked, find_duplicates(rows))
 
 
-def test_says_what_and_where_both_images_are() -> None:
+def test_says_what_and_where_both_images_are():
     rows = make_rows(("b", "val", 7, "x"), ("a", "train", 7, "x"), ("c", "test", 3, "y"))
     exact, *near = find_duplicates(rows.assign(label=pd.array([1, 0, None], "Int8"))).to_dict(
         "records"
@@ -110,21 +108,21 @@ def test_says_what_and_where_both_images_are() -> None:
     assert all(pair["kind"] == "near" and pair["distance"] == 1 for pair in near)
 
 
-def test_duplicates_within_a_split_are_no_concern() -> None:
+def test_duplicates_within_a_split_are_no_concern():
     assert len(find_duplicates(make_rows(("a", "train", 1, "x"), ("b", "train", 1, "x")))) == 0
 
 
-def test_missing_hashes_are_like_no_other() -> None:
+def test_missing_hashes_are_like_no_other():
     table = find_duplicates(make_rows(("a", "train", None, None), ("b", "val", None, None)))
     assert len(table) == 0
     assert str(table["label_a"].dtype) == "Int8"
 
 
-def test_no_images_have_no_duplicates() -> None:
+def test_no_images_have_no_duplicates():
     assert len(find_duplicates(make_rows())) == 0
 
 
-def test_flat_pictures_are_listed_with_a_few_partners_and_the_rest_is_counted() -> None:
+def test_flat_pictures_are_listed_with_a_few_partners_and_the_rest_is_counted():
     flat = 1 << 63
     count = 300
     train = [(f"train/{n:04d}", "train", flat, None) for n in range(count)]

@@ -1,7 +1,6 @@
 """One file looked at: what its header, its end and its pixels say."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from layerfusion.images.reading import ImageError, read_image
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
-def encoded(kind: str) -> bytes:
+def encoded(kind):
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, format=kind)
     return buffer.getvalue()
@@ -26,7 +25,7 @@ def encoded(kind: str) -> bytes:
 WHOLE = {kind: encoded(kind) for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")}
 
 
-def can_be_read(path: Path) -> bool:
+def can_be_read(path):
     try:
         read_image(path)
     except ImageError:
@@ -36,7 +35,7 @@ def can_be_read(path: Path) -> bool:
 
 @pytest.mark.parametrize("kind", WHOLE)
 @pytest.mark.parametrize("asked", [False, True])
-def test_a_whole_file_of_every_format(tmp_path: Path, kind: str, asked: bool) -> None:
+def test_a_whole_file_of_every_format(tmp_path, kind, asked):
     (tmp_path / "image").write_bytes(WHOLE[kind])
     found = scan_file(tmp_path / "image", hash_file=asked, decode_file=asked)
     state = (tmp_path / "image").stat()
@@ -54,8 +53,8 @@ def test_a_whole_file_of_every_format(tmp_path: Path, kind: str, asked: bool) ->
     decode=st.booleans(),
 )
 def test_no_readable_file_is_refused_and_no_truncated_one_is_overlooked(
-    tmp_path_factory: pytest.TempPathFactory, kind: str, kept: float, behind: bytes, decode: bool
-) -> None:
+    tmp_path_factory, kind, kept, behind, decode
+):
     path = tmp_path_factory.mktemp("cut") / "image"
     content = WHOLE[kind][: round(kept * len(WHOLE[kind]))]
     path.write_bytes(content + behind)
@@ -68,7 +67,7 @@ def test_no_readable_file_is_refused_and_no_truncated_one_is_overlooked(
         assert found.reason is not None or behind
 
 
-def test_damage_inside_is_found_by_decoding_alone(tmp_path: Path) -> None:
+def test_damage_inside_is_found_by_decoding_alone(tmp_path):
     content = bytearray(WHOLE["PNG"])
     content[200:300] = bytes(100)
     (tmp_path / "image").write_bytes(content)
@@ -78,24 +77,22 @@ def test_damage_inside_is_found_by_decoding_alone(tmp_path: Path) -> None:
     assert found.damage is not None and found._replace(damage=None) == quick
 
 
-def test_of_a_file_that_is_not_there_nothing_is_remembered(tmp_path: Path) -> None:
+def test_of_a_file_that_is_not_there_nothing_is_remembered(tmp_path):
     found = scan_file(tmp_path / "gone.jpg", hash_file=True, decode_file=True)
     assert found == FileScan(reason="file not found")
 
 
-def test_a_bad_file_is_remembered_with_its_state(tmp_path: Path) -> None:
+def test_a_bad_file_is_remembered_with_its_state(tmp_path):
     (tmp_path / "empty.jpg").touch()
     found = scan_file(tmp_path / "empty.jpg", hash_file=True, decode_file=True)
     assert (found.bytes, found.reason) == (0, "empty file")
     assert found.mtime_ns == (tmp_path / "empty.jpg").stat().st_mtime_ns
 
 
-def test_too_little_memory_says_nothing_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_memory_says_nothing_of_a_file(tmp_path, monkeypatch):
     (tmp_path / "image").write_bytes(WHOLE["PNG"])
 
-    def exhausted(path: Path) -> Image.Image:
+    def exhausted(path):
         raise ImageError(path, "not enough memory to decode it") from MemoryError()
 
     monkeypatch.setattr(file_scan, "read_image", exhausted)
@@ -104,8 +101,8 @@ def test_too_little_memory_says_nothing_of_a_file(
 
 
 def test_inspections_are_known_by_the_libraries_that_made_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     before = scanner_digest()
     assert len(before) == 64 and scanner_digest() == before
     monkeypatch.setattr(file_scan, "version", lambda name: "0")
@@ -122,5 +119,5 @@ def test_inspections_are_known_by_the_libraries_that_made_them(
         (np.full((9, 9, 3), 7, dtype=np.uint8), "8000000000000000"),
     ],
 )
-def test_the_perceptual_hash_is_that_of_imagehash_4_3(pixels: np.ndarray, expected: str) -> None:
+def test_the_perceptual_hash_is_that_of_imagehash_4_3(pixels, expected):
     assert perceptual_hash(Image.fromarray(pixels)) == expected

@@ -21,7 +21,7 @@ from layerfusion.data.scanning import scan
 from layerfusion.errors import UserError
 
 
-def picture(path: Path, size: tuple[int, int] = (24, 16), seed: int = 0, **options: object) -> None:
+def picture(path, size=(24, 16), seed=0, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, size=(size[1], size[0], 3))
     Image.fromarray(pixels.astype(np.uint8)).save(path, **options)
@@ -31,7 +31,7 @@ BAD = {"truncated.jpg", "truncated.png", "empty.jpg", "text.jpg"}
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def tree(tmp_path):
     root = tmp_path / "tree"
     picture(root / "a.jpg", seed=1)
     picture(root / "b.PNG", size=(30, 10), seed=2)
@@ -44,7 +44,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def damage_inside(path: Path) -> None:
+def damage_inside(path):
     """Write a PNG that begins and ends well, with other pixels than its checksum says."""
     picture(path, size=(50, 50), seed=4)
     content = bytearray(path.read_bytes())
@@ -52,27 +52,27 @@ def damage_inside(path: Path) -> None:
     path.write_bytes(content)
 
 
-def all_of(root: Path, *, label: int | None = 0, split: str = "train") -> pd.DataFrame:
+def all_of(root, *, label=0, split="train"):
     return file_table((path.name, label, split, "s", None, None) for path in root.iterdir())
 
 
 class Looks:
     """A progress callback that knows how many files were looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.calls: list[tuple[int, int]] = []
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done, total):
         self.calls.append((done, total))
 
 
-def look(root: Path, cache: Path | None, **asked: bool) -> tuple[Manifest, int]:
+def look(root, cache, **asked):
     """Scan a tree, and say how many files were read for it."""
     asked = {"hash_files": True, "decode_files": True} | asked
     read: list[Path] = []
     inspect = scanning.scan_file
 
-    def counted(path: Path, **named: bool) -> object:
+    def counted(path, **named):
         read.append(path)
         return inspect(path, **named)
 
@@ -82,13 +82,13 @@ def look(root: Path, cache: Path | None, **asked: bool) -> tuple[Manifest, int]:
     return manifest, len(read)
 
 
-def same(one: Manifest, other: Manifest) -> bool:
+def same(one, other):
     pd.testing.assert_frame_equal(one.rows, other.rows)
     pd.testing.assert_frame_equal(one.skipped, other.skipped)
     return one.digest() == other.digest()
 
 
-def test_scan_says_what_files_are_and_skips_bad_ones(tree: Path) -> None:
+def test_scan_says_what_files_are_and_skips_bad_ones(tree):
     files = pd.concat([all_of(tree), file_table([("gone.jpg", 1, "val", "s", None, None)])])
     manifest = scan(tree, files, hash_files=True, decode_files=True)
 
@@ -105,7 +105,7 @@ def test_scan_says_what_files_are_and_skips_bad_ones(tree: Path) -> None:
     assert all(skipped.values())
 
 
-def test_scan_measures_the_upright_image(tmp_path: Path) -> None:
+def test_scan_measures_the_upright_image(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     picture(tmp_path / "turned.jpg", size=(40, 20), exif=exif)
@@ -114,9 +114,7 @@ def test_scan_measures_the_upright_image(tmp_path: Path) -> None:
     assert (rows["width"][0], rows["height"][0]) == (20, 40)
 
 
-def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(tmp_path, monkeypatch):
     for number in range(150):
         picture(tmp_path / f"{number}.png", size=(8, 8), seed=number)
     (tmp_path / "77.png").write_bytes(b"")
@@ -135,7 +133,7 @@ def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(
     assert calls == sorted(calls[: len(calls) // 2]) * 2
 
 
-def test_scan_of_no_files_gives_an_empty_manifest(tmp_path: Path) -> None:
+def test_scan_of_no_files_gives_an_empty_manifest(tmp_path):
     manifest = scan(tmp_path, file_table([]), hash_files=True, decode_files=True)
 
     manifest.save(tmp_path / "manifest.parquet")
@@ -144,7 +142,7 @@ def test_scan_of_no_files_gives_an_empty_manifest(tmp_path: Path) -> None:
     assert len(manifest.summary()) == 0
 
 
-def test_scan_without_decoding_finds_what_is_empty_or_cut_off(tree: Path) -> None:
+def test_scan_without_decoding_finds_what_is_empty_or_cut_off(tree):
     manifest = scan(tree, all_of(tree), hash_files=False, decode_files=False)
 
     assert set(manifest.skipped["path"]) == BAD
@@ -154,7 +152,7 @@ def test_scan_without_decoding_finds_what_is_empty_or_cut_off(tree: Path) -> Non
 
 
 @pytest.mark.parametrize("behind", [b"\0" * 100, b"\r\n", b"a maker's note" * 20])
-def test_bytes_behind_the_end_do_not_cost_an_image(tmp_path: Path, behind: bytes) -> None:
+def test_bytes_behind_the_end_do_not_cost_an_image(tmp_path, behind):
     for name in ("a.jpg", "a.png"):
         picture(tmp_path / name)
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + behind)
@@ -162,7 +160,7 @@ def test_bytes_behind_the_end_do_not_cost_an_image(tmp_path: Path, behind: bytes
     assert manifest.rows["path"].tolist() == ["a.jpg", "a.png"]
 
 
-def test_a_second_scan_reads_nothing_and_says_the_same(tree: Path, tmp_path: Path) -> None:
+def test_a_second_scan_reads_nothing_and_says_the_same(tree, tmp_path):
     first, read = look(tree, tmp_path / "cache")
     assert read == len(list(tree.iterdir())) == 7
     again, read = look(tree, tmp_path / "cache")
@@ -170,7 +168,7 @@ def test_a_second_scan_reads_nothing_and_says_the_same(tree: Path, tmp_path: Pat
     assert same(first, look(tree, None)[0])
 
 
-def test_only_what_is_new_or_changed_is_read_again(tree: Path, tmp_path: Path) -> None:
+def test_only_what_is_new_or_changed_is_read_again(tree, tmp_path):
     look(tree, tmp_path / "cache")
     picture(tree / "new.jpg", seed=5)
     picture(tree / "a.jpg", size=(99, 77), seed=6)  # another size
@@ -183,7 +181,7 @@ def test_only_what_is_new_or_changed_is_read_again(tree: Path, tmp_path: Path) -
     assert look(tree, tmp_path / "cache")[1] == 0
 
 
-def test_files_that_are_gone_leave_the_cache_and_others_stay(tree: Path, tmp_path: Path) -> None:
+def test_files_that_are_gone_leave_the_cache_and_others_stay(tree, tmp_path):
     look(tree, tmp_path / "cache")
     (tree / "a.jpg").unlink()
     some = all_of(tree).query("path != 'b.PNG'")
@@ -192,9 +190,7 @@ def test_files_that_are_gone_leave_the_cache_and_others_stay(tree: Path, tmp_pat
     assert known == {path.name for path in tree.iterdir()}  # not a.jpg, and still b.PNG
 
 
-def test_what_the_cache_lacks_is_read_then_and_what_it_has_is_kept(
-    tree: Path, tmp_path: Path
-) -> None:
+def test_what_the_cache_lacks_is_read_then_and_what_it_has_is_kept(tree, tmp_path):
     cache = tmp_path / "cache"
     usable = 7 - len(BAD)
     for asked, read in (
@@ -209,12 +205,10 @@ def test_what_the_cache_lacks_is_read_then_and_what_it_has_is_kept(
         assert same(manifest, look(tree, None, **asked)[0])
 
 
-def test_trouble_that_is_not_the_file_s_is_not_remembered(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trouble_that_is_not_the_file_s_is_not_remembered(tree, tmp_path, monkeypatch):
     opened = Path.open
 
-    def forbidden(path: Path, *arguments: object, **named: object) -> object:
+    def forbidden(path, *arguments, **named):
         if path.name == "a.jpg":
             raise PermissionError(13, "Permission denied")
         return opened(path, *arguments, **named)
@@ -231,19 +225,17 @@ class Killed(BaseException):
     pass
 
 
-def many(root: Path, count: int = 200) -> None:
+def many(root, count=200):
     for number in range(count):
         picture(root / f"{number:03d}.png", size=(8, 8), seed=number)
 
 
-def test_a_scan_that_is_stopped_goes_on_where_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scan_that_is_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     many(tmp_path / "tree")
     monkeypatch.setattr(scanning, "CHUNK", 8)
     monkeypatch.setattr(scanning, "PART", 32)
 
-    def stop(done: int, total: int) -> None:
+    def stop(done, total):
         if done >= 150:
             raise Killed
 
@@ -258,9 +250,7 @@ def test_a_scan_that_is_stopped_goes_on_where_it_was(
     assert len(list((tmp_path / "cache").glob("*/*"))) == 1
 
 
-def test_damaged_caches_and_those_of_other_code_count_as_nothing(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_caches_and_those_of_other_code_count_as_nothing(tree, tmp_path, monkeypatch):
     first, _ = look(tree, tmp_path / "cache")
     (file,) = (tmp_path / "cache").glob("*/part-*.parquet")
     whole = file.read_bytes()
@@ -273,14 +263,14 @@ def test_damaged_caches_and_those_of_other_code_count_as_nothing(
     assert look(tree, tmp_path / "cache")[1] == 0
 
 
-def test_two_scans_at_once_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_scans_at_once_do_no_harm(tmp_path, monkeypatch):
     many(tmp_path / "tree")
     monkeypatch.setattr(scanning, "CHUNK", 8)
     monkeypatch.setattr(scanning, "PART", 16)
     monkeypatch.setattr(scanning, "usable_cores", lambda: 1)
     files = all_of(tmp_path / "tree")
 
-    def once(_: int) -> Manifest:
+    def once(_):
         asked = {"hash_files": True, "decode_files": True, "cache": tmp_path / "cache"}
         return scan(tmp_path / "tree", files, **asked)
 
@@ -291,14 +281,14 @@ def test_two_scans_at_once_do_no_harm(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(ScanCache(tmp_path / "cache", tmp_path / "tree").read()) == 200
 
 
-def test_roots_of_the_same_name_have_caches_of_their_own(tmp_path: Path) -> None:
+def test_roots_of_the_same_name_have_caches_of_their_own(tmp_path):
     for parent in ("one", "two"):
         picture(tmp_path / parent / "data" / "a.png", seed=len(parent))
         assert look(tmp_path / parent / "data", tmp_path / "cache")[1] == 1
     assert look(tmp_path / "one" / "data", tmp_path / "cache")[1] == 0
 
 
-def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(tree: Path, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_said_in_a_sentence(tree, tmp_path):
     (tmp_path / "cache").write_text("a file where a folder should be")
     with pytest.raises(UserError, match="cannot be kept in") as caught:
         look(tree, tmp_path / "cache")
@@ -319,9 +309,7 @@ CHANGES = st.lists(
 
 @hypothesis_settings(deadline=None, max_examples=10)
 @given(changes=CHANGES)
-def test_a_cache_never_changes_what_a_scan_says(
-    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, str, bool, bool]]
-) -> None:
+def test_a_cache_never_changes_what_a_scan_says(tmp_path_factory, changes):
     """Whatever happens to files between scans, and whatever is asked for."""
     folder = tmp_path_factory.mktemp("scans")
     picture(folder / "tree" / "a.png")

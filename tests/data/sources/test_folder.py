@@ -1,6 +1,5 @@
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,14 +13,14 @@ from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, FolderSource
 
 
-def plant(root: Path, *paths: str) -> None:
+def plant(root, *paths):
     """Make files that are named like images: finding them looks at names alone."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).touch()
 
 
-def describe(root: Path, layout: Path | None = None) -> dict[str, tuple[object, ...]]:
+def describe(root, layout=None):
     """Map each path to its label, split, source, generator and platform, None where missing."""
     table = find_folder_images(root, layout)
     table = table.astype(object).where(table.notna(), None)
@@ -49,21 +48,19 @@ def describe(root: Path, layout: Path | None = None) -> dict[str, tuple[object, 
         ("train/realistic/real/faked/a.png", (0, "train", "realistic", None, None)),
     ],
 )
-def test_folder_names_say_what_an_image_is(
-    tmp_path: Path, path: str, expected: tuple[object, ...]
-) -> None:
+def test_folder_names_say_what_an_image_is(tmp_path, path, expected):
     plant(tmp_path, path)
     assert describe(tmp_path) == {path: expected}
 
 
-def test_table_has_fixed_columns_and_is_sorted(tmp_path: Path) -> None:
+def test_table_has_fixed_columns_and_is_sorted(tmp_path):
     plant(tmp_path, "test/b.jpg", "test/B.jpg", "test/a/z.jpg", "test/ä.jpg")
     table = find_folder_images(tmp_path)
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == FILE_DTYPES
     assert table["path"].tolist() == ["test/B.jpg", "test/a/z.jpg", "test/b.jpg", "test/ä.jpg"]
 
 
-def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
+def test_what_is_no_image_is_passed_over(tmp_path):
     plant(
         tmp_path,
         "test/kept.JPG",
@@ -80,13 +77,13 @@ def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
     assert list(describe(tmp_path)) == ["test/kept.JPG"]
 
 
-def test_a_folder_may_be_named_like_an_image(tmp_path: Path) -> None:
+def test_a_folder_may_be_named_like_an_image(tmp_path):
     plant(tmp_path, "test/folder.jpg/a.jpg")
     assert list(describe(tmp_path)) == ["test/folder.jpg/a.jpg"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-def test_links_are_followed_but_never_in_circles(tmp_path: Path) -> None:
+def test_links_are_followed_but_never_in_circles(tmp_path):
     plant(tmp_path, "store/a.jpg", "data/train/coco/other/b.jpg")
     (tmp_path / "data/train/coco/real").symlink_to(tmp_path / "store")
     (tmp_path / "data/train/coco/real/up").symlink_to(tmp_path / "data")
@@ -109,7 +106,7 @@ def test_links_are_followed_but_never_in_circles(tmp_path: Path) -> None:
         ("train/real/X/Reddit/a.jpg", "names its platform twice, 'x' and 'reddit'"),
     ],
 )
-def test_unclear_folders_are_named(tmp_path: Path, path: str, sentence: str) -> None:
+def test_unclear_folders_are_named(tmp_path, path, sentence):
     plant(tmp_path, path, "test/fine.jpg")
     with pytest.raises(UserError) as caught:
         find_folder_images(tmp_path)
@@ -117,7 +114,7 @@ def test_unclear_folders_are_named(tmp_path: Path, path: str, sentence: str) -> 
     assert "layout" in str(caught.value)
 
 
-def test_missing_empty_and_mistaken_roots(tmp_path: Path) -> None:
+def test_missing_empty_and_mistaken_roots(tmp_path):
     with pytest.raises(UserError, match=r"there is no folder .*gone; give"):
         find_folder_images(tmp_path / "gone")
     with pytest.raises(UserError, match="there are no images in"):
@@ -128,7 +125,7 @@ def test_missing_empty_and_mistaken_roots(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file systems elsewhere refuse such names")
-def test_names_of_another_encoding_are_reported(tmp_path: Path) -> None:
+def test_names_of_another_encoding_are_reported(tmp_path):
     (tmp_path / "test").mkdir()
     try:
         (tmp_path / "test" / os.fsdecode(b"caf\xe9.jpg")).touch()
@@ -138,7 +135,7 @@ def test_names_of_another_encoding_are_reported(tmp_path: Path) -> None:
         find_folder_images(tmp_path)
 
 
-def test_a_layout_says_what_folders_are(tmp_path: Path) -> None:
+def test_a_layout_says_what_folders_are(tmp_path):
     plant(
         tmp_path,
         "PreSocial/Fake/FLUX.1/a.jpg",
@@ -167,7 +164,7 @@ folders:
     }
 
 
-def test_a_layout_in_the_root_is_used_unless_another_is_given(tmp_path: Path) -> None:
+def test_a_layout_in_the_root_is_used_unless_another_is_given(tmp_path):
     plant(tmp_path, "real/a.jpg")
     entry = "folders: [{{path: {path}, label: {label}, split: {split}}}]"
     (tmp_path / "layerfusion.yaml").write_text(entry.format(path=".", label="null", split="test"))
@@ -212,7 +209,7 @@ def test_a_layout_in_the_root_is_used_unless_another_is_given(tmp_path: Path) ->
         ),
     ],
 )
-def test_mistakes_in_a_layout(tmp_path: Path, text: str, sentence: str) -> None:
+def test_mistakes_in_a_layout(tmp_path, text, sentence):
     plant(tmp_path, "real/a.jpg")
     (tmp_path / "layerfusion.yaml").write_text(text)
     with pytest.raises(UserError) as caught:
@@ -222,13 +219,13 @@ def test_mistakes_in_a_layout(tmp_path: Path, text: str, sentence: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_layout_that_is_not_there(tmp_path: Path) -> None:
+def test_a_layout_that_is_not_there(tmp_path):
     plant(tmp_path, "real/a.jpg")
     with pytest.raises(UserError, match=r"there is no layout .*mine\.yaml"):
         find_folder_images(tmp_path, tmp_path / "mine.yaml")
 
 
-def test_a_csv_fills_in_what_folder_names_leave_open(tmp_path: Path) -> None:
+def test_a_csv_fills_in_what_folder_names_leave_open(tmp_path):
     plant(
         tmp_path,
         "train/real/a.jpg",
@@ -264,14 +261,14 @@ def test_a_csv_fills_in_what_folder_names_leave_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["name,platform\na.jpg,X\n", "path,label\ntest/a.jpg,1\n", "path,platform,generator\n"]
 )
-def test_a_csv_about_something_else_is_ignored(tmp_path: Path, text: str) -> None:
+def test_a_csv_about_something_else_is_ignored(tmp_path, text):
     plant(tmp_path, "test/a.jpg")
     (tmp_path / "metadata.csv").write_text(text)
     assert describe(tmp_path) == {"test/a.jpg": (None, "test", "folder", None, None)}
 
 
 @pytest.mark.parametrize("content", [b"", b"path,platform\ntest/a.jpg,caf\xe9", b'path\n"a\n'])
-def test_a_csv_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_csv_that_cannot_be_read_is_named(tmp_path, content):
     plant(tmp_path, "test/a.jpg")
     (tmp_path / "manifest.csv").write_bytes(content)
     with pytest.raises(UserError, match=r"manifest\.csv cannot be read as CSV") as caught:
@@ -282,7 +279,7 @@ def test_a_csv_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> N
 FOLDER = DataSettings(sources=[FolderSource(kind="folder")])
 
 
-def test_open_data_reads_a_tree_with_all_its_troubles(tmp_path: Path) -> None:
+def test_open_data_reads_a_tree_with_all_its_troubles(tmp_path):
     root = tmp_path / "data"
     plant(root, "val/real/empty.jpg", "__MACOSX/val/real/a.jpg", "val/real/Thumbs.db")
     for path in ("val/real/a.JPG", "val/fake/b.png", "val/fake/short.jpg"):
@@ -303,7 +300,7 @@ def test_open_data_reads_a_tree_with_all_its_troubles(tmp_path: Path) -> None:
     assert not [path for path in root.rglob("*") if path.suffix == ".parquet"]
 
 
-def test_open_data_looks_for_layouts_below_the_root_and_joins_sources(tmp_path: Path) -> None:
+def test_open_data_looks_for_layouts_below_the_root_and_joins_sources(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (8, 8)).save(tmp_path / name / "image.png")
@@ -322,14 +319,14 @@ def test_open_data_looks_for_layouts_below_the_root_and_joins_sources(tmp_path: 
         open_data(DataSettings(sources=layouts[1:] * 2), data_root=tmp_path, cache=tmp_path)
 
 
-def test_open_data_needs_a_root_and_a_source(tmp_path: Path) -> None:
+def test_open_data_needs_a_root_and_a_source(tmp_path):
     with pytest.raises(UserError, match="--data-root, or -p data_root"):
         open_data(FOLDER, data_root=None, cache=tmp_path)
     with pytest.raises(UserError, match="no data sources"):
         open_data(DataSettings(sources=[]), data_root=tmp_path, cache=tmp_path)
 
 
-def test_a_layout_takes_generators_and_platforms_from_paths(tmp_path: Path) -> None:
+def test_a_layout_takes_generators_and_platforms_from_paths(tmp_path):
     plant(tmp_path, "Fake/sdxl/x/a.jpg", "Fake/Other/b.jpg", "TELEGRAM/c.jpg", "none/d.jpg")
     (tmp_path / "layerfusion.yaml").write_text("""
 folders:

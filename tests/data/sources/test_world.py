@@ -1,9 +1,7 @@
-from pathlib import Path
-
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from layerfusion.data.manifest import FILE_DTYPES, Manifest
+from layerfusion.data.manifest import FILE_DTYPES
 from layerfusion.data.opening import open_data
 from layerfusion.data.sources import world
 from layerfusion.data.sources.world import PARTS, contents, make, make_world, plan, scene_of
@@ -16,19 +14,19 @@ from layerfusion.settings import DataSettings, FolderSource, WorldSource
 SMALL = WorldSource(kind="world", seed=5, train_per_class=3, evaluation_per_class=4)
 
 
-def content(folder: Path) -> dict[str, bytes]:
+def content(folder):
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def manifest(tmp_path_factory):
     source = WorldSource(kind="world", train_per_class=60, evaluation_per_class=60)
     settings = DataSettings(sources=[source])
     return open_data(settings, data_root=None, cache=tmp_path_factory.mktemp("cache"))
 
 
-def test_makes_labelled_pictures_for_every_split_and_source(tmp_path: Path) -> None:
+def test_makes_labelled_pictures_for_every_split_and_source(tmp_path):
     table = make_world(SMALL, tmp_path / "world")
 
     assert {name: str(dtype) for name, dtype in table.dtypes.items()} == FILE_DTYPES
@@ -47,7 +45,7 @@ def test_makes_labelled_pictures_for_every_split_and_source(tmp_path: Path) -> N
     assert images == set(table["path"])
 
 
-def test_making_twice_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_making_twice_gives_the_same_bytes_and_another_seed_others(tmp_path):
     make_world(SMALL, tmp_path / "one")
     make_world(SMALL, tmp_path / "two")
     make_world(SMALL.model_copy(update={"seed": 6}), tmp_path / "three")
@@ -58,24 +56,22 @@ def test_making_twice_gives_the_same_bytes_and_another_seed_others(tmp_path: Pat
     assert not set(content(tmp_path / "one").values()) & others
 
 
-def test_several_processes_make_the_same_bytes_as_one(manifest: Manifest) -> None:
+def test_several_processes_make_the_same_bytes_as_one(manifest):
     source = WorldSource(kind="world", train_per_class=60, evaluation_per_class=60)
     for picture in list(plan(source))[::97]:
         assert (manifest.root / picture.path).read_bytes() == make(picture)
 
 
-def test_what_is_made_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_made_is_not_made_again(tmp_path, monkeypatch):
     first = make_world(SMALL, tmp_path / "world")
     monkeypatch.setattr(world, "make", None)
     assert make_world(SMALL, tmp_path / "world").equals(first)
 
 
-def test_an_interruption_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     calls = []
 
-    def interrupted(picture: world.Picture) -> bytes:
+    def interrupted(picture):
         calls.append(picture)
         if len(calls) == 10:
             raise KeyboardInterrupt
@@ -87,7 +83,7 @@ def test_an_interruption_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "world").mkdir()
     (tmp_path / "world" / "holiday.jpg").touch()
     with pytest.raises(UserError, match="holds something other than these pictures"):
@@ -95,8 +91,8 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert list(content(tmp_path / "world")) == ["holiday.jpg"]
 
 
-def test_another_process_may_finish_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overtaken(picture: world.Picture) -> bytes:
+def test_another_process_may_finish_first(tmp_path, monkeypatch):
+    def overtaken(picture):
         monkeypatch.setattr(world, "make", make)
         make_world(SMALL, tmp_path / "world")
         return make(picture)
@@ -106,7 +102,7 @@ def test_another_process_may_finish_first(tmp_path: Path, monkeypatch: pytest.Mo
     assert [path.name for path in tmp_path.iterdir()] == ["world"]
 
 
-def test_the_hidden_test_set_has_a_generator_a_platform_and_a_camera_of_its_own() -> None:
+def test_the_hidden_test_set_has_a_generator_a_platform_and_a_camera_of_its_own():
     seen, hidden = PARTS[:-1], PARTS[-1]
     assert hidden.split == "test"
     for field, known in (("generators", GENERATORS), ("platforms", PLATFORMS), ("cameras", None)):
@@ -115,7 +111,7 @@ def test_the_hidden_test_set_has_a_generator_a_platform_and_a_camera_of_its_own(
         assert known is None or before | set(getattr(hidden, field)) == set(known)
 
 
-def test_files_alone_do_not_give_the_label_away(manifest: Manifest) -> None:
+def test_files_alone_do_not_give_the_label_away(manifest):
     assert set(manifest.rows["format"]) == {"JPEG"}
     number = manifest.rows["path"].str.extract(r"(\d+)\.jpg$")[0].astype(int)
     for split, rows in manifest.rows.groupby("split"):
@@ -124,14 +120,14 @@ def test_files_alone_do_not_give_the_label_away(manifest: Manifest) -> None:
             assert 0.35 < auc < 0.65, (split, name)
 
 
-def test_validation_and_test_have_small_images(manifest: Manifest) -> None:
+def test_validation_and_test_have_small_images(manifest):
     shorter = manifest.rows[["width", "height"]].min(axis=1)
     small = (shorter < 88).groupby(manifest.rows["split"]).mean()
     assert small["val"] > 0.15
     assert small["test"] > 0.15
 
 
-def test_contents_name_what_the_scenes_show() -> None:
+def test_contents_name_what_the_scenes_show():
     table = contents(DataSettings(sources=[SMALL]))
     pictures = list(plan(SMALL))
     assert list(table["path"]) == [picture.path for picture in pictures]
@@ -140,12 +136,12 @@ def test_contents_name_what_the_scenes_show() -> None:
     assert table["ground"][3] == scene_of(pictures[3]).ground
 
 
-def test_of_other_images_contents_are_unknown() -> None:
+def test_of_other_images_contents_are_unknown():
     with pytest.raises(UserError, match="only of a world"):
         contents(DataSettings(sources=[FolderSource(kind="folder")]))
 
 
-def test_open_data_makes_the_world_once(tmp_path: Path) -> None:
+def test_open_data_makes_the_world_once(tmp_path):
     settings = DataSettings(sources=[SMALL])
     first = open_data(settings, data_root=None, cache=tmp_path / "cache")
     again = open_data(settings, data_root=None, cache=tmp_path / "cache")
@@ -159,7 +155,7 @@ def test_open_data_makes_the_world_once(tmp_path: Path) -> None:
     assert open_data(other, data_root=None, cache=tmp_path / "cache").root != folder
 
 
-def test_a_world_stands_alone(tmp_path: Path) -> None:
+def test_a_world_stands_alone(tmp_path):
     mixed = DataSettings(sources=[SMALL, FolderSource(kind="folder")])
     with pytest.raises(UserError, match="must be a profile's only source"):
         open_data(mixed, data_root=tmp_path, cache=tmp_path)
