@@ -23,6 +23,8 @@ HEAVY = {"torch", "numpy", "pandas", "pydantic", "yaml", "matplotlib", "open_cli
         ("layerfusion", HEAVY),
         ("layerfusion.cli.main", HEAVY),
         ("layerfusion.scoring.files", {"sklearn", "scipy.stats", "matplotlib"}),
+        ("layerfusion.chapters.kept_tables", {"torch", "open_clip", "torchvision"}),
+        ("layerfusion.experiments.record", {"torch", "open_clip", "torchvision"}),
     ],
 )
 def test_what_everybody_waits_for_loads_no_more_than_it_needs(module, without):

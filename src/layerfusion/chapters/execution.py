@@ -136,8 +136,7 @@ def run_chapters(
         else:
             origins[name] = origin
     execute = partial(_execute_each, staged, {"profile": profile, **parameters}, publish)
-    # A training that is published computes in one thread; any other fills the machine by itself.
-    failures = _side_by_side(execute, origins) if publish else execute(origins)
+    failures = _side_by_side(execute, origins)
     for name in chosen:
         if reason := failures.get(name):
             done.failures[name] = reason
