@@ -10,7 +10,7 @@ import torch
 
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
-from layerfusion.model.prefix_cache import PrefixCache, open_prefix_cache, size_limit
+from layerfusion.model.prefix_cache import BatchMemory, PrefixCache, open_prefix_cache, size_limit
 from layerfusion.paths import cache_root
 from layerfusion.progress import Reporter
 from layerfusion.runs.condition import Condition
@@ -469,3 +469,29 @@ def test_two_processes_use_one_folder_at_once(tmp_path, tiny_settings, make, mak
     left = [path for path in (tmp_path / "two").rglob("*") if path.is_file()]
     assert left and not [path for path in left if path.name.endswith(".partial")]
     assert sum(path.stat().st_size for path in left) <= 1.2 * limit
+
+
+# --- whole batches in memory ----------------------------------------------------------------------
+
+
+def test_a_batch_is_computed_once_and_memory_has_a_limit(make, monkeypatch):
+    plain, other = make(), make()
+    with torch.no_grad():
+        other.encoder.visual.conv1.weight += 1
+    first, second = images_of(6).split(3)
+    with torch.inference_mode():
+        expected = [plain(images) for images in (first, second)]
+        size = sum(part.nbytes for part in plain.frozen_tokens(first))
+        plain.prefix_cache = other.prefix_cache = BatchMemory(limit=size)
+        computed, prefix = [], type(plain.encoder).prefix
+        monkeypatch.setattr(
+            type(plain.encoder), "prefix", lambda *given: computed.append(1) or prefix(*given)
+        )
+        for _ in range(2):  # there is room for the first alone
+            assert torch.equal(plain(first), expected[0])
+            assert torch.equal(plain(second), expected[1])
+        assert len(computed) == 3
+        # Another shape and other weights are other batches.
+        plain(first[:2])
+        other(first)
+        assert len(computed) == 5

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from layerfusion.model.architecture import check_architecture
-from layerfusion.model.batch_memory import BatchMemory
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
-from layerfusion.model.prefix_cache import PrefixCache
+from layerfusion.model.prefix_cache import BatchMemory, PrefixCache
 from layerfusion.model.stored import StoredDetector
 from layerfusion.model.weights import OPENAI, build_tower, resolved
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings

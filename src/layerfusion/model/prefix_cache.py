@@ -1,7 +1,8 @@
-"""What frozen blocks gave for images they have seen, on the disk: found again by its content.
+"""Cached frozen features: what frozen blocks gave for images they have seen.
 
-An entry is one image's frozen tokens. Its name is made of hashes alone, of what computes them and
-of the pixels, so it is never out of date and any run, head or scoring finds what another one left.
+On the disk an entry is one image's frozen tokens, in memory a whole batch's. Its name is made of
+hashes alone, of what computes it and of the pixels, so it is never out of date and any run, head or
+scoring finds what another one left.
 """
 
 import os
@@ -29,6 +30,8 @@ FORMAT = 1
 SIZE_VARIABLE = "LAYERFUSION_CACHE_GB"
 DEFAULT_GB = 20.0
 GB = 10**9
+
+MEMORY_LIMIT = 256 * 10**6  # bytes: ten times the demo's validation images, hundreds of ViT-L/14
 
 # How full the folder is left by making room, so that one scan of it serves many entries.
 _KEPT_SHARE = 0.9
@@ -163,6 +166,42 @@ class PrefixCache:
                 break
             Path(path).unlink(missing_ok=True)
             self._total -= freed
+
+
+class BatchMemory:
+    """Frozen tokens by batch, up to `limit` bytes; what no longer fits is computed every time.
+
+    Unlike `PrefixCache` it knows whole batches only, so that tokens are those of the very
+    computation that it spares, to the last bit.
+    """
+
+    def __init__(self, limit: int = MEMORY_LIMIT) -> None:
+        self._free = limit
+        self._known: dict[str, FrozenTokens] = {}
+
+    def frozen_tokens(
+        self,
+        images: Tensor,
+        *,
+        identity: Mapping[str, Any],
+        compute: Callable[[Tensor], FrozenTokens],
+        fits: Callable[[FrozenTokens], bool],  # not asked: nothing is read from a file
+    ) -> FrozenTokens:
+        """Return the frozen tokens of a batch, as `PrefixCache.frozen_tokens`."""
+        described = {"prefix": identity, **_computing(images.device.type)}
+        key = digest(described | {"batch": _pixels_sha256(images.cpu())})
+        if key in self._known:
+            return self._known[key]
+        tokens = compute(images)
+        size = sum(part.nbytes for part in tokens)
+        if size <= self._free:
+            self._known[key] = tokens
+            self._free -= size
+        return tokens
+
+
+# Of this process: runs that share their frozen blocks validate on the same images.
+BATCH_MEMORY = BatchMemory()
 
 
 def open_prefix_cache(loader: LoaderSettings, warn: Callable[[str], None]) -> PrefixCache | None:

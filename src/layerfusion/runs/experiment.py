@@ -25,10 +25,9 @@ from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import report
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.architecture import check_architecture
-from layerfusion.model.batch_memory import BATCH_MEMORY
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import read_trained_tensors
-from layerfusion.model.prefix_cache import open_prefix_cache
+from layerfusion.model.prefix_cache import BATCH_MEMORY, open_prefix_cache
 from layerfusion.parallel.processes import join_processes
 from layerfusion.paths import runs_root, shown, with_home
 from layerfusion.progress import Reporter

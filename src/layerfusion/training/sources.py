@@ -101,17 +101,22 @@ class FrozenFeatures(PreparedImages):
             If a file cannot be read.
         """
         size, labels = self.profile.training.batch_size, self.images.labels
-        batches = [draws[i : i + size] for i in range(0, len(draws), size)]
-        views = [[(draw.row, self.images.view(draw)) for draw in batch] for batch in batches]
-        new = self._first_seen(batches, views)
-        due = [list(own.values()) for own in new if own]
+        seen, plan = set(self._views), []
+        for start in range(0, len(draws), size):
+            views = [
+                ((draw.row, self.images.view(draw)), draw) for draw in draws[start : start + size]
+            ]
+            new = {view: draw for view, draw in views if view not in seen}
+            seen |= new.keys()
+            plan.append(([view for view, _ in views], new))
+        due = [list(new.values()) for _, new in plan if new]
         loaded = loaded_draws(self.images, due, self.profile.loader)
-        for batch, names, own in zip(batches, views, new, strict=True):
-            if own:
+        for batch, new in plan:
+            if new:
                 pixels, _ = next(loaded)
-                self._views |= zip(own, self._class_tokens(pixels), strict=True)
-            tokens = torch.stack([self._views[name] for name in names])
-            target = torch.tensor([labels[draw.row] for draw in batch], dtype=torch.float32)
+                self._views |= zip(new, self._class_tokens(pixels), strict=True)
+            tokens = torch.stack([self._views[view] for view in batch])
+            target = torch.tensor([labels[row] for row, _ in batch], dtype=torch.float32)
             yield TrainingBatch(tokens, target, 1.0, len(batch))
 
     def predict(self, model: nn.Module, manifest: Manifest, progress: Progress) -> pd.DataFrame:
@@ -132,17 +137,6 @@ class FrozenFeatures(PreparedImages):
             logits = [model(tokens).cpu().double().numpy() for tokens in self._crops]
         progress(len(files), len(files))
         return predictions_of(manifest, np.concatenate(logits))
-
-    def _first_seen(
-        self, batches: Sequence[Sequence[Draw]], views: Sequence[Sequence[View]]
-    ) -> list[dict[View, Draw]]:
-        """Return which draws of each batch are of views that no batch before has had."""
-        seen, new = set(self._views), []
-        for batch, names in zip(batches, views, strict=True):
-            own = {name: draw for name, draw in zip(names, batch, strict=True) if name not in seen}
-            seen |= own.keys()
-            new.append(own)
-        return new
 
     def _class_tokens(self, pixels: Tensor) -> Tensor:
         with torch.no_grad(), self.fabric.autocast():
