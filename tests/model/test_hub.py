@@ -83,7 +83,7 @@ def test_a_save_that_was_stopped_leaves_no_mixture(detector, tmp_path, monkeypat
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerfusion.model.stored.save_file", stopped)
+    monkeypatch.setattr("layerfusion.model.folder.save_file", stopped)
     for save in (other.save, other.save_pretrained):
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path)

@@ -1,28 +1,46 @@
 """Encoder and fusion head together: uint8 images in, synthetic-image logits out."""
 
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from layerfusion.errors import UserError
+from layerfusion.files import write_checksums
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
+from layerfusion.model.folder import (
+    CARD,
+    DetectorDescription,
+    read_description,
+    read_trained_tensors,
+    write_folder,
+)
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
+from layerfusion.model.hub import find_folder, upload
 from layerfusion.model.prefix_cache import BatchMemory, PrefixCache
-from layerfusion.model.stored import StoredDetector
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import OPENAI, build_tower, resolved
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 
-class Detector(StoredDetector):
+class Detector(nn.Module):
     """The paper's detector: class tokens of every block, fused and classified.
 
-    Build one with `Detector.build`, read one with `Detector.load` (see `StoredDetector`). Images go
-    in as uint8 and are normalised here, with the statistics that the encoder's weights were trained
-    with, on the device, so that loaders move a quarter of the bytes.
+    Build one with `Detector.build`, read one with `Detector.load`. Images go in as uint8 and are
+    normalised here, with the statistics that the encoder's weights were trained with, on the
+    device, so that loaders move a quarter of the bytes.
 
     Attributes
     ----------
+    threshold : float or None
+        Probability from which an image is predicted synthetic: chosen on validation images, usually
+        far from 0.5. None before calibration.
+    notice : str or None
+        What a reader of its scores must know (the embedded demo detector carries one).
     prefix_cache : PrefixCache, BatchMemory or None
         Where frozen features are cached; a user sets it. None, as built and loaded: everything is
         computed.
@@ -30,6 +48,9 @@ class Detector(StoredDetector):
 
     mean: Tensor
     std: Tensor
+    threshold: float | None = None
+    notice: str | None = None
+    _frozen_sha256: str | None = None
 
     def __init__(
         self,
@@ -151,3 +172,143 @@ class Detector(StoredDetector):
             part = "head" if name.startswith("head.") else "trained_blocks"
             counts[part if parameter.requires_grad else "frozen"] += parameter.numel()
         return counts
+
+    def trained_parameters(self) -> dict[str, nn.Parameter]:
+        """Return what training changes, by name: the head and the encoder's last blocks."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def frozen_sha256(self) -> str:
+        """Return the sha256 of the frozen tensors: which pretrained weights these really are."""
+        if self._frozen_sha256 is None:  # frozen, so once is enough: ViT-L/14 takes a second
+            self._frozen_sha256 = tensors_sha256(
+                {n: p for n, p in self.named_parameters() if not p.requires_grad}
+            )
+        return self._frozen_sha256
+
+    def save(self, directory: Path) -> None:
+        """Write the trained tensors (safetensors) and the description (JSON) into `directory`.
+
+        The frozen weights are not written: they are named, with their sha256, and read again from
+        where they came.
+        """
+        write_folder(directory, self._description(), self.trained_parameters(), hubs=False)
+
+    def _description(self) -> DetectorDescription:
+        return DetectorDescription(
+            encoder=self.encoder_settings,
+            head=self.head_settings,
+            images=self.image_settings,
+            frozen_sha256=self.frozen_sha256(),
+            threshold=self.threshold,
+            notice=self.notice,
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path, *, weights: str | None = None) -> "Detector":
+        """Read a detector that `save` wrote; it comes back in evaluation mode.
+
+        Parameters
+        ----------
+        directory
+            A folder that holds ``detector.json`` and ``trained.safetensors``.
+        weights
+            Where the frozen weights lie now, if not where the description says.
+
+        Raises
+        ------
+        UserError
+            If a file is missing or damaged, or the frozen weights are not those that the head and
+            the last blocks were trained on.
+        """
+        directory = Path(directory)
+        description = read_description(directory)
+        encoder = description.encoder
+        # Detectors saved before the two were stored saw OpenAI's, whatever their weights.
+        mean, std = encoder.mean or OPENAI[0], encoder.std or OPENAI[1]
+        encoder = encoder.model_copy(
+            update={"weights": weights or encoder.weights, "mean": mean, "std": std}
+        )
+        detector = cls.build(encoder, description.head, description.images)
+        if detector.frozen_sha256() != description.frozen_sha256:
+            raise UserError(
+                f"the frozen weights '{encoder.weights}' of {encoder.model} are not those that the "
+                f"detector in {directory} was trained on (sha256 {description.frozen_sha256[:12]} "
+                "expected); give the right weights file"
+            )
+        detector.restore(read_trained_tensors(directory))
+        detector.threshold, detector.notice = description.threshold, description.notice
+        return detector.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, revision: str | None = None, weights: str | None = None
+    ) -> "Detector":
+        """Read a detector from a folder, or from a hub by its name ``owner/name``.
+
+        A folder is as `save`, `save_pretrained` or `layerfusion export` wrote it. The encoder's
+        frozen weights are not in it: they are those that the description names, as for `load`.
+
+        Raises
+        ------
+        UserError
+            As `layerfusion.model.hub.find_folder` and `load`.
+        """
+        return cls.load(find_folder(name, revision=revision, weights=weights), weights=weights)
+
+    def save_pretrained(self, directory: str | Path, *, card: str | None = None) -> None:
+        """Write the folder that hubs expect: ``config.json`` and ``model.safetensors``.
+
+        They hold what ``detector.json`` and ``trained.safetensors`` of `save` do, how images are
+        prepared included. `load` reads either.
+
+        Parameters
+        ----------
+        card
+            Markdown of a model card, for ``README.md``; `layerfusion export` writes one.
+        """
+        directory = Path(directory)
+        write_folder(directory, self._description(), self.trained_parameters(), hubs=True)
+        if card is not None:
+            (directory / CARD).write_text(card, encoding="utf-8")
+        write_checksums(directory)
+
+    def push_to_hub(
+        self, name: str, *, card: str | None = None, private: bool = False, token: str | None = None
+    ) -> str:
+        """Write what `save_pretrained` does to a hub's repository ``owner/name``; return its page.
+
+        Raises
+        ------
+        UserError
+            As `layerfusion.model.hub.upload`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, card=card)
+            return upload(Path(folder), name, private=private, token=token)
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Replace the trained tensors, all of them, by those given.
+
+        Raises
+        ------
+        UserError
+            If a name is missing, unknown or of another shape, or a number is not finite.
+        """
+        own = self.trained_parameters()
+        wrong = own.keys() ^ tensors.keys() or {
+            name for name in own if own[name].shape != tensors[name].shape
+        }
+        if wrong:
+            raise UserError(
+                f"the trained tensors do not fit this detector: {min(wrong)} is missing, unknown "
+                "or of another shape; was the file made with other settings?"
+            )
+        endless = [name for name in own if not tensors[name].isfinite().all()]
+        if endless:
+            raise UserError(
+                f"the trained tensors hold numbers that are not finite, in {min(endless)}: a "
+                "training that diverged, or a damaged file; use another detector"
+            )
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(tensors[name])

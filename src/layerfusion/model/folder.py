@@ -3,16 +3,17 @@
 There are two forms of it, which differ in the names of these files: a run's, and that of hubs.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.files import CHECKSUMS, file_sha256, read_record
+from layerfusion.files import CHECKSUMS, file_sha256, in_place_of, read_record, write_record
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 DESCRIPTION, TRAINED = "detector.json", "trained.safetensors"
@@ -31,6 +32,30 @@ class DetectorDescription(BaseModel):
     frozen_sha256: str
     threshold: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
     notice: str | None = None
+
+
+def write_folder(
+    directory: Path, described: DetectorDescription, tensors: Mapping[str, Tensor], *, hubs: bool
+) -> None:
+    """Write description and trained tensors, under the names that hubs expect or under our own.
+
+    Raises
+    ------
+    UserError
+        If `directory` is a file.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"{directory} is a file; a detector is saved as a folder") from None
+    description_name, tensors_name = (CONFIG, TENSORS) if hubs else (DESCRIPTION, TRAINED)
+    # What was there before goes first: new settings beside old tensors would be no detector.
+    for name in (TRAINED, tensors_name, DESCRIPTION, CHECKSUMS):
+        (directory / name).unlink(missing_ok=True)
+    # The tensors go last and by rename, so that a half-written detector has none.
+    write_record(described, directory / description_name)
+    with in_place_of(directory / tensors_name) as partial:
+        save_file({n: p.detach().cpu().contiguous() for n, p in tensors.items()}, partial)
 
 
 def read_description(directory: Path) -> DetectorDescription:
