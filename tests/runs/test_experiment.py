@@ -124,7 +124,7 @@ def test_anything_that_changes_numbers_asks_for_another_run(
     elif change == "data":
         arguments = {"data_root": copy_without_one_image(photos, tmp_path / "other")}
     elif change == "recipe":
-        monkeypatch.setattr("layerfusion.runs.record.RECIPE", 0)
+        monkeypatch.setattr("layerfusion.runs.experiment.RECIPE", 0)
     else:
         (finished.directory / "detector" / "trained.safetensors").unlink()
     assert open_experiment(photos, settings, **arguments).place.read() is None

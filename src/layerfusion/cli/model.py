@@ -33,14 +33,10 @@ def list_weights() -> None:
     from layerfusion.model.openclip_tags import pretrained_tags
 
     table = plain_table("name", "here", "size", "licence", numbers=("size",))
-    for known in KNOWN.values():
-        here = known.path.is_file()
-        size = known.path.stat().st_size if here else 4 * known.parameters
-        table.add_row(known.name, "yes" if here else "-", decimal(size), known.licence)
-    for tag in pretrained_tags():
-        file = tag.file()
-        about = decimal(file.stat().st_size) if file else f"about {decimal(tag.bytes)}"
-        table.add_row(tag.name, "yes" if file else "-", about, tag.licence)
+    for weights in (*KNOWN.values(), *pretrained_tags()):
+        file = weights.file()
+        size = decimal(file.stat().st_size) if file else f"about {decimal(weights.bytes)}"
+        table.add_row(weights.name, "yes" if file else "-", size, weights.licence)
     wide_console().print(table)
     for known in KNOWN.values():
         print(f"{known.name} fits {known.model}: {known.about}")
@@ -88,14 +84,13 @@ def where_weights(
 
     The exit status is 2 if they are not on this machine.
     """
-    from layerfusion.model.known_weights import KnownWeights, weights_folder
+    from layerfusion.model.known_weights import weights_folder
 
     if name is None:
         print(weights_folder())
         return
-    found = _find(name)
-    file = found.path if isinstance(found, KnownWeights) else found.file()
-    if file is None or not file.is_file():
+    file = _find(name).file()
+    if file is None:
         raise UserError(
             f"the weights '{name}' are not on this machine; get them with: layerfusion weights "
             f"get {name}"

@@ -59,6 +59,15 @@ class KnownWeights:
         return weights_folder() / f"{self.name}.safetensors"
 
     @property
+    def bytes(self) -> int:
+        """Size of the file, near enough."""
+        return 4 * self.parameters
+
+    def file(self) -> Path | None:
+        """Return the file if it is on this machine."""
+        return self.path if self.path.is_file() else None
+
+    @property
     def command(self) -> str:
         """The command that gets them."""
         return f"layerfusion weights get {self.name}"
@@ -99,7 +108,7 @@ def read_known(known: KnownWeights) -> dict[str, Tensor]:
     UserError
         If they are not on this machine, or are not what they should be.
     """
-    if not known.path.is_file():
+    if known.file() is None:
         raise UserError(
             f"the weights '{known.name}' are not on this machine; get them with: {known.command}"
         )

@@ -131,7 +131,7 @@ def _score(
         seconds = (time.perf_counter() - begun) / len(group)
         for predictions, (_, path) in zip(scored, group, strict=True):
             predictions.attrs["seconds"] = seconds  # each one's part; kept in the file's metadata
-            join_processes().only_first(partial(_keep, predictions, path))
+            join_processes().only_first(partial(write_predictions, predictions, path))
 
 
 def score_condition(
@@ -168,8 +168,3 @@ def score_condition(
             progress=bar,
             processes=join_processes(),
         )
-
-
-def _keep(predictions: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_predictions(predictions, path)

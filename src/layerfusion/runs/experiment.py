@@ -28,10 +28,12 @@ from layerfusion.model.architecture import check_architecture
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import read_trained_tensors
 from layerfusion.model.prefix_cache import BATCH_MEMORY, open_prefix_cache
+from layerfusion.model.weights import encoder_identity
 from layerfusion.parallel.processes import join_processes
 from layerfusion.paths import runs_root, shown, with_home
 from layerfusion.progress import Reporter
-from layerfusion.provenance import peak_memory_mib, provenance
+from layerfusion.provenance import library_versions, peak_memory_mib, provenance
+from layerfusion.recipe import RECIPE
 from layerfusion.runs.record import (
     IDENTITY,
     LOG,
@@ -41,7 +43,6 @@ from layerfusion.runs.record import (
     RunPlace,
     RunRecord,
     recorded_run,
-    run_identity,
     write_identity,
 )
 from layerfusion.settings import LARGEST_SEED, Profile, digest, load_profile
@@ -113,8 +114,24 @@ class Experiment:
         return RunPlace(runs_root(), self.profile.name, self.run, self.seed, key)
 
     def identity(self) -> dict[str, Any]:
-        """Return all that the run's numbers depend on (`layerfusion.runs.record.run_identity`)."""
-        return run_identity(self.profile, self.run, self.seed, self.used.digest())
+        """Return all that the run's numbers depend on, as plain values; its `digest` is the key.
+
+        These are settings, seed, data, recipe and libraries. No path is part of it: a run folder
+        that is copied to another machine is found there again.
+
+        Raises
+        ------
+        UserError
+            If the encoder's weights cannot be found.
+        """
+        settings = self.profile.numerics(self.run)
+        return {
+            "settings": settings | {"encoder": encoder_identity(self.profile.encoder)},
+            "seed": self.seed,
+            "data": self.used.digest(),
+            "recipe": RECIPE,
+            "libraries": library_versions(),
+        }
 
     @cached_property
     def selection(self) -> Selection:

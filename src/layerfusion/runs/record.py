@@ -17,7 +17,6 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.paths import reference_folder
-from layerfusion.provenance import library_versions
 from layerfusion.recipe import RECIPE
 from layerfusion.settings import Profile
 
@@ -106,28 +105,6 @@ def run_name(run: str, seed: int) -> str:
     return f"{run}-seed{seed}"
 
 
-def run_identity(profile: Profile, run: str, seed: int, manifest_digest: str) -> dict[str, Any]:
-    """Return all that numbers depend on: settings, seed, data, recipe, libraries, as plain values.
-
-    No path is part of it: a run folder that is copied to another machine is found there again. Its
-    `layerfusion.settings.digest` is the run's key.
-
-    Raises
-    ------
-    UserError
-        If the encoder's weights cannot be found.
-    """
-    from layerfusion.model.weights import encoder_identity
-
-    return {
-        "settings": profile.numerics(run) | {"encoder": encoder_identity(profile.encoder)},
-        "seed": seed,
-        "data": manifest_digest,
-        "recipe": RECIPE,
-        "libraries": library_versions(),
-    }
-
-
 @dataclass(frozen=True)
 class RunPlace:
     """Where a run of a given key lies, or will lie: `<profile>/<run>-seed<seed>-<key>`.
@@ -174,7 +151,7 @@ class RunPlace:
         Parameters
         ----------
         identity
-            Of this one, as `run_identity` returns it.
+            Of this one, as `layerfusion.runs.experiment.Experiment.identity` returns it.
         """
         for folder in sorted(self.finished.parent.glob(f"{self.run}-seed{self.seed}-*.unfinished")):
             other = _read_identity(folder / IDENTITY)
@@ -243,11 +220,8 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return names + [word for part, word in words.items() if one.get(part) != other[part]]
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        inner = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
-        flat |= {f"{prefix}{name}": value} if inner is None else inner
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = pd.json_normalize([dict(settings)]).to_dict("records")[0]
     return flat
 
 

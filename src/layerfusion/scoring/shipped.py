@@ -56,7 +56,7 @@ def detector_folder(named: str | Path | None = None, *, weights: str | None = No
     else:
         folder, called, otherwise = Path(named), f"the detector in {named}", ""
     needed = KNOWN.get(weights or _described_weights(folder))
-    if needed and not needed.path.is_file():
+    if needed and needed.file() is None:
         raise UserError(
             f"{called} needs the weights '{needed.name}', which are not on this machine; get them "
             f"with: {needed.command}{otherwise}"
