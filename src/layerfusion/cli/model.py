@@ -30,10 +30,9 @@ def list_weights() -> None:
 
     from layerfusion.cli.tables import plain_table, wide_console
     from layerfusion.model.known_weights import KNOWN
-    from layerfusion.model.openclip_tags import pretrained_tags
 
     table = plain_table("name", "here", "size", "licence", numbers=("size",))
-    for weights in (*KNOWN.values(), *pretrained_tags()):
+    for weights in _named().values():
         file = weights.file()
         size = decimal(file.stat().st_size) if file else f"about {decimal(weights.bytes)}"
         table.add_row(weights.name, "yes" if file else "-", size, weights.licence)
@@ -98,14 +97,18 @@ def where_weights(
     print(file)
 
 
-def _find(name: str) -> "KnownWeights | PretrainedTag":
+def _named() -> "dict[str, KnownWeights | PretrainedTag]":
+    """Return all weights that have a name, by it."""
     from layerfusion.model.known_weights import KNOWN
     from layerfusion.model.openclip_tags import pretrained_tags
 
-    tags = pretrained_tags()
-    found = KNOWN | {tag.name: tag for tag in tags}
-    if name in found:
-        return found[name]
-    if models := sorted(tag.model for tag in tags if tag.tag == name):
+    return {**KNOWN, **{tag.name: tag for tag in pretrained_tags()}}
+
+
+def _find(name: str) -> "KnownWeights | PretrainedTag":
+    named = _named()
+    if name in named:
+        return named[name]
+    if models := sorted(whole.split("/")[0] for whole in named if whole.endswith(f"/{name}")):
         raise UserError(f"name the model of '{name}' too, as in {models[-1]}/{name}")
     raise UserError(f"there are no weights '{name}'; see layerfusion weights list")

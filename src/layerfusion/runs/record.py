@@ -221,8 +221,8 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = pd.json_normalize([dict(settings)]).to_dict("records")[0]
-    return flat
+    (flat,) = pd.json_normalize([dict(settings)]).to_dict("records")
+    return {str(name): value for name, value in flat.items()}
 
 
 def read_record(path: Path) -> RunRecord:

@@ -100,7 +100,7 @@ class FrozenEncoder:
         self.fabric = open_fabric(profile.training.precision)
         frozen = profile.encoder.model_copy(update={"trained_blocks": 0})
         detector = Detector.build(frozen, profile.head, profile.images)
-        detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
+        self._cache = detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()
         visual = detector.encoder.visual
         if visual.pool_type != "tok" or visual.attn_pool is not None:
@@ -112,7 +112,7 @@ class FrozenEncoder:
     @property
     def found(self) -> int:
         """Return how many crops were known from a cache."""
-        return 0 if self.detector.prefix_cache is None else self.detector.prefix_cache.found
+        return 0 if self._cache is None else self._cache.found
 
     @property
     def computed(self) -> int:
