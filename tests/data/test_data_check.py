@@ -90,7 +90,7 @@ def test_an_empty_root_says_of_all_sets_what_they_are_and_where(check, tmp_path)
     assert status == 1
     for source in PUBLISHED.values():
         facts = source
-        told = line(out, f"{facts.name} is missing", "layout ")
+        told = line(out, f"{facts.name} is missing", "(layout: ")
         for words in (facts.images.text, facts.size.text, facts.published.text, str(tmp_path)):
             assert words in told
     assert "TrueFake is missing (needed by: open)" in out

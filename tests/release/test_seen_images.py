@@ -15,7 +15,7 @@ from layerfusion.release.seen_images import (
     count_seen,
     read_seen,
     seen_images,
-    with_choice,
+    used_images,
     write_seen,
 )
 from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
@@ -33,13 +33,16 @@ def test_each_image_counts_once_and_training_goes_before():
 
 def test_what_is_not_known_is_none_and_not_zero():
     assert count_seen(None, rows("a")) == {TRAINED_ON: None, CHOSEN_ON: None}
-    assert count_seen(with_choice(None, rows("a")), rows("a")) == {TRAINED_ON: None, CHOSEN_ON: 1}
+    assert count_seen(used_images(rows("a"), CHOSEN_ON), rows("a")) == {
+        TRAINED_ON: None,
+        CHOSEN_ON: 1,
+    }
     assert seen_images(rows("a"), rows("b").assign(sha256=pd.NA)) is None
     assert read_seen(DEMO_FOLDER) is None
 
 
 def test_a_list_comes_back_each_image_once(tmp_path):
-    seen = with_choice(seen_images(rows("a"), rows("b")), rows("b", "0"))
+    seen = pd.concat([seen_images(rows("a"), rows("b")), used_images(rows("b", "0"), CHOSEN_ON)])
     write_seen(seen, tmp_path)
     read = read_seen(tmp_path)
     assert read.to_dict("list") == {

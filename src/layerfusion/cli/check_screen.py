@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Column, Table
+from rich.table import Table
 
 from layerfusion.cli.tables import plain_table
-from layerfusion.data.check import DataCheck, SourceCheck
+from layerfusion.data.check import DataCheck
 from layerfusion.data.integrity import Depth
 
 LISTED = 20  # unreadable files on the screen; a CSV holds all
@@ -29,8 +29,11 @@ def show(check: DataCheck, depth: Depth, console: Console) -> None:
     console.print(_table(check))
     console.print(_DEPTHS[depth])
     for source in check.sources:
-        if source.found == 0:
-            _show_missing(source, console)
+        if source.found == 0 and source.data_set is not None:
+            runs = " and ".join(source.needed_by)
+            needed = f"needed by: {runs}" if runs else "no run is trained or validated on it"
+            title = f"{source.name} is missing ({needed})"
+            _show_list(title, [source.data_set.advice(source.place)], console)
     incomplete = [
         f"{one.name}: {'; '.join(one.incomplete)}" for one in check.sources if one.incomplete
     ]
@@ -71,31 +74,9 @@ def _number(value: int | None, otherwise: str = "-") -> str:
     return otherwise if value is None else f"{value:,}"
 
 
-def _show_missing(source: SourceCheck, console: Console) -> None:
-    data_set = source.data_set
-    if data_set is None:
-        return
-    runs = " and ".join(source.needed_by)
-    needed = f"needed by: {runs}" if runs else "no run is trained or validated on it"
-    console.print(f"\n[bold]{escape(data_set.name)} is missing[/] ({escape(needed)})")
-    facts = {
-        "what": data_set.images.text,
-        "in the paper": data_set.in_the_paper.text,
-        "size": data_set.size.text,
-        "offered at": data_set.published.text,
-        "licence": data_set.licence.text,
-        "put it at": str(source.place),
-        "layout": data_set.layout.text,
-    }
-    grid = Table.grid("", Column(overflow="fold"), padding=(0, 2))
-    for name, text in facts.items():
-        grid.add_row(name, escape(text))
-    console.print(Padding(grid, (0, 0, 0, 2), expand=False))
-
-
 def _show_list(title: str, lines: Sequence[str], console: Console) -> None:
     if lines:
-        console.print(f"\n[bold]{title}[/]")
+        console.print(f"\n[bold]{escape(title)}[/]")
     for line in lines:
         console.print(Padding(escape(line), (0, 0, 0, 2), expand=False))
 

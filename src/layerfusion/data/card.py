@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.data.manifest import SPLITS
+from layerfusion.data.manifest import DTYPES, SPLITS
 from layerfusion.data.sources.description import read_description
 from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.data.sources.tree import existing_folder
@@ -36,17 +36,12 @@ MEANT = {
     "licence": ".+",
 }
 IMAGE_DTYPES = {
-    "path": "str",
-    "sha256": "str",
-    "label": "Int8",
-    "split": "str",
-    "source": "str",
-    "style": "str",
-    "generator": "str",
-    "platform": "str",
-    "width": "Int32",
-    "height": "Int32",
-}
+    column: (DTYPES | {"style": "str"})[column]
+    for column in (
+        "path", "sha256", "label", "split", "source", "style", "generator", "platform", "width",
+        "height",
+    )
+}  # fmt: skip
 WHAT = ("real", "generated", "both")
 BETWEEN = " | "  # of several values in one cell; their own text may have commas and semicolons
 

@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
+
 import layerfusion
 from layerfusion.files import new_folder, write_checksums
 from layerfusion.model.folder import DESCRIPTION, TRAINED, read_description, tensors_file
@@ -11,7 +13,7 @@ from layerfusion.provenance import code_sha256
 from layerfusion.release.calibration import Calibration
 from layerfusion.release.calibration_report import as_values, card_section, notice
 from layerfusion.release.export import CARD
-from layerfusion.release.seen_images import read_seen, with_choice, write_seen
+from layerfusion.release.seen_images import CHOSEN_ON, read_seen, used_images, write_seen
 from layerfusion.scoring.reference import write_reference
 
 RECORD = "calibration.json"
@@ -42,7 +44,8 @@ def write_calibrated(made: Calibration, detector: Path, out: Path) -> None:
         write_reference(made.scored, folder)
         (folder / CARD).write_text(_card(made, detector), encoding="utf-8")
         (folder / RECORD).write_text(_record(made), encoding="utf-8")
-        write_seen(with_choice(read_seen(detector), made.images.manifest.rows), folder)
+        chose = used_images(made.images.manifest.rows, CHOSEN_ON)
+        write_seen(pd.concat([read_seen(detector), chose]), folder)
         write_checksums(folder)
 
 

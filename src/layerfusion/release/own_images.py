@@ -1,4 +1,4 @@
-"""Somebody's own labelled images: found by the names of their folders, each picture once."""
+"""A user's labelled images: found by the names of their folders, each picture once."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NO_FOLDER = "(no sub-folder)"
 
 @dataclass(frozen=True, eq=False)
 class OwnImages:
-    """What was found of somebody's images.
+    """What was found of a user's images.
 
     Attributes
     ----------
@@ -91,17 +91,19 @@ def find_own_images(root: Path, progress: Progress | None = None) -> OwnImages:
 def _place(root: Path, path: str) -> tuple[int | None, str]:
     """Return the label and source of an image."""
     folders = PurePosixPath(path).parent.parts
-    at = [i for i, name in enumerate(folders) if name.lower() in LABELS]
-    if len({LABELS[folders[i].lower()] for i in at}) > 1:
+    classes = [name for name in folders if name.lower() in LABELS]
+    labels = {LABELS[name.lower()] for name in classes}
+    if len(labels) > 1:
         raise UserError(
-            f"{root / path} lies in folders of both classes, "
-            f"{' and '.join(folders[i] for i in at)}; rename one of them"
+            f"{root / path} lies in folders of both classes, {' and '.join(classes)}; rename one "
+            "of them"
         )
-    if not at:
+    if not classes:
         return None, NO_FOLDER
-    above = [name for name in folders[: at[0]] if name.lower() not in SPLIT_NAMES]
-    below = [name for name in folders[at[0] + 1 :] if name.lower() not in LABELS]
-    return LABELS[folders[at[0]].lower()], "/".join(above) or next(iter(below), NO_FOLDER)
+    at = folders.index(classes[0])
+    above = [name for name in folders[:at] if name.lower() not in SPLIT_NAMES]
+    below = [name for name in folders[at:] if name.lower() not in LABELS]
+    return labels.pop(), "/".join(above) or next(iter(below), NO_FOLDER)
 
 
 def _once(rows: pd.DataFrame) -> pd.DataFrame:

@@ -33,21 +33,9 @@ def seen_images(training: pd.DataFrame, choice: pd.DataFrame) -> pd.DataFrame | 
         ``sha256``, its first `DIGITS` hex digits; ``use``, `TRAINED_ON` or `CHOSEN_ON`. None if the
         hash of an image is not known.
     """
-    parts = [_list(training, TRAINED_ON), _list(choice, CHOSEN_ON)]
+    parts = [used_images(training, TRAINED_ON), used_images(choice, CHOSEN_ON)]
     table = pd.concat(parts, ignore_index=True)
     return None if table["sha256"].isna().any() else table
-
-
-def with_choice(seen: pd.DataFrame | None, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a list with further images that chose a threshold; one of these alone if it is None.
-
-    Parameters
-    ----------
-    rows
-        Of a manifest, with their ``sha256``.
-    """
-    own = _list(rows, CHOSEN_ON)
-    return own if seen is None else pd.concat([seen, own], ignore_index=True)
 
 
 def write_seen(seen: pd.DataFrame, detector: Path) -> None:
@@ -106,7 +94,8 @@ def count_seen(seen: pd.DataFrame | None, rows: pd.DataFrame) -> dict[str, int |
     return counts
 
 
-def _list(rows: pd.DataFrame, use: str) -> pd.DataFrame:
+def used_images(rows: pd.DataFrame, use: str) -> pd.DataFrame:
+    """Return the list of images, rows of a manifest with their ``sha256``, of one use."""
     return pd.DataFrame({"sha256": rows["sha256"].str[:DIGITS].to_numpy(), "use": use})
 
 

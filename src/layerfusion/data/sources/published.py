@@ -113,12 +113,11 @@ class PublicDataSet(_Model):
         """Return the folder that the set should be in."""
         return root / (source.folder or self.folder)
 
-    def advice(self, source: PublishedSource, root: Path) -> str:
+    def advice(self, place: Path) -> str:
         """Say in one clause what the set is, how big, where it is offered and where to put it."""
         return (
             f"{self.name} ({self.images.text}; size: {self.size.text}) is offered at "
-            f"{self.published.text}; put it at {self.place(source, root)} "
-            f"(layout: {self.layout.text})"
+            f"{self.published.text}; put it at {place} (layout: {self.layout.text})"
         )
 
 

@@ -38,5 +38,5 @@ def advice(settings: DataSettings, kind: str, root: Path) -> str | None:
     """
     for source in settings.sources:
         if isinstance(source, PublishedSource) and source.kind == kind:
-            return PUBLISHED[kind].advice(source, root)
+            return PUBLISHED[kind].advice(PUBLISHED[kind].place(source, root))
     return None

@@ -198,24 +198,18 @@ def _generator(name: str) -> Generator:
 
 
 def _make_all(pictures: list[Picture], folder: Path, progress: Progress | None) -> None:
-    chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
-    jobs = 1 if len(chunks) < 4 else -1  # a process a core takes seconds to start
+    jobs = 1 if len(pictures) < 4 * CHUNK else -1  # a process a core takes seconds to start
     if progress:
         progress(0, len(pictures))
     with recording():
-        made = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            joblib.delayed(_make_chunk)(chunk, folder) for chunk in chunks
+        made = joblib.Parallel(jobs, return_as="generator_unordered", batch_size=CHUNK)(
+            joblib.delayed(_write)(picture, folder / picture.path) for picture in pictures
         )
-        done = 0
-        for count in made:
-            done += count
+        for done, _ in enumerate(made, start=1):
             if progress:
                 progress(done, len(pictures))
 
 
-def _make_chunk(pictures: list[Picture], folder: Path) -> int:
-    for picture in pictures:
-        file = folder / picture.path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(make(picture))
-    return len(pictures)
+def _write(picture: Picture, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(make(picture))
