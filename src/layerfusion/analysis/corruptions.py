@@ -9,7 +9,7 @@ from layerfusion.metrics.significance import delong_contrast, delong_test, holm,
 from layerfusion.metrics.uncertainty import share_interval
 
 CLEAN = "clean"
-RATES = {"recall": 1, "false_alarms": 0}  # the class whose images are called synthetic
+RATES = {"recall": 1, "false_alarms": 0}  # the class whose images are predicted synthetic
 
 
 def corruption_table(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -39,37 +39,24 @@ def corruption_table(predictions: pd.DataFrame, threshold: float) -> pd.DataFram
     table = pd.DataFrame(rows).set_index("condition")
     table.loc[CLEAN, [f"{name}_p" for name in ("auc", *RATES)]] = np.nan
     rates = [f"{rate}_p" for rate in RATES]
-    table["p_holm"] = holm(table["auc_p"].to_numpy())
-    table[[f"{rate}_p_holm" for rate in RATES]] = holm(table[rates].to_numpy().ravel()).reshape(
-        -1, 2
-    )
+    table["p_holm"] = holm(table["auc_p"])
+    table[[f"{rate}_holm" for rate in rates]] = holm(table[rates])
     return table.drop(columns=["auc_p", *rates])
 
 
 def _row(
-    name: str,
-    logits: pd.DataFrame,
-    label: NDArray[np.int_],
-    threshold: float,
+    name: str, logits: pd.DataFrame, label: NDArray[np.int_], threshold: float
 ) -> dict[str, object]:
     own, undegraded = (logits[one].to_numpy(dtype=np.float64) for one in (name, CLEAN))
     auc = delong_contrast(label, own, [1])
     loss = delong_test(label, own, undegraded)
-    called, clean = (decide(one, threshold) for one in (own, undegraded))
-    row: dict[str, object] = {
-        "condition": name,
-        "roc_auc": auc.estimate,
-        "low": max(0.0, auc.low),
-        "high": min(1.0, auc.high),
-        "difference": loss.estimate,
-        "difference_low": loss.low,
-        "difference_high": loss.high,
-        "auc_p": loss.p_value,
-    }
+    predicted, clean = (decide(one, threshold) for one in (own, undegraded))
+    row: dict[str, object] = {"condition": name, "roc_auc": auc.estimate}
+    row |= {"low": max(0.0, auc.low), "high": min(1.0, auc.high)}
+    row |= loss.columns("difference") | {"auc_p": loss.p_value}
     for rate, of in RATES.items():
         kind = label == of
-        share = share_interval(int(called[kind].sum()), int(kind.sum()))
-        tested = mcnemar_test(label[kind], called[kind], clean[kind])
-        row |= {rate: share.estimate, f"{rate}_low": share.low, f"{rate}_high": share.high}
-        row[f"{rate}_p"] = tested.p_value
+        share = share_interval(int(predicted[kind].sum()), int(kind.sum()))
+        tested = mcnemar_test(label[kind], predicted[kind], clean[kind])
+        row |= share.columns(rate) | {f"{rate}_p": tested.p_value}
     return row

@@ -157,46 +157,23 @@ def _fit_and_score(
 ) -> NDArray[np.float64]:
     """Return the measure of a probe on the blocks given: its estimate, then its replicates."""
     train, test = (h.reshape(len(h), -1) for h in (train_tokens, test_tokens))
-    probe = linear_probe(train.shape[1]).fit(train, trained)
-    score = _resampled_roc_auc if two else _resampled_accuracy
-    return score(probe, test, tested, resample_images(tested))
-
-
-def _resampled_roc_auc(
-    probe: Pipeline, test: NDArray[Any], target: NDArray[Any], counts: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    positive = target == probe.classes_[1]
-    return resampled_roc_auc(positive, probe.decision_function(test), counts)
-
-
-def _resampled_accuracy(
-    probe: Pipeline, test: NDArray[Any], target: NDArray[Any], counts: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    right = np.asarray(probe.predict(test) == target, dtype=np.int32)
-    return (counts @ right) / len(target)
+    probe, counts = linear_probe(train.shape[1]).fit(train, trained), resample_images(tested)
+    if two:
+        return resampled_roc_auc(tested == probe.classes_[1], probe.decision_function(test), counts)
+    right = np.asarray(probe.predict(test) == tested, dtype=np.int32)
+    return np.asarray((counts @ right) / len(tested))
 
 
 def _table(scores: list[NDArray[np.float64]]) -> pd.DataFrame:
     """Return scores and gains of every block and of all, from their estimates and replicates."""
-    *blocks, _ = scores
-    rows = []
-    for values in scores:
-        own, gain = image_interval(values), image_interval(values - blocks[-1])
-        rows.append(
-            {
-                "score": own.estimate,
-                "low": own.low,
-                "high": own.high,
-                "gain": gain.estimate,
-                "gain_low": gain.low,
-                "gain_high": gain.high,
-            }
-        )
-    table = pd.DataFrame(rows)
-    numbers = list(range(1, len(blocks) + 1))
-    names = [*(f"block {number}" for number in numbers), "all blocks"]
+    last, blocks = scores[-2], range(1, len(scores))
+    table = pd.DataFrame(
+        image_interval(own).row("score") | image_interval(own - last).columns("gain")
+        for own in scores
+    )
+    names = [*(f"block {number}" for number in blocks), "all blocks"]
     table.insert(0, "tokens", pd.Series(names, dtype="str"))
-    table.insert(1, "block", pd.Series([*numbers, pd.NA], dtype="Int64"))
+    table.insert(1, "block", pd.Series([*blocks, pd.NA], dtype="Int64"))
     return table
 
 

@@ -85,9 +85,7 @@ def report_shortcut(
     return {
         "name": name,
         "features": features,
-        "roc_auc": ranking["roc_auc"],
-        "roc_auc_low": roc_auc.low,
-        "roc_auc_high": roc_auc.high,
+        **roc_auc.columns("roc_auc"),
         "average_precision": ranking["average_precision"],
         "f1": threshold_metrics(label, np.asarray(score) >= threshold, threshold)["f1"],
     }

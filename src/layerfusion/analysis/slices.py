@@ -4,13 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.metrics.classes import CLASSES
-from layerfusion.metrics.groups import UNKNOWN, by_group, errors_by_group, size_ranges
+from layerfusion.metrics.groups import (
+    UNKNOWN,
+    by_group,
+    error_share,
+    errors_by_group,
+    size_ranges,
+)
 from layerfusion.metrics.probability import decide
-from layerfusion.metrics.uncertainty import share_interval
 from layerfusion.progress import Reporter
 from layerfusion.runs.condition import CONDITIONS, Condition
 from layerfusion.runs.conditions import obtain_together
@@ -79,15 +83,9 @@ def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) ->
         return pd.DataFrame(columns=columns)
     held_out = Condition(split="heldout")
     for name, table in obtain_together(experiment, comparison.runs, held_out, reporter).items():
-        wrong = decide(table["logit"], comparison.runs[name].record.threshold) != (
-            table["label"] == 1
-        ).to_numpy(dtype=bool)
-
-        def measure(own: NDArray[np.bool_], wrong: NDArray[np.bool_] = wrong) -> dict[str, float]:
-            errors = int(wrong[own].sum())
-            return {"errors": errors} | share_interval(errors, int(own.sum())).row("share")
-
+        predicted = decide(table["logit"], comparison.runs[name].record.threshold)
+        wrong = predicted != (table["label"] == 1).to_numpy(dtype=bool)
         table["generator"] = table["generator"].fillna("").astype(str)
         table["class"] = table["label"].map(CLASSES)
-        parts.append(by_group(table, columns[1:4], measure).assign(run=name))
-    return pd.concat(parts, ignore_index=True)[columns]
+        parts.append(by_group(table, columns[1:4], error_share(wrong[None])).assign(run=name))
+    return pd.concat(parts, ignore_index=True)[columns].astype({"errors": "int64"})

@@ -48,15 +48,9 @@ def with_interval(row: Row, name: str, form: str = ".3f") -> str:
     return "" if pd.isna(row[name]) else f"{row[name]:{form}} {bounds(row, form, name)}"
 
 
-def interval_columns(name: str, interval: Interval) -> dict[str, float]:
-    """Return an interval as columns of a table: `name`, ``<name>_low`` and ``<name>_high``."""
-    ends = {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return {name: interval.estimate, **ends}
-
-
 def share_text(share: Interval) -> str:
     """Return a share and its interval in percent."""
-    return with_interval(interval_columns("share", share), "share", ".0%")
+    return with_interval(share.columns("share"), "share", ".0%")
 
 
 def signed(value: float) -> str:

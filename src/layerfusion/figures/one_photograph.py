@@ -11,7 +11,7 @@ import pandas as pd
 
 from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.figures.benchmarks import in_a_line, measured_table
-from layerfusion.figures.formatting import interval_cells, interval_columns, share_text
+from layerfusion.figures.formatting import interval_cells, share_text
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.uncertainty import Interval, share_interval
 
@@ -58,7 +58,7 @@ def words_table(result: Mapping[str, Any]) -> pd.DataFrame:
             counts = result["words"][how][level.text]
             own = {kind: counts[kind] for kind in ("photographs", "generated")}
             right = (own[RIGHT[level]], sum(own.values())) if level in RIGHT else (0, 0)
-            rows[name, level.text] = own | interval_columns("right", share_interval(*right))
+            rows[name, level.text] = own | share_interval(*right).columns("right")
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["decided by", "word"])
 
 
@@ -114,7 +114,7 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
         share = share_interval(sum(row[name] for name in names), row["images"])
         known = {"class": CLASSES[row["label"]], "source": row["source"]}
         known |= {"images": row["images"], "unsure": row["UNSURE"]}
-        rows.append(known | interval_columns("wrong", share))
+        rows.append(known | share.columns("wrong"))
     ordered = pd.DataFrame(rows).sort_values(["class", "wrong"], ascending=[True, False])
     return ordered.set_index(["class", "source"])
 

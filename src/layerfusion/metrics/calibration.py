@@ -6,6 +6,7 @@ of them the folds hold: what comes out are probabilities where half of the image
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -108,14 +109,15 @@ def balancing_threshold(label: ArrayLike, logit: ArrayLike) -> float:
     return float(np.clip(1 - probability(shift), NEAREST, 1 - NEAREST))
 
 
-def fit_temperature(label: ArrayLike, logit: ArrayLike) -> Curve:
-    """Fit p = sigmoid(z / T), largest likelihood (Guo, Pleiss, Sun and Weinberger 2017)."""
-    return _logistic(label, logit, fit_intercept=False)
+def fit_platt(label: ArrayLike, logit: ArrayLike, *, fit_intercept: bool = True) -> Curve:
+    """Fit p = sigmoid(z / T + b), largest likelihood (Platt 1999).
 
-
-def fit_platt(label: ArrayLike, logit: ArrayLike) -> Curve:
-    """Fit p = sigmoid(z / T + b), largest likelihood (Platt 1999)."""
-    return _logistic(label, logit)
+    Without an intercept b is 0: a temperature alone (Guo, Pleiss, Sun and Weinberger 2017).
+    """
+    labels, logits, weights = _weighed(label, logit)
+    # Two numbers are fitted: Newton's steps need few looks at the images.
+    curve = LogisticRegression(C=np.inf, fit_intercept=fit_intercept, solver="newton-cholesky")
+    return _fitted(curve.fit(logits[:, None], labels, sample_weight=weights))
 
 
 def fit_isotonic(label: ArrayLike, logit: ArrayLike) -> Curve:
@@ -133,7 +135,7 @@ def fit_isotonic(label: ArrayLike, logit: ArrayLike) -> Curve:
 
 METHODS: dict[str, Callable[[ArrayLike, ArrayLike], Curve]] = {
     "shift": fit_shift,
-    "temperature": fit_temperature,
+    "temperature": partial(fit_platt, fit_intercept=False),
     "temperature and shift": fit_platt,
     "isotonic": fit_isotonic,
 }
@@ -301,13 +303,6 @@ def _weighed(label: ArrayLike, logit: ArrayLike) -> tuple[NDArray[np.int64], Val
     if images.min() == 0:
         raise UserError("a curve needs both real and synthetic images, and one of them is missing")
     return labels, logits, (len(labels) / 2 / images)[labels]
-
-
-def _logistic(label: ArrayLike, logit: ArrayLike, *, fit_intercept: bool = True) -> Curve:
-    labels, logits, weights = _weighed(label, logit)
-    # Two numbers are fitted: Newton's steps need few looks at the images.
-    curve = LogisticRegression(C=np.inf, fit_intercept=fit_intercept, solver="newton-cholesky")
-    return _fitted(curve.fit(logits[:, None], labels, sample_weight=weights))
 
 
 def _unweighted(labels: NDArray[np.int64], logits: Values) -> Curve:

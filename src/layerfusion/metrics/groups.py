@@ -275,6 +275,22 @@ def correct_by_class(label: ArrayLike, predicted: ArrayLike) -> tuple[Interval, 
     return real, synthetic
 
 
+def error_share(wrong: NDArray[np.bool_]) -> Measure:
+    """Return what measures a group's errors, of errors of shape (seeds, images).
+
+    ``errors`` and ``share``, means over seeds; ``low`` and ``high``, Wilson's interval of the share
+    in the seed whose number of errors is nearest to that mean: over other images, not other seeds.
+    """
+
+    def measure(own: Members) -> dict[str, float]:
+        errors, images = float(wrong[:, own].sum(axis=1).mean()), int(own.sum())
+        found = share_interval(round(errors), images)
+        low, high = min(found.low, errors / images), max(found.high, errors / images)
+        return {"errors": errors, "share": errors / images, "low": low, "high": high}
+
+    return measure
+
+
 def errors_by_group(
     scored: Mapping[str, ScoredImages],
     properties: Callable[[pd.DataFrame], Iterable[tuple[str, pd.Series]]],
@@ -294,10 +310,9 @@ def errors_by_group(
     -------
     DataFrame
         A row a group, `EVERY` image first: ``run``; ``class`` (real: errors are false positives;
-        synthetic: false negatives); ``by``, ``value``, ``images``; ``errors`` and ``share`` (in [0,
-        1]), means over seeds; ``low`` and ``high``, Wilson's interval of the share in the seed
-        whose number of errors is nearest to that mean: over other images, not other seeds; ``p``,
-        of `layerfusion.metrics.significance.groups_above_the_rest`, NaN of all images; ``p_holm``,
+        synthetic: false negatives); ``by``, ``value``, ``images``; ``errors``, ``share`` (in [0,
+        1]), ``low`` and ``high`` of `error_share`; ``p``, of
+        `layerfusion.metrics.significance.groups_above_the_rest`, NaN of all images; ``p_holm``,
         corrected over all groups of all runs.
     """
     parts = []
@@ -346,13 +361,7 @@ def _errors(wrong: NDArray[np.bool_], properties: Iterable[tuple[str, pd.Series]
             for value in values.astype("category").cat.remove_unused_categories().cat.categories:
                 groups[by, str(value)] = (values == value).to_numpy(dtype=bool, na_value=False)
 
-    def measure(own: Members) -> dict[str, float]:
-        errors, images = float(wrong[:, own].sum(axis=1).mean()), int(own.sum())
-        found = share_interval(round(errors), images)
-        low, high = min(found.low, errors / images), max(found.high, errors / images)
-        return {"errors": errors, "share": errors / images, "low": low, "high": high}
-
-    table = by_group(pd.DataFrame(), ["by", "value"], measure, groups)
+    table = by_group(pd.DataFrame(), ["by", "value"], error_share(wrong), groups)
     p = groups_above_the_rest(share, np.stack(list(groups.values())))
     return table.assign(p=np.where(table["by"] == EVERY, np.nan, p))
 
@@ -388,7 +397,7 @@ def _flat(measured: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in measured.items():
         if isinstance(value, Interval):
-            flat |= {name: value.estimate, f"{name}_low": value.low, f"{name}_high": value.high}
+            flat |= value.columns(name)
         else:
             flat[name] = value
     return flat

@@ -56,7 +56,7 @@ def recall_gain(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         "of this, by a more permissive threshold": recall["open"] - at_equal,
         "false-positive rate, open minus constrained": fpr["open"] - fpr["constrained"],
     }
-    rows = [{"part": part} | vars(image_interval(values)) for part, values in parts.items()]
+    rows = [{"part": part} | image_interval(values).row() for part, values in parts.items()]
     return pd.DataFrame(rows)
 
 
@@ -74,7 +74,7 @@ def recall_at_rates(
     return pd.DataFrame(
         [
             {"run": run, "false_positive_rate": rate}
-            | vars(image_interval(resampled_recall_at(own.label, own.logits[0], rate, own.counts)))
+            | image_interval(resampled_recall_at(own.label, own.logits[0], rate, own.counts)).row()
             for run, own in scored.items()
             for rate in rates
         ]

@@ -32,11 +32,6 @@ class TestedDifference(Interval):
     standard_error: float
     p_value: float
 
-    @property
-    def statistic(self) -> float:
-        """The estimate in standard errors, z; 0 of a difference of 0."""
-        return 0.0 if self.estimate == 0 else float(np.divide(self.estimate, self.standard_error))
-
 
 @dataclass(frozen=True)
 class McNemar:
@@ -44,16 +39,15 @@ class McNemar:
 
     Attributes
     ----------
-    both, only_first, only_second, neither
-        Numbers of images: of those that both call rightly, one of them alone, none.
+    images, only_first, only_second
+        Numbers of images: of all, of those that one detector alone classifies correctly.
     p_value
         Two-sided and exact, in (0, 1].
     """
 
-    both: int
+    images: int
     only_first: int
     only_second: int
-    neither: int
     p_value: float
 
     @property
@@ -66,9 +60,8 @@ class McNemar:
 
         (Agresti, *Categorical Data Analysis*, 2nd ed. 2002, section 10.1).
         """
-        images = self.both + self.only_first + self.only_second + self.neither
-        first, second = self.only_first / images, self.only_second / images
-        error = np.sqrt((first + second - (first - second) ** 2) / images)
+        first, second = self.only_first / self.images, self.only_second / self.images
+        error = np.sqrt((first + second - (first - second) ** 2) / self.images)
         return _normal(first - second, float(error))
 
 
@@ -191,8 +184,7 @@ def mcnemar_test(label: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNem
     only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
     apart = only_first + only_second
     p_value = float(stats.binomtest(only_first, apart).pvalue) if apart else 1.0
-    both = int((one & two).sum())
-    return McNemar(both, only_first, only_second, len(labels) - both - apart, p_value)
+    return McNemar(len(labels), only_first, only_second, p_value)
 
 
 def paired_mean_test(label: ArrayLike, value: ArrayLike) -> TestedDifference:
@@ -237,27 +229,27 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     p_values
-        In [0, 1], shape (k,). NaN stays NaN and does not count.
+        In [0, 1], of any shape. NaN stays NaN and does not count.
 
     Returns
     -------
     NDArray
-        Shape (k,), float64, in the order given, each no smaller than before.
+        Of the same shape, float64, each no smaller than before.
 
     Raises
     ------
     ValueError
         If one is no probability.
     """
-    p = np.asarray(p_values, dtype=np.float64)
-    if ((p < 0) | (p > 1)).any():
+    given = np.asarray(p_values, dtype=np.float64)
+    if ((given < 0) | (given > 1)).any():
         raise ValueError("p-values must be between 0 and 1")
-    adjusted = np.full(p.shape, np.nan)
+    p, adjusted = given.ravel(), np.full(given.size, np.nan)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
-    return adjusted
+    return adjusted.reshape(given.shape)
 
 
 def groups_above_the_rest(

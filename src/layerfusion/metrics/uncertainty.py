@@ -37,6 +37,10 @@ class Interval:
         """Return the estimate by a name, with ``low`` and ``high``: columns of a table."""
         return {name: self.estimate, "low": self.low, "high": self.high}
 
+    def columns(self, name: str) -> dict[str, float]:
+        """Return the columns of one of several intervals: `name`, ``<name>_low``, ``_high``."""
+        return {name: self.estimate, f"{name}_low": self.low, f"{name}_high": self.high}
+
     @property
     def complement(self) -> "Interval":
         """The interval of one minus the number, of a share."""

@@ -152,7 +152,7 @@ def official_intervals() -> pd.DataFrame:
         rows[metric] = {
             (name, bound): value
             for name, drawn in values.items()
-            for bound, value in asdict(image_interval(drawn)).items()
+            for bound, value in image_interval(drawn).row().items()
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
