@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from layerfusion.arithmetic import arithmetic, use_arithmetic
 from layerfusion.data.loading import TrainingBatch
-from layerfusion.data.sources.world import Picture, make, plan
+from layerfusion.demo.pictures import Picture, make, plan
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
 from layerfusion.settings import ComputeSettings, WorldSource, load_profile

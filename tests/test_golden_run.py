@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from conftest import TINY
-from layerfusion.data.sources.world import make, plan
+from layerfusion.demo.pictures import make, plan
 from layerfusion.recipe import RECIPE
 from layerfusion.runs.conditions import Condition, obtain_predictions
 from layerfusion.runs.experiment import Experiment

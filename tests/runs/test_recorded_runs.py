@@ -12,7 +12,7 @@ import pytest
 
 from conftest import open_tiny
 from layerfusion.analysis.measures import RUNS
-from layerfusion.data.sources.world import make, plan
+from layerfusion.demo.pictures import make, plan
 from layerfusion.metrics.rates import best_f1_threshold, report
 from layerfusion.recipe import RECIPE
 from layerfusion.runs import conditions, record

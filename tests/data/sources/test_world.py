@@ -4,8 +4,9 @@ from sklearn.metrics import roc_auc_score
 from layerfusion.data.manifest import FILE_DTYPES
 from layerfusion.data.opening import open_data
 from layerfusion.data.sources import world
-from layerfusion.data.sources.world import PARTS, contents, make, make_world, plan, scene_of
+from layerfusion.data.sources.world import contents, make_world
 from layerfusion.demo.generators import GENERATORS
+from layerfusion.demo.pictures import PARTS, make, plan, scene_of
 from layerfusion.demo.platforms import PLATFORMS
 from layerfusion.demo.scenes import COLOURS, SHAPES
 from layerfusion.errors import UserError
