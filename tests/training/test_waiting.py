@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from layerfusion.training import waiting
-from layerfusion.training.waiting import Waiting
+from layerfusion.training.waiting import timed
 
 
 @pytest.fixture
@@ -21,17 +21,10 @@ def test_time_until_a_batch_is_there_counts_and_time_with_it_does_not(clock):
             clock.now += 3
             yield batch
 
-    batches = Waiting(slow())
+    found = timed(slow())
     clock.now += 50  # before anybody asks
     seen = []
-    for batch in batches:
+    for batch in found:
         seen.append(batch)
         clock.now += 1
-    assert seen == ["a", "b", "c"]
-    assert batches.seconds == 9
-    assert batches.share() == pytest.approx(9 / 12)
-
-
-def test_of_no_batches_nothing_was_waited_for(clock):
-    batches = Waiting([])
-    assert list(batches) == [] and batches.share() == 0.0
+    assert seen == [("a", 3), ("b", 3), ("c", 3)]

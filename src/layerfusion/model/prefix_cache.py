@@ -6,7 +6,6 @@ scoring finds what another one left.
 """
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -22,6 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from layerfusion.errors import UserError
+from layerfusion.files import in_place_of
 from layerfusion.model.encoder import FrozenTokens
 from layerfusion.paths import cache_root
 from layerfusion.settings import LoaderSettings, digest
@@ -129,15 +129,11 @@ class PrefixCache:
         return entry
 
     def _store(self, path: Path, data: bytes) -> None:
-        partial = path.with_name(f".{path.name[:16]}.{secrets.token_hex(8)}.partial")
         try:
             self._make_room(len(data))
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with in_place_of(path, shared=True) as partial:
                 partial.write_bytes(data)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
         except FileNotFoundError:
             return  # the folder was emptied meanwhile; the next entry makes it again
         except OSError as error:

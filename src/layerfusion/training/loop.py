@@ -26,7 +26,7 @@ from layerfusion.settings import Profile
 from layerfusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from layerfusion.training.optimisation import build_optimizer, optimization_step
 from layerfusion.training.sources import FrozenFeatures, choose_source
-from layerfusion.training.waiting import Waiting, report_waiting
+from layerfusion.training.waiting import report_waiting, timed
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST_DETECTOR = "detector"
@@ -144,9 +144,11 @@ class _Loop:
         self.detector.prefix_cache = None if self.settings.views is None else self.cache
         done = progress.step * batch_size
         title = f"epoch {progress.epoch + 1} of {self.settings.epochs}"
-        waiting = Waiting(self.source.training_batches(draws[done:]))
+        begun, waited = time.perf_counter(), 0.0
         with self.reporter.bar(title, len(draws), done=done) as bar:
-            for batch in self.processes.in_step(waiting):
+            batches = timed(self.source.training_batches(draws[done:]))
+            for batch, seconds in self.processes.in_step(batches):
+                waited += seconds
                 self.train_step(batch)
                 done += batch.size
                 bar(done, len(draws))
@@ -154,7 +156,8 @@ class _Loop:
         self.detector.prefix_cache = self.cache
         self.settle_losses()  # reads losses off the device, and so waits until it is done
         if not isinstance(self.source, FrozenFeatures):
-            report_waiting(waiting.share(), self.fabric.device, self.reporter)
+            share = waited / (time.perf_counter() - begun)
+            report_waiting(share, self.fabric.device, self.reporter)
 
     def train_step(self, batch: TrainingBatch) -> None:
         progress = self.progress
