@@ -22,7 +22,8 @@ from layerfusion.errors import UserError
 from layerfusion.parallel import processes
 from layerfusion.parallel.launcher import Launch, launched
 from layerfusion.runs.experiment import Experiment
-from layerfusion.scoring.predictions import merge_shares
+from layerfusion.scoring.predictions import score_files
+from layerfusion.settings import ImageSettings, LoaderSettings
 from layerfusion.training import loop
 
 PROGRAM = Path(__file__).parents[1] / "processes.py"
@@ -195,21 +196,18 @@ def test_one_process_has_the_whole_batch_at_weight_1():
     assert share_batch(batch, 0, 1) == (batch, 1.0, 3)
 
 
-@pytest.mark.parametrize(
-    ("shares", "words"),
-    [(["ab", "d"], "scored c 0 times"), (["ab", "bcd"], "scored b 2 times"),
-     (["ab", "cde"], "scored e 1 times")],
-)  # fmt: skip
-def test_every_image_is_scored_once(shares, words):
-    tables = [pd.DataFrame({"logit": 0.0}, index=list(share)) for share in shares]
-    with pytest.raises(UserError, match=words):
-        merge_shares(tables, list("abcd"))
-
-
-def test_shares_are_put_into_the_order_of_the_images():
-    logits = pd.Series({"c": 3.0, "a": 1.0, "b": 2.0}).to_frame("logit")
-    tables = [logits.iloc[:2], logits.iloc[2:]]
-    assert merge_shares(tables, ["a", "b", "c"])["logit"].tolist() == [1, 2, 3]
+def test_processes_that_score_other_images_are_refused(monkeypatch):
+    monkeypatch.setattr(
+        processes.Processes, "gather", lambda self, value, **_: [value, ["other.jpg"]]
+    )
+    with pytest.raises(UserError, match="process 1 has images to score other than process 0"):
+        score_files(
+            None,
+            [Path("a.jpg")],
+            ImageSettings(),
+            LoaderSettings(),
+            processes=processes.Processes(0, 2),
+        )
 
 
 TORCHRUN = {

@@ -11,9 +11,7 @@ from torch import nn
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.data.manifest import Manifest
-from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
-from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError
 from layerfusion.parallel.processes import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
@@ -70,31 +68,14 @@ def score_files(
         if progress:
             progress(min(done * processes.size, total), total)
 
+    processes.check_same([str(file) for file in files], "images to score")
     with processes.together(patient=True):
         mine = EvaluationImages([files[i] for i in share], images, degradation=degradation)
         scored = _score(model, mine, loader, device, show)
-    ids = [f"{printable(str(file))} (image {number})" for number, file in enumerate(files, start=1)]
-    scored.index = pd.Index([ids[i] for i in share], dtype="str")
-    return merge_shares(processes.gather(scored), ids)
-
-
-def merge_shares(shares: Sequence[pd.DataFrame], ids: Sequence[str]) -> pd.DataFrame:
-    """Put what several processes scored, indexed by image, into one table in the order of `ids`.
-
-    Raises
-    ------
-    UserError
-        If an image is missing, there twice, or unknown.
-    """
-    scored = pd.concat(shares)
-    counts = scored.index.value_counts().reindex(pd.Index(ids).union(scored.index), fill_value=0)
-    wrong = counts[(counts != 1) | ~counts.index.isin(ids)]
-    if len(wrong):
-        raise UserError(
-            f"the processes scored {wrong.index[0]} {wrong.iloc[0]} times where every image is due "
-            "once; all of them must be given the same images"
-        )
-    return scored.loc[list(ids)].reset_index(drop=True)
+    scored.index = pd.Index(share, dtype="int64")
+    shares = processes.gather(scored)
+    # One without an image does not know how many detectors there are.
+    return pd.concat([own for own in shares if len(own)] or shares).sort_index(ignore_index=True)
 
 
 def _score(
