@@ -122,7 +122,7 @@ def test_tensors_of_another_model_are_not_even_fetched(tmp_path, monkeypatch, te
         return str(tmp_path)
 
     monkeypatch.setattr(hub, "snapshot_download", fetch)
-    with pytest.raises(UserError, match="is no detector of layerfusion"):
+    with pytest.raises(UserError, match="is not a detector of layerfusion"):
         Detector.from_pretrained("somebody/clip")
 
 

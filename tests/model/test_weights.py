@@ -145,7 +145,7 @@ def test_a_file_that_cannot_tell_its_activation_is_not_guessed(clip, tmp_path):
         ({"model": "no-such-model", "weights": "random"}, "knows no model"),
         ({"model": "ViT-L-14", "weights": "no-such-tag"}, "openai"),
         ({"model": "demo-tiny", "weights": "no/such/file.pt"}, "neither"),
-        ({"model": "no/such.json", "weights": "random"}, "no model-config JSON"),
+        ({"model": "no/such.json", "weights": "random"}, "model-config JSON not found"),
     ],
 )
 def test_what_does_not_exist_is_named(settings, words):

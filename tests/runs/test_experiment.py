@@ -283,13 +283,13 @@ def test_a_run_that_begins_anew_says_what_differs(photos, tiny_settings, monkeyp
     capfd.readouterr()
     open_experiment(photos, tiny_settings | {"training.weight_decay": 0.5}).obtain()
     said = capfd.readouterr().err
-    assert f"the interrupted {former} is not gone on with" in said
-    assert "it differs in training.weight_decay; this run begins anew" in said
+    assert f"the interrupted {former} is not resumed" in said
+    assert "it differs in training.weight_decay; this run starts from scratch" in said
 
     kept = photos / interrupted.used.rows["path"].iloc[0]
     kept.rename(kept.with_name("renamed" + kept.suffix))
     open_experiment(photos, tiny_settings).obtain()
-    assert f"{former} is not gone on with, for it differs in its images" in capfd.readouterr().err
+    assert f"{former} is not resumed: it differs in its images" in capfd.readouterr().err
 
 
 def test_a_failed_training_leaves_the_former_run_alone(

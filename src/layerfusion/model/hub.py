@@ -97,7 +97,7 @@ def _check_description(folder: Path, name: str, weights: str | None) -> None:
     try:
         encoder = read_description(folder).encoder
     except UserError:
-        raise UserError(f"{name} is on the hub, and is no detector of layerfusion") from None
+        raise UserError(f"{name} is on the hub, and is not a detector of layerfusion") from None
     if not _MODEL_NAME.fullmatch(encoder.model) or encoder.model.endswith(".json"):
         raise UserError(
             f"{name} on the hub describes its encoder by a file, '{encoder.model}', and what is "
@@ -129,7 +129,7 @@ def upload(folder: Path, name: str, *, private: bool = False, token: str | None 
         If the name is none, or the hub refuses or cannot be reached.
     """
     if not _HUB_NAME.fullmatch(name):
-        raise UserError(f"'{name}' is no name of a repository; give owner/name")
+        raise UserError(f"'{name}' is not a valid name of a repository; give owner/name")
     api = HfApi(token=token)
     try:
         page = api.create_repo(name, private=private, exist_ok=True)

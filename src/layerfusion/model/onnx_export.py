@@ -5,7 +5,7 @@ layer transposed and under a number. Which layer it belongs to is said by the no
 with it: ``/vision_model/encoder/layers.0/self_attn/q_proj/MatMul``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -194,11 +194,13 @@ def _dequantise(
     quantised: TensorProto, scale: TensorProto, zero_point: TensorProto | None, axis: int
 ) -> npt.NDArray[np.float32]:
     """Return (q - zero point) * scale, of q's shape; one scale, or one for each index of `axis`."""
-    q = _whole(quantised)
+    q, offset = (
+        np.zeros(1, np.int32) if part is None else _content(part, _INT8).astype(np.int32)
+        for part in (quantised, zero_point)
+    )
     along = [1] * q.ndim
     along[axis] = -1
     scales = _array(scale)
-    offset = np.zeros(1, np.int32) if zero_point is None else _whole(zero_point)
     for part in (scales, offset):
         if part.size not in (1, q.shape[axis]):
             raise ValueError(f"{part.size} scales for {q.shape[axis]} channels")
@@ -208,18 +210,12 @@ def _dequantise(
 
 
 def _array(constant: TensorProto) -> npt.NDArray[np.float32]:
-    if constant.data_type not in _FLOATS:
+    return _content(constant, _FLOATS).astype(np.float32)
+
+
+def _content(constant: TensorProto, kinds: Collection[int]) -> npt.NDArray[np.generic]:
+    if constant.data_type not in kinds:
         raise ValueError(f"'{constant.name}' is of type {constant.data_type}")
-    return _content(constant).astype(np.float32)
-
-
-def _whole(constant: TensorProto) -> npt.NDArray[np.int32]:
-    if constant.data_type not in _INT8:
-        raise ValueError(f"'{constant.name}' is of type {constant.data_type}")
-    return _content(constant).astype(np.int32)
-
-
-def _content(constant: TensorProto) -> npt.NDArray[np.generic]:
     if constant.data_location == TensorProto.EXTERNAL:
         raise _ElsewhereError
     return numpy_helper.to_array(constant)

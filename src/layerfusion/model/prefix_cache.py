@@ -54,12 +54,12 @@ class PrefixCache:
         The most that the entries may take, bytes. Each process that writes beside this one may add
         a twentieth of it, before its entries are noticed.
     warn
-        Is told, once, why nothing is kept any more.
+        Receives a message, once, if nothing can be cached any more.
 
     Attributes
     ----------
     found, computed, stored : int
-        How many images were found, computed and kept since this object was made.
+        Number of images that were found, computed and cached since this object was made.
     """
 
     def __init__(self, folder: Path, *, limit: int, warn: Callable[[str], None]) -> None:
@@ -206,7 +206,7 @@ def open_prefix_cache(loader: LoaderSettings, warn: Callable[[str], None]) -> Pr
     Parameters
     ----------
     warn
-        Is told, once, why nothing is kept any more.
+        Receives a message, once, if nothing can be cached any more.
 
     Raises
     ------

@@ -39,7 +39,7 @@ def model_config(model: str) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is no such model, the file is no model configuration, or its visual tower is not
+        If there is no such model, the file is not a model configuration, or its visual tower is not
         one of OpenCLIP's own vision transformers.
     """
     if model.endswith(".json"):
@@ -208,13 +208,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"there is no model-config JSON at {path}") from None
+        raise UserError(f"model-config JSON not found: {path}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read as a model-config JSON: {error}") from None
     config = config.get("model_cfg", config) if isinstance(config, dict) else {}
     if not {"embed_dim", "vision_cfg"} <= config.keys():
         raise UserError(
-            f"{path} is no OpenCLIP model configuration: it lacks embed_dim, vision_cfg"
+            f"{path} is not a valid OpenCLIP model configuration: it lacks embed_dim, vision_cfg"
         )
     return cast(dict[str, Any], config)
 

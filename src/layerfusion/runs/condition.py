@@ -1,4 +1,4 @@
-"""The conditions of the paper by name: which images are looked at, and what befalls them first."""
+"""The conditions of the paper by name: which images are scored, and under which corruption."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from layerfusion.data.manifest import Split
 
 @dataclass(frozen=True)
 class Condition:
-    """Which images are looked at, and what befalls them first.
+    """Which images are scored, and under which corruption.
 
     Attributes
     ----------

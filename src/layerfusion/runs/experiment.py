@@ -216,7 +216,7 @@ class Experiment:
         Parameters
         ----------
         fresh
-            Train anew even where a finished or interrupted run lies on this machine.
+            Train again even where a finished or interrupted run lies on this machine.
         resume
             Go on with an interrupted run; otherwise one is an error, so that none is lost.
         """
@@ -255,11 +255,11 @@ class Experiment:
             shutil.rmtree(unfinished, ignore_errors=True)
         elif not (unfinished / CHECKPOINT).exists():
             for sentence in place.interrupted(self.identity()):
-                reporter.say(f"note: {sentence}; this run begins anew")
+                reporter.say(f"note: {sentence}; this run starts from scratch")
         elif not resume:
             raise UserError(
                 f"an interrupted run of the same settings, data and code lies in {unfinished}; "
-                "go on with --resume or begin anew with --fresh"
+                "resume it with --resume or start from scratch with --fresh"
             )
         unfinished.mkdir(parents=True, exist_ok=True)
 

@@ -157,7 +157,7 @@ class RunPlace:
             other = _read_identity(folder / IDENTITY)
             if folder != self.unfinished and other is not None:
                 yield (
-                    f"the interrupted {folder.name} is not gone on with, for it differs in "
+                    f"the interrupted {folder.name} is not resumed: it differs in "
                     f"{', '.join(_differences(other, identity))}"
                 )
 

@@ -44,7 +44,7 @@ def score_files(
         Maps uint8 images (batch, 3, crop, crop) on `device` to logits (batch,), or (batch, k) of k
         detectors at once; put into evaluation mode here and left in it.
     degradation
-        What befalls every image before it is scored, by its name in
+        Corruption of every image before it is scored, by its name in
         `layerfusion.images.degradations`.
     processes
         The processes that share the work; None for this one alone.

@@ -71,7 +71,7 @@ class PreparedImages:
 
 
 class FrozenFeatures(PreparedImages):
-    """Class tokens of a frozen encoder in place of images: each view is computed once, then kept.
+    """Class tokens of a frozen encoder in place of images: each view is computed once, then cached.
 
     They are bit for bit what the detector makes of the images: what the head reads does not change
     while it learns. ViT-L/14's take 98 kB a view in memory.
@@ -150,7 +150,7 @@ def choose_source(
     processes: Processes,
     detector: Detector,
 ) -> PreparedImages:
-    """Return features where the encoder stays as it is, views come again and are to be kept."""
+    """Return cached features if the encoder is frozen, views come again and there is a cache."""
     again = images.views is not None and detector.prefix_cache is not None
     if again and detector.encoder.trained_blocks == 0 and processes.size == 1:
         return FrozenFeatures(images, profile, fabric, detector)
