@@ -26,7 +26,6 @@ fresh = False
 settings = {}
 
 # %%
-import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
@@ -142,7 +141,7 @@ scores.f1_over_threshold(runs)
 # %% tags=["nbval-ignore-output"]
 encoder = FrozenEncoder(experiment.profile, Reporter())
 seen = content_groups(encoder.evaluation_features(experiment.validation).embedding)
-images = pd.DataFrame(seen._asdict()).assign(image_id=experiment.validation.rows["path"].array)
+images = seen.assign(image_id=experiment.validation.rows["path"].array)
 errors = error_slices(runs, content="group " + images.set_index("image_id")["group"].astype(str))
 tables.keep("slices", errors[errors["by"] != "content"])
 display(Markdown(content_figures.in_a_sentence(errors)))

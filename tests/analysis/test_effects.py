@@ -112,7 +112,7 @@ def test_by_its_own_numbers_every_claim_of_the_paper_holds_but_those_it_has_none
 def test_what_the_paper_reports():
     assert paper.reported("average_precision", "open", "official") == 0.7607
     assert paper.reported("roc_auc", "constrained", "launder") == 0.7826
-    assert paper.reported("f1", "open", "small") == paper.table_2("open").small_f1 == 0.7156
+    assert paper.reported("f1", "open", "small") == 0.7156
     for nothing in (
         ("roc_auc", "open", "small"),
         ("recall", "open", "jpeg"),

@@ -67,7 +67,9 @@ class Comparison:
         asked = {on: CONDITIONS[on] for on in conditions if not CONDITIONS[on].small}
         return replace(compared, scored=compared.score(asked, reporter))
 
-    def score(self, conditions: Mapping[str, Condition], reporter: Reporter | None) -> Scored:
+    def score(
+        self, conditions: Mapping[str, Condition], reporter: Reporter | None = None
+    ) -> Scored:
         """Score the images of conditions, by name, where these have labels."""
         experiment = next(iter(self.experiments.values()))
         tables = {}

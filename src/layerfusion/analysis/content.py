@@ -1,30 +1,14 @@
 """What images show, as the frozen encoder sees it: groups of like images, found without labels."""
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 
 GROUPS = 8  # enough to tell animals from drawings, few enough that each has images to err on
 
 
-class ContentGroups(NamedTuple):
-    """Images in groups of like content.
-
-    Attributes
-    ----------
-    group
-        Number of each image's group, shape (n,), int64, 1 for the largest.
-    distance
-        Of each image from its group's centre, shape (n,), float32: small where it is typical.
-    """
-
-    group: NDArray[np.int64]
-    distance: NDArray[np.float32]
-
-
-def content_groups(embedding: ArrayLike, groups: int = GROUPS, seed: int = 0) -> ContentGroups:
+def content_groups(embedding: ArrayLike, groups: int = GROUPS, seed: int = 0) -> pd.DataFrame:
     """Group images by k-means of their embeddings, each scaled to length 1 as CLIP compares them.
 
     What is alike in the last block's output is alike in content first, but in style too: groups may
@@ -38,6 +22,12 @@ def content_groups(embedding: ArrayLike, groups: int = GROUPS, seed: int = 0) ->
         How many; as many as there are images where these are fewer.
     seed
         Of the ten starts, of which the best is taken.
+
+    Returns
+    -------
+    DataFrame
+        A row an image: ``group``, its number, 1 for the largest; ``distance`` from the group's
+        centre (float32), small where the image is typical.
 
     Raises
     ------
@@ -53,4 +43,4 @@ def content_groups(embedding: ArrayLike, groups: int = GROUPS, seed: int = 0) ->
     number = np.empty(len(by_size), dtype=np.int64)
     number[by_size] = np.arange(1, len(by_size) + 1)
     distance = np.linalg.norm(rows - found.cluster_centers_[found.labels_], axis=1)
-    return ContentGroups(number[found.labels_], distance.astype(np.float32))
+    return pd.DataFrame({"group": number[found.labels_], "distance": distance.astype(np.float32)})

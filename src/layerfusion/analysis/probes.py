@@ -132,7 +132,7 @@ def probe_blocks(
     measure = partial(_fit_and_score, trained=trained, tested=tested, two=two)
     read = [[block] for block in range(train_tokens.shape[1])]
     # In processes of their own: there NumPy's BLAS is loaded after `use_arithmetic` has asked for
-    # instructions, and last bits do not hang on who started this process.
+    # instructions, and last bits do not depend on who started this process.
     with warnings.catch_warnings():
         # A worker that has grown is renewed, and its work done by the next: no news for a page.
         warnings.filterwarnings("ignore", message="A worker stopped while", category=UserWarning)

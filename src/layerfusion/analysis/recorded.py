@@ -1,13 +1,13 @@
-"""Numbers made here, held against the recorded ones: one rule, and the one place for tolerances.
+"""Numbers made here, compared with the recorded ones: one rule, and the one place for tolerances.
 
 Where the processor is of the recorded kind, computes in the same way and has the same libraries,
-every number must be the recorded one. Elsewhere only those are judged that do not hang on a
+every number must be the recorded one. Elsewhere only those are judged that do not depend on a
 threshold: ROC AUC, average precision, the first epoch's training loss. They may lie apart by as
 much as was measured between simulated processors (`layerfusion study processors`), twice over.
 Whatever comes of it is a result to show: nothing here stops a chapter.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -37,19 +37,11 @@ AGREES = "What can be compared agrees with the recorded execution."
 _TOLD: dict[Verdict, str] = {
     "equal": "are equal to the recorded ones",
     "near": "differ by no more than between processors",
-    "not judged": "differ but hang on a threshold or on single images, which processors move",
+    "not judged": "differ but depend on a threshold or on single images, which processors move",
     "differs": "differ by more than that",
 }
 SHOWN = 20  # rows of what is not equal, on a page
 ALONE = "No execution of this profile, seed and settings is recorded: nothing to compare with."
-
-
-class Number(NamedTuple):
-    """A number of a run or a table: its name, what it measures if it is stable, its value."""
-
-    name: str
-    quantity: str | None
-    value: float
 
 
 class Difference(NamedTuple):
@@ -107,7 +99,7 @@ class Rule:
     allowed: Mapping[str, float]
 
     def judge(self, name: str, quantity: str | None, recorded: Any, here: Any) -> Difference:
-        """Hold one value against the recorded one."""
+        """Compare one value with the recorded one."""
         if _equal(recorded, here):
             return Difference(name, recorded, here, None, "equal")
         if self.exact:
@@ -124,12 +116,11 @@ FIXED = Rule(exact=True, allowed={})
 
 def compare_runs(recorded: RunRecord, here: RunRecord, rule: Rule) -> list[Difference]:
     """Compare what two records of one run say."""
-    ours = {number.name: number for number in _numbers_of(here)}
-    return [
-        rule.judge(f"{here.run} run, {name}", quantity, value, ours[name].value)
-        for name, quantity, value in _numbers_of(recorded)
-        if name in ours
-    ]
+    rows = (
+        {LOSS: own.history[0]["training_loss"]} | own.metrics["ranking"] | own.metrics["calibrated"]
+        for own in (recorded, here)
+    )
+    return compare_tables(f"{here.run} run", *(pd.DataFrame([row]) for row in rows), rule)
 
 
 def compare_tables(
@@ -137,7 +128,7 @@ def compare_tables(
 ) -> list[Difference]:
     """Compare two tables as `pandas.read_csv` reads them, cell by cell.
 
-    Columns must be the same everywhere; of the number of rows, which can hang on a threshold, and
+    Columns must be the same everywhere; of the number of rows, which can depend on a threshold, and
     of other cells the rule decides.
     """
     if list(recorded.columns) != list(here.columns):
@@ -213,14 +204,6 @@ class RecordComparison:
         return f"<p>{self.summary()}</p>{rows}{more}"
 
 
-def _numbers_of(record: RunRecord) -> Iterator[Number]:
-    yield Number("training loss of the first epoch", LOSS, record.history[0]["training_loss"])
-    for name, value in record.metrics["ranking"].items():
-        yield Number(name, name if name in RANKING else None, value)
-    for name, value in record.metrics["calibrated"].items():
-        yield Number(name, None, value)
-
-
 def _quantities(table: pd.DataFrame) -> dict[tuple[int, str], str]:
     """Return which cells of a table hold a stable quantity, by row and column.
 
@@ -229,7 +212,7 @@ def _quantities(table: pd.DataFrame) -> dict[tuple[int, str], str]:
     """
     found = {}
     for row, cells in enumerate(table.to_dict("records")):
-        for column in RANKING:
+        for column in (LOSS, *RANKING):
             if column in cells:
                 found[row, column] = column
         if cells.get("metric") in RANKING and "estimate" in cells:

@@ -7,7 +7,6 @@ import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.metrics.scored import Metric
-from layerfusion.progress import Reporter
 from layerfusion.runs.condition import Condition
 
 SHOWN: dict[Metric, str] = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
@@ -41,7 +40,7 @@ LAUNDER = Sweep(
 )
 
 
-def curve(comparison: Comparison, sweep: Sweep, reporter: Reporter | None = None) -> pd.DataFrame:
+def curve(comparison: Comparison, sweep: Sweep) -> pd.DataFrame:
     """Measure both runs on local images degraded ever more, at the clean images' threshold.
 
     Returns
@@ -52,7 +51,7 @@ def curve(comparison: Comparison, sweep: Sweep, reporter: Reporter | None = None
         again.
     """
     conditions = {name: Condition(degradation=name) for name in sweep.degradations.values()}
-    scored = comparison.score(conditions, reporter)
+    scored = comparison.score(conditions)
     rows = [
         {"run": run, "strength": strength, "metric": metric}
         | scored[degradation][run].interval(metric).row()

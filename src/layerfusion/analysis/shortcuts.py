@@ -182,11 +182,7 @@ def radial_spectrum(luminance: NDArray[np.floating[Any]]) -> NDArray[np.float64]
 
 
 def radial_spectra(
-    manifest: Manifest,
-    images: ImageSettings,
-    loader: LoaderSettings,
-    *,
-    progress: Progress | None = None,
+    manifest: Manifest, images: ImageSettings, loader: LoaderSettings
 ) -> NDArray[np.float64]:
     """Return the radial spectrum of the luminance of every image's evaluation crop.
 
@@ -203,7 +199,7 @@ def radial_spectra(
         If a file cannot be read.
     """
     files = [manifest.root / path for path in manifest.rows["path"]]
-    return _spectra(files, images, loader, progress)
+    return _spectra(files, images, loader, None)
 
 
 def _boosted_trees() -> ClassifierMixin:

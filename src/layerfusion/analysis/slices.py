@@ -15,17 +15,14 @@ from layerfusion.metrics.groups import (
     size_ranges,
 )
 from layerfusion.metrics.probability import decide
-from layerfusion.progress import Reporter
-from layerfusion.runs.condition import CONDITIONS, Condition
+from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_together
 
 QUARTERS = ("lowest quarter", "second", "third", "highest quarter")
 
 
-def error_slices(
-    comparison: Comparison, on: str = "local", content: pd.Series | None = None
-) -> pd.DataFrame:
-    """Return each run's share of errors in slices of the images, at its own threshold.
+def error_slices(comparison: Comparison, content: pd.Series | None = None) -> pd.DataFrame:
+    """Return each run's share of errors in slices of the clean images, at its own threshold.
 
     Slices of a property hold all images between them.
 
@@ -39,14 +36,9 @@ def error_slices(
     -------
     DataFrame
         As `layerfusion.metrics.groups.errors_by_group`, of one seed.
-
-    Raises
-    ------
-    LookupError
-        If the images have no labels, or were not scored.
     """
     experiment = next(iter(comparison.experiments.values()))
-    files = experiment.manifest.select(split=CONDITIONS[on].split).rows.set_index("path")
+    files = experiment.manifest.select(split="val").rows.set_index("path")
     small = experiment.profile.training.small_side
 
     def properties(images: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
@@ -64,10 +56,10 @@ def error_slices(
         if content is not None:
             yield "content", content.loc[images["image_id"]]
 
-    return errors_by_group(comparison.scored[on], properties).astype({"errors": "int64"})
+    return errors_by_group(comparison.scored["local"], properties).astype({"errors": "int64"})
 
 
-def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) -> pd.DataFrame:
+def held_out_errors(comparison: Comparison) -> pd.DataFrame:
     """Return each run's share of errors on labelled sets that no run trains or is validated on.
 
     Returns
@@ -82,7 +74,7 @@ def held_out_errors(comparison: Comparison, reporter: Reporter | None = None) ->
     if experiment.manifest.select(split="heldout").rows.empty:
         return pd.DataFrame(columns=columns)
     held_out = Condition(split="heldout")
-    for name, table in obtain_together(experiment, comparison.runs, held_out, reporter).items():
+    for name, table in obtain_together(experiment, comparison.runs, held_out).items():
         predicted = decide(table["logit"], comparison.runs[name].record.threshold)
         wrong = predicted != (table["label"] == 1).to_numpy(dtype=bool)
         table["generator"] = table["generator"].fillna("").astype(str)

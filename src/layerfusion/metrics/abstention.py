@@ -50,9 +50,7 @@ def error_bound(errors: int, images: int, confidence: float = LEVEL) -> float:
     return float(betaincinv(errors + 1, images - errors, confidence))
 
 
-def abstention_band(
-    label: ArrayLike, score: ArrayLike, target: float, confidence: float = LEVEL
-) -> Band:
+def abstention_band(label: ArrayLike, score: ArrayLike, target: float) -> Band:
     """Return the narrowest band outside of which at most `target` of the predictions are wrong.
 
     A small target takes many images: a side whose most confident ones are too few to bear it out,
@@ -64,28 +62,24 @@ def abstention_band(
         Of calibration images: 0 or 1, and real numbers, shape (n,).
     target
         Share of errors, in (0, 1), on each side of the band and so on both together.
-    confidence
-        In (0, 1): with how many draws of calibration images the target is to be met.
 
     Raises
     ------
     UserError
-        If the arrays differ in length or are empty, or a share is out of range.
+        If the arrays differ in length or are empty, or the target is out of range.
     """
     labels, scores = checked(label, score)
-    if not 0 < target < 1 or not 0 < confidence < 1:
-        raise UserError("target error and confidence must lie between 0 and 1")
-    each = (1 + confidence) / 2
-    high = _innermost(scores, labels == 1, target, each)
-    low = -_innermost(-scores, labels == 0, target, each)
+    if not 0 < target < 1:
+        raise UserError("a target error must lie between 0 and 1")
+    high = _innermost(scores, labels == 1, target)
+    low = -_innermost(-scores, labels == 0, target)
     low = float(np.nextafter(low, np.inf)) if np.isfinite(low) else low  # real is what lies below
     return Band(min(low, high), high)
 
 
-def _innermost(
-    scores: NDArray[np.float64], right: NDArray[np.bool_], target: float, confidence: float
-) -> float:
+def _innermost(scores: NDArray[np.float64], right: NDArray[np.bool_], target: float) -> float:
     """Return the lowest score down to which the walk from the highest one gets; inf if nowhere."""
+    confidence = (1 + LEVEL) / 2  # each side has half of what may go wrong
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # images of equal score go together
     errors, found = np.cumsum(~right[order]), np.inf

@@ -30,7 +30,7 @@ NEAREST = 1e-5  # of a threshold to 0 or 1: nearer, a few images would decide no
 Curve = Callable[[Values], Values]  # from logits to probabilities
 
 
-def reliability(label: ArrayLike, probability: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+def reliability(label: ArrayLike, probability: ArrayLike) -> pd.DataFrame:
     """Return how often images of like scores are synthetic, in bins of equally many images.
 
     Equal numbers rather than equal widths: small thresholds come of scores that crowd near 0.
@@ -48,7 +48,7 @@ def reliability(label: ArrayLike, probability: ArrayLike, bins: int = BINS) -> p
     """
     labels, scores = np.asarray(label, dtype=np.int64), np.asarray(probability, dtype=np.float64)
     rows = []
-    for members in np.array_split(np.argsort(scores, kind="stable"), min(bins, len(scores))):
+    for members in np.array_split(np.argsort(scores, kind="stable"), min(BINS, len(scores))):
         share = share_interval(int(labels[members].sum()), len(members))
         row = {"images": len(members), "probability": scores[members].mean()}
         rows.append(row | share.row("synthetic"))

@@ -14,7 +14,8 @@ from scipy import stats
 from layerfusion.errors import UserError
 from layerfusion.metrics.uncertainty import LEVEL, Interval
 
-DEALS = 500  # of a permutation test, in memory at once
+DRAWS = 19_999  # of a permutation test: no p-value is below 1 / (1 + draws)
+DEALS = 500  # of them in memory at once
 
 
 @dataclass(frozen=True)
@@ -252,9 +253,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted.reshape(given.shape)
 
 
-def groups_above_the_rest(
-    value: ArrayLike, groups: ArrayLike, *, draws: int = 19_999, seed: int = 0
-) -> NDArray[np.float64]:
+def groups_above_the_rest(value: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
     r"""Return a p-value for each group of images: that its mean is above that of all by chance.
 
     A permutation test, one-sided: values are dealt to the images again and again, and
@@ -272,10 +271,6 @@ def groups_above_the_rest(
         Real, such as the share of seeds that err on an image, shape (n,).
     groups
         Which images are in each group, shape (groups, n), bool.
-    draws
-        How often values are dealt; no p-value is below 1 / (1 + draws).
-    seed
-        Of the deals.
 
     Returns
     -------
@@ -290,14 +285,14 @@ def groups_above_the_rest(
     values, members = np.asarray(value, dtype=np.float64), np.asarray(groups, dtype=bool)
     if members.ndim != 2 or members.shape[1:] != values.shape or np.isnan(values).any():
         raise ValueError(f"values {values.shape} and groups {members.shape} do not fit, or are NaN")
-    rng, weights = np.random.default_rng(seed), members.astype(np.float64)
+    rng, weights = np.random.default_rng(0), members.astype(np.float64)
     # Sums of thirds differ in their last bits by the order in which they are taken.
     reached = weights @ values - 1e-9
     at_least = np.zeros(len(members), dtype=np.int64)
-    for first in range(0, draws, DEALS):
-        dealt = rng.permuted(np.tile(values, (min(DEALS, draws - first), 1)), axis=1)
+    for first in range(0, DRAWS, DEALS):
+        dealt = rng.permuted(np.tile(values, (min(DEALS, DRAWS - first), 1)), axis=1)
         at_least += (weights @ dealt.T >= reached[:, None]).sum(axis=1)
-    return (1 + at_least) / (1 + draws)
+    return (1 + at_least) / (1 + DRAWS)
 
 
 def _normal(estimate: float, error: float) -> TestedDifference:

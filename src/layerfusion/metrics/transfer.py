@@ -47,7 +47,7 @@ SCENARIOS = (
 )  # fmt: skip
 
 
-def recall_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) -> pd.DataFrame:
+def recall_table(scored: ScoredImages) -> pd.DataFrame:
     """Return the recall at small false-positive rates.
 
     Returns
@@ -61,7 +61,7 @@ def recall_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) ->
     """
     labels, other_sources = scored.label, resample_sources(scored.images)
     rows = []
-    for rate in targets:
+    for rate in TARGET_FPR:
         values, moved = (
             np.stack([resampled_recall_at(labels, own, rate, counts) for own in scored.logits])
             for counts in (scored.counts, other_sources)
@@ -74,7 +74,7 @@ def recall_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) ->
     return pd.DataFrame(rows)
 
 
-def fpr_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) -> pd.DataFrame:
+def fpr_table(scored: ScoredImages) -> pd.DataFrame:
     """Choose thresholds for a target FPR on half of the images, and measure it on the others.
 
     Returns
@@ -95,7 +95,7 @@ def fpr_table(scored: ScoredImages, targets: Sequence[float] = TARGET_FPR) -> pd
             "within_target": float((fpr <= rate + 1e-9).mean()), "recall": recall.mean(),
         }  # fmt: skip
 
-    return _by_target(scored, "target_fpr", targets, row)
+    return _by_target(scored, "target_fpr", TARGET_FPR, row)
 
 
 def abstention_table(scored: ScoredImages, targets: Sequence[float] = TARGET_ERROR) -> pd.DataFrame:
