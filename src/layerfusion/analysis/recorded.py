@@ -116,11 +116,13 @@ FIXED = Rule(exact=True, allowed={})
 
 def compare_runs(recorded: RunRecord, here: RunRecord, rule: Rule) -> list[Difference]:
     """Compare what two records of one run say."""
-    rows = (
-        {LOSS: own.history[0]["training_loss"]} | own.metrics["ranking"] | own.metrics["calibrated"]
+    there, ours = (
+        pd.DataFrame([{LOSS: own.history[0]["training_loss"], **own.metrics["ranking"]}]).assign(
+            **own.metrics["calibrated"]
+        )
         for own in (recorded, here)
     )
-    return compare_tables(f"{here.run} run", *(pd.DataFrame([row]) for row in rows), rule)
+    return compare_tables(f"{here.run} run", there, ours, rule)
 
 
 def compare_tables(
