@@ -10,10 +10,11 @@ import pandas as pd
 from layerfusion.data.integrity import Depth, look_at_files, number_contents
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS
+from layerfusion.data.opening import images_root
 from layerfusion.data.selection import select_training
 from layerfusion.data.sources.published import PUBLISHED, PublicDataSet
 from layerfusion.data.sources.registry import find_files
-from layerfusion.data.sources.tree import SourceFiles, existing_folder
+from layerfusion.data.sources.tree import SourceFiles
 from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
 from layerfusion.settings import Profile, PublishedSource, WorldSource
@@ -82,9 +83,7 @@ class DataCheck:
     notes: list[str]
 
 
-def check_data(
-    profile: Profile, root: Path | None, *, depth: Depth = "ends", reporter: Reporter | None = None
-) -> DataCheck:
+def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") -> DataCheck:
     """Find the images of all of a profile's sources and look at every file.
 
     Parameters
@@ -101,8 +100,12 @@ def check_data(
         If the profile makes its own images, there is no data root, images are not as their source's
         module says, or the labels of test images not as `label_test_images` does.
     """
-    root = _root(profile, root)
-    reporter = reporter or Reporter()
+    if any(isinstance(source, WorldSource) for source in profile.data.sources):
+        raise UserError(
+            f"profile '{profile.name}' makes its own images: there is nothing to check; use the "
+            "profile paper or folder"
+        )
+    root, reporter = images_root(profile.data, root, Path()), Reporter()
     found = [find_files(source, root) for source in profile.data.sources]
     files = pd.concat(
         [one.files.assign(origin=number) for number, one in enumerate(found)], ignore_index=True
@@ -126,17 +129,6 @@ def check_data(
         obstacles={run: list(_obstacles(profile, run, readable)) for run in profile.runs},
         notes=[*notes, *_across_splits(readable)],
     )
-
-
-def _root(profile: Profile, root: Path | None) -> Path:
-    if any(isinstance(source, WorldSource) for source in profile.data.sources):
-        raise UserError(
-            f"profile '{profile.name}' makes its own images: there is nothing to check; use the "
-            "profile paper or folder"
-        )
-    if root is None:
-        raise UserError("give the folder to look into with --data-root")
-    return existing_folder(root)
 
 
 def _source_checks(

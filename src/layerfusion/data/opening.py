@@ -39,7 +39,7 @@ def open_data(
         If a data root is needed and missing, or given and useless, sources do not go together,
         images are not as their source's module says, or labels not as `label_test_images` does.
     """
-    root = _root(settings, data_root, cache)
+    root = images_root(settings, data_root, cache)
     files = pd.concat([find_files(source, root, progress).files for source in settings.sources])
     twice = files["path"].duplicated()
     if twice.any():
@@ -58,8 +58,14 @@ def open_data(
     )
 
 
-def _root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
-    """Return the folder that all sources' paths are relative to."""
+def images_root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:
+    """Return the folder that all sources' paths are relative to.
+
+    Raises
+    ------
+    UserError
+        If a data root is needed and missing, or given and useless, or sources do not go together.
+    """
     if not settings.sources:
         raise UserError("the profile has no data sources; name one under data.sources")
     worlds = [source for source in settings.sources if isinstance(source, WorldSource)]
