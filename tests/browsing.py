@@ -3,10 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,14 +20,14 @@ FLAGS = [
 ]
 
 
-def absent(what: str) -> None:
+def absent(what):
     """Leave the browser out, or fail where LAYERFUSION_BROWSER says that there must be one."""
     if os.environ.get("LAYERFUSION_BROWSER") == "required":
         pytest.fail(f"{what}, and LAYERFUSION_BROWSER=required")
     pytest.skip(f"{what}: no page was looked at in a browser")
 
 
-def chromium(profile: Path) -> Iterator[Any]:
+def chromium(profile):
     """Chromium without a window, with its profile in a folder of its own."""
     names = ("chromium", "chromium-browser", "google-chrome")
     program = next(filter(None, map(shutil.which, names)), None)
@@ -53,7 +50,7 @@ def chromium(profile: Path) -> Iterator[Any]:
     driven.quit()
 
 
-def failures(browser: Any, address: str) -> dict[str, list[str]]:
+def failures(browser, address):
     """What went wrong since the last page: in the console, in requests, in requests elsewhere."""
     complaints = [
         entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"

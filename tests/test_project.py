@@ -26,7 +26,7 @@ REGISTRY = re.compile(
 )
 
 
-def pins() -> dict[str, set[Version]]:
+def pins():
     """Versions in requirements.lock by package; one may be pinned twice, for two Pythons."""
     found: dict[str, set[Version]] = {}
     for line in (ROOT / "requirements.lock").read_text().splitlines():
@@ -37,14 +37,14 @@ def pins() -> dict[str, set[Version]]:
     return found
 
 
-def required() -> list[Requirement]:
+def required():
     extras = PROJECT["optional-dependencies"]
     lines = [*PROJECT["dependencies"], *(line for extra in extras.values() for line in extra)]
     requirements = [Requirement(line) for line in lines]
     return [requirement for requirement in requirements if requirement.name != PROJECT["name"]]
 
 
-def readme_commands(program: str) -> list[str]:
+def readme_commands(program):
     """What the README says after a program's name: in lines of code blocks and in code spans."""
     text = (ROOT / "README.md").read_text()
     code = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
@@ -53,7 +53,7 @@ def readme_commands(program: str) -> list[str]:
     return re.findall(rf"^{program} (.*)", pieces.replace(" && ", "\n"), flags=re.MULTILINE)
 
 
-def project_files() -> list[Path]:
+def project_files():
     """Every file that is in the repository or would enter it; links are seen by what they name."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
@@ -64,18 +64,18 @@ def project_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("requirement", required(), ids=lambda requirement: requirement.name)
-def test_lock_satisfies_pyproject(requirement: Requirement) -> None:
+def test_lock_satisfies_pyproject(requirement):
     versions = pins().get(canonicalize_name(requirement.name), set())
     assert versions, f"{requirement.name} is not in requirements.lock; run make lock"
     assert all(requirement.specifier.contains(version) for version in versions)
 
 
-def test_lock_names_no_address() -> None:
+def test_lock_names_no_address():
     text = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"://|^\s*-|@", text, flags=re.MULTILINE)
 
 
-def test_every_pin_has_hashes_of_its_files() -> None:
+def test_every_pin_has_hashes_of_its_files():
     entries = re.split(r"\n(?! )", (ROOT / "requirements.hashes").read_text().strip())
     pinned = (ROOT / "requirements.lock").read_text().splitlines()
     assert [entry.partition(" \\\n")[0] for entry in entries] == pinned
@@ -86,20 +86,20 @@ def test_every_pin_has_hashes_of_its_files() -> None:
 @pytest.mark.parametrize(
     "workflow", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name
 )
-def test_a_workflow_names_actions_by_commit_and_asks_for_little(workflow: Path) -> None:
+def test_a_workflow_names_actions_by_commit_and_asks_for_little(workflow):
     text = workflow.read_text()
     assert re.findall(r"uses: (?!\S+@[0-9a-f]{40} # v\d)(.*)", text) == []
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
 
 
-def test_lock_has_what_must_come_together() -> None:
+def test_lock_has_what_must_come_together():
     locked = pins()
     assert {"torch", "torchvision"} <= locked.keys()
     # 2.x does not read _config.yml and _toc.yml.
     assert max(locked["jupyter-book"]) < Version("2")
 
 
-def test_environment_is_the_lock() -> None:
+def test_environment_is_the_lock():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *from_conda, from_pip = environment["dependencies"]
     python, pip = (Requirement(line.replace("=", "==")) for line in from_conda)
@@ -110,7 +110,7 @@ def test_environment_is_the_lock() -> None:
     assert from_pip == {"pip": ["-r requirements.lock", "-e ."]}
 
 
-def test_precommit_runs_the_locked_ruff() -> None:
+def test_precommit_runs_the_locked_ruff():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     (revision,) = (repo["rev"] for repo in config["repos"] if "ruff" in repo["repo"])
     assert Version(revision) in pins()["ruff"]
@@ -119,19 +119,19 @@ def test_precommit_runs_the_locked_ruff() -> None:
 @pytest.mark.parametrize(
     "name", ["book", "src", "runs", "_config.yml", "_toc.yml", "tests", "environment.yml"]
 )
-def test_top_level(name: str) -> None:
+def test_top_level(name):
     assert (ROOT / name).exists()
 
 
 @pytest.mark.parametrize("name", ["_config.yml", "_toc.yml"])
-def test_book_links_to_its_configuration(name: str) -> None:
+def test_book_links_to_its_configuration(name):
     link = ROOT / "book" / name
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
     assert link.resolve() == ROOT / name
 
 
-def test_pages_are_links_to_recorded_chapters() -> None:
+def test_pages_are_links_to_recorded_chapters():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     assert (ROOT / "book" / f"{toc['root']}.md").is_file()
     pages = [entry["file"] for entry in toc["chapters"]]
@@ -143,14 +143,14 @@ def test_pages_are_links_to_recorded_chapters() -> None:
         assert link.readlink() == Path(f"../runs/reference/demo/{chapter}.ipynb")
 
 
-def test_readme_names_existing_targets() -> None:
+def test_readme_names_existing_targets():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
     named = {command.split()[0] for command in readme_commands("make")}
     assert {"book", "test", "env"} <= named <= targets
 
 
-def test_readme_names_existing_options() -> None:
+def test_readme_names_existing_options():
     typer = pytest.importorskip("typer")
     from layerfusion.cli.main import app
 
@@ -165,7 +165,7 @@ def test_readme_names_existing_options() -> None:
         assert set(re.findall(r"--[a-z-]+", line)) <= options, line
 
 
-def test_citation_is_of_this_version() -> None:
+def test_citation_is_of_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["cff-version"] == "1.2.0"
     assert citation["version"] == PROJECT["version"]
@@ -183,7 +183,7 @@ def test_citation_is_of_this_version() -> None:
     ],
     ids=["machine", "checkout", "registry"],
 )
-def test_no_file_names_a_machine_or_a_registry(pattern: re.Pattern[str]) -> None:
+def test_no_file_names_a_machine_or_a_registry(pattern):
     found = []
     for path in project_files():
         data = path.read_bytes()
@@ -195,7 +195,7 @@ def test_no_file_names_a_machine_or_a_registry(pattern: re.Pattern[str]) -> None
     assert not found, "\n".join(found)
 
 
-def test_the_patterns_find_what_they_are_for() -> None:
+def test_the_patterns_find_what_they_are_for():
     somewhere = "/".join(["", "home", "ada", "checkout"])
     assert MACHINE_PATH.search(f'File "{somewhere}"')
     assert MACHINE_PATH.search(f"file://{somewhere}")
@@ -205,7 +205,7 @@ def test_the_patterns_find_what_they_are_for() -> None:
     assert not REGISTRY.search("a simple sentence about anaconda")
 
 
-def test_every_variable_that_is_read_is_in_the_table_of_variables() -> None:
+def test_every_variable_that_is_read_is_in_the_table_of_variables():
     text = (ROOT / "book" / "reproducing.md").read_text(encoding="utf-8")
     told = set(re.findall(r"^\| `(LAYERFUSION_\w+)` \|", text, flags=re.MULTILINE))
     read: set[str] = set()

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FORMULA = r"z(x) = \sum_{l=1}^{L} \alpha_l \, (W_p h_l(x) + b_p)"
 
 
-def build(folder: Path, text: str) -> tuple[str, str]:
+def build(folder, text):
     """Build a page of one text as the book builds it; return its HTML and Sphinx's warnings."""
     (folder / "index.md").write_text(f"# Page\n\n{text}\n", encoding="utf-8")
     settings = {
@@ -28,19 +28,19 @@ def build(folder: Path, text: str) -> tuple[str, str]:
 
 
 @pytest.fixture(autouse=True)
-def _extension(monkeypatch: pytest.MonkeyPatch) -> None:
+def _extension(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
 
 
-def formulas(html: str) -> list[ElementTree.Element]:
+def formulas(html):
     return [ElementTree.fromstring(found) for found in re.findall(r"<math.*?</math>", html)]
 
 
-def tags(formula: ElementTree.Element) -> set[str]:
+def tags(formula):
     return {element.tag.rpartition("}")[2] for element in formula.iter()}
 
 
-def test_formulas_become_mathml_and_nothing_is_fetched(tmp_path: Path) -> None:
+def test_formulas_become_mathml_and_nothing_is_fetched(tmp_path):
     html, warnings = build(tmp_path, f"Inline $h_l(x)$ and\n\n$$ {FORMULA} $$")
     inline, block = formulas(html)
     assert inline.get("display") is None
@@ -52,26 +52,26 @@ def test_formulas_become_mathml_and_nothing_is_fetched(tmp_path: Path) -> None:
     assert not warnings
 
 
-def test_lines_of_a_formula_become_rows(tmp_path: Path) -> None:
+def test_lines_of_a_formula_become_rows(tmp_path):
     html, _ = build(tmp_path, "$$\na &= b \\\\\nc &< d\n$$")
     (formula,) = formulas(html)
     assert len([element for element in formula.iter() if element.tag.endswith("mtr")]) == 2
 
 
-def test_a_numbered_formula_can_be_referred_to(tmp_path: Path) -> None:
+def test_a_numbered_formula_can_be_referred_to(tmp_path):
     html, _ = build(tmp_path, f"$$ {FORMULA} $$ (fusion)\n\nSee {{eq}}`fusion`.")
     assert 'id="equation-fusion"' in html
     assert 'href="#equation-fusion"' in html
     assert '<span class="eqno">(1)' in html
 
 
-def test_a_formula_that_cannot_be_converted_is_a_warning(tmp_path: Path) -> None:
+def test_a_formula_that_cannot_be_converted_is_a_warning(tmp_path):
     html, warnings = build(tmp_path, r"$\unheardof < 1$")
     assert r"the formula '\unheardof < 1' has no MathML" in warnings
     assert r"\unheardof &lt; 1" in html
 
 
-def test_the_book_is_configured_so() -> None:
+def test_the_book_is_configured_so():
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
     assert config["config"]["html_math_renderer"] == "mathml"
     assert config["config"]["myst_update_mathjax"] is False

@@ -1,9 +1,7 @@
 """A chapter's page says when it was executed, offers its files, and needs a complete execution."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -30,12 +28,12 @@ print(seed)
 
 
 @pytest.fixture(autouse=True)
-def _extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+def _extensions(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "book" / "_ext"))
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Path:
+def book(tmp_path):
     """A book of one executed chapter, whose notebook and table lie elsewhere as in the project."""
     folder = tmp_path / "book"
     folder.mkdir()
@@ -53,7 +51,7 @@ def book(tmp_path: Path) -> Path:
     return folder
 
 
-def change(book: Path, edit: Callable[[Any], object]) -> None:
+def change(book, edit):
     """Let a function edit the recorded notebook's JSON."""
     path = book / "00_small.ipynb"
     notebook = json.loads(path.read_text())
@@ -61,7 +59,7 @@ def change(book: Path, edit: Callable[[Any], object]) -> None:
     path.write_text(json.dumps(notebook))
 
 
-def build(book: Path) -> str:
+def build(book):
     """Build the book; return the chapter's HTML. A warning is an error."""
     settings = {
         "extensions": ["myst_nb", "recorded_chapters"],
@@ -84,15 +82,13 @@ def build(book: Path) -> str:
         (lambda known: known.clear(), None),
     ],
 )
-def test_the_foot_says_what_is_known_of_the_execution(
-    edit: Callable[[Any], object], said: str | None, book: Path
-) -> None:
+def test_the_foot_says_what_is_known_of_the_execution(edit, said, book):
     change(book, lambda notebook: edit(notebook["metadata"]["layerfusion"]))
     html = build(book)
     assert said in html if said else "Executed" not in html and ">counts.csv<" in html
 
 
-def test_the_tables_of_the_chapter_are_offered_with_the_profiles_name(book: Path) -> None:
+def test_the_tables_of_the_chapter_are_offered_with_the_profiles_name(book):
     html = build(book)
     assert ">counts.csv (demo)<" in html and "01_other" not in html
     (copied,) = (book / "_build" / "html" / "_downloads").rglob("*.csv")
@@ -101,7 +97,7 @@ def test_the_tables_of_the_chapter_are_offered_with_the_profiles_name(book: Path
         assert f">{name}<" in html
 
 
-def test_a_page_whose_script_has_changed_says_so(book: Path) -> None:
+def test_a_page_whose_script_has_changed_says_so(book):
     assert "has changed since" not in build(book)
     (book / "00_small.py").write_text(SCRIPT.replace("print(seed)", "print(seed + 1)"))
     html = build(book)  # reads the page again, though its notebook is as it was
@@ -109,13 +105,13 @@ def test_a_page_whose_script_has_changed_says_so(book: Path) -> None:
     assert "seed + 1" not in html
 
 
-def test_parameters_from_the_command_line_are_no_change(book: Path) -> None:
+def test_parameters_from_the_command_line_are_no_change(book):
     injected = {
         "cell_type": "code", "id": "injected", "execution_count": 2, "outputs": [],
         "metadata": {"tags": ["injected-parameters"]}, "source": "seed = 2",
     }  # fmt: skip
 
-    def edit(notebook: Any) -> None:
+    def edit(notebook):
         notebook["cells"].insert(2, injected)
         notebook["cells"][3]["execution_count"] = 3
 
@@ -137,16 +133,14 @@ ERROR = {"output_type": "error", "ename": "UserError", "evalue": "no images", "t
         (lambda n: n["cells"][2].pop("source"), "cannot be read"),
     ],
 )
-def test_an_incomplete_execution_stops_the_build(
-    edit: Callable[[Any], object], fault: str, book: Path
-) -> None:
+def test_an_incomplete_execution_stops_the_build(edit, fault, book):
     change(book, edit)
     with pytest.raises(ExtensionError, match=f"chapter 00_small cannot be shown: .*{fault}"):
         build(book)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"a text"', "no notebook"])
-def test_what_is_no_notebook_stops_the_build(text: str, book: Path) -> None:
+def test_what_is_no_notebook_stops_the_build(text, book):
     (book / "00_small.ipynb").write_text(text)
     with pytest.raises(ExtensionError, match=r"chapter 00_small .* cannot be read"):
         build(book)

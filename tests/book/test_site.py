@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,7 +46,7 @@ socket.getaddrinfo = socket.gethostbyname = socket.socket.connect = closed
 """
 
 
-def jupyter_book(book: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def jupyter_book(book, *options, **environment):
     """Build a book as the README says: `jupyter-book build book`, beside it."""
     command = [Path(sys.executable).with_name("jupyter-book"), "build", book.name, *options]
     return subprocess.run(
@@ -62,7 +61,7 @@ def jupyter_book(book: Path, *options: str, **environment: str) -> subprocess.Co
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(tmp_path_factory):
     """A copy of what the site is made of, built without a network; what the build said."""
     root = tmp_path_factory.mktemp("checkout")
     attempts = root / "attempts"
@@ -79,7 +78,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
-def site(built: Built) -> Path:
+def site(built):
     """The folder of the built site."""
     html, done = built
     if done.returncode:
@@ -88,7 +87,7 @@ def site(built: Built) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pages(site: Path) -> dict[str, Any]:
+def pages(site):
     """Every page of the site by its file's name, parsed."""
     return {
         path.name: bs4.BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
@@ -96,7 +95,7 @@ def pages(site: Path) -> dict[str, Any]:
     }
 
 
-def recorded_outputs(chapter: str) -> list[dict[str, str]]:
+def recorded_outputs(chapter):
     """What a chapter's committed notebook displays: texts by their MIME type."""
     path = ROOT / "book" / f"{chapter}.ipynb"
     cells = nbformat.read(path, as_version=4).cells
@@ -104,23 +103,21 @@ def recorded_outputs(chapter: str) -> list[dict[str, str]]:
     return [output.data for output in outputs if "data" in output]
 
 
-def test_the_build_has_no_warning(built: Built) -> None:
+def test_the_build_has_no_warning(built):
     _, done = built
     words = ("WARNING", "ERROR", "Error: ", "cannot be shown")
     assert [line for line in done.stdout.splitlines() if any(word in line for word in words)] == []
     assert done.returncode == 0, done.stdout[-1000:]
 
 
-def test_pages_are_named_as_their_chapters(site: Path) -> None:
+def test_pages_are_named_as_their_chapters(site):
     made = {path.stem for path in site.glob("*.html")} - {"genindex", "search"}
     assert sorted(made) == PAGES
     assert set(CHAPTERS) < made
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_shows_every_recorded_figure_and_table(
-    chapter: str, pages: dict[str, Any]
-) -> None:
+def test_a_chapter_shows_every_recorded_figure_and_table(chapter, pages):
     shown = pages[f"{chapter}.html"].select(".cell_output")
     outputs = recorded_outputs(chapter)
     figures = [data for data in outputs if any(kind.startswith("image/") for kind in data)]
@@ -130,13 +127,13 @@ def test_a_chapter_shows_every_recorded_figure_and_table(
     assert len([table for output in shown for table in output.select("table")]) == len(tables)
 
 
-def links(page: Any) -> list[str]:
+def links(page):
     """Everything that a page links to or shows, as it is written."""
     attributes = ("href", "src", "poster", "data-src")
     return [str(tag[name]) for name in attributes for tag in page.select(f"[{name}]")]
 
 
-def test_every_internal_link_leads_somewhere(site: Path, pages: dict[str, Any]) -> None:
+def test_every_internal_link_leads_somewhere(site, pages):
     anchors = {
         name: {tag.get("id") or tag.get("name") for tag in page.select("[id], a[name]")}
         for name, page in pages.items()
@@ -158,7 +155,7 @@ def test_every_internal_link_leads_somewhere(site: Path, pages: dict[str, Any]) 
     assert seen > 100
 
 
-def test_no_page_asks_another_host_for_anything(site: Path, pages: dict[str, Any]) -> None:
+def test_no_page_asks_another_host_for_anything(site, pages):
     loading = (
         "script[src], img[src], iframe[src], source[src], video[src], object[data], link[href]"
     )
@@ -175,9 +172,7 @@ def test_no_page_asks_another_host_for_anything(site: Path, pages: dict[str, Any
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_can_be_downloaded_with_its_tables(
-    chapter: str, site: Path, pages: dict[str, Any]
-) -> None:
+def test_a_chapter_can_be_downloaded_with_its_tables(chapter, site, pages):
     page = pages[f"{chapter}.html"]
     offered = {Path(a["href"]).name: a["href"] for a in page.select(".chapter-foot a[download]")}
     tables = sorted((ROOT / "runs" / "reference" / "demo" / "tables").glob(f"{chapter}-*.csv"))
@@ -209,9 +204,7 @@ MIRRORS = {
 
 
 @pytest.mark.parametrize("chapter", MIRRORS)
-def test_a_mirrored_table_has_the_papers_rows_columns_and_numbers(
-    chapter: str, pages: dict[str, Any]
-) -> None:
+def test_a_mirrored_table_has_the_papers_rows_columns_and_numbers(chapter, pages):
     rows, columns, printed = MIRRORS[chapter]
     (table,) = pages[f"{chapter}.html"].select("table[id^=T_mirror]")
     head, *body = [
@@ -226,7 +219,7 @@ def test_a_mirrored_table_has_the_papers_rows_columns_and_numbers(
 
 
 @pytest.fixture
-def small_book(tmp_path: Path) -> Path:
+def small_book(tmp_path):
     """A book of two pages, one of them a recorded notebook, configured as the project's."""
     book = tmp_path / "book"
     shutil.copytree(ROOT / "book" / "_ext", book / "_ext")
@@ -242,14 +235,14 @@ def small_book(tmp_path: Path) -> Path:
     return book
 
 
-def test_a_build_with_a_warning_fails_each_time(small_book: Path) -> None:
+def test_a_build_with_a_warning_fails_each_time(small_book):
     (small_book / "index.md").write_text("# Book\n\n[gone](nowhere)\n")
     for _ in range(2):
         done = jupyter_book(small_book)
         assert done.returncode == 1 and "'nowhere'" in done.stdout, done.stdout
 
 
-def test_a_published_page_leads_to_its_source_and_can_be_launched(small_book: Path) -> None:
+def test_a_published_page_leads_to_its_source_and_can_be_launched(small_book):
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "book.yml").read_text())["jobs"]
     (step,) = [step for step in jobs["build"]["steps"] if "CONFIG" in step.get("env", {})]
     config = small_book.parent / "elsewhere.yml"
@@ -338,12 +331,12 @@ return document.readyState === "complete"
 class Quiet(SimpleHTTPRequestHandler):
     """Serves files, and does not tell the terminal of each."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format, *args):
         pass
 
 
 @pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
+def address(site):
     """Where the site is served while a browser looks at it."""
     handler = functools.partial(Quiet, directory=str(site))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -353,13 +346,13 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def browser(tmp_path_factory):
     """Chromium without a window, with a profile of its own."""
     yield from chromium(tmp_path_factory.mktemp("chromium"))
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=lambda view: f"{view[0]}px-{view[1]}")
-def view(request: pytest.FixtureRequest, browser: Any, address: str) -> View:
+def view(request, browser, address):
     """A width and a colour scheme, and what was found on each page in it."""
     width, mode = request.param
     browser.execute_cdp_cmd(
@@ -380,7 +373,7 @@ def view(request: pytest.FixtureRequest, browser: Any, address: str) -> View:
     return width, mode, found
 
 
-def wait_until_shown(browser: Any, mode: str) -> None:
+def wait_until_shown(browser, mode):
     """Wait until a page has put on its colours and shows text, or half a minute.
 
     On a busy machine its scripts may come after its load event. What is not as it should be by
@@ -393,7 +386,7 @@ def wait_until_shown(browser: Any, mode: str) -> None:
         WebDriverWait(browser, 30).until(lambda _: browser.execute_script(SHOWN, mode))
 
 
-def keep_picture(browser: Any, width: int, name: str) -> None:
+def keep_picture(browser, width, name):
     """Keep a picture of the whole page for a person, in the folder that the environment names."""
     screen = {"width": width, "deviceScaleFactor": 1, "mobile": False}
     height = browser.execute_script("return document.documentElement.scrollHeight")
@@ -404,23 +397,23 @@ def keep_picture(browser: Any, width: int, name: str) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen | {"height": 900})
 
 
-def of_all(view: View, fact: str) -> dict[str, Any]:
+def of_all(view, fact):
     """One fact of those pages on which it is not empty."""
     return {page: facts[fact] for page, facts in view[2].items() if facts[fact]}
 
 
 @pytest.mark.parametrize("fact", ["complaints", "failed", "foreign", "missing"])
-def test_a_page_loads_without_a_fault(fact: str, view: View) -> None:
+def test_a_page_loads_without_a_fault(fact, view):
     assert of_all(view, fact) == {}
 
 
-def test_no_page_is_wider_than_the_screen(view: View) -> None:
+def test_no_page_is_wider_than_the_screen(view):
     width, _, found = view
     assert {page: facts["width"] for page, facts in found.items() if facts["width"] > width} == {}
     assert of_all(view, "cut") == {}
 
 
-def test_every_text_stands_out_from_its_ground(view: View) -> None:
+def test_every_text_stands_out_from_its_ground(view):
     _, mode, found = view
     assert {facts["theme"] for facts in found.values()} == {mode}
     assert all(found[page]["texts"] > 20 for page in PAGES)

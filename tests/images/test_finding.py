@@ -2,7 +2,6 @@
 
 import os
 import unicodedata
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -17,20 +16,20 @@ from layerfusion.scoring.inputs import find_images
 from layerfusion.task.submission import find_test_images
 
 
-def picture(path: Path, kind: str = "JPEG") -> Path:
+def picture(path, kind="JPEG"):
     """Save a small image under any name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (40, 30), "teal").save(path, kind)
     return path
 
 
-def touched(path: Path, data: bytes = b"") -> Path:
+def touched(path, data=b""):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
 
 
-def test_links_are_followed_and_never_up(tmp_path: Path) -> None:
+def test_links_are_followed_and_never_up(tmp_path):
     picture(tmp_path / "elsewhere/inside/a.jpg")
     root = tmp_path / "root"
     picture(root / "b.jpg")
@@ -41,7 +40,7 @@ def test_links_are_followed_and_never_up(tmp_path: Path) -> None:
     assert files_below(root).images == ["b.jpg", "gone.jpg", "link/inside/a.jpg"]
 
 
-def test_every_command_finds_the_same_images(tmp_path: Path) -> None:
+def test_every_command_finds_the_same_images(tmp_path):
     root = tmp_path / "data"
     picture(tmp_path / "elsewhere/d.jpg")
     for name in ("a.jpg", "b.jfif", "c"):
@@ -58,14 +57,14 @@ def test_every_command_finds_the_same_images(tmp_path: Path) -> None:
     [("a.jfif", "JPEG"), ("a.jpg_large", "JPEG"), ("a", "PNG"), ("a.png!w700", "WEBP"),
      ("a.dat", "GIF"), ("a.IMG", "TIFF"), ("a.pic", "AVIF"), ("a.1", "BMP")],
 )  # fmt: skip
-def test_what_begins_as_an_image_is_one(name: str, kind: str, tmp_path: Path) -> None:
+def test_what_begins_as_an_image_is_one(name, kind, tmp_path):
     picture(tmp_path / name, kind)
     touched(tmp_path / "notes.txt", b"BMW, RIFFs and GIFs")
     touched(tmp_path / "empty")
     assert files_below(tmp_path) == ([name], ["empty", "notes.txt"])
 
 
-def test_an_image_that_is_not_read_is_found_and_named(tmp_path: Path) -> None:
+def test_an_image_that_is_not_read_is_found_and_named(tmp_path):
     touched(tmp_path / "photo.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     assert files_below(tmp_path).images == ["photo.HEIC"]
 
@@ -75,25 +74,25 @@ def test_an_image_that_is_not_read_is_found_and_named(tmp_path: Path) -> None:
     ["._x.jpg", ".hidden/x.jpg", "__MACOSX/x.jpg", "@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg",
      "$RECYCLE.BIN/x.jpg", "#recycle/x.jpg", "System Volume Information/x.jpg"],
 )  # fmt: skip
-def test_debris_is_passed_over(name: str, tmp_path: Path) -> None:
+def test_debris_is_passed_over(name, tmp_path):
     picture(tmp_path / name)
     assert files_below(tmp_path) == ([], [])
 
 
-def test_backslashes_in_a_name_are_named(tmp_path: Path) -> None:
+def test_backslashes_in_a_name_are_named(tmp_path):
     picture(tmp_path / "train/real/a.jpg")
     picture(tmp_path / "train\\synthetic\\b.jpg")
     with pytest.raises(UserError, match="has backslashes in it"):
         find_folder_images(tmp_path)
 
 
-def test_accents_are_compared_as_they_look() -> None:
+def test_accents_are_compared_as_they_look():
     name = "caf\u00e9.jpg"
     assert composed(unicodedata.normalize("NFD", name)) == composed(name) == name
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
-def test_pipes_sockets_and_devices_are_never_opened(tmp_path: Path) -> None:
+def test_pipes_sockets_and_devices_are_never_opened(tmp_path):
     # To open a pipe that nobody writes to takes for ever: where it is opened, this test never ends.
     picture(tmp_path / "a.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")

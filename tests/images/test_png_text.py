@@ -1,7 +1,5 @@
 """PNG files with long texts in them: pixels are read, and nothing else changes."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
@@ -12,11 +10,11 @@ from layerfusion.images.reading import probe_image, read_image
 LONG = PngImagePlugin.MAX_TEXT_CHUNK + 1
 
 
-def pixels() -> np.ndarray:
+def pixels():
     return np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 
 
-def saved(path: Path, *texts: int, compressed: bool = False, international: bool = False) -> Path:
+def saved(path, *texts, compressed=False, international=False):
     """Save pixels with texts of these lengths, and upright by EXIF only."""
     info = PngImagePlugin.PngInfo()
     for number, length in enumerate(texts):
@@ -31,15 +29,13 @@ def saved(path: Path, *texts: int, compressed: bool = False, international: bool
 @pytest.mark.parametrize("international", [False, True])
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("texts", [[LONG], [LONG // 2, LONG // 2, LONG // 2], [70_000_000]])
-def test_long_texts_do_not_hide_pixels(
-    texts: list[int], compressed: bool, international: bool, tmp_path: Path
-) -> None:
+def test_long_texts_do_not_hide_pixels(texts, compressed, international, tmp_path):
     path = saved(tmp_path / "a.png", *texts, compressed=compressed, international=international)
     np.testing.assert_array_equal(np.asarray(read_image(path)), np.rot90(pixels(), -1))
     assert (probe_image(path).width, probe_image(path).height) == (30, 40)
 
 
-def test_texts_behind_the_pixels_do_not_either(tmp_path: Path) -> None:
+def test_texts_behind_the_pixels_do_not_either(tmp_path):
     path = saved(tmp_path / "a.png", LONG)
     data = path.read_bytes()
     start = data.index(b"tEXt") - 4
@@ -49,7 +45,7 @@ def test_texts_behind_the_pixels_do_not_either(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(read_image(path)), np.rot90(pixels(), -1))
 
 
-def test_a_file_that_needs_nothing_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_needs_nothing_is_left_alone(tmp_path):
     saved(tmp_path / "a.png", 1000)
     Image.fromarray(pixels()).save(tmp_path / "a.jpg")
     (tmp_path / "empty.png").touch()
@@ -58,7 +54,7 @@ def test_a_file_that_needs_nothing_is_left_alone(tmp_path: Path) -> None:
             assert without_long_text(file) is None and file.tell() == 0
 
 
-def test_a_chunk_that_lies_about_its_length_is_pillows_to_judge(tmp_path: Path) -> None:
+def test_a_chunk_that_lies_about_its_length_is_pillows_to_judge(tmp_path):
     path = saved(tmp_path / "a.png", 100, compressed=True)
     data = bytearray(path.read_bytes())
     start = data.index(b"zTXt") - 4
@@ -70,7 +66,7 @@ def test_a_chunk_that_lies_about_its_length_is_pillows_to_judge(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("profile", [LONG, 40_000_000])
-def test_a_long_colour_profile_does_not_hide_pixels(profile: int, tmp_path: Path) -> None:
+def test_a_long_colour_profile_does_not_hide_pixels(profile, tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(pixels()).save(path, icc_profile=b"p" * profile)
     np.testing.assert_array_equal(np.asarray(read_image(path)), pixels())

@@ -27,17 +27,17 @@ WIDTH, HEIGHT = 24, 16
 LOSSLESS = ["png", "bmp", "tif", "webp"]
 
 
-def colours(seed: int = 0) -> np.ndarray:
+def colours(seed=0):
     """Random pixels, uint8 (HEIGHT, WIDTH, 3)."""
     return np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
-def saved(image: Image.Image, path: Path, **options: object) -> Path:
+def saved(image, path, **options):
     image.save(path, **options)
     return path
 
 
-def pixels(path: Path) -> np.ndarray:
+def pixels(path):
     """What `read_image` gives, after the promises that hold for every file."""
     image = read_image(path)
     assert image.mode == "RGB"
@@ -46,23 +46,23 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(image)
 
 
-def stored(path: Path, attribute: str) -> object:
+def stored(path, attribute):
     """What Pillow says of the file: the kind of file that a test means to have made."""
     with Image.open(path) as image:
         return getattr(image, attribute)
 
 
-def pillows_own(path: Path) -> np.ndarray:
+def pillows_own(path):
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def over_white(rgb, alpha):
     weight = alpha[..., None] / 255
     return rgb * weight + 255 * (1 - weight)
 
 
-def reason(path: Path | str) -> str:
+def reason(path):
     with pytest.raises(ImageError) as caught:
         read_image(path)
     assert caught.value.path == Path(path)
@@ -72,12 +72,12 @@ def reason(path: Path | str) -> str:
     return caught.value.reason
 
 
-def png_chunk(kind: bytes, data: bytes) -> bytes:
+def png_chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
-def test_lossless_rgb_is_read_as_it_was_written(tmp_path: Path, suffix: str) -> None:
+def test_lossless_rgb_is_read_as_it_was_written(tmp_path, suffix):
     options = {"lossless": True} if suffix == "webp" else {}
     path = saved(Image.fromarray(colours()), tmp_path / f"image.{suffix}", **options)
     assert np.array_equal(pixels(path), colours())
@@ -93,14 +93,14 @@ def test_lossless_rgb_is_read_as_it_was_written(tmp_path: Path, suffix: str) -> 
     mode=st.sampled_from(["RGB", "L", "CMYK"]),
 )
 def test_jpeg_equals_pillows_own_decoding(
-    tmp_path_factory: pytest.TempPathFactory,
-    width: int,
-    height: int,
-    quality: int,
-    subsampling: str,
-    progressive: bool,
-    mode: str,
-) -> None:
+    tmp_path_factory,
+    width,
+    height,
+    quality,
+    subsampling,
+    progressive,
+    mode,
+):
     rng = np.random.default_rng(quality)
     image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).convert(mode)
     options = {"quality": quality, "progressive": progressive}
@@ -114,8 +114,8 @@ def test_jpeg_equals_pillows_own_decoding(
 @settings(max_examples=150, deadline=None)
 @given(place=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
 def test_of_a_damaged_jpeg_nobody_sees_more_or_else_than_pillow_does(
-    tmp_path_factory: pytest.TempPathFactory, place: float, byte: int, cut: bool
-) -> None:
+    tmp_path_factory, place, byte, cut
+):
     path = saved(Image.fromarray(colours()), tmp_path_factory.mktemp("jpeg") / "image.jpg")
     data = bytearray(path.read_bytes())
     at = int(place * (len(data) - 1))
@@ -134,7 +134,7 @@ def test_of_a_damaged_jpeg_nobody_sees_more_or_else_than_pillow_does(
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"])
-def test_every_suffix_we_name_is_read_with_its_size_and_format(tmp_path: Path, suffix: str) -> None:
+def test_every_suffix_we_name_is_read_with_its_size_and_format(tmp_path, suffix):
     assert f".{suffix}" in IMAGE_SUFFIXES
     path = saved(Image.fromarray(colours()), tmp_path / f"image.{suffix}")
     assert read_image(path).size == (WIDTH, HEIGHT)
@@ -142,13 +142,13 @@ def test_every_suffix_we_name_is_read_with_its_size_and_format(tmp_path: Path, s
     assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, expected)
 
 
-def test_the_content_counts_and_not_the_suffix(tmp_path: Path) -> None:
+def test_the_content_counts_and_not_the_suffix(tmp_path):
     path = saved(Image.fromarray(colours()), tmp_path / "image.jpg", format="PNG")
     assert np.array_equal(pixels(path), colours())
     assert probe_image(path).format == "PNG"
 
 
-def test_the_image_outlives_its_file(tmp_path: Path) -> None:
+def test_the_image_outlives_its_file(tmp_path):
     path = saved(Image.fromarray(colours()), tmp_path / "image.png")
     image = read_image(path)
     path.unlink()
@@ -157,7 +157,7 @@ def test_the_image_outlives_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files through /proc")
-def test_no_file_stays_open(tmp_path: Path) -> None:
+def test_no_file_stays_open(tmp_path):
     good = saved(Image.fromarray(colours()), tmp_path / "good.jpg")
     frames = [Image.fromarray(colours(seed)) for seed in range(3)]
     animated = saved(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
@@ -186,7 +186,7 @@ STORED = {
 
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
-def test_exif_orientation_is_applied_once(tmp_path: Path, suffix: str, orientation: int) -> None:
+def test_exif_orientation_is_applied_once(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if suffix == "webp" else {}
@@ -198,7 +198,7 @@ def test_exif_orientation_is_applied_once(tmp_path: Path, suffix: str, orientati
 
 
 @pytest.mark.parametrize("orientation", [0, 6, 9])
-def test_orientation_of_a_jpeg(tmp_path: Path, orientation: int) -> None:
+def test_orientation_of_a_jpeg(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = saved(Image.fromarray(colours()), tmp_path / "turned.jpg", exif=exif)
@@ -206,13 +206,13 @@ def test_orientation_of_a_jpeg(tmp_path: Path, orientation: int) -> None:
     assert np.array_equal(pixels(path), np.rot90(plain, -1) if orientation == 6 else plain)
 
 
-def test_a_damaged_exif_block_does_not_cost_the_image(tmp_path: Path) -> None:
+def test_a_damaged_exif_block_does_not_cost_the_image(tmp_path):
     path = saved(Image.fromarray(colours()), tmp_path / "odd.webp", exif=b"Exif\0\0nonsense")
     assert read_image(path).size == (WIDTH, HEIGHT)
     assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, "WEBP")
 
 
-def test_palette_without_transparency(tmp_path: Path) -> None:
+def test_palette_without_transparency(tmp_path):
     image = Image.fromarray(colours()).quantize(16)
     path = saved(image, tmp_path / "palette.png")
     assert stored(path, "mode") == "P"
@@ -220,7 +220,7 @@ def test_palette_without_transparency(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "gif"])
-def test_palette_with_one_transparent_entry_is_white_there(tmp_path: Path, suffix: str) -> None:
+def test_palette_with_one_transparent_entry_is_white_there(tmp_path, suffix):
     index = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 4
     image = Image.fromarray(index).convert("P")
     image.putpalette([9, 8, 7, 50, 60, 70, 200, 100, 0, 1, 2, 3])
@@ -229,7 +229,7 @@ def test_palette_with_one_transparent_entry_is_white_there(tmp_path: Path, suffi
     assert np.array_equal(pixels(path), palette[index])
 
 
-def test_palette_with_an_alpha_for_every_entry(tmp_path: Path) -> None:
+def test_palette_with_an_alpha_for_every_entry(tmp_path):
     index = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 2
     image = Image.fromarray(index).convert("P")
     image.putpalette([10, 20, 30, 40, 50, 60])
@@ -241,7 +241,7 @@ def test_palette_with_an_alpha_for_every_entry(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
-def test_alpha_is_laid_over_white(tmp_path: Path, suffix: str) -> None:
+def test_alpha_is_laid_over_white(tmp_path, suffix):
     alpha = colours(1)[..., 0]
     alpha[0], alpha[1] = 0, 255
     image = Image.fromarray(np.dstack([colours(), alpha]))
@@ -254,7 +254,7 @@ def test_alpha_is_laid_over_white(tmp_path: Path, suffix: str) -> None:
     assert np.abs(found - over_white(colours(), alpha)).max() <= 1
 
 
-def test_grey_with_alpha(tmp_path: Path) -> None:
+def test_grey_with_alpha(tmp_path):
     grey, alpha = colours()[..., 0], colours(1)[..., 0]
     image = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
     path = saved(image, tmp_path / "grey.png")
@@ -263,7 +263,7 @@ def test_grey_with_alpha(tmp_path: Path) -> None:
     assert np.abs(pixels(path) - expected).max() <= 1
 
 
-def test_palette_with_alpha_channel(tmp_path: Path) -> None:
+def test_palette_with_alpha_channel(tmp_path):
     alpha = colours(1)[..., 0]
     image = Image.fromarray(np.dstack([colours(), alpha])).convert("PA")
     path = saved(image, tmp_path / "pa.tif")
@@ -272,7 +272,7 @@ def test_palette_with_alpha_channel(tmp_path: Path) -> None:
     assert np.abs(pixels(path) - expected).max() <= 1
 
 
-def test_rgb_with_a_transparent_colour(tmp_path: Path) -> None:
+def test_rgb_with_a_transparent_colour(tmp_path):
     key = tuple(int(value) for value in colours()[3, 4])
     path = saved(Image.fromarray(colours()), tmp_path / "key.png", transparency=key)
     expected = colours()
@@ -283,7 +283,7 @@ def test_rgb_with_a_transparent_colour(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mode", "suffix"), [("I;16", "png"), ("I;16", "tif"), ("I;16B", "tif"), ("I", "tif")]
 )
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path, mode: str, suffix: str) -> None:
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path, mode, suffix):
     wide = np.linspace(0, 65535, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
     kind = {"I;16": "<u2", "I;16B": ">u2", "I": "=i4"}[mode]
     image = Image.frombytes(mode, (WIDTH, HEIGHT), wide.astype(kind).tobytes())
@@ -293,7 +293,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path, mode: str, suffi
     assert np.array_equal(pixels(path), np.dstack([expected] * 3))
 
 
-def test_sixteen_bit_grey_with_a_transparent_value(tmp_path: Path) -> None:
+def test_sixteen_bit_grey_with_a_transparent_value(tmp_path):
     wide = np.full((HEIGHT, WIDTH), 257 * 7, dtype=np.uint16)
     wide[2, 3] = 1000
     path = saved(Image.fromarray(wide), tmp_path / "wide.png", transparency=1000)
@@ -302,7 +302,7 @@ def test_sixteen_bit_grey_with_a_transparent_value(tmp_path: Path) -> None:
     assert np.array_equal(pixels(path), expected)
 
 
-def test_one_bit_and_eight_bit_grey(tmp_path: Path) -> None:
+def test_one_bit_and_eight_bit_grey(tmp_path):
     grey = colours()[..., 0]
     path = saved(Image.fromarray(grey), tmp_path / "grey.png")
     assert np.array_equal(pixels(path), np.dstack([grey] * 3))
@@ -311,14 +311,14 @@ def test_one_bit_and_eight_bit_grey(tmp_path: Path) -> None:
     assert np.array_equal(pixels(path), np.dstack([(grey > 100) * 255] * 3))
 
 
-def test_cmyk_jpeg_is_not_inverted(tmp_path: Path) -> None:
+def test_cmyk_jpeg_is_not_inverted(tmp_path):
     flat = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8) + np.array([200, 60, 20], dtype=np.uint8)
     path = saved(Image.fromarray(flat).convert("CMYK"), tmp_path / "print.jpg", quality=100)
     assert stored(path, "mode") == "CMYK"
     assert np.abs(pixels(path).astype(int) - flat).max() <= 3
 
 
-def test_ycck_jpeg(tmp_path: Path) -> None:
+def test_ycck_jpeg(tmp_path):
     # Pillow writes inks inverted, as Adobe does, so 55 is stored as 200. Declared as YCCK the bytes
     # mean luma 200, neutral chroma and no black. YCCK becomes ink as 255 - RGB and the inversion is
     # undone: 200 of each of the three inks, hence grey 55.
@@ -332,7 +332,7 @@ def test_ycck_jpeg(tmp_path: Path) -> None:
     assert np.abs(pixels(path).astype(int) - 55).max() <= 2
 
 
-def test_lab_tiff(tmp_path: Path) -> None:
+def test_lab_tiff(tmp_path):
     flat = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8) + np.array([180, 90, 40], dtype=np.uint8)
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     image = ImageCms.profileToProfile(Image.fromarray(flat), srgb, lab, outputMode="LAB")
@@ -342,7 +342,7 @@ def test_lab_tiff(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
-def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, suffix: str) -> None:
+def test_of_an_animation_the_first_frame_is_read(tmp_path, suffix):
     frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "lime", "blue")]
     options = {"lossless": True} if suffix == "webp" else {}
     path = tmp_path / f"moving.{suffix}"
@@ -351,7 +351,7 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, suffix: str) ->
     assert (pixels(path) == (255, 0, 0)).all()
 
 
-def test_a_phone_picture_with_a_second_one_behind_it_is_a_jpeg(tmp_path: Path) -> None:
+def test_a_phone_picture_with_a_second_one_behind_it_is_a_jpeg(tmp_path):
     first, second = Image.fromarray(colours(0)), Image.fromarray(colours(1))
     path = tmp_path / "phone.jpg"
     first.save(path, "MPO", save_all=True, append_images=[second])
@@ -360,19 +360,19 @@ def test_a_phone_picture_with_a_second_one_behind_it_is_a_jpeg(tmp_path: Path) -
     assert np.array_equal(pixels(path), pillows_own(path))
 
 
-def test_float_pixels_are_refused(tmp_path: Path) -> None:
+def test_float_pixels_are_refused(tmp_path):
     path = saved(Image.fromarray(colours()[..., 0].astype(np.float32)), tmp_path / "depth.tif")
     assert reason(path) == "pixel type F is not supported"
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
-def test_integers_beyond_sixteen_bits_are_refused(tmp_path: Path, value: int) -> None:
+def test_integers_beyond_sixteen_bits_are_refused(tmp_path, value):
     path = saved(Image.fromarray(np.full((4, 4), value, np.int32)), tmp_path / "wide.tif")
     assert reason(path) == "pixel values beyond 16 bits are not supported"
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif"])
-def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_file_is_refused(tmp_path, suffix):
     path = saved(Image.fromarray(colours()), tmp_path / f"whole.{suffix}")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3])
@@ -381,7 +381,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a TIFF without its directory
 @pytest.mark.parametrize("suffix", ["webp", "gif", "jpg", "png", "bmp", "tif"])
-def test_no_beginning_of_a_file_is_taken_for_the_image(tmp_path: Path, suffix: str) -> None:
+def test_no_beginning_of_a_file_is_taken_for_the_image(tmp_path, suffix):
     path = saved(Image.fromarray(colours()), tmp_path / f"whole.{suffix}")
     whole = path.read_bytes()
     for length in range(1, len(whole) - 20, 29):
@@ -389,7 +389,7 @@ def test_no_beginning_of_a_file_is_taken_for_the_image(tmp_path: Path, suffix: s
         assert reason(path)
 
 
-def test_what_is_no_image_is_refused_with_a_reason(tmp_path: Path) -> None:
+def test_what_is_no_image_is_refused_with_a_reason(tmp_path):
     empty, text = tmp_path / "empty.jpg", tmp_path / "text.jpg"
     empty.touch()
     text.write_text("a picture is worth a thousand words")
@@ -400,10 +400,8 @@ def test_what_is_no_image_is_refused_with_a_reason(tmp_path: Path) -> None:
     assert reason("nul\0byte.png").startswith("damaged file")
 
 
-def test_permission_and_memory_are_told_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
+def test_permission_and_memory_are_told_apart(tmp_path, monkeypatch):
+    def fail(*_, **__):
         raise error
 
     (tmp_path / "a.png").touch()
@@ -418,7 +416,7 @@ def test_permission_and_memory_are_told_apart(
     assert reason(tmp_path / "a.png") == "damaged file (unpack requires a buffer)"
 
 
-def test_formats_that_we_do_not_name_are_left_to_others(tmp_path: Path) -> None:
+def test_formats_that_we_do_not_name_are_left_to_others(tmp_path):
     for kind in ("PPM", "EPS", "ICO"):
         path = saved(Image.fromarray(colours()), tmp_path / "image.png", format=kind)
         assert reason(path).startswith("not an image")
@@ -426,7 +424,7 @@ def test_formats_that_we_do_not_name_are_left_to_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("side", [10_000, 20_000])
 @pytest.mark.parametrize("action", ["ignore", "error"])
-def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int, action: str) -> None:
+def test_a_decompression_bomb_is_refused(tmp_path, side, action):
     # Pillow warns up to twice its limit (first side) and raises above it (second).
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     path = tmp_path / "bomb.png"
@@ -438,7 +436,7 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, side: int, action: str)
             probe_image(path)
 
 
-def test_the_callers_own_pixel_limit_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_callers_own_pixel_limit_holds(tmp_path, monkeypatch):
     path = saved(Image.fromarray(colours()), tmp_path / "image.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT)
     assert read_image(path).size == (WIDTH, HEIGHT)
@@ -449,7 +447,7 @@ def test_the_callers_own_pixel_limit_holds(tmp_path: Path, monkeypatch: pytest.M
     assert read_image(path).size == (WIDTH, HEIGHT)
 
 
-def test_the_pixel_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pixel_limit_can_be_moved(tmp_path, monkeypatch):
     path = saved(Image.fromarray(colours()), tmp_path / "image.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", WIDTH * HEIGHT)  # put back at the end
     monkeypatch.setenv("LAYERFUSION_MAX_MEGAPIXELS", "1e-6")
@@ -459,15 +457,13 @@ def test_the_pixel_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("limit", ["many", "0", "-1", "nan", "inf"])
-def test_a_pixel_limit_that_is_none_is_said(
-    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pixel_limit_that_is_none_is_said(limit, tmp_path, monkeypatch):
     monkeypatch.setenv("LAYERFUSION_MAX_MEGAPIXELS", limit)
     with pytest.raises(UserError, match="is not a number of megapixels"):
         read_image(saved(Image.fromarray(colours()), tmp_path / "image.png"))
 
 
-def test_avif_is_read_whatever_it_is_called(tmp_path: Path) -> None:
+def test_avif_is_read_whatever_it_is_called(tmp_path):
     path = tmp_path / "image.avif"
     Image.fromarray(colours()).save(path)
     named = tmp_path / "image.jpg"
@@ -486,19 +482,19 @@ def test_avif_is_read_whatever_it_is_called(tmp_path: Path) -> None:
         (b"RIFF\x24\0\0\0WEBPVP8 ", "damaged"),
     ],
 )
-def test_the_reason_is_the_true_one(data: bytes, words: str, tmp_path: Path) -> None:
+def test_the_reason_is_the_true_one(data, words, tmp_path):
     path = tmp_path / "image.jpg"
     path.write_bytes(data)
     assert words in reason(path)
 
 
-def test_a_tiff_of_an_unknown_pixel_type_is_not_called_damaged(tmp_path: Path) -> None:
+def test_a_tiff_of_an_unknown_pixel_type_is_not_called_damaged(tmp_path):
     path = tmp_path / "float.tif"
     path.write_bytes(float_rgb_tiff())
     assert "pixel type of TIFF is not supported" in reason(path)
 
 
-def float_rgb_tiff() -> bytes:
+def float_rgb_tiff():
     """Return a TIFF of 2 x 2 pixels, three 32-bit floats each: whole, and not for Pillow."""
     fields = [
         (256, 3, 1, 2), (257, 3, 1, 2), (258, 3, 3, 146), (259, 3, 1, 1), (262, 3, 1, 2),
@@ -512,7 +508,7 @@ def float_rgb_tiff() -> bytes:
     return head + struct.pack("<3H", 32, 32, 32) + struct.pack("<3H", 3, 3, 3) + bytes(48)
 
 
-def test_probing_refuses_like_reading_but_looks_at_the_header_alone(tmp_path: Path) -> None:
+def test_probing_refuses_like_reading_but_looks_at_the_header_alone(tmp_path):
     with pytest.raises(ImageError, match="file not found"):
         probe_image(tmp_path / "none.png")
     path = saved(Image.fromarray(colours()), tmp_path / "whole.png")
@@ -520,7 +516,7 @@ def test_probing_refuses_like_reading_but_looks_at_the_header_alone(tmp_path: Pa
     assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, "PNG")
 
 
-def test_the_error_survives_a_worker_process(tmp_path: Path) -> None:
+def test_the_error_survives_a_worker_process(tmp_path):
     with pytest.raises(ImageError) as caught:
         read_image(tmp_path / "none.png")
     copy = pickle.loads(pickle.dumps(caught.value))
@@ -530,7 +526,7 @@ def test_the_error_survives_a_worker_process(tmp_path: Path) -> None:
     assert str(copy) == str(caught.value)
 
 
-def test_threads_read_the_same_pixels(tmp_path: Path) -> None:
+def test_threads_read_the_same_pixels(tmp_path):
     paths = [saved(Image.fromarray(colours(i)), tmp_path / f"{i}.png") for i in range(8)]
     with ThreadPoolExecutor(4) as pool:
         images = list(pool.map(read_image, paths * 5))
@@ -539,7 +535,7 @@ def test_threads_read_the_same_pixels(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def victims(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def victims(tmp_path_factory):
     folder = tmp_path_factory.mktemp("victims")
     files = [saved(Image.fromarray(colours()), folder / f"a.{s}") for s in [*LOSSLESS, "jpg"]]
     files.append(saved(Image.fromarray(colours()).quantize(16), folder / "b.gif"))
@@ -551,9 +547,7 @@ def victims(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     which=st.integers(0, 5),
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8),
 )
-def test_hostile_bytes_give_pixels_or_an_image_error(
-    victims: list[Path], which: int, changes: list[tuple[int, int]]
-) -> None:
+def test_hostile_bytes_give_pixels_or_an_image_error(victims, which, changes):
     victim = victims[which]
     data = bytearray(victim.read_bytes())
     for place, value in changes:

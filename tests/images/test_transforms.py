@@ -15,7 +15,6 @@ from torchvision.transforms import v2
 from layerfusion.images.augmentation import ADJUST
 from layerfusion.images.transforms import (
     LONGEST_RATIO,
-    Draws,
     EvaluationTransform,
     TrainingTransform,
     enlarge,
@@ -34,7 +33,7 @@ FIELD = {
 N = 4000
 
 
-def photo(width: int, height: int, seed: int = 0) -> Image.Image:
+def photo(width, height, seed=0):
     """Noise on a coloured ramp: neither flat nor unlike itself when mirrored or turned."""
     y, x = np.mgrid[:height, :width]
     ramp = np.stack([x * 255 / width, y * 255 / height, (x + y) * 127 / (width + height)], axis=-1)
@@ -42,33 +41,33 @@ def photo(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(np.clip(ramp + noise, 0, 255).astype(np.uint8))
 
 
-def training(**augmentation: object) -> TrainingTransform:
+def training(**augmentation):
     """A transform with every step off that is not named."""
     return TrainingTransform(
         ImageSettings(augmentation=AugmentationSettings(**{**OFF, **augmentation}))
     )
 
 
-def tensor(image: Image.Image) -> torch.Tensor:
+def tensor(image):
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def many_draws(transform: TrainingTransform, size: tuple[int, int] = (300, 260)) -> list[Draws]:
+def many_draws(transform, size=(300, 260)):
     return [transform.draw(image_rng(7, 0, i), size) for i in range(N)]
 
 
-def is_fair(successes: int, chance: float, trials: int = N) -> bool:
+def is_fair(successes, chance, trials=N):
     return bool(stats.binomtest(successes, trials, chance).pvalue > 1e-4)
 
 
-def is_uniform(counts: np.ndarray) -> bool:
+def is_uniform(counts):
     return bool(stats.chisquare(counts).pvalue > 1e-4)
 
 
 # --- evaluation ---------------------------------------------------------------------------------
 
 
-def reference(image: Image.Image, crop: int, min_side: int) -> torch.Tensor:
+def reference(image, crop, min_side):
     steps = [v2.CenterCrop(crop), v2.PILToTensor()]
     if min(image.size) < min_side:
         bicubic = v2.InterpolationMode.BICUBIC
@@ -86,27 +85,27 @@ def reference(image: Image.Image, crop: int, min_side: int) -> torch.Tensor:
 @example(width=256, height=256)
 @example(width=257, height=511)
 @example(width=2, height=1999)
-def test_evaluation_equals_torchvisions_composition(width: int, height: int) -> None:
+def test_evaluation_equals_torchvisions_composition(width, height):
     image = photo(width, height)
     found = EvaluationTransform(ImageSettings())(image)
     assert torch.equal(found, reference(image, crop=224, min_side=256))
 
 
 @pytest.mark.parametrize(("crop", "min_side"), [(1, 1), (31, 32), (32, 32), (97, 200)])
-def test_evaluation_at_other_sizes(crop: int, min_side: int) -> None:
+def test_evaluation_at_other_sizes(crop, min_side):
     for size in [(20, 33), (201, 199), (300, 40)]:
         found = EvaluationTransform(ImageSettings(crop=crop, min_side=min_side))(photo(*size))
         assert torch.equal(found, reference(photo(*size), crop, min_side))
 
 
-def test_large_images_are_not_resampled() -> None:
+def test_large_images_are_not_resampled():
     image = photo(400, 300)
     found = EvaluationTransform(ImageSettings())(image)
     assert torch.equal(found, tensor(image)[:, 38:262, 88:312])
 
 
 @pytest.mark.parametrize("upright", [True, False])
-def test_of_an_endless_line_the_middle_is_enlarged(upright: bool) -> None:
+def test_of_an_endless_line_the_middle_is_enlarged(upright):
     long = LONGEST_RATIO + 400
     line = photo(1, long) if upright else photo(long, 1)
     box = (0, 200, 1, long - 200) if upright else (200, 0, long - 200, 1)
@@ -119,7 +118,7 @@ def test_of_an_endless_line_the_middle_is_enlarged(upright: bool) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (30, 500), (224, 224), (256, 300), (640, 480)])
-def test_both_give_contiguous_bytes_of_the_same_shape(size: tuple[int, int]) -> None:
+def test_both_give_contiguous_bytes_of_the_same_shape(size):
     everything = dict.fromkeys(OFF, 1.0)
     image = photo(*size)
     before = image.tobytes()
@@ -134,7 +133,7 @@ def test_both_give_contiguous_bytes_of_the_same_shape(size: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
-def test_both_refuse_what_is_not_rgb(mode: str) -> None:
+def test_both_refuse_what_is_not_rgb(mode):
     image = photo(300, 300).convert(mode)
     with pytest.raises(ValueError, match=mode):
         EvaluationTransform(ImageSettings())(image)
@@ -145,7 +144,7 @@ def test_both_refuse_what_is_not_rgb(mode: str) -> None:
 # --- training: what is drawn --------------------------------------------------------------------
 
 
-def test_an_image_is_a_function_of_seed_epoch_and_position() -> None:
+def test_an_image_is_a_function_of_seed_epoch_and_position():
     transform, image = TrainingTransform(ImageSettings()), photo(300, 280)
     first = transform(image, image_rng(1, 2, 3))
     transform(image, image_rng(9, 9, 9))
@@ -156,7 +155,7 @@ def test_an_image_is_a_function_of_seed_epoch_and_position() -> None:
 
 @pytest.mark.parametrize("step", FIELD)
 @pytest.mark.parametrize("chance", [0.0, 0.1, 0.8, 1.0])
-def test_a_step_happens_as_often_as_its_probability_says(step: str, chance: float) -> None:
+def test_a_step_happens_as_often_as_its_probability_says(step, chance):
     draws = many_draws(training(**{f"{step}_probability": chance}))
     happened = sum(bool(getattr(draw, FIELD[step])) for draw in draws)
     if chance in (0, 1):
@@ -167,14 +166,14 @@ def test_a_step_happens_as_often_as_its_probability_says(step: str, chance: floa
     assert not any(getattr(draw, field) for draw in draws for field in others)
 
 
-def test_default_probabilities_are_the_authors() -> None:
+def test_default_probabilities_are_the_authors():
     draws = many_draws(TrainingTransform(ImageSettings()))
     chances = {"flip": 0.5, "jitter": 0.3, "rotation": 0.2, "jpeg": 0.5, "resample": 0.6}
     for step, chance in chances.items():
         assert is_fair(sum(bool(getattr(draw, FIELD[step])) for draw in draws), chance), step
 
 
-def test_steps_happen_independently() -> None:
+def test_steps_happen_independently():
     draws = many_draws(training(**dict.fromkeys(OFF, 0.5)))
     happened = np.array([[bool(getattr(d, field)) for field in FIELD.values()] for d in draws])
     correlation = np.corrcoef(happened.T) - np.eye(len(FIELD))
@@ -185,9 +184,7 @@ def test_steps_happen_independently() -> None:
     ("setting", "field", "low", "high"),
     [("jpeg_quality", "quality", 61, 70), ("resample_size", "resample_side", 80, 95)],
 )
-def test_integers_are_uniform_and_both_ends_occur(
-    setting: str, field: str, low: int, high: int
-) -> None:
+def test_integers_are_uniform_and_both_ends_occur(setting, field, low, high):
     step = setting.partition("_")[0]
     draws = many_draws(training(**{f"{step}_probability": 1.0, setting: (low, high)}))
     values = np.array([getattr(draw, field) for draw in draws])
@@ -195,25 +192,25 @@ def test_integers_are_uniform_and_both_ends_occur(
     assert is_uniform(np.bincount(values - low, minlength=high - low + 1))
 
 
-def test_a_range_of_one_value_is_that_value() -> None:
+def test_a_range_of_one_value_is_that_value():
     draws = many_draws(training(jpeg_probability=1.0, jpeg_quality=(77, 77)))
     assert {draw.quality for draw in draws} == {77}
 
 
-def test_crop_positions_are_uniform_and_reach_every_edge() -> None:
+def test_crop_positions_are_uniform_and_reach_every_edge():
     draws = many_draws(training(), size=(224 + 9, 224 + 4))
     left, top = (np.array([getattr(draw, side) for draw in draws]) for side in ("left", "top"))
     assert (left.min(), left.max(), top.min(), top.max()) == (0, 9, 0, 4)
     assert is_uniform(np.bincount(left * 5 + top, minlength=50))
 
 
-def test_angles_are_uniform_between_both_signs() -> None:
+def test_angles_are_uniform_between_both_signs():
     draws = many_draws(training(rotation_probability=1.0, rotation_degrees=12.0))
     angles = np.array([draw.angle for draw in draws])
     assert stats.kstest(angles, stats.uniform(-12, 24).cdf).pvalue > 1e-4
 
 
-def test_colour_factors_are_uniform_in_their_ranges() -> None:
+def test_colour_factors_are_uniform_in_their_ranges():
     reach = {"brightness": 0.1, "contrast": 0.2, "saturation": 0.3, "hue": 0.04}
     ranges = {f"jitter_{name}": value for name, value in reach.items()}
     draws = many_draws(training(jitter_probability=1.0, **ranges))
@@ -225,7 +222,7 @@ def test_colour_factors_are_uniform_in_their_ranges() -> None:
         assert stats.kstest(factors, expected.cdf).pvalue > 1e-4, name
 
 
-def test_the_order_of_colour_adjustments_is_uniform_and_tells_nothing_of_the_factors() -> None:
+def test_the_order_of_colour_adjustments_is_uniform_and_tells_nothing_of_the_factors():
     draws = many_draws(training(jitter_probability=1.0))
     orders = [tuple(name for name, _ in draw.jitter or ()) for draw in draws]
     counts = np.unique(orders, axis=0, return_counts=True)[1]
@@ -236,13 +233,13 @@ def test_the_order_of_colour_adjustments_is_uniform_and_tells_nothing_of_the_fac
     assert abs(np.corrcoef(places, factors)[0, 1]) < 4 / np.sqrt(N)
 
 
-def test_an_adjustment_without_range_is_left_out() -> None:
+def test_an_adjustment_without_range_is_left_out():
     draws = many_draws(training(jitter_probability=1.0, jitter_hue=0.0, jitter_contrast=0.0))
     assert {name for draw in draws for name, _ in draw.jitter or ()} == {"brightness", "saturation"}
 
 
 @pytest.mark.parametrize("step", FIELD)
-def test_switching_a_step_off_leaves_the_other_draws(step: str) -> None:
+def test_switching_a_step_off_leaves_the_other_draws(step):
     everything = dict.fromkeys(OFF, 1.0)
     full, part = training(**everything), training(**{**everything, f"{step}_probability": 0.0})
     for i in range(50):
@@ -254,7 +251,7 @@ def test_switching_a_step_off_leaves_the_other_draws(step: str) -> None:
         assert generators[0].random() == generators[1].random()
 
 
-def test_size_and_ranges_do_not_shift_the_other_draws() -> None:
+def test_size_and_ranges_do_not_shift_the_other_draws():
     everything = dict.fromkeys(OFF, 1.0)
     one = training(**everything).draw(image_rng(3, 1, 0), (300, 400))
     two = training(**everything, jpeg_quality=(3, 5), jitter_hue=0.0).draw(
@@ -267,7 +264,7 @@ def test_size_and_ranges_do_not_shift_the_other_draws() -> None:
 # --- training: what it does to pixels -----------------------------------------------------------
 
 
-def test_with_every_step_off_an_image_of_the_crops_size_is_itself() -> None:
+def test_with_every_step_off_an_image_of_the_crops_size_is_itself():
     transform = TrainingTransform(
         ImageSettings(crop=224, min_side=224, augmentation=AugmentationSettings(**OFF))
     )
@@ -275,7 +272,7 @@ def test_with_every_step_off_an_image_of_the_crops_size_is_itself() -> None:
 
 
 @pytest.mark.parametrize("size", [(300, 280), (90, 120)])
-def test_the_crop_is_cut_where_it_was_drawn_after_the_min_side_rule(size: tuple[int, int]) -> None:
+def test_the_crop_is_cut_where_it_was_drawn_after_the_min_side_rule(size):
     image, large = photo(*size), photo(*size)
     if min(size) < 256:
         large = v2.Resize(256, interpolation=v2.InterpolationMode.BICUBIC)(image)
@@ -285,7 +282,7 @@ def test_the_crop_is_cut_where_it_was_drawn_after_the_min_side_rule(size: tuple[
     assert torch.equal(transform(image, image_rng(5, 0, 1)), expected)
 
 
-def both(image: Image.Image, **step: object) -> tuple[torch.Tensor, Image.Image, Draws]:
+def both(image, **step):
     """The transform's output, its bare crop (no step on) and what was drawn."""
     transform, rng = training(**step), image_rng(11, 0, 4)
     draws = transform.draw(image_rng(11, 0, 4), image.size)
@@ -293,24 +290,24 @@ def both(image: Image.Image, **step: object) -> tuple[torch.Tensor, Image.Image,
     return transform(image, rng), crop, draws
 
 
-def test_flip_mirrors_left_and_right() -> None:
+def test_flip_mirrors_left_and_right():
     found, crop, _ = both(photo(300, 280), flip_probability=1.0)
     assert torch.equal(found, tensor(crop).flip(-1))
 
 
-def jpeg(image: Image.Image, quality: int) -> Image.Image:
+def jpeg(image, quality):
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=quality)
     return Image.open(BytesIO(buffer.getvalue())).convert("RGB")
 
 
 @pytest.mark.parametrize("quality", [1, 50, 75, 100])
-def test_jpeg_is_pillows_round_trip_at_the_drawn_quality(quality: int) -> None:
+def test_jpeg_is_pillows_round_trip_at_the_drawn_quality(quality):
     found, crop, _ = both(photo(300, 280), jpeg_probability=1.0, jpeg_quality=(quality, quality))
     assert torch.equal(found, tensor(jpeg(crop, quality)))
 
 
-def test_lower_jpeg_quality_is_further_from_the_image() -> None:
+def test_lower_jpeg_quality_is_further_from_the_image():
     grey = photo(300, 280).convert("L").convert("RGB")  # no chroma, which is coarse at any quality
     errors = []
     for quality in (30, 60, 90):
@@ -319,13 +316,13 @@ def test_lower_jpeg_quality_is_further_from_the_image() -> None:
     assert errors[0] > 1.3 * errors[1] > 1.3 * 1.3 * errors[2] > 0  # a decibel is 1.26
 
 
-def off(found: torch.Tensor, expected: Image.Image) -> torch.Tensor:
+def off(found, expected):
     """By how many of 256 levels pixels differ, shape (3, height, width)."""
     return (found.float() - tensor(expected).float()).abs()
 
 
 @pytest.mark.parametrize("side", [1, 80, 192, 224, 300])
-def test_resampling_goes_down_and_up_again(side: int) -> None:
+def test_resampling_goes_down_and_up_again(side):
     found, crop, _ = both(photo(300, 280), resample_probability=1.0, resample_size=(side, side))
     bicubic = Image.Resampling.BICUBIC
     differs = off(found, crop.resize((side, side), bicubic).resize((224, 224), bicubic))
@@ -333,7 +330,7 @@ def test_resampling_goes_down_and_up_again(side: int) -> None:
     assert differs.mean() < 0.05
 
 
-def test_rotation_is_bilinear_about_the_centre_with_black_corners() -> None:
+def test_rotation_is_bilinear_about_the_centre_with_black_corners():
     found, crop, draws = both(photo(300, 280), rotation_probability=1.0, rotation_degrees=40.0)
     assert draws.angle is not None
     assert abs(draws.angle) > 5
@@ -343,7 +340,7 @@ def test_rotation_is_bilinear_about_the_centre_with_black_corners() -> None:
     assert (corners == 0).all()
 
 
-def shifted_hue(image: Image.Image, factor: float) -> Image.Image:
+def shifted_hue(image, factor):
     """Turn the hue by a fraction of the circle; Pillow keeps hues as 0..255 and wraps."""
     hue, saturation, value = (np.array(band) for band in image.convert("HSV").split())
     turned = ((hue.astype(int) + int(factor * 255)) % 256).astype(np.uint8)
@@ -361,7 +358,7 @@ ENHANCE = {
 
 @pytest.mark.parametrize("name", ENHANCE)
 @pytest.mark.parametrize("factor", [-0.1, -0.02, 0.004, 0.02, 0.1])
-def test_an_adjustment_is_pillows(name: str, factor: float) -> None:
+def test_an_adjustment_is_pillows(name, factor):
     centre = 0 if name == "hue" else 1
     image = photo(200, 160)
     found = torch.from_numpy(ADJUST[name](np.array(image), centre + factor)).permute(2, 0, 1)
@@ -374,14 +371,14 @@ def test_an_adjustment_is_pillows(name: str, factor: float) -> None:
         assert differs.mean() < 0.01
 
 
-def test_grey_has_no_colour_to_adjust() -> None:
+def test_grey_has_no_colour_to_adjust():
     grey = np.array(photo(60, 50).convert("L").convert("RGB"))
     for factor in (0.5, 0.93, 1.07):
         assert np.array_equal(ADJUST["saturation"](grey, factor), grey)
     assert np.array_equal(ADJUST["hue"](grey, 0.02), grey)
 
 
-def test_jitter_applies_the_drawn_factors_in_the_drawn_order() -> None:
+def test_jitter_applies_the_drawn_factors_in_the_drawn_order():
     transform = training(jitter_probability=1.0, jitter_brightness=0.5, jitter_hue=0.3)
     image = photo(300, 280)
     for position in range(6):
@@ -400,7 +397,7 @@ def test_jitter_applies_the_drawn_factors_in_the_drawn_order() -> None:
         assert distances[draws.jitter] < min(distances.values()) + 0.05
 
 
-def test_steps_come_in_the_authors_order() -> None:
+def test_steps_come_in_the_authors_order():
     found, crop, draws = both(
         photo(300, 280),
         flip_probability=1.0,

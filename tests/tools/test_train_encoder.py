@@ -1,7 +1,6 @@
 """The demo's OpenCLIP model: its words, its pairs, its training and what it understands."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import open_clip
@@ -30,18 +29,18 @@ VISION = {"image_size": 64, "layers": 2, "width": 16, "head_width": 16, "patch_s
 
 
 @pytest.fixture
-def tiny_towers(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_towers(monkeypatch):
     config = model_config("clip-nano")
     text = config["text_cfg"] | {"width": 16, "heads": 1, "layers": 1}
     tiny = config | {"vision_cfg": VISION, "text_cfg": text}
     monkeypatch.setattr(clip_model, "model_config", lambda name: tiny)
 
 
-def train(path: Path, settings: ClipTraining = TINY) -> dict[str, torch.Tensor]:
+def train(path, settings=TINY):
     return train_clip(settings, checkpoint=path, reporter=Reporter()).state_dict()
 
 
-def test_words_become_tokens_and_the_end_is_the_largest() -> None:
+def test_words_become_tokens_and_the_end_is_the_largest():
     tokens = tokenize(["photo of two red balls", "photo"])
     assert tokens.shape == (2, CONTEXT_LENGTH)
     assert tokens.argmax(dim=1).tolist() == [6, 2]
@@ -50,19 +49,19 @@ def test_words_become_tokens_and_the_end_is_the_largest() -> None:
 
 
 @pytest.mark.parametrize("caption", ["photo of a zebra", " ".join(["photo"] * CONTEXT_LENGTH)])
-def test_captions_that_the_text_tower_cannot_read_are_refused(caption: str) -> None:
+def test_captions_that_the_text_tower_cannot_read_are_refused(caption):
     with pytest.raises(UserError, match="caption"):
         tokenize([caption])
 
 
-def test_the_model_config_fits_the_vocabulary_and_loads_by_name() -> None:
+def test_the_model_config_fits_the_vocabulary_and_loads_by_name():
     text = model_config("clip-nano")["text_cfg"]
     assert (text["vocab_size"], text["context_length"]) == (len(WORDS) + 3, CONTEXT_LENGTH)
     assert model_config("clip-nano")["vision_cfg"]["layers"] >= 12
     assert isinstance(open_clip.create_model("clip-nano", load_weights=False), open_clip.CLIP)
 
 
-def test_pairs_repeat_and_fit_a_crop() -> None:
+def test_pairs_repeat_and_fit_a_crop():
     pairs = draw_pairs([0, 1], 6)
     again = draw_pairs([0, 1], 3)
     for pair in pairs:
@@ -74,14 +73,12 @@ def test_pairs_repeat_and_fit_a_crop() -> None:
 
 
 @pytest.mark.usefixtures("tiny_towers")
-def test_training_repeats_bit_for_bit_and_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_repeats_bit_for_bit_and_resumes(tmp_path, monkeypatch):
     whole = train(tmp_path / "one")
 
     calls = []
 
-    def stop(path: Path, settings: ClipTraining, *rest: object) -> None:
+    def stop(path, settings, *rest):
         save(path, settings, *rest)  # type: ignore[arg-type]
         calls.append(path)
         if len(calls) == 2:
@@ -100,13 +97,13 @@ def test_training_repeats_bit_for_bit_and_resumes(
 
 
 @pytest.mark.usefixtures("tiny_towers")
-def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path):
     train(tmp_path / "one", replace(TINY, seed=1))
     one, two = train(tmp_path / "one"), train(tmp_path / "two")
     assert torch.equal(one["visual.proj"], two["visual.proj"])
 
 
-def test_the_learning_rate_rises_stays_and_falls() -> None:
+def test_the_learning_rate_rises_stays_and_falls():
     settings = ClipTraining()
     rates = [settings.rate(step) for step in range(settings.steps)]
     assert max(rates) == settings.learning_rate
@@ -115,7 +112,7 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert settings.shortened(100).steps == 100
 
 
-def test_what_is_saved_is_what_is_loaded_to_16_bits(tmp_path: Path) -> None:
+def test_what_is_saved_is_what_is_loaded_to_16_bits(tmp_path):
     torch.manual_seed(0)
     model = build_clip().eval()
     save_clip(model, tmp_path / "clip.safetensors")
@@ -125,7 +122,7 @@ def test_what_is_saved_is_what_is_loaded_to_16_bits(tmp_path: Path) -> None:
         assert torch.allclose(model.encode_image(images), loaded.encode_image(images), atol=0.05)
 
 
-def test_the_detector_reads_the_shipped_visual_tower() -> None:
+def test_the_detector_reads_the_shipped_visual_tower():
     settings = EncoderSettings(model="clip-nano", weights="embedded")
     tower = build_tower(settings)
     assert resolved(settings).activation == "quick_gelu"
@@ -137,9 +134,7 @@ def test_the_detector_reads_the_shipped_visual_tower() -> None:
 
 
 @pytest.mark.usefixtures("tiny_towers")
-def test_the_command_trains_writes_and_measures(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_trains_writes_and_measures(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ClipTraining, "shortened", lambda self, steps: TINY)
     monkeypatch.setattr(train_encoder, "evaluate_clip", lambda clip: evaluate_clip(clip, pairs=20))
     main(["--steps", "2", "--out", str(tmp_path / "clip.safetensors")])
@@ -152,7 +147,7 @@ def test_the_command_trains_writes_and_measures(
     ("arguments", "message"),
     [(["--steps", "2"], "--out"), (["--out", "no/where.safetensors"], "does not exist")],
 )
-def test_a_trial_does_not_replace_the_shipped_weights(arguments: list[str], message: str) -> None:
+def test_a_trial_does_not_replace_the_shipped_weights(arguments, message):
     with pytest.raises(UserError, match=message):
         main(arguments)
 
@@ -161,7 +156,7 @@ PUBLISHED = project_root() / "runs" / "reference" / "demo" / "clip-nano.csv"
 
 
 @pytest.mark.parametrize("source", ["measured here", "published"])
-def test_the_shipped_model_understands_held_out_scenes(source: str) -> None:
+def test_the_shipped_model_understands_held_out_scenes(source):
     """Above chance; 800 steps teach colours and textures, not yet outlines."""
     table = (
         pd.read_csv(PUBLISHED) if source == "published" else evaluate_clip(load_clip(), pairs=250)
