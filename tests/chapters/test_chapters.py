@@ -17,7 +17,6 @@ from layerfusion.chapters import parameters
 from layerfusion.chapters.source import read_chapter
 from layerfusion.errors import UserError
 from layerfusion.paths import PACKAGE, reference_folder
-from layerfusion.settings import load_profile
 
 ROOT = PACKAGE.parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))
@@ -176,10 +175,3 @@ def test_the_committed_notebook_is_its_chapter_executed_to_the_end(path):
     assert str(ROOT) not in json.dumps(recorded)
     origin = recorded.metadata["layerfusion"]
     assert origin["source_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.mark.parametrize("run", ["constrained", "open"])
-def test_the_committed_record_is_of_the_current_profile(run):
-    path = reference_folder("demo") / f"{run}-seed1337" / "record.json"
-    record = parameters.read_record(path)
-    assert record.settings == load_profile("demo").model_dump(mode="json")

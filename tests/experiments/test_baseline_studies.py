@@ -12,8 +12,7 @@ from conftest import TINY
 from layerfusion.data.loading import EvaluationImages, TrainingImages
 from layerfusion.data.sampling import Draw
 from layerfusion.errors import UserError
-from layerfusion.experiments import catalogue
-from layerfusion.experiments.baselines import fitting
+from layerfusion.experiments.baselines import fitting, registry
 from layerfusion.experiments.baselines.baseline import Baseline
 from layerfusion.experiments.baselines.features import FrozenEncoder, training_views
 from layerfusion.experiments.baselines.linear_probe import fit_linear_probe
@@ -48,7 +47,7 @@ def open_study(photos, fit=fit_linear_svm, only=None, **overrides):
         Baseline("linear-probe", "linear probe", short, "linear_probe"),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "BASELINES", {one.name: one for one in baselines})
+        patch.setattr(registry, "BASELINES", {one.name: one for one in baselines})
         given = {"data_root": photos, "seeds": 2, "overrides": SETTINGS | overrides, "only": only}
         return Study.open("baselines", **given)
 
@@ -246,7 +245,7 @@ def ranked(gains):
     return both.assign(**ends).reset_index(drop=True)
 
 
-TITLES = [baseline.title for baseline in catalogue.BASELINES.values()]
+TITLES = [baseline.title for baseline in registry.BASELINES.values()]
 
 
 def test_the_page_says_who_is_above_and_who_below():
@@ -271,6 +270,6 @@ def test_every_detector_is_drawn_with_its_interval():
 
 
 def test_the_page_names_every_source_once_with_its_differences():
-    text = pages.described([*catalogue.BASELINES, "rine"])
+    text = pages.described([*registry.BASELINES, "rine"])
     assert text.count("**") == 2 * 3 and "Koutlis and Papadopoulos 2024" in text
     assert "``" not in text and text.count("\n- ") >= 9

@@ -354,9 +354,8 @@ def test_a_file_that_is_not_there_is_a_users_error(good, tmp_path):
 
 
 @pytest.fixture
-def experiment(trained, photos, monkeypatch):
+def experiment(finished, photos):
     """The experiment of that run."""
-    monkeypatch.setenv("LAYERFUSION_RUNS", str(trained))
     return open_tiny(photos)
 
 
