@@ -13,6 +13,7 @@ import pytest
 from conftest import open_tiny
 from layerfusion.analysis.measures import RUNS
 from layerfusion.demo.pictures import make, plan
+from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import best_f1_threshold, report
 from layerfusion.recipe import RECIPE
 from layerfusion.runs import conditions, record
@@ -52,7 +53,7 @@ def pictures(tmp_path_factory):
 def test_its_numbers_are_those_of_its_predictions(run):
     predictions, said = run.predictions(), run.record
     assert said.provenance["recipe"] == RECIPE and not said.provenance["git_dirty"]
-    threshold = best_f1_threshold(predictions["label"], predictions["probability"])
+    threshold = best_f1_threshold(predictions["label"], probability(predictions["logit"]))
     assert threshold == said.threshold
     found = pd.json_normalize(report(predictions["label"], predictions["logit"], threshold))
     pd.testing.assert_frame_equal(found, pd.json_normalize(said.metrics), rtol=1e-12)

@@ -16,6 +16,7 @@ from layerfusion import files
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
+from layerfusion.metrics.probability import probability
 from layerfusion.paths import reference_folder
 from layerfusion.recipe import RECIPE
 from layerfusion.settings import Profile
@@ -69,8 +70,12 @@ class Run:
         return run_name(self.record.run, self.record.seed)
 
     def predictions(self) -> pd.DataFrame:
-        """Return the predictions of the validation images, a row an image."""
-        return read_parquet(self.directory / "predictions.parquet")
+        """Return the predictions of the validation images, a row an image.
+
+        Logits are what is stored; ``probability``, in [0, 1], is computed of them.
+        """
+        table = read_parquet(self.directory / "predictions.parquet")
+        return table.assign(probability=probability(table["logit"]))
 
     def manifest(self, root: Path) -> Manifest:
         """Return the manifest that the run was made from, its files looked for below `root`."""

@@ -141,8 +141,8 @@ def submission_table(predictions: pd.DataFrame, threshold: float) -> pd.DataFram
     Parameters
     ----------
     predictions
-        Columns ``image_id`` (a path or a file name) and ``probability``, a row a test image, such
-        as `layerfusion.runs.conditions.obtain_predictions` returns for the split ``test``.
+        Columns ``image_id`` (a path or a file name) and ``probability``, a row a test image, as
+        `layerfusion.scoring.files.score_images` returns them.
     threshold
         Probability from which an image is called synthetic, in [0, 1].
 
