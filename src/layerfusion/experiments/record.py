@@ -109,8 +109,7 @@ class FinishedStudy:
     def predictions(self) -> pd.DataFrame:
         """Return every prediction with what is known of its image.
 
-        The columns of both tables, and ``run`` and ``blocks`` of each variant; a row a variant,
-        seed, condition and image, images in one order.
+        The columns of both tables; a row a variant, seed, condition and image, images in one order.
 
         Raises
         ------
@@ -122,16 +121,7 @@ class FinishedStudy:
         made = table[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)
         if set(made) != own:
             raise UserError(f"{self.directory}: record and predictions are of different variants")
-        by_name = {variant.name: variant for variant in self.record.variants}
-        blocks = {
-            name: variant.overrides.get("head.blocks", "all")
-            for name, variant in by_name.items()
-            if variant.kind == "trained"
-        }
-        runs = {name: variant.run for name, variant in by_name.items()}
-        return table.assign(
-            run=table["variant"].map(runs), blocks=table["variant"].map(blocks).astype("str")
-        )
+        return table
 
     @cached_property
     def scored(self) -> Scored:

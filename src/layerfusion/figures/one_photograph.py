@@ -17,7 +17,7 @@ from layerfusion.metrics.uncertainty import Interval, share_interval
 
 WORDS, TIMES = "words", "inspect_photographs"  # the results that are read
 # Of the study's predictions those of the run that the shipped detector was exported from.
-SHIPPED = "run == 'open' and seed == 1337 and blocks == 'all' and condition == 'local'"
+SHIPPED = "variant == 'open' and seed == 1337 and condition == 'local'"
 HOW = {"alone": "the score alone", "said": "as it is said"}
 EVIDENCE = (EvidenceLevel.WEAK, EvidenceLevel.MODERATE, EvidenceLevel.STRONG)
 RIGHT = {EvidenceLevel.NONE: "photographs", **dict.fromkeys(EVIDENCE, "generated")}
