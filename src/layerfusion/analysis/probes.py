@@ -58,9 +58,8 @@ def class_tokens(
     ImageError
         If a file cannot be read.
     """
-    files = [manifest.root / path for path in manifest.rows["path"]]
-    crops = evaluation_crops(files, images, loader, progress=progress)
-    return extract(detector, crops, len(files)).numpy()
+    crops = evaluation_crops(manifest.files, images, loader, progress=progress)
+    return extract(detector, crops, len(manifest.rows)).numpy()
 
 
 def linear_probe(width: int) -> Pipeline:

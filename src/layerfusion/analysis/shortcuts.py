@@ -134,7 +134,7 @@ def shortcut_baselines(
         seen = [table[columns] for table in tables]
         score = _held_out_scores(_small_tree() if own else _boosted_trees(), seen, labels)
         reports.append(report_shortcut(name, ", ".join(columns), labels[-1], score))
-    files = [part.root / path for part in parts for path in part.rows["path"]]
+    files = [file for part in parts for file in part.files]
     spectra = _spectra(files, images, loader, progress)
     probe = linear_probe(spectra.shape[1])
     probe.set_params(logisticregression__class_weight="balanced" if own else None)
@@ -198,8 +198,7 @@ def radial_spectra(
     ImageError
         If a file cannot be read.
     """
-    files = [manifest.root / path for path in manifest.rows["path"]]
-    return _spectra(files, images, loader, None)
+    return _spectra(manifest.files, images, loader, None)
 
 
 def _boosted_trees() -> ClassifierMixin:

@@ -86,6 +86,11 @@ class Manifest:
     rows: pd.DataFrame
     skipped: pd.DataFrame
 
+    @property
+    def files(self) -> list[Path]:
+        """Where the image of each row lies."""
+        return [self.root / path for path in self.rows["path"]]
+
     def select(
         self, split: Split | None = None, sources: Sequence[str] | None = None
     ) -> "Manifest":
@@ -141,14 +146,15 @@ class Manifest:
         """
         try:
             rows = read_parquet(path)
-            skipped = [(file["path"], file["reason"]) for file in rows.attrs.pop("skipped", [])]
+            left_out = [(file["path"], file["reason"]) for file in rows.attrs.pop("skipped", [])]
         except FileNotFoundError:
             raise UserError(f"manifest not found: {path}") from None
         except (TypeError, KeyError):
             raise UserError(
                 f"{path} is not a manifest: its list of skipped files is damaged"
             ) from None
-        return cls(root, _checked(rows, path), _skipped_table(skipped))
+        skipped = pd.DataFrame(left_out, columns=["path", "reason"]).astype("str")
+        return cls(root, _checked(rows, path), skipped)
 
     def summary(self) -> pd.DataFrame:
         """Return the number of images by split, source and label."""
@@ -164,10 +170,6 @@ def usable_cores(sharers: int = 1) -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(8, max(1, cores // sharers))
-
-
-def _skipped_table(files: Iterable[tuple[str, str]]) -> pd.DataFrame:
-    return pd.DataFrame(list(files), columns=["path", "reason"]).astype("str")
 
 
 def _checked(rows: pd.DataFrame, file: Path) -> pd.DataFrame:

@@ -123,7 +123,7 @@ def _scored(
     reporter: Reporter,
 ) -> pd.DataFrame:
     rows = images.manifest.rows
-    files = [images.manifest.root / path for path in rows["path"]]
+    files = images.manifest.files
     with reporter.bar("scoring", len(files)) as bar:
         table = score_files(
             detector.to(device), files, detector.image_settings, loader, device=device, progress=bar

@@ -140,7 +140,7 @@ def predict_each(
     ImageError
         If a file cannot be read: metrics over what is left would be those of another data set.
     """
-    files = [manifest.root / path for path in manifest.rows["path"]]
+    files = manifest.files
     processes = processes or Processes()
     scored = score_files(
         model,

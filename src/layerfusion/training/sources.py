@@ -127,7 +127,7 @@ class FrozenFeatures(PreparedImages):
         ImageError
             If a file cannot be read.
         """
-        files = [manifest.root / path for path in manifest.rows["path"]]
+        files = manifest.files
         if not self._crops:
             images, loader = self.profile.images, self.profile.loader
             crops = evaluation_crops(files, images, loader, progress=progress)

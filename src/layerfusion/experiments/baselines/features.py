@@ -158,9 +158,9 @@ class FrozenEncoder:
         ImageError
             If a file cannot be read.
         """
-        files = [manifest.root / path for path in manifest.rows["path"]]
+        files, profile = manifest.files, self.profile
         with self.reporter.bar("evaluation crops", len(files)) as bar:
-            crops = evaluation_crops(files, self.profile.images, self.profile.loader, progress=bar)
+            crops = evaluation_crops(files, profile.images, profile.loader, progress=bar)
             return self._features(crops, len(files))
 
     def _features(self, batches: Iterable[Tensor], count: int) -> Features:
