@@ -1,4 +1,4 @@
-"""`layerfusion data check`, as somebody reads it who has just downloaded half of the data."""
+"""`layerfusion data check`, as a user reads it who has downloaded half of the data."""
 
 import shutil
 import sys
@@ -10,7 +10,7 @@ from PIL import Image
 
 from layerfusion.cli.main import main
 from layerfusion.data.check import check_data
-from layerfusion.data.integrity import look_at_files
+from layerfusion.data.integrity import scan_files
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.settings import load_profile
 from trees import plant
@@ -229,7 +229,7 @@ def test_whole_files_pass_and_short_ones_do_not(tmp_path, suffix):
     (tmp_path / f"short.{suffix}").write_bytes(data[: len(data) // 2])
     (tmp_path / f"padded.{suffix}").write_bytes(data + bytes(5000))
     names = [f"{name}.{suffix}" for name in ("whole", "padded", "short")]
-    reasons = look_at_files(tmp_path, names, "ends")["reason"]
+    reasons = scan_files(tmp_path, names, "ends")["reason"]
     assert reasons.isna().tolist() == [True, True, False]
 
 
@@ -239,7 +239,7 @@ def test_damage_in_the_middle_is_found_by_decoding_alone(tmp_path):
     data[len(data) // 2] ^= 255
     (tmp_path / "a.png").write_bytes(data)
     by_depth = {
-        depth: look_at_files(tmp_path, ["a.png"], depth)["reason"].notna().item()
+        depth: scan_files(tmp_path, ["a.png"], depth)["reason"].notna().item()
         for depth in ("names", "ends", "pixels")
     }
     assert by_depth == {"names": False, "ends": False, "pixels": True}
@@ -247,6 +247,6 @@ def test_damage_in_the_middle_is_found_by_decoding_alone(tmp_path):
 
 def test_files_that_vanish_or_never_were_images_have_a_reason(tmp_path):
     (tmp_path / "text.jpg").write_text("sorry, quota exceeded")
-    looks = look_at_files(tmp_path, ["text.jpg", "gone.jpg"], "ends")
+    looks = scan_files(tmp_path, ["text.jpg", "gone.jpg"], "ends")
     assert looks["reason"].tolist()[0].startswith("not an image")
     assert looks["reason"].tolist()[1] == "no such file or directory"

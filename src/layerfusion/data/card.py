@@ -45,7 +45,7 @@ IMAGE_DTYPES = {
 WHAT = ("real", "generated", "both")
 BETWEEN = " | "  # of several values in one cell; their own text may have commas and semicolons
 
-# An origin that is a place on somebody's machine says nothing to others, and too much of it.
+# An origin that is a place on its author's machine says nothing to others, and too much of it.
 _LOCAL = re.compile(r"[/\\~]|[A-Za-z]:[/\\]|file:", flags=re.IGNORECASE)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.data.integrity import Depth, look_at_files, number_contents
+from layerfusion.data.integrity import Depth, number_contents, scan_files
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS
 from layerfusion.data.opening import images_root
@@ -84,7 +84,7 @@ class DataCheck:
 
 
 def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") -> DataCheck:
-    """Find the images of all of a profile's sources and look at every file.
+    """Find the images of all of a profile's sources and scan every file.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") ->
         notes.append(f"{labels} labels all {count:,} test images")
     paths = files["path"].tolist()
     with reporter.bar("scanning files", len(paths)) as bar:
-        files = files.join(look_at_files(root, paths, depth, bar))
+        files = files.join(scan_files(root, paths, depth, bar))
     if depth != "names":
         with reporter.bar("comparing files", 0) as bar:
             files["content"] = number_contents(root, paths, files, bar)

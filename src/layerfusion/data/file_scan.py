@@ -61,7 +61,7 @@ def scan_file(path: Path, *, hash_file: bool, decode_file: bool) -> FileScan:
         state = path.stat()
         whole = FileScan(state.st_size, state.st_mtime_ns)
     except OSError:
-        whole = FileScan()  # why, the next attempt says in words
+        whole = FileScan()  # the next attempt says why
     try:
         info = probe_image(path)
         image = None if _ends_well(path, info.format) else read_image(path)

@@ -22,10 +22,10 @@ EMPTY = "empty file"
 _END = 4096  # bytes of either end that are read
 
 
-def look_at_files(
+def scan_files(
     root: Path, paths: Sequence[str], depth: Depth, progress: Progress | None = None
 ) -> pd.DataFrame:
-    """Look at files in threads.
+    """Scan files in threads.
 
     Parameters
     ----------
@@ -40,15 +40,15 @@ def look_at_files(
     -------
     DataFrame
         A row a file, in order: ``bytes``; ``likeness`` (uint64 of both ends; 0 where only sizes
-        were looked at); ``reason`` why it cannot be read, missing where nothing is wrong.
+        were read); ``reason`` why it cannot be read, missing where nothing is wrong.
     """
-    looks = in_threads(lambda path: _look(root / path, depth), paths, progress)
-    table = pd.DataFrame(looks, columns=["bytes", "likeness", "reason"])
+    scans = in_threads(lambda path: _scan(root / path, depth), paths, progress)
+    table = pd.DataFrame(scans, columns=["bytes", "likeness", "reason"])
     return table.astype({"bytes": "int64", "likeness": "uint64", "reason": "str"})
 
 
 def number_contents(
-    root: Path, paths: Sequence[str], looks: pd.DataFrame, progress: Progress | None = None
+    root: Path, paths: Sequence[str], scans: pd.DataFrame, progress: Progress | None = None
 ) -> pd.Series:
     """Return a number for each file that equal files share, and others do not.
 
@@ -57,21 +57,21 @@ def number_contents(
 
     Parameters
     ----------
-    looks
-        Of these files, as `look_at_files` returns them at the depth ends or pixels.
+    scans
+        Of these files, as `scan_files` returns them at the depth ends or pixels.
     """
-    readable = looks["reason"].isna()
-    alike = looks[readable].duplicated(["bytes", "likeness"], keep=False)
+    readable = scans["reason"].isna()
+    alike = scans[readable].duplicated(["bytes", "likeness"], keep=False)
     doubtful = alike[alike].index
     hashes = in_threads(
         lambda path: file_sha256(root / path), [paths[row] for row in doubtful], progress
     )
-    content = pd.Series(np.arange(len(paths)), index=looks.index)
+    content = pd.Series(np.arange(len(paths)), index=scans.index)
     content[doubtful] = -1 - pd.factorize(pd.Series(list(hashes), dtype="str"))[0]
     return content
 
 
-def _look(path: Path, depth: Depth) -> tuple[int, int, str | None]:
+def _scan(path: Path, depth: Depth) -> tuple[int, int, str | None]:
     """Return size and likeness of a file, and why it cannot be read, if so."""
     try:
         size = path.stat().st_size

@@ -20,7 +20,7 @@ def open_data(
     cache: Path,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Find the images of all sources and look at every file, or at those that are new.
+    """Find the images of all sources and scan every file, or those that are new.
 
     Parameters
     ----------

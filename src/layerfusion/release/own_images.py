@@ -47,7 +47,7 @@ class OwnImages:
 
 
 def find_own_images(root: Path, progress: Progress | None = None) -> OwnImages:
-    """Find the labelled images below a folder, and look at every file.
+    """Find the labelled images below a folder, and scan every file.
 
     One of an image's folders is named as its class, as in `layerfusion.data.sources.folder.LABELS`
     (in any case). Its source is the folder above that, if there is one below the root that does not

@@ -1,6 +1,6 @@
 """The images that a detector has seen, by the beginning of their hash: a list beside it.
 
-What is measured of a detector on images that it was trained on, or that chose it, flatters.
+Metrics on images that a detector was trained on, or that chose it, are optimistically biased.
 """
 
 from pathlib import Path

@@ -36,7 +36,7 @@ class _Model(BaseModel):
 
 
 class Fact(_Model):
-    """What somebody says of a data set, and who says it."""
+    """A statement about a data set, and the source of the statement."""
 
     text: str
     source: Annotated[str, BeforeValidator(lambda name: CITED.get(name, name))]
