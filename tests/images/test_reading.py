@@ -212,11 +212,68 @@ def test_a_damaged_exif_block_does_not_cost_the_image(tmp_path):
     assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, "WEBP")
 
 
-def test_palette_without_transparency(tmp_path):
-    image = Image.fromarray(colours()).quantize(16)
-    path = saved(image, tmp_path / "palette.png")
-    assert stored(path, "mode") == "P"
-    assert np.array_equal(pixels(path), np.asarray(image.convert("RGB")))
+GREY, ALPHA = colours()[..., 0], colours(1)[..., 0]
+FLAT = np.full((HEIGHT, WIDTH, 3), (180, 90, 40), dtype=np.uint8)
+WIDE = np.full((HEIGHT, WIDTH), 257 * 7, dtype=np.uint16)
+WIDE[2, 3] = 1000
+
+
+def two_colours():
+    image = Image.fromarray(GREY % 2).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    return image
+
+
+def lab():
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    return ImageCms.profileToProfile(Image.fromarray(FLAT), srgb, lab, outputMode="LAB")
+
+
+def with_white_at(pixels, row, column):
+    pixels = pixels.copy()
+    pixels[row, column] = 255
+    return pixels
+
+
+PALETTE = Image.fromarray(colours()).quantize(16)
+PALETTE_ALPHA = Image.fromarray(np.dstack([colours(), ALPHA])).convert("PA")
+TWO = np.array([[10, 20, 30], [40, 50, 60]])[GREY % 2]
+# By what is in the file: image, suffix, mode, what it shows, how far off that may be, and options.
+KINDS = {
+    "palette": (PALETTE, "png", "P", np.asarray(PALETTE.convert("RGB")), 0, {}),
+    "an alpha for every entry of a palette": (
+        two_colours(), "png", "P", over_white(TWO, np.array([255, 128])[GREY % 2]), 1,
+        {"transparency": b"\xff\x80"},
+    ),
+    "palette with alpha": (
+        PALETTE_ALPHA, "tif", "PA",
+        over_white(np.asarray(PALETTE_ALPHA.convert("RGBA"))[..., :3], ALPHA), 1, {},
+    ),
+    "grey with alpha": (
+        Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)]), "png", "LA",
+        over_white(np.dstack([GREY] * 3), ALPHA), 1, {},
+    ),
+    "a transparent colour": (
+        Image.fromarray(colours()), "png", "RGB", with_white_at(colours(), 3, 4), 0,
+        {"transparency": tuple(map(int, colours()[3, 4]))},
+    ),
+    "16-bit grey with a transparent value": (
+        Image.fromarray(WIDE), "png", "I;16",
+        with_white_at(np.full((HEIGHT, WIDTH, 3), 7), 2, 3), 0, {"transparency": 1000},
+    ),
+    "grey": (Image.fromarray(GREY), "png", "L", np.dstack([GREY] * 3), 0, {}),
+    "bits": (Image.fromarray(GREY > 100), "png", "1", np.dstack([(GREY > 100) * 255] * 3), 0, {}),
+    "inks": (Image.fromarray(FLAT).convert("CMYK"), "jpg", "CMYK", FLAT, 3, {"quality": 100}),
+    "LAB": (lab(), "tif", "LAB", FLAT, 4, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_of_every_kind_become_rgb(tmp_path, kind):
+    image, suffix, mode, expected, off, options = KINDS[kind]
+    path = saved(image, tmp_path / f"image.{suffix}", **options)
+    assert stored(path, "mode") == mode
+    assert np.abs(pixels(path) - expected.astype(float)).max() <= off
 
 
 @pytest.mark.parametrize("suffix", ["png", "gif"])
@@ -227,17 +284,6 @@ def test_palette_with_one_transparent_entry_is_white_there(tmp_path, suffix):
     path = saved(image, tmp_path / f"palette.{suffix}", transparency=2)
     palette = np.array([[9, 8, 7], [50, 60, 70], [255, 255, 255], [1, 2, 3]])
     assert np.array_equal(pixels(path), palette[index])
-
-
-def test_palette_with_an_alpha_for_every_entry(tmp_path):
-    index = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) % 2
-    image = Image.fromarray(index).convert("P")
-    image.putpalette([10, 20, 30, 40, 50, 60])
-    path = saved(image, tmp_path / "palette.png", transparency=b"\xff\x80")
-    expected = over_white(
-        np.array([[10, 20, 30], [40, 50, 60]])[index], np.array([255, 128])[index]
-    )
-    assert np.abs(pixels(path) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
@@ -254,32 +300,6 @@ def test_alpha_is_laid_over_white(tmp_path, suffix):
     assert np.abs(found - over_white(colours(), alpha)).max() <= 1
 
 
-def test_grey_with_alpha(tmp_path):
-    grey, alpha = colours()[..., 0], colours(1)[..., 0]
-    image = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)])
-    path = saved(image, tmp_path / "grey.png")
-    assert stored(path, "mode") == "LA"
-    expected = over_white(np.dstack([grey] * 3), alpha)
-    assert np.abs(pixels(path) - expected).max() <= 1
-
-
-def test_palette_with_alpha_channel(tmp_path):
-    alpha = colours(1)[..., 0]
-    image = Image.fromarray(np.dstack([colours(), alpha])).convert("PA")
-    path = saved(image, tmp_path / "pa.tif")
-    assert stored(path, "mode") == "PA"
-    expected = over_white(np.asarray(image.convert("RGBA"))[..., :3], alpha)
-    assert np.abs(pixels(path) - expected).max() <= 1
-
-
-def test_rgb_with_a_transparent_colour(tmp_path):
-    key = tuple(int(value) for value in colours()[3, 4])
-    path = saved(Image.fromarray(colours()), tmp_path / "key.png", transparency=key)
-    expected = colours()
-    expected[3, 4] = 255
-    assert np.array_equal(pixels(path), expected)
-
-
 @pytest.mark.parametrize(
     ("mode", "suffix"), [("I;16", "png"), ("I;16", "tif"), ("I;16B", "tif"), ("I", "tif")]
 )
@@ -291,31 +311,6 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path, mode, suffix):
     assert stored(path, "mode") == mode
     expected = np.rint(wide / 257.0)
     assert np.array_equal(pixels(path), np.dstack([expected] * 3))
-
-
-def test_sixteen_bit_grey_with_a_transparent_value(tmp_path):
-    wide = np.full((HEIGHT, WIDTH), 257 * 7, dtype=np.uint16)
-    wide[2, 3] = 1000
-    path = saved(Image.fromarray(wide), tmp_path / "wide.png", transparency=1000)
-    expected = np.full((HEIGHT, WIDTH, 3), 7)
-    expected[2, 3] = 255
-    assert np.array_equal(pixels(path), expected)
-
-
-def test_one_bit_and_eight_bit_grey(tmp_path):
-    grey = colours()[..., 0]
-    path = saved(Image.fromarray(grey), tmp_path / "grey.png")
-    assert np.array_equal(pixels(path), np.dstack([grey] * 3))
-    path = saved(Image.fromarray(grey > 100), tmp_path / "bits.png")
-    assert stored(path, "mode") == "1"
-    assert np.array_equal(pixels(path), np.dstack([(grey > 100) * 255] * 3))
-
-
-def test_cmyk_jpeg_is_not_inverted(tmp_path):
-    flat = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8) + np.array([200, 60, 20], dtype=np.uint8)
-    path = saved(Image.fromarray(flat).convert("CMYK"), tmp_path / "print.jpg", quality=100)
-    assert stored(path, "mode") == "CMYK"
-    assert np.abs(pixels(path).astype(int) - flat).max() <= 3
 
 
 def test_ycck_jpeg(tmp_path):
@@ -330,15 +325,6 @@ def test_ycck_jpeg(tmp_path):
     path.write_bytes(written[:transform] + b"\x02" + written[transform + 1 :])
     assert stored(path, "mode") == "CMYK"
     assert np.abs(pixels(path).astype(int) - 55).max() <= 2
-
-
-def test_lab_tiff(tmp_path):
-    flat = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8) + np.array([180, 90, 40], dtype=np.uint8)
-    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-    image = ImageCms.profileToProfile(Image.fromarray(flat), srgb, lab, outputMode="LAB")
-    path = saved(image, tmp_path / "lab.tif")
-    assert stored(path, "mode") == "LAB"
-    assert np.abs(pixels(path).astype(int) - flat).max() <= 4
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png"])

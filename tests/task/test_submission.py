@@ -404,7 +404,8 @@ def test_a_run_keeps_the_same_file_from_its_predictions(experiment, submit, phot
 def test_labelled_predictions_make_a_submission_too(experiment):
     finished = experiment.place.read()
     validated = finished.predictions().query("label == 1")
-    table = submission_table(validated, finished.record.threshold)
+    scored = validated.assign(probability=logistic(validated["logit"]))
+    table = submission_table(scored, finished.record.threshold)
     assert list(table.columns) == COLUMNS and len(table) == len(validated) == 12
 
 

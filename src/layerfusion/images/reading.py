@@ -429,8 +429,8 @@ def _unidentified(path: Path) -> str:
         if signature.match(start):
             return f"{name} is not read; convert it, to PNG for instance"
     kind = next((name for name, begins in _SIGNATURES.items() if begins.match(start)), None)
-    if kind == "TIFF":
-        return _why_no_tiff(path)
+    if kind == "TIFF" and _has_unknown_pixels(path):
+        return "this pixel type of TIFF is not supported; convert it to 8 bits a channel"
     if kind == "AVIF" and not features.check("avif"):
         return "this Pillow reads no AVIF; install a newer one, or convert it to PNG"
     if kind is not None:
@@ -438,16 +438,13 @@ def _unidentified(path: Path) -> str:
     return "not an image (JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF)"
 
 
-def _why_no_tiff(path: Path) -> str:
+def _has_unknown_pixels(tiff: Path) -> bool:
     """Tell a TIFF of a pixel type that Pillow does not know from a damaged one."""
     try:
-        TiffImageFile(path).close()
-    except SyntaxError as error:
-        if "pixel mode" in str(error):
-            return "this pixel type of TIFF is not supported; convert it to 8 bits a channel"
-    except Exception:
-        return "truncated or damaged file"
-    return "truncated or damaged file"
+        TiffImageFile(tiff).close()
+    except Exception as error:
+        return isinstance(error, SyntaxError) and "pixel mode" in str(error)
+    return False
 
 
 def _beginning(path: Path) -> bytes:
