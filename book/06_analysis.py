@@ -40,6 +40,7 @@ from layerfusion.figures import galleries, overview, scores, style
 from layerfusion.figures import tables as table_figures
 from layerfusion.metrics import operating_points
 from layerfusion.metrics.groups import worst_groups
+from layerfusion.metrics.transfer import choice_table
 from layerfusion.paper import audit
 from layerfusion.progress import Reporter
 from layerfusion.experiments.baselines.features import FrozenEncoder
@@ -121,7 +122,7 @@ scores.calibration(runs)
 # much of F1 is flattery. (The checkpoint was chosen on them too. That part is not in here.)
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("choice", table_figures.choice_table(scored)).round(4)
+tables.keep("choice", choice_table(scored)).round(4)
 
 # %% tags=["nbval-ignore-output"]
 scores.f1_over_threshold(runs)

@@ -93,7 +93,7 @@ def pieces(runs):
         "recall at rates": lambda: operating_points.recall_at_rates(runs.scored["local"]),
         "calibration": lambda: tables.calibration_table(runs.scored["local"]),
         "calibration drawn": lambda: scores.calibration(runs),
-        "choice": lambda: tables.choice_table(runs.scored["local"]),
+        "choice": lambda: transfer.choice_table(runs.scored["local"]),
         "F1 drawn": lambda: scores.f1_over_threshold(runs),
         "slices": lambda: error_slices(runs),
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
@@ -163,7 +163,7 @@ def test_too_few_images_are_not_recalibrated(unlucky):
     assert table[again].isna().all(axis=None) and table.drop(columns=again).notna().all(axis=None)
     _, mended = scores.calibration(unlucky).axes
     assert [text.get_text() for text in mended.texts] == ["too few images"]
-    choice = tables.choice_table(unlucky.scored["local"])
+    choice = transfer.choice_table(unlucky.scored["local"])
     assert choice[["threshold", "F1"]].notna().all(axis=None)
 
 

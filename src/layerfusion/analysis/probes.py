@@ -127,7 +127,7 @@ def probe_blocks(
         )
     two = len(np.unique(np.concatenate([trained, tested]))) == 2
     if len(np.unique(trained)) < 2 or (two and len(np.unique(tested)) < 2):
-        raise UserError("a probe needs at least two values to tell apart, and found one")
+        raise UserError("a probe needs at least two values to separate, and found one")
     measure = partial(_fit_and_score, trained=trained, tested=tested, two=two)
     read = [[block] for block in range(train_tokens.shape[1])]
     # In processes of their own: there NumPy's BLAS is loaded after `use_arithmetic` has asked for

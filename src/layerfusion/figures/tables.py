@@ -7,7 +7,6 @@ import pandas as pd
 
 from layerfusion.metrics.calibration import calibration_row
 from layerfusion.metrics.scored import ScoredImages
-from layerfusion.metrics.transfer import choice_row
 from layerfusion.paper import numbers as paper
 from layerfusion.runs.record import RunRecord
 
@@ -52,10 +51,4 @@ def calibration_table(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         | calibration_row(own)
         for run, own in scored.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
-
-
-def choice_table(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
-    """Return a row a run, of `layerfusion.metrics.transfer.choice_row`."""
-    rows = {run: choice_row(own) for run, own in scored.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")

@@ -10,6 +10,7 @@ knows.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.metrics.classes import CLASSES
-from layerfusion.metrics.scored import ScoredImages
+from layerfusion.metrics.scored import Metric, ScoredImages
 from layerfusion.metrics.significance import groups_above_the_rest, holm
 from layerfusion.metrics.uncertainty import (
     Interval,
@@ -207,7 +208,8 @@ def size_table(scored: Mapping[str, ScoredImages], small: int) -> pd.DataFrame:
     """
     parts = []
     for run, own in scored.items():
-        found = by_group(own.images, "shorter side", _rates(own), size_ranges(own.images, small))
+        ranges = size_ranges(own.images, small)
+        found = by_group(own.images, "shorter side", partial(_rates, own), ranges)
         parts.append(found.assign(run=run))
     table = pd.concat(parts, ignore_index=True)
     return table[["run", *table.columns.drop("run")]]
@@ -378,14 +380,11 @@ def _auc(scored: ScoredImages) -> Measure:
     return lambda own: _over_seeds(scored.against_others(own))
 
 
-def _rates(scored: ScoredImages) -> Measure:
-    """Return what measures a group's F1, recall and ROC AUC, of the first seed."""
-
-    def measure(own: Members) -> dict[str, Interval]:
-        part = scored.subset(own)
-        return {name: image_interval(part.values(name)[0]) for name in ("f1", "recall", "roc_auc")}
-
-    return measure
+def _rates(scored: ScoredImages, own: Members) -> dict[str, Interval]:
+    """Return a group's F1, recall and ROC AUC, of the first seed."""
+    part = scored.subset(own)
+    shown: tuple[Metric, ...] = ("f1", "recall", "roc_auc")
+    return {name: image_interval(part.values(name)[0]) for name in shown}
 
 
 def _over_seeds(values: Values) -> dict[str, float]:

@@ -55,7 +55,7 @@ class McNemar:
     def difference(self) -> Interval:
         r"""Accuracy of the first minus that of the second, with its normal interval.
 
-        With shares :math:`p_{10}`, :math:`p_{01}` of images that one alone calls rightly,
+        With shares :math:`p_{10}`, :math:`p_{01}` of images that one alone classifies correctly,
 
         .. math:: \mathrm{SE}^2 = \frac{p_{10} + p_{01} - (p_{10} - p_{01})^2}{n}
 
@@ -165,13 +165,13 @@ def delong_test(label: ArrayLike, first: ArrayLike, second: ArrayLike) -> Tested
 def mcnemar_test(label: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
     """Test whether two detectors are equally often right (McNemar 1947, the exact form).
 
-    Of the images that one of them alone calls rightly, each detector would have half: the p-value
-    is the binomial test's. Where there are none, it is 1.
+    Of the images that one alone classifies correctly, each detector would have half: the p-value is
+    the binomial test's. Where there are none, it is 1.
 
     Parameters
     ----------
     label, first, second
-        0 or 1, and whether each detector calls the image synthetic, shape (n,).
+        0 or 1, and whether each detector predicts the image synthetic, shape (n,).
 
     Raises
     ------

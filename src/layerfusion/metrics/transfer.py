@@ -3,7 +3,7 @@
 All numbers are means over the seeds of a `layerfusion.metrics.scored.ScoredImages`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -223,24 +223,27 @@ def threshold_choices(label: NDArray[np.int64], logit: Values) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["logit", "f1", "f1_left_out"])
 
 
-def choice_row(scored: ScoredImages) -> dict[str, float]:
+def choice_table(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     """Return how far a threshold, and the F1 that it was chosen for, depend on the images.
 
     Returns
     -------
-    dict
-        Of the first seed: ``threshold`` with ``low`` and ``high`` (95 % of the choices on
-        resamples), ``F1`` (on the images that chose it) and ``optimism`` (by how much F1 on the
-        choosing images exceeds that on the others, the mean over resamples). The checkpoint, chosen
-        on the same images, is not part of this optimism.
+    DataFrame
+        Index: ``run``. Of the first seed: ``threshold`` with ``low`` and ``high`` (95 % of the
+        choices on resamples), ``F1`` (on the images that chose it) and ``optimism`` (by how much F1
+        on the choosing images exceeds that on the others, the mean over resamples). The checkpoint,
+        chosen on the same images, is not part of this optimism.
     """
-    chosen = threshold_choices(scored.label, scored.logits[0])
-    low, high = probability(chosen["logit"].quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-    return {
-        "threshold": float(scored.thresholds[0]), "low": float(low), "high": float(high),
-        "F1": float(scored.rates["f1"][0, 0]),
-        "optimism": float((chosen["f1"] - chosen["f1_left_out"]).mean()),
-    }  # fmt: skip
+    rows = {}
+    for run, own in scored.items():
+        chosen = threshold_choices(own.label, own.logits[0])
+        low, high = probability(chosen["logit"].quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        rows[run] = {
+            "threshold": own.thresholds[0], "low": low, "high": high,
+            "F1": own.rates["f1"][0, 0],
+            "optimism": (chosen["f1"] - chosen["f1_left_out"]).mean(),
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
 
 
 def _by_target(

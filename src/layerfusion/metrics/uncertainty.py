@@ -143,14 +143,14 @@ def with_known_spread(label: ArrayLike, counts: NDArray[np.int32]) -> NDArray[np
 
 
 def resampled_rates(
-    label: ArrayLike, called: ArrayLike, counts: NDArray[np.int32] | None = None
+    label: ArrayLike, predicted: ArrayLike, counts: NDArray[np.int32] | None = None
 ) -> dict[str, NDArray[np.float64]]:
-    """Return ``accuracy``, ``precision``, ``recall`` and ``f1`` of calling images synthetic.
+    """Return ``accuracy``, ``precision``, ``recall`` and ``f1`` of images predicted synthetic.
 
     Parameters
     ----------
-    label, called
-        0 or 1 and whether the image is called synthetic, shape (n,).
+    label, predicted
+        0 or 1 and whether the image is predicted synthetic, shape (n,).
     counts
         As `resample_images` returns them, or some of their columns; shape (rows, n).
 
@@ -162,8 +162,8 @@ def resampled_rates(
         image.
     """
     counts = _once(label) if counts is None else counts
-    labels, calls = np.asarray(label) == 1, np.asarray(called, dtype=bool)
-    groups = np.stack([labels & calls, ~labels & calls, labels], axis=1)
+    labels, synthetic = np.asarray(label) == 1, np.asarray(predicted, dtype=bool)
+    groups = np.stack([labels & synthetic, ~labels & synthetic, labels], axis=1)
     tp, fp, positives = (counts @ groups.astype(np.int32)).T.astype(np.float64)
     defined = np.where(positives > 0, 1.0, np.nan)
     images = counts.sum(axis=1, dtype=np.float64)

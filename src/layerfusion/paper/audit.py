@@ -132,8 +132,8 @@ def operating_points() -> pd.DataFrame:
 def official_intervals() -> pd.DataFrame:
     """Put intervals of confidence on the official results, and on open minus constrained.
 
-    Thresholded rates: counts are drawn anew from the confusion matrix (binomial in each class, what
-    a stratified bootstrap of the images would do). ROC AUC: normal, with Hanley and McNeil's
+    Thresholded rates: counts are drawn from the confusion matrix (binomial in each class, what a
+    stratified bootstrap of the images would do). ROC AUC: normal, with Hanley and McNeil's
     standard error. For AP no interval can be had without the scores.
 
     Returns

@@ -2,10 +2,10 @@ r"""How small a difference 10,000 images could show, and whether the paper's dif
 
 Two detectors that see the same images err on many of the same ones, and the more so, the smaller a
 difference can be shown. How alike the paper's runs err was not published, so everything here is a
-function of it: of the correlation r of their calls (synthetic or not), the same among real images
+function of it: of the correlation r of their predictions, the same among real images
 and among synthetic ones.
 
-Rates: real images that are called synthetic and synthetic ones that are, FP and TP, are binomial
+Rates: real images that are predicted synthetic and synthetic ones that are, FP and TP, are binomial
 and their covariance between the runs is :math:`n\,r\sqrt{p_c(1-p_c)\,p_o(1-p_o)}`, with r no larger
 than two shares that differ allow; accuracy, precision, recall and F1 follow by the delta method.
 ROC AUC and AP: r is taken for the correlation of the numbers themselves (that of calls is a little
@@ -161,11 +161,11 @@ def _rate_error(metric: str, split: str, correlation: float) -> float:
 def _slopes(metric: str, matrix: Confusion) -> NDArray[np.float64]:
     """Return the derivatives of a rate by TP and by FP, shape (2,), class sizes held fast."""
     tn, fp, fn, tp = matrix
-    called, images, whole = tp + fp, tn + fp + fn + tp, 2 * tp + fp + fn  # F1 = 2 TP / whole
+    predicted, images, whole = tp + fp, tn + fp + fn + tp, 2 * tp + fp + fn  # F1 = 2 TP / whole
     slopes = {
         "accuracy": (1 / images, -1 / images),
         "recall": (1 / (tp + fn), 0.0),
-        "precision": (fp / called**2, -tp / called**2),
+        "precision": (fp / predicted**2, -tp / predicted**2),
         "f1": (2 * (fp + tp + fn) / whole**2, -2 * tp / whole**2),
     }
     return np.array(slopes[metric])
