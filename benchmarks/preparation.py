@@ -58,10 +58,7 @@ def ours_evaluation(path: Path) -> torch.Tensor:
 def ours_suite(path: Path) -> list[torch.Tensor]:
     """Return the centre under every condition, of one decoding."""
     pixels = read_pixels(path)
-    return [
-        EVALUATE(pixels) if degrade is None else evaluated(EVALUATE, pixels, degrade)
-        for degrade in CONDITIONS
-    ]
+    return [evaluated(EVALUATE, pixels, degrade) for degrade in CONDITIONS]
 
 
 WORK: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {

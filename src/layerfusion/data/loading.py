@@ -103,9 +103,7 @@ class EvaluationImages(Dataset[tuple[int, Item]]):
         """Return the index, and the uint8 image (3, crop, crop) or the error."""
         try:
             picture = read_picture(self.files[index])
-            if self.degrade is None:
-                return index, self.transform(picture)
-            return index, evaluated(self.transform, picture.whole(), self.degrade)
+            return index, evaluated(self.transform, picture, self.degrade)
         except ImageError as error:
             return index, error
         except UserError as error:  # what cannot be degraded

@@ -102,7 +102,7 @@ def _logits(
         settings = getattr(given, "image_settings", None) or ImageSettings()
         pixels, transform = read_pixels(path), EvaluationTransform(settings)
         views = [
-            transform(pixels) if name is None else evaluated(transform, pixels, degradation(name))
+            evaluated(transform, pixels, None if name is None else degradation(name))
             for name in names
         ]
         with torch.inference_mode():

@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import functional as F
 from layerfusion.errors import UserError
 from layerfusion.images import corruptions
 from layerfusion.images.augmentation import recompress
-from layerfusion.images.reading import Pixels
+from layerfusion.images.reading import Picture, Pixels
 from layerfusion.images.resizing import Box, along_rows_first, bicubic, needed, resized_part
 from layerfusion.images.transforms import EvaluationTransform, planes
 
@@ -173,7 +173,9 @@ def degradation(name: str) -> Degradation:
     )
 
 
-def evaluated(transform: EvaluationTransform, pixels: Pixels, degrade: Degradation) -> Tensor:
+def evaluated(
+    transform: EvaluationTransform, image: Pixels | Picture, degrade: Degradation | None
+) -> Tensor:
     """Return what the transform makes of an image that is degraded first: uint8 (3, crop, crop).
 
     JPEG and laundering of an image that is not enlarged after it are made about the crop alone: the
@@ -181,14 +183,21 @@ def evaluated(transform: EvaluationTransform, pixels: Pixels, degrade: Degradati
 
     Parameters
     ----------
-    pixels
-        RGB, uint8 (height, width, 3).
+    image
+        Its RGB pixels, uint8 (height, width, 3), or a picture that is decoded as far as needed.
+    degrade
+        None leaves it as it is.
 
     Raises
     ------
+    ImageError
+        If the file turns out not to be readable.
     UserError
         If the image cannot be degraded.
     """
+    if degrade is None:
+        return transform(image)
+    pixels = image.whole() if isinstance(image, Picture) else image
     least = max(transform.min_side, LEAST_LAUNDERED_SIDE)
     if isinstance(degrade, Jpeg | Launder) and min(pixels.shape[:2]) >= least:
         return planes(degrade.part(pixels, transform.corner(pixels.shape[:2]), transform.crop))
