@@ -1,1 +1,1 @@
-"""What finished runs say: claims, comparisons, calibration, errors, probes, short cuts."""
+"""What finished runs say: comparisons, effects, errors, probes, shortcut features."""
