@@ -15,6 +15,7 @@ from layerfusion.analysis.measures import RUNS
 from layerfusion.demo.pictures import make, plan
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import best_f1_threshold, report
+from layerfusion.paths import runs_root
 from layerfusion.recipe import RECIPE
 from layerfusion.runs import conditions, record
 from layerfusion.runs.condition import CONDITIONS
@@ -88,6 +89,7 @@ def test_a_committed_run_stands_for_a_training_where_that_is_asked_for(
     assert found.directory == tmp_path / "reference" / "open-seed1337" and found.recorded
     monkeypatch.setattr(conditions, "predict_each", None)  # nothing is scored
     assert len(obtain_predictions(open_tiny(photos), found, CONDITIONS["jpeg"])) == 24
+    assert found.place.parent == runs_root() / "demo"  # nothing more is written beside the record
     for changed in ({"seed": 5}, {"overrides": {"training.weight_decay": 0.5}}):
         other = open_tiny(photos, **changed)
         assert recorded_run(other.profile, "open", other.seed) is None

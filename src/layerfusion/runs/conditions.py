@@ -14,7 +14,6 @@ from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.model.shared_encoder import SharedEncoder, share_encoder
 from layerfusion.parallel.processes import join_processes, open_fabric
-from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions
 from layerfusion.recipe import RECIPE
@@ -106,10 +105,7 @@ def _place(run: Run, images: Manifest, condition: Condition) -> Path:
         committed = run.directory / CONDITIONS_FOLDER / f"{name}.parquet"
         if committed.is_file():
             return committed
-        folder = runs_root() / run.record.profile / f"recorded-{run.directory.name}"
-    else:
-        folder = run.directory
-    return folder / CONDITIONS_FOLDER / f"{name}-{key[:10]}.parquet"
+    return run.place / CONDITIONS_FOLDER / f"{name}-{key[:10]}.parquet"
 
 
 def _score(

@@ -17,7 +17,7 @@ from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.metrics.probability import probability
-from layerfusion.paths import reference_folder
+from layerfusion.paths import reference_folder, runs_root
 from layerfusion.recipe import RECIPE
 from layerfusion.settings import Profile
 
@@ -68,6 +68,13 @@ class Run:
     def name(self) -> str:
         """What a recorded run's folder is called: run and seed."""
         return run_name(self.record.run, self.record.seed)
+
+    @property
+    def place(self) -> Path:
+        """Where more is written of it: its folder, or for a committed run one of the user's."""
+        if self.recorded:
+            return runs_root() / self.record.profile / f"recorded-{self.name}"
+        return self.directory
 
     def predictions(self) -> pd.DataFrame:
         """Return the predictions of the validation images, a row an image.

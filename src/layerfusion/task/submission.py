@@ -200,11 +200,11 @@ def keep_submission(run: Run, predictions: pd.DataFrame, *, team: str) -> Path:
     UserError
         As `submission_name`, `submission_table` and `write_submission`.
     """
-    path = run.directory / FOLDER / submission_name(team, run.record.run)
+    path = run.place / FOLDER / submission_name(team, run.record.run)
     threshold = run.record.threshold
     published = published_probability(predictions["logit"], threshold)
     table = submission_table(predictions.assign(probability=published), threshold)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_submission(table, path)
     return path
 
