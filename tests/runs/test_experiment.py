@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from conftest import TINY
+from layerfusion.arithmetic import PORTABLE
 from layerfusion.errors import UserError
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
@@ -110,6 +111,18 @@ def test_a_finished_run_is_found_and_not_trained_again(
     assert again == finished
     more_workers = tiny_settings | {"loader.workers": 1}
     assert open_experiment(photos, more_workers).obtain() == finished
+
+
+def test_a_recording_takes_no_run_that_was_computed_natively(
+    photos, tiny_settings, finished, monkeypatch, capfd
+):
+    monkeypatch.setattr("layerfusion.runs.experiment.train", pytest.fail)
+    for name, value in PORTABLE.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TypeError):  # it would train
+        open_experiment(photos, tiny_settings).obtain()
+    assert "computed natively" in capfd.readouterr().err
+    assert finished.directory.is_dir()
 
 
 @pytest.mark.parametrize("change", ["seed", "setting", "data", "recipe", "record only"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerfusion.arithmetic import use_arithmetic
+from layerfusion.arithmetic import arithmetic, use_arithmetic
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import manifest_warnings
@@ -222,7 +222,7 @@ class Experiment:
         """
         reporter, place, processes = reporter or Reporter(), self.place, join_processes()
         processes.check_same(place.key, "a run")
-        finished = processes.only_first(lambda: None if fresh else self._found(place))
+        finished = processes.only_first(lambda: None if fresh else self._found(place, reporter))
         if finished is not None:
             reporter.say(f"found finished in {shown(finished.directory)}; nothing is trained")
             return finished
@@ -237,13 +237,20 @@ class Experiment:
                 raise
             return processes.only_first(lambda: _finish(place))
 
-    def _found(self, place: RunPlace) -> Run | None:
+    def _found(self, place: RunPlace, reporter: Reporter) -> Run | None:
         """Return the finished run that lies here, or the committed one where that is asked for."""
         if os.environ.get(RECORDED) and (
             committed := recorded_run(self.profile, self.run, self.seed)
         ):
             return committed
-        return place.read()
+        found = place.read()
+        if found is None or _computed_as_asked(found):
+            return found
+        reporter.say(
+            f"what lies in {shown(found.directory)} was computed natively, and what is recorded is "
+            "computed portably: it is trained again"
+        )
+        return None
 
     def _claim(
         self, place: RunPlace, lock: ExitStack, reporter: Reporter, fresh: bool, resume: bool
@@ -342,6 +349,18 @@ def _forget_unless_begun(unfinished: Path) -> None:
     """Remove the folder of a training that has saved nothing: it did not begin."""
     if not (unfinished / CHECKPOINT).exists():
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _computed_as_asked(run: Run) -> bool:
+    """Say whether a run is one to record where this process was asked to compute portably.
+
+    How a processor computes is in no key, so a run that was found may have used all of another's
+    instructions. What a GPU computed is no matter of the processor.
+    """
+    here, there = arithmetic(), run.record.provenance
+    if not all(here["variables"].values()) or there["gpu"]:
+        return True
+    return bool(there["arithmetic"] == here)
 
 
 def _finish(place: RunPlace) -> Run:
