@@ -6,7 +6,7 @@ import pytest
 
 from layerfusion.analysis import measures
 from layerfusion.analysis.effects import Contrast, difference, effects, verdict
-from layerfusion.analysis.measures import resamples, scored_images, scored_predictions
+from layerfusion.analysis.measures import resamples, scored_images
 from layerfusion.errors import UserError
 from layerfusion.experiments.catalogue import claims
 from layerfusion.images.degradations import degradation
@@ -50,14 +50,16 @@ def predictions(separation, seed):
 
 def fabricated(separations, small_side=80):
     """Scored images from how far apart the classes lie: by variant, then by condition."""
-    tables = {}
-    for number, (variant, by_condition) in enumerate(separations.items()):
-        for place, (on, separation) in enumerate(by_condition.items()):
-            tables.setdefault(on, {})[variant] = {
-                seed: predictions(separation, [seed, number, place]) for seed in SEEDS
-            }
+    tables = [
+        predictions(separation, [seed, number, place]).assign(
+            variant=variant, seed=seed, condition=on
+        )
+        for number, (variant, by_condition) in enumerate(separations.items())
+        for place, (on, separation) in enumerate(by_condition.items())
+        for seed in SEEDS
+    ]
     thresholds = dict.fromkeys(((name, seed) for name in separations for seed in SEEDS), 0.5)
-    return scored_images(tables, thresholds, small_side)
+    return scored_images(pd.concat(tables), thresholds, small_side)
 
 
 def judge(name, separations):
@@ -67,10 +69,8 @@ def judge(name, separations):
 
 def alone(tables, threshold=0.5, small_side=80):
     """One run's tables of one seed, by condition."""
-    return scored_images(
-        {on: {"open": {0: table}} for on, table in tables.items()}, {("open", 0): threshold},
-        small_side,
-    )  # fmt: skip
+    rows = [table.assign(variant="open", seed=0, condition=on) for on, table in tables.items()]
+    return scored_images(pd.concat(rows), {("open", 0): threshold}, small_side)
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -213,9 +213,9 @@ def test_a_claim_about_small_images_is_undecided_where_there_are_none():
 
 def test_recall_is_what_rises_when_scores_shift_up():
     """More images predicted synthetic: recall rises, precision falls."""
-    same = {0: predictions(1.0, 0)}
-    tables = {"local": {"constrained": same, "open": same}}
-    scored = scored_images(tables, {("constrained", 0): 0.5, ("open", 0): 0.3})
+    same = predictions(1.0, 0).assign(seed=0, condition="local")
+    both = pd.concat([same.assign(variant=run) for run in ("constrained", "open")])
+    scored = scored_images(both, {("constrained", 0): 0.5, ("open", 0): 0.3})
     assert CLAIM["gain-mostly-recall"].effect(scored)[0, 0] > 0.1
 
 
@@ -247,7 +247,7 @@ def scores(strengths, seeds=(1, 2, 3), images=120):
 
 def found_effect(table, **named):
     cells = table[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)
-    scored = scored_predictions(table, dict.fromkeys(cells, 0.5))
+    scored = scored_images(table, dict.fromkeys(cells, 0.5))
     return effects(scored, [CONTRAST], **named).iloc[0]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.analysis.measures import scored_predictions
+from layerfusion.analysis.measures import scored_images
 from layerfusion.figures.content import in_a_sentence
 from layerfusion.metrics.groups import (
     EVERY,
@@ -57,7 +57,7 @@ def predictions():
 
 def open_run(predictions):
     thresholds = dict.fromkeys([("open", seed) for seed in (1, 2, 3)], 0.5)
-    return scored_predictions(predictions, thresholds)["local"]["open"]
+    return scored_images(predictions, thresholds)["local"]["open"]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 
 from labelled_scores import columns, labelled_scores
 from layerfusion.analysis import significance
-from layerfusion.analysis.measures import scored_predictions
+from layerfusion.analysis.measures import scored_images
 from layerfusion.errors import UserError
 from layerfusion.metrics.abstention import Band, abstention_band, error_bound
 from layerfusion.metrics.calibration import (
@@ -82,7 +82,7 @@ def scored(predictions, **thresholds):
         for variant in predictions["variant"].unique()
         for seed in (1, 2)
     }
-    return scored_predictions(predictions, cells)["local"]
+    return scored_images(predictions, cells)["local"]
 
 
 @pytest.fixture(scope="module")

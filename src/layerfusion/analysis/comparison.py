@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import pandas as pd
+
 from layerfusion.analysis.measures import RUNS, Scored, scored_images
 from layerfusion.metrics.scored import Metric
 from layerfusion.metrics.uncertainty import Values
@@ -72,16 +74,19 @@ class Comparison:
     ) -> Scored:
         """Score the images of conditions, by name, where these have labels."""
         experiment = next(iter(self.experiments.values()))
-        tables = {}
+        tables = []
         for on, condition in conditions.items():
             labels = experiment.manifest.select(split=condition.split).rows["label"]
             if len(labels) and labels.notna().all():
                 found = obtain_together(experiment, self.runs, condition, reporter)
-                tables[on] = {run: {experiment.seed: table} for run, table in found.items()}
+                tables += [own.assign(variant=run, condition=on) for run, own in found.items()]
+        if not tables:
+            return {}
+        predictions = pd.concat(tables, ignore_index=True).assign(seed=experiment.seed)
         thresholds = {
             (name, experiment.seed): run.record.threshold for name, run in self.runs.items()
         }
-        return scored_images(tables, thresholds, experiment.profile.training.small_side)
+        return scored_images(predictions, thresholds, experiment.profile.training.small_side)
 
     def __call__(self, metric: Metric, run: str, *, on: str = "local") -> Values:
         """Return a metric of a run under a condition, shape (1 + resamples,), estimate first.

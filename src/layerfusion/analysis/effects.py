@@ -18,7 +18,7 @@ import pandas as pd
 
 from layerfusion.analysis.measures import Cell, Scored
 from layerfusion.metrics.scored import Metric
-from layerfusion.metrics.uncertainty import Interval, Values, interval
+from layerfusion.metrics.uncertainty import Interval, SeedInterval, Values, interval
 
 Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
 
@@ -105,34 +105,25 @@ def effects(
         ``per_seed``, a list; ``seed_sd`` and ``image_se``, what the interval is made of; and
         ``machines``, those that made what is compared. Numbers are NaN where there are none.
     """
-    rows = [
-        {"name": one.name, "text": one.text, "paper": one.paper}
-        | _effect(one, scored)
-        | {"machines": _machines(one, machines or {})}
-        for one in contrasts
-    ]
+    rows = [_row(contrast, scored, machines or {}) for contrast in contrasts]
     return pd.DataFrame(rows).astype({"paper": float})
 
 
-def _effect(contrast: Contrast, scored: Scored) -> dict[str, Any]:
-    known = [own for by in scored.values() for name, own in by.items() if name in contrast.variants]
-    seeds = max((len(own.logits) for own in known), default=0)
+def _row(contrast: Contrast, scored: Scored, made_by: Mapping[Cell, str]) -> dict[str, Any]:
+    compared = [own[name] for own in scored.values() for name in contrast.variants & own.keys()]
+    # Each machine once: what several of them made is not paired within one.
+    machines = {made_by[cell]: None for cell in sorted(made_by) if cell[0] in contrast.variants}
+    row: dict[str, Any] = {"name": contrast.name, "text": contrast.text, "paper": contrast.paper}
+    row |= {"effect": np.nan, "low": np.nan, "high": np.nan, "verdict": "not measured"}
+    row |= {"seeds": max((len(own.logits) for own in compared), default=0), "per_seed": []}
+    row |= {"seed_sd": np.nan, "image_se": np.nan, "machines": "; ".join(machines)}
     try:
-        found = contrast.effect(scored)
+        values = contrast.effect(scored)
     except LookupError:
-        nothing = dict.fromkeys(("effect", "low", "high", "seed_sd", "image_se"), np.nan)
-        return nothing | {"verdict": "not measured", "seeds": seeds, "per_seed": []}
-    own = interval(found)
-    spread = {name: getattr(own, name, np.nan) for name in ("seed_sd", "image_se")}
-    return spread | {
-        **own.row("effect"),
-        "verdict": verdict(own),
-        "seeds": seeds,
-        "per_seed": found[:, 0].tolist(),
-    }
-
-
-def _machines(contrast: Contrast, made_by: Mapping[Cell, str]) -> str:
-    """Return the machines of a contrast, each once: several are not paired within one."""
-    found = {made_by[cell]: None for cell in sorted(made_by) if cell[0] in contrast.variants}
-    return "; ".join(found)
+        return row
+    found = interval(values)
+    if isinstance(found, SeedInterval):
+        row |= {"seed_sd": found.seed_sd, "image_se": found.image_se}
+    return (
+        row | found.row("effect") | {"verdict": verdict(found), "per_seed": values[:, 0].tolist()}
+    )

@@ -5,7 +5,6 @@ subtracted is paired.
 """
 
 from collections.abc import Mapping
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -53,17 +52,15 @@ def resamples(label: pd.Series, split: Split) -> NDArray[np.int32]:
 
 
 def scored_images(
-    tables: Mapping[str, Mapping[str, Mapping[int, pd.DataFrame]]],
-    thresholds: Mapping[Cell, float],
-    small_side: int | None = None,
+    predictions: pd.DataFrame, thresholds: Mapping[Cell, float], small_side: int | None = None
 ) -> Scored:
     """Return the images of each condition as each variant and seed scores them.
 
     Parameters
     ----------
-    tables
-        By condition, variant and seed: ``image_id``, ``label``, ``logit`` and what else is known of
-        each image; all tables of a condition in one order.
+    predictions
+        A row a ``variant`` (or run), ``seed``, ``condition`` and image: ``image_id``, ``label``,
+        ``logit`` and what else is known of each image; all images of a condition in one order.
     thresholds
         The probability from which an image is predicted synthetic: chosen on clean validation
         images, used under every condition (as in the paper).
@@ -79,72 +76,52 @@ def scored_images(
     Raises
     ------
     UserError
-        If two tables of a condition do not have the same images in the same order: what is
-        subtracted image by image would be of different ones.
+        If two variants or seeds of a condition do not have the same images in the same order: what
+        is subtracted image by image would be of different ones.
     """
     counts: dict[Split, NDArray[np.int32]] = {}
     found: dict[str, dict[str, ScoredImages]] = {}
-    for on, variants in tables.items():
-        images, split = _same_images(on, variants), condition_named(on).split
-        if len(images) and images["label"].notna().all():
+    for condition, rows in predictions.groupby("condition"):
+        on, split = str(condition), condition_named(str(condition)).split
+        label = _same_images(on, rows)["label"]
+        if label.notna().all():
             if split not in counts:
-                counts[split] = resamples(images["label"], split)
+                counts[split] = resamples(label, split)
             found[on] = {
-                name: _stacked(name, seeds, counts[split], thresholds)
-                for name, seeds in variants.items()
+                str(name): _stacked(str(name), own, counts[split], thresholds)
+                for name, own in rows.groupby("variant")
             }
     if small_side is not None and "local" in found:
-        found["small"] = _small(found["local"], small_side)
+        found["small"] = {name: _small(own, small_side) for name, own in found["local"].items()}
     return found
 
 
-def scored_predictions(
-    predictions: pd.DataFrame, thresholds: Mapping[Cell, float], small_side: int | None = None
-) -> Scored:
-    """Return `scored_images` of one table: a row a ``variant``, ``seed``, ``condition``, image."""
-    tables: dict[str, dict[str, dict[int, pd.DataFrame]]] = {}
-    for names, rows in predictions.groupby(["condition", "variant", "seed"]):
-        on, variant, seed = cast(tuple[str, str, int], names)
-        tables.setdefault(on, {}).setdefault(variant, {})[seed] = rows.reset_index(drop=True)
-    return scored_images(tables, thresholds, small_side)
-
-
-def _same_images(on: str, variants: Mapping[str, Mapping[int, pd.DataFrame]]) -> pd.DataFrame:
-    """Return the images of a condition, or raise the UserError that tables differ in them."""
-    first: pd.DataFrame | None = None
-    for variant, seeds in variants.items():
-        for seed, table in seeds.items():
-            images = table[["image_id", "label"]]
-            first = images if first is None else first
-            if not images.equals(first):
-                raise UserError(
-                    f"{variant}, seed {seed}, has other images under '{on}' than the variants "
-                    "before it; the table of predictions is damaged"
-                )
-    assert first is not None, on
-    return first
+def _same_images(on: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the images of a condition, or raise the UserError that cells differ in them."""
+    columns = ["image_id", "label"]
+    tables = [own[columns].reset_index(drop=True) for _, own in rows.groupby(["variant", "seed"])]
+    if not all(own.equals(tables[0]) for own in tables):
+        raise UserError(
+            f"variants or seeds have other images than each other under '{on}'; the table of "
+            "predictions is damaged"
+        )
+    return tables[0]
 
 
 def _stacked(
     variant: str,
-    seeds: Mapping[int, pd.DataFrame],
+    rows: pd.DataFrame,
     counts: NDArray[np.int32],
     thresholds: Mapping[Cell, float],
 ) -> ScoredImages:
-    images = next(iter(seeds.values()))
-    logits = np.stack([table["logit"].to_numpy(dtype=np.float64) for table in seeds.values()])
-    own = np.array([thresholds[variant, seed] for seed in seeds])
-    return ScoredImages(images, logits, counts, own, tuple(seeds))
+    """Return the images of a variant as each of its seeds scores them."""
+    seeds = [(seed, own.reset_index(drop=True)) for seed, own in rows.groupby("seed")]
+    logits = np.stack([own["logit"].to_numpy(dtype=np.float64) for _, own in seeds])
+    numbers = tuple(int(str(seed)) for seed, _ in seeds)
+    chosen = np.array([thresholds[variant, seed] for seed in numbers])
+    return ScoredImages(seeds[0][1], logits, counts, chosen, numbers)
 
 
-def _small(local: Mapping[str, ScoredImages], side: int) -> dict[str, ScoredImages]:
-    """Return the small ones of the clean validation images; all variants share the resamples."""
-    first = next(iter(local.values()))
-    small = (first.images[["width", "height"]].min(axis=1) < side).to_numpy(dtype=bool)
-    counts = first.subset(small).counts
-    return {
-        name: ScoredImages(
-            own.images[small], own.logits[:, small], counts, own.thresholds, own.seeds
-        )
-        for name, own in local.items()
-    }
+def _small(local: ScoredImages, side: int) -> ScoredImages:
+    shorter = local.images[["width", "height"]].min(axis=1)
+    return local.subset((shorter < side).to_numpy(dtype=bool))

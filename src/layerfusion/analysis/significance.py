@@ -7,8 +7,7 @@ is tested with both, as in `layerfusion.metrics.uncertainty.seed_interval`, but 
 standard error in place of the bootstrap's.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,6 +17,7 @@ from layerfusion.analysis.effects import verdict
 from layerfusion.analysis.measures import RUNS, head_variant
 from layerfusion.metrics.scored import Metric, ScoredImages
 from layerfusion.metrics.significance import (
+    McNemar,
     TestedDifference,
     delong_contrast,
     delong_test,
@@ -28,7 +28,6 @@ from layerfusion.metrics.significance import (
 from layerfusion.metrics.uncertainty import (
     LEVEL,
     Interval,
-    Values,
     image_interval,
     over_seeds,
     seed_interval,
@@ -63,14 +62,12 @@ def ranking_tests(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         ``high`` with the formula's error, ``bootstrap_low`` and ``bootstrap_high`` with the
         bootstrap's; ``agree``, whether both intervals give the same verdict, uncorrected.
     """
-    rows = []
-    for pair in _pairs(scored):
-        seeds = len(pair.one.logits)
-        weights = np.repeat([1 / seeds, -1 / seeds], seeds)
-        logits = np.concatenate([pair.one.logits, pair.two.logits])
-        tested = delong_contrast(pair.one.label, logits, weights)
-        rows.append({"comparison": pair.name} | _with_seeds(tested, pair.difference("roc_auc")))
-    return _corrected(pd.DataFrame(rows), "p_images", "p")
+
+    def test(one: ScoredImages, two: ScoredImages) -> TestedDifference:
+        weights = np.repeat([1, -1], len(one.logits)) / len(one.logits)
+        return delong_contrast(one.label, np.concatenate([one.logits, two.logits]), weights)
+
+    return _over_seeds(scored, "roc_auc", test)
 
 
 def decision_tests(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
@@ -81,12 +78,12 @@ def decision_tests(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     DataFrame
         As `ranking_tests`; the formula is `layerfusion.metrics.significance.paired_mean_test`.
     """
-    rows = []
-    for pair in _pairs(scored):
-        gained = pair.two.wrong.astype(np.float64) - pair.one.wrong
-        tested = paired_mean_test(pair.one.label, gained.mean(axis=0))
-        rows.append({"comparison": pair.name} | _with_seeds(tested, pair.difference("accuracy")))
-    return _corrected(pd.DataFrame(rows), "p_images", "p")
+
+    def test(one: ScoredImages, two: ScoredImages) -> TestedDifference:
+        gained = two.wrong.astype(np.float64) - one.wrong
+        return paired_mean_test(one.label, gained.mean(axis=0))
+
+    return _over_seeds(scored, "accuracy", test)
 
 
 def ranking_tests_by_seed(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
@@ -100,14 +97,11 @@ def ranking_tests_by_seed(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         ``bootstrap_high``; ``agree``, whether both intervals lie on the same side of 0, or both
         hold it.
     """
-    rows = []
-    for pair in _pairs(scored):
-        for n, values in enumerate(pair.difference("roc_auc")):
-            found = delong_test(pair.one.label, pair.one.logits[n], pair.two.logits[n])
-            row = {"comparison": pair.name, "seed": pair.one.seeds[n]}
-            row |= _tested(found, found.p_value)
-            rows.append(row | _beside(found, image_interval(values)))
-    return _corrected(pd.DataFrame(rows), "p")
+
+    def test(one: ScoredImages, two: ScoredImages, n: int) -> TestedDifference:
+        return delong_test(one.label, one.logits[n], two.logits[n])
+
+    return _by_seed(scored, "roc_auc", test)
 
 
 def decision_tests_by_seed(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
@@ -123,43 +117,56 @@ def decision_tests_by_seed(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         test) and ``p_holm``, corrected over all rows; ``bootstrap_low`` and ``bootstrap_high``;
         ``agree``, whether p and the bootstrap's interval give the same verdict.
     """
-    rows = []
-    for pair in _pairs(scored):
-        label, both = pair.one.label, (pair.one.predicted, pair.two.predicted)
-        for n, values in enumerate(pair.difference("accuracy")):
-            one, two = (predicted[n] for predicted in both)
-            found = mcnemar_test(label, one, two)
-            row = {"comparison": pair.name, "seed": pair.one.seeds[n]}
-            row |= {"only_first": found.only_first, "only_second": found.only_second}
-            row |= {"correlation": _correlation(label, one, two)}
-            row |= _tested(found.difference, found.p_value)
-            tested = _one_sided_of_zero(found.difference.estimate, found.p_value)
-            rows.append(row | _beside(tested, image_interval(values)))
-    return _corrected(pd.DataFrame(rows), "p")
+
+    def test(one: ScoredImages, two: ScoredImages, n: int) -> TestedDifference:
+        return mcnemar_test(one.label, one.predicted[n], two.predicted[n])
+
+    return _by_seed(scored, "accuracy", test)
 
 
-class _Pair(NamedTuple):
-    """A comparison: both detectors' scores of the same images, seed by seed."""
-
-    name: str
-    one: ScoredImages
-    two: ScoredImages
-
-    def difference(self, metric: Metric) -> Values:
-        """Return the first detector's metric minus the second's, shape (seeds, 1 + resamples)."""
-        return self.one.values(metric) - self.two.values(metric)
-
-
-def _pairs(scored: Mapping[str, ScoredImages]) -> Iterator[_Pair]:
-    """Yield every comparison that there are predictions for."""
+def _pairs(scored: Mapping[str, ScoredImages]) -> Iterator[tuple[str, ScoredImages, ScoredImages]]:
+    """Yield every comparison that there are predictions for, with both detectors' scores."""
     for name, (one, two) in COMPARISONS.items():
         if one in scored and two in scored:
-            yield _Pair(name, scored[one], scored[two])
+            yield name, scored[one], scored[two]
 
 
-def _tested(found: Interval, p_value: float) -> dict[str, float]:
-    """Return a tested difference as the columns of a table."""
-    return {"difference": found.estimate, "low": found.low, "high": found.high, "p": p_value}
+def _over_seeds(
+    scored: Mapping[str, ScoredImages],
+    metric: Metric,
+    test: Callable[[ScoredImages, ScoredImages], TestedDifference],
+) -> pd.DataFrame:
+    """Return each comparison's mean over seeds, tested over images, then with seeds."""
+    rows = []
+    for name, one, two in _pairs(scored):
+        found, drawn = test(one, two), seed_interval(one.values(metric) - two.values(metric))
+        own, p = over_seeds(found.estimate, drawn.seed_sd, drawn.seeds, found.standard_error)
+        row = {"comparison": name, "difference": found.estimate}
+        row |= {"seed_se": float(drawn.seed_sd / np.sqrt(drawn.seeds))}
+        row |= {"formula_se": found.standard_error, "bootstrap_se": drawn.image_se}
+        row |= {"p_images": found.p_value, "p": p, "low": own.low, "high": own.high}
+        rows.append(row | _beside(own, p, drawn))
+    return _corrected(pd.DataFrame(rows), "p_images", "p")
+
+
+def _by_seed(
+    scored: Mapping[str, ScoredImages],
+    metric: Metric,
+    test: Callable[[ScoredImages, ScoredImages, int], TestedDifference],
+) -> pd.DataFrame:
+    """Return each comparison of each seed, tested over images."""
+    rows = []
+    for name, one, two in _pairs(scored):
+        for n, values in enumerate(one.values(metric) - two.values(metric)):
+            found = test(one, two, n)
+            row = {"comparison": name, "seed": one.seeds[n]}
+            if isinstance(found, McNemar):
+                alike = _correlation(one.label, one.predicted[n], two.predicted[n])
+                row |= {"only_first": found.only_first, "only_second": found.only_second}
+                row |= {"correlation": alike}
+            row |= found.row("difference") | {"p": found.p_value}
+            rows.append(row | _beside(found, found.p_value, image_interval(values)))
+    return _corrected(pd.DataFrame(rows), "p")
 
 
 def _corrected(table: pd.DataFrame, *names: str) -> pd.DataFrame:
@@ -170,37 +177,11 @@ def _corrected(table: pd.DataFrame, *names: str) -> pd.DataFrame:
     return table
 
 
-def _with_seeds(tested: TestedDifference, values: Values) -> dict[str, float | bool]:
-    """Return a mean over seeds, tested over images, with seeds, beside what the bootstrap says.
-
-    `values` are of shape (seeds, 1 + resamples).
-    """
-    drawn = seed_interval(values)
-    seed_se = drawn.seed_sd / np.sqrt(drawn.seeds)
-    interval, p = over_seeds(tested.estimate, drawn.seed_sd, drawn.seeds, tested.standard_error)
-    return {
-        "difference": tested.estimate,
-        "seed_se": float(seed_se),
-        "formula_se": tested.standard_error,
-        "bootstrap_se": drawn.image_se,
-        "p_images": tested.p_value,
-        "p": p,
-        "low": interval.low,
-        "high": interval.high,
-        **_beside(interval, drawn),
-    }
-
-
-def _beside(tested: Interval, drawn: Interval) -> dict[str, float | bool]:
-    agree = verdict(tested) == verdict(drawn)
+def _beside(tested: Interval, p_value: float, drawn: Interval) -> dict[str, float | bool]:
+    """Return the bootstrap's interval, and whether it gives the verdict of a p-value."""
+    side = np.sign(tested.estimate) if p_value < 1 - LEVEL else 0.0
+    agree = verdict(Interval(side, side, side)) == verdict(drawn)
     return {"bootstrap_low": drawn.low, "bootstrap_high": drawn.high, "agree": agree}
-
-
-def _one_sided_of_zero(estimate: float, p_value: float) -> Interval:
-    """Return an interval that holds 0 just where a p-value is no reason to leave it out."""
-    if p_value < 1 - LEVEL:
-        return Interval(estimate, estimate, estimate)
-    return Interval(estimate, min(estimate, 0.0), max(estimate, 0.0))
 
 
 def _correlation(label: NDArray[np.int64], one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from layerfusion.analysis.effects import Contrast, effects
-from layerfusion.analysis.measures import Cell, Scored, scored_predictions
+from layerfusion.analysis.measures import Cell, Scored, scored_images
 from layerfusion.data.card import IMAGES
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import (
@@ -126,7 +126,7 @@ class FinishedStudy:
     @cached_property
     def scored(self) -> Scored:
         """Return the images of each condition as each variant scores them, on shared resamples."""
-        return scored_predictions(self.predictions, self.record.thresholds, self.record.small_side)
+        return scored_images(self.predictions, self.record.thresholds, self.record.small_side)
 
     @cached_property
     def effects(self) -> pd.DataFrame:

@@ -35,35 +35,17 @@ class TestedDifference(Interval):
 
 
 @dataclass(frozen=True)
-class McNemar:
-    """On which images two detectors are right, and whether one is right more often.
+class McNemar(TestedDifference):
+    """Accuracy of one detector minus that of another, and on which images they differ.
 
     Attributes
     ----------
-    images, only_first, only_second
-        Numbers of images: of all, of those that one detector alone classifies correctly.
-    p_value
-        Two-sided and exact, in (0, 1].
+    only_first, only_second
+        Numbers of images that one detector alone classifies correctly.
     """
 
-    images: int
     only_first: int
     only_second: int
-    p_value: float
-
-    @property
-    def difference(self) -> Interval:
-        r"""Accuracy of the first minus that of the second, with its normal interval.
-
-        With shares :math:`p_{10}`, :math:`p_{01}` of images that one alone classifies correctly,
-
-        .. math:: \mathrm{SE}^2 = \frac{p_{10} + p_{01} - (p_{10} - p_{01})^2}{n}
-
-        (Agresti, *Categorical Data Analysis*, 2nd ed. 2002, section 10.1).
-        """
-        first, second = self.only_first / self.images, self.only_second / self.images
-        error = np.sqrt((first + second - (first - second) ** 2) / self.images)
-        return _normal(first - second, float(error))
 
 
 def structural_components(
@@ -163,10 +145,15 @@ def delong_test(label: ArrayLike, first: ArrayLike, second: ArrayLike) -> Tested
 
 
 def mcnemar_test(label: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
-    """Test whether two detectors are equally often right (McNemar 1947, the exact form).
+    r"""Test whether two detectors are equally often right (McNemar 1947, the exact form).
 
     Of the images that one alone classifies correctly, each detector would have half: the p-value is
-    the binomial test's. Where there are none, it is 1.
+    the binomial test's. Where there are none, it is 1. The interval of the difference is normal:
+    with shares :math:`p_{10}`, :math:`p_{01}` of images that one alone classifies correctly,
+
+    .. math:: \mathrm{SE}^2 = \frac{p_{10} + p_{01} - (p_{10} - p_{01})^2}{n}
+
+    (Agresti, *Categorical Data Analysis*, 2nd ed. 2002, section 10.1).
 
     Parameters
     ----------
@@ -184,8 +171,11 @@ def mcnemar_test(label: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNem
     one, two = (call == labels for call in calls)
     only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
     apart = only_first + only_second
-    p_value = float(stats.binomtest(only_first, apart).pvalue) if apart else 1.0
-    return McNemar(len(labels), only_first, only_second, p_value)
+    p = float(stats.binomtest(only_first, apart).pvalue) if apart else 1.0
+    won, lost = only_first / len(labels), only_second / len(labels)
+    error = float(np.sqrt((won + lost - (won - lost) ** 2) / len(labels)))
+    found = _normal(won - lost, error)
+    return McNemar(found.estimate, found.low, found.high, error, p, only_first, only_second)
 
 
 def paired_mean_test(label: ArrayLike, value: ArrayLike) -> TestedDifference:
