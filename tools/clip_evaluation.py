@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from clip_model import CROP, normalise
 from clip_pairs import Pair, draw_pairs
 from clip_tokens import tokenize
-from layerfusion.demo.scenes import BACKDROPS, COLOURS, GROUNDS, LIGHTS, MATERIALS, SHAPES
+from layerfusion.demo.scenes import MATERIALS, SHAPES
+from layerfusion.demo.surfaces import BACKDROPS, COLOURS, GROUNDS, LIGHTS
 
 # Every draw of a held-out pair differs from the training's ([seed, 1]) by its second number.
 HELD_OUT = (0, 2)
@@ -49,9 +50,9 @@ TASKS: dict[str, Sequence[str]] = {
     "shape": SHAPES,
     "colour": tuple(COLOURS),
     "material": MATERIALS,
-    "ground": GROUNDS,
-    "backdrop": BACKDROPS,
-    "light": LIGHTS,
+    "ground": tuple(GROUNDS),
+    "backdrop": tuple(BACKDROPS),
+    "light": tuple(LIGHTS),
 }
 
 
@@ -71,7 +72,7 @@ def _prompts(task: str, name: str) -> list[str]:
 
 
 def _label(pair: Pair, task: str) -> str:
-    owner = pair.scene.groups[0] if task in ("shape", "colour", "material") else pair.scene
+    owner = pair.scene.groups[0][0] if task in ("shape", "colour", "material") else pair.scene
     return str(getattr(owner, task))
 
 

@@ -33,7 +33,6 @@ from layerfusion.demo.generators import (
     GeneratorDesign,
     LatentDiffusion,
     ResidualBlock,
-    design_of,
     draw_posterior,
     noised_latent,
     one_thread,
@@ -111,9 +110,9 @@ def train_and_save(
     Raises
     ------
     UserError
-        If there is no generator of that name, or the loss is no longer a number.
+        If the loss is no longer a number.
     """
-    design, training = design_of(name), TRAININGS[name]
+    design, training = GENERATORS[name], TRAININGS[name]
     photographs = training_photographs(PHOTOGRAPHS, side=SIDE, seed=seed)
     with (reporter or Reporter()).bar(f"training {name}", total_steps(training)) as bar:
         trained = train_generator(
@@ -483,7 +482,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="All of them unless named.")
     names = parser.parse_args(arguments).names or list(GENERATORS)
     for name in names:
-        design_of(name)  # a wrong name is an error before any other has trained for minutes
+        if name not in GENERATORS:  # an error before any other has trained for minutes
+            known = ", ".join(GENERATORS)
+            raise UserError(f"there is no generator '{name}'; choose one of {known}")
     for name in names:
         print(f"generator: {shown(train_and_save(name, reporter=Reporter()))}")
 

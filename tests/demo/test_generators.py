@@ -8,12 +8,7 @@ from safetensors.torch import load_file, save_file
 from scipy.ndimage import gaussian_filter
 
 from layerfusion.demo import generators
-from layerfusion.demo.generators import (
-    GENERATORS,
-    WEIGHTS_FOLDER,
-    Generator,
-    load_generator,
-)
+from layerfusion.demo.generators import GENERATORS, WEIGHTS_FOLDER, Generator, load_generator
 from layerfusion.errors import UserError
 from train_generator import TRAININGS, total_steps, training_photographs
 
@@ -88,20 +83,6 @@ def test_pictures_may_have_any_sides_that_are_multiples_of_8(photographs):
     assert generator.generate(photographs[:1, :48, :72], seeds=[0]).shape == (1, 48, 72, 3)
 
 
-@pytest.mark.parametrize(
-    ("change", "seeds", "message"),
-    [
-        (lambda x: x.astype(np.float32), [0], "expected uint8"),
-        (lambda x: x[0], [0], "expected uint8"),
-        (lambda x: x[:, :100], [0], "multiples of 8"),
-        (lambda x: x, [0, 1], "one seed a picture"),
-    ],
-)
-def test_what_is_no_batch_of_pictures_is_refused(photographs, change, seeds, message):
-    with pytest.raises(ValueError, match=message):
-        load_generator("vae-nearest").generate(change(photographs[:1]), seeds=seeds)
-
-
 def test_shipped_files_are_small_and_say_where_they_come_from():
     assert sum((WEIGHTS_FOLDER / f"{name}.safetensors").stat().st_size for name in ALL) < 4.5e6
     for name in ALL:
@@ -112,29 +93,20 @@ def test_shipped_files_are_small_and_say_where_they_come_from():
         assert {"seed", "final_losses"} <= metadata.keys()
 
 
-def test_an_unknown_generator_is_named():
-    with pytest.raises(UserError, match="no generator 'dall-e'; choose one of latent-diffusion"):
-        load_generator("dall-e")
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"vae-nearest\.safetensors are missing"):
-        load_generator("vae-nearest", folder=tmp_path)
-
-
-@pytest.mark.parametrize("content", ["garbage", "another's", "incomplete"])
-def test_a_file_that_does_not_fit_is_named(content, tmp_path):
+@pytest.mark.parametrize("content", [None, b"no safetensors", "another's", "incomplete"])
+def test_a_file_that_does_not_fit_is_named(content, tmp_path, monkeypatch):
     path = tmp_path / "vae-nearest.safetensors"
-    if content == "garbage":
-        path.write_bytes(b"no safetensors")
-    elif content == "another's":
+    if content == "another's":
         path.write_bytes((WEIGHTS_FOLDER / "vae-transposed.safetensors").read_bytes())
-    else:
+    elif content == "incomplete":
         tensors = load_file(WEIGHTS_FOLDER / "vae-nearest.safetensors")
         tensors.popitem()
         save_file(tensors, path)
-    with pytest.raises(UserError, match=r"cannot be read|does not fit") as error:
-        load_generator("vae-nearest", folder=tmp_path)
+    elif content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr(generators, "WEIGHTS_FOLDER", tmp_path)
+    with pytest.raises(UserError, match=r"vae-nearest\.safetensors is missing, damaged") as error:
+        load_generator("vae-nearest")
     assert "\n" not in str(error.value)
     assert "tools/train_generator.py vae-nearest" in str(error.value)
 

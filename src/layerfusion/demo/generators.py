@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +25,7 @@ from layerfusion.demo.description import described
 from layerfusion.errors import UserError
 
 FACTOR = 8  # of down-sampling, from picture to latent
+Upsampling = Literal["nearest", "transposed", "shuffle", "bilinear"]
 WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -53,7 +55,7 @@ class GeneratorDesign:
     """
 
     name: str
-    upsampling: Literal["nearest", "transposed", "shuffle", "bilinear"]
+    upsampling: Upsampling
     bottleneck: Literal["posterior", "plain", "codebook"]
     activation: Literal["silu", "elu", "gelu", "leaky_relu"]
     latent_channels: int
@@ -115,21 +117,14 @@ class Generator(nn.Module):
         -------
         NDArray
             uint8 RGB, shape (batch, h, w, 3).
-
-        Raises
-        ------
-        ValueError
-            If the pictures or the number of seeds are not as above.
         """
-        _check(pictures, seeds)
-        made = np.empty_like(pictures)
+        made = []
         with torch.inference_mode(), one_thread():
-            for index, seed in enumerate(seeds):
+            for picture, seed in zip(pictures, seeds, strict=True):
                 noise = torch.Generator().manual_seed(seed)
-                batch = to_network(torch.from_numpy(pictures[index : index + 1].copy()))
-                x = self.decode(self.draw_latent(batch, noise), noise)
-                made[index] = from_network(x)[0].numpy()
-        return made
+                latent = self.draw_latent(to_network(torch.tensor(picture[None])), noise)
+                made.append(from_network(self.decode(latent, noise)))
+        return torch.cat(made).numpy()
 
     def draw_latent(self, x: Tensor, noise: torch.Generator) -> Tensor:
         """Return what the decoder is given, shape (batch, latent_channels, h / 8, w / 8)."""
@@ -183,9 +178,7 @@ def build_decoder(design: GeneratorDesign) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def upsampling(
-    kind: Literal["nearest", "transposed", "shuffle", "bilinear"], inner: int, outer: int
-) -> list[nn.Module]:
+def upsampling(kind: Upsampling, inner: int, outer: int) -> list[nn.Module]:
     """Return layers from (batch, inner, h, w) to (batch, outer, 2 h, 2 w).
 
     The transposed kernel of 3 is no multiple of its stride of 2, so that it overlaps unevenly: the
@@ -264,8 +257,7 @@ class LatentDiffusion(nn.Module):
 
     def __init__(self, design: GeneratorDesign) -> None:
         super().__init__()
-        if design.diffusion is None:
-            raise ValueError("the design has no diffusion")
+        assert design.diffusion is not None
         self.design = design.diffusion
         self.denoiser = Denoiser(
             channels=design.latent_channels, width=self.design.width, blocks=self.design.blocks
@@ -329,42 +321,24 @@ class Denoiser(nn.Module):
         return v
 
 
-def design_of(name: str) -> GeneratorDesign:
-    """Return the design of a generator.
-
-    Raises
-    ------
-    UserError
-        If there is no generator of that name.
-    """
-    if name not in GENERATORS:
-        raise UserError(f"there is no generator '{name}'; choose one of {', '.join(GENERATORS)}")
-    return GENERATORS[name]
-
-
-def load_generator(name: str, *, folder: Path = WEIGHTS_FOLDER) -> Generator:
+def load_generator(name: str) -> Generator:
     """Read a trained generator; its weights are stored as float16 and computed with as float32.
 
     Raises
     ------
     UserError
-        If there is no generator of that name, or its file is missing, damaged or another's.
+        If its file is missing, damaged or another's.
     """
-    design, path = design_of(name), folder / f"{name}.safetensors"
-    again = f"train it again with `python tools/train_generator.py {name}`"
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"the generator's weights {path} are missing; {again}") from None
-    except (OSError, SafetensorError):
-        raise UserError(f"{path} cannot be read as safetensors; {again}") from None
+    path = WEIGHTS_FOLDER / f"{name}.safetensors"
     with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced
-        generator = Generator(design)
+        generator = Generator(GENERATORS[name])
     try:
-        generator.load_state_dict(tensors)
-    except RuntimeError:  # torch lists every tensor, over many lines
-        raise UserError(f"{path} does not fit the design of '{name}'; {again}") from None
+        generator.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError):  # torch lists every tensor, over many lines
+        raise UserError(
+            f"{path} is missing, damaged or of another design; train it again with "
+            f"`python tools/train_generator.py {name}`"
+        ) from None
     return generator.eval().requires_grad_(False)
 
 
@@ -387,13 +361,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _check(pictures: NDArray[np.uint8], seeds: Sequence[int]) -> None:
-    shape = pictures.shape
-    if pictures.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3:
-        raise ValueError(f"expected uint8 (batch, h, w, 3), got {pictures.dtype} {shape}")
-    if shape[1] % FACTOR or shape[2] % FACTOR:
-        raise ValueError(f"height and width must be multiples of {FACTOR}, got {shape[1:3]}")
-    if len(seeds) != len(pictures):
-        raise ValueError(f"expected one seed a picture, got {len(seeds)} for {len(pictures)}")

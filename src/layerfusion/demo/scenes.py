@@ -4,28 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Linear-light colours (not sRGB values), so that light and paint multiply.
-COLOURS = {
-    "red": (0.55, 0.05, 0.04),
-    "orange": (0.70, 0.24, 0.03),
-    "yellow": (0.72, 0.52, 0.06),
-    "green": (0.09, 0.34, 0.07),
-    "teal": (0.04, 0.34, 0.32),
-    "blue": (0.06, 0.14, 0.52),
-    "purple": (0.25, 0.08, 0.38),
-    "pink": (0.70, 0.26, 0.36),
-    "brown": (0.22, 0.11, 0.05),
-    "white": (0.72, 0.71, 0.68),
-    "grey": (0.22, 0.22, 0.23),
-}
-SHAPES = (
-    "ball", "cube", "pillar", "cone", "ring", "star", "heart", "house", "tree", "mushroom",
-    "flower", "moon",
-)  # fmt: skip
+from layerfusion.demo.shapes import SIGNED_DISTANCES
+from layerfusion.demo.surfaces import BACKDROPS, COLOURS, GROUNDS, LIGHTS
+
+SHAPES = tuple(SIGNED_DISTANCES)
 MATERIALS = ("matte", "glossy", "metal", "wooden", "striped", "dotted", "marble")
-GROUNDS = ("grass", "sand", "water", "wood", "cloth", "stone", "snow", "leaves")
-BACKDROPS = ("sky", "clouds", "wall", "bricks", "forest", "hills", "darkness")
-LIGHTS = ("daylight", "evening", "overcast", "lamplight")
 NUMBERS = {1: "a", 2: "two", 3: "three", 4: "four"}
 
 # Every word that a caption can hold, in a fixed order: the vocabulary of the demo's text tower.
@@ -53,19 +36,11 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Group:
-    """One to four things of the same kind."""
-
-    shape: str
-    colour: str
-    material: str
-    things: tuple[Thing, ...]
-
-
-@dataclass(frozen=True)
 class Scene:
-    """Groups of things on a ground before a backdrop, in a light that falls from one side.
+    """Things on a ground before a backdrop, in a light that falls from one side.
 
+    `groups` holds the things by kind: those of a group, one to four, have a shape, colour and
+    material in common.
     `horizon` is a share of the height from the top; `light_from` is -1 (left) to 1 (right);
     `texture_seed` draws what the description leaves open.
     """
@@ -75,7 +50,7 @@ class Scene:
     light: str
     light_from: float
     horizon: float
-    groups: tuple[Group, ...]
+    groups: tuple[tuple[Thing, ...], ...]
     texture_seed: int
 
 
@@ -91,9 +66,9 @@ def draw_scene(rng: np.random.Generator) -> Scene:
         groups.append(_draw_group(rng, places[start : start + count]))
         start += count
     return Scene(
-        ground=str(rng.choice(GROUNDS)),
-        backdrop=str(rng.choice(BACKDROPS)),
-        light=str(rng.choice(LIGHTS)),
+        ground=str(rng.choice(list(GROUNDS))),
+        backdrop=str(rng.choice(list(BACKDROPS))),
+        light=str(rng.choice(list(LIGHTS))),
         light_from=float(rng.uniform(-1, 1)),
         horizon=horizon,
         groups=tuple(groups),
@@ -126,12 +101,11 @@ def caption(scene: Scene, rng: np.random.Generator | None = None) -> str:
     return " ".join(words)
 
 
-def _describe(group: Group, *, material: bool, colour: bool) -> str:
-    count = len(group.things)
-    words = [NUMBERS[count]]
-    words += [group.material] if material else []
-    words += [group.colour] if colour else []
-    return " ".join([*words, group.shape if count == 1 else f"{group.shape}s"])
+def _describe(group: tuple[Thing, ...], *, material: bool, colour: bool) -> str:
+    thing, words = group[0], [NUMBERS[len(group)]]
+    words += [thing.material] if material else []
+    words += [thing.colour] if colour else []
+    return " ".join([*words, thing.shape if len(group) == 1 else f"{thing.shape}s"])
 
 
 def _places(rng: np.random.Generator, count: int, horizon: float) -> list[tuple[float, float]]:
@@ -143,11 +117,11 @@ def _places(rng: np.random.Generator, count: int, horizon: float) -> list[tuple[
     return [(float(x[i]), float(y[i])) for i in order]
 
 
-def _draw_group(rng: np.random.Generator, places: list[tuple[float, float]]) -> Group:
+def _draw_group(rng: np.random.Generator, places: list[tuple[float, float]]) -> tuple[Thing, ...]:
     shape, material = str(rng.choice(SHAPES)), str(rng.choice(MATERIALS))
     colour = str(rng.choice(list(COLOURS)))
     base = rng.uniform(0.3, 0.55) / (1 + 0.25 * (len(places) - 1))
-    things = tuple(
+    return tuple(
         Thing(
             shape=shape,
             colour=colour,
@@ -160,4 +134,3 @@ def _draw_group(rng: np.random.Generator, places: list[tuple[float, float]]) -> 
         )
         for x, y in places
     )
-    return Group(shape, colour, material, things)

@@ -8,7 +8,8 @@ from layerfusion.data.sources.world import contents, make_world
 from layerfusion.demo.generators import GENERATORS
 from layerfusion.demo.pictures import PARTS, make, plan, scene_of
 from layerfusion.demo.platforms import PLATFORMS
-from layerfusion.demo.scenes import COLOURS, SHAPES
+from layerfusion.demo.scenes import SHAPES
+from layerfusion.demo.surfaces import COLOURS
 from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, FolderSource, WorldSource
 

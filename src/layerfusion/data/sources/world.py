@@ -81,7 +81,7 @@ def contents(settings: DataSettings) -> pd.DataFrame:
     rows = []
     for picture in plan(source):
         scene = scene_of(picture)
-        shown = {"path": picture.path} | vars(scene) | vars(scene.groups[0])
+        shown = {"path": picture.path} | vars(scene) | vars(scene.groups[0][0])
         rows.append([shown[column] for column in CONTENTS])
     return pd.DataFrame(rows, columns=list(CONTENTS))
 
