@@ -3,14 +3,11 @@
 import shutil
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from layerfusion.cli.main import main
 from layerfusion.data.check import check_data
-from layerfusion.data.integrity import scan_files
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.settings import load_profile
 from trees import plant
@@ -175,8 +172,9 @@ def test_images_that_lie_otherwise_than_published_are_noted(check, complete, tmp
 def test_equal_files_of_different_splits_are_noted(tmp_path):
     plant(tmp_path, kinds=("coco", "itw_sm"), images=1)
     shutil.copy(next(tmp_path.glob("train2017/*.jpg")), tmp_path / "ITW-SM/0_real/x_real_1.jpg")
-    (note,) = check_data(load_profile("paper"), tmp_path).notes
-    assert note.startswith("2 files have an equal in another split") and "x_real_1.jpg" in note
+    heading, note = check_data(load_profile("paper"), tmp_path).findings[-1]
+    assert heading == "Notes:" and "x_real_1.jpg" in note
+    assert note.startswith("2 files have an equal in another split")
 
 
 def test_labels_of_test_images_are_checked(check, complete, tmp_path):
@@ -215,38 +213,3 @@ def test_a_mistake_is_one_sentence(check, arguments, words):
     status, out, err = check(*arguments)
     assert (status, out) == (2, "") and words in err
     assert len(err.strip().splitlines()) == 1
-
-
-def save(path, **options):
-    pixels = np.random.default_rng(3).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path, **options)
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "bmp", "tif"])
-def test_whole_files_pass_and_short_ones_do_not(tmp_path, suffix):
-    save(tmp_path / f"whole.{suffix}")
-    data = (tmp_path / f"whole.{suffix}").read_bytes()
-    (tmp_path / f"short.{suffix}").write_bytes(data[: len(data) // 2])
-    (tmp_path / f"padded.{suffix}").write_bytes(data + bytes(5000))
-    names = [f"{name}.{suffix}" for name in ("whole", "padded", "short")]
-    reasons = scan_files(tmp_path, names, "ends")["reason"]
-    assert reasons.isna().tolist() == [True, True, False]
-
-
-def test_damage_in_the_middle_is_found_by_decoding_alone(tmp_path):
-    save(tmp_path / "a.png")
-    data = bytearray((tmp_path / "a.png").read_bytes())
-    data[len(data) // 2] ^= 255
-    (tmp_path / "a.png").write_bytes(data)
-    by_depth = {
-        depth: scan_files(tmp_path, ["a.png"], depth)["reason"].notna().item()
-        for depth in ("names", "ends", "pixels")
-    }
-    assert by_depth == {"names": False, "ends": False, "pixels": True}
-
-
-def test_files_that_vanish_or_never_were_images_have_a_reason(tmp_path):
-    (tmp_path / "text.jpg").write_text("sorry, quota exceeded")
-    looks = scan_files(tmp_path, ["text.jpg", "gone.jpg"], "ends")
-    assert looks["reason"].tolist()[0].startswith("not an image")
-    assert looks["reason"].tolist()[1] == "no such file or directory"

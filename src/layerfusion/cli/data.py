@@ -10,10 +10,10 @@ import typer
 from layerfusion.cli.options import Commands, DataChoice, ProfileOption
 from layerfusion.cli.outputs import output_option
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of
+from layerfusion.files import named_by_user
 
 if TYPE_CHECKING:
-    from layerfusion.data.integrity import Depth
+    from layerfusion.data.check import Depth
     from layerfusion.data.manifest import Manifest
     from layerfusion.progress import Reporter
     from layerfusion.settings import Profile
@@ -55,7 +55,7 @@ def check(
     found = check_data(chosen, choice.data_root, depth=depth)
     show(found, depth, wide_console())
     if out is not None:
-        with in_place_of(out) as partial:
+        with named_by_user(out, "the unreadable files") as partial:
             found.unreadable.to_csv(partial, index=False)
     if any(found.obstacles.values()):
         raise typer.Exit(1)

@@ -1,25 +1,33 @@
 """Whether the data sets of a profile are there and whole, and which of its runs can run."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from layerfusion.data.integrity import Depth, number_contents, scan_files
 from layerfusion.data.labels import label_test_images
-from layerfusion.data.manifest import SPLITS
-from layerfusion.data.opening import images_root
+from layerfusion.data.manifest import SPLITS, Progress
+from layerfusion.data.opening import find_files, images_root
+from layerfusion.data.scanning import file_states, in_threads, scan_files
 from layerfusion.data.selection import select_training
-from layerfusion.data.sources.published import PUBLISHED, PublicDataSet
-from layerfusion.data.sources.registry import find_files
+from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.data.sources.tree import SourceFiles
 from layerfusion.errors import UserError
+from layerfusion.files import file_sha256
 from layerfusion.progress import Reporter
 from layerfusion.settings import Profile, PublishedSource, WorldSource
 
+# names: sizes alone. ends: the header and the last bytes too, and a file that does not end as its
+# format does is decoded. pixels: every file is decoded, which alone finds damage in the middle,
+# where a decoder notices it.
+Depth = Literal["names", "ends", "pixels"]
+
 VALIDATION = "itw_sm"  # the published set that every run is validated on
+LISTED = 20  # unreadable files that are listed
+END = 4096  # bytes of either end that are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,39 +36,36 @@ class SourceCheck:
 
     Attributes
     ----------
-    data_set
-        What its publisher says; None for a folder of the user's own.
-    place
-        Where it was looked for.
-    needed_by
-        The profile's runs that it matters to.
-    found
-        Images of the parts that its publisher counts, or all where nobody counts.
+    found, expected
+        Images of the parts that its publisher counts, and how many there should be; where nobody
+        counts, all images and None.
     bytes
         Of all its files.
     corrupt
         Files that cannot be read, empty ones among them.
     duplicates
         Files that equal another of the same set; None where that was not looked for.
+    licence
+        What its publisher says of it; None for a folder of the user's own.
+    needed_by
+        The profile's runs that a published set matters to.
+    advice
+        Where a published set is offered, if none of it is there.
     incomplete
         How much there is of each part that is not there as a whole.
     """
 
     name: str
-    place: Path
-    needed_by: list[str]
     found: int
     bytes: int
     corrupt: int
     duplicates: int | None
-    data_set: PublicDataSet | None = None
+    expected: int | None = None
+    licence: str | None = None
+    needed_by: Sequence[str] = ()
+    advice: str | None = None
     incomplete: Sequence[str] = ()
     notes: Sequence[str] = ()
-
-    @property
-    def expected(self) -> int | None:
-        """How many images there should be; None if nobody says it."""
-        return self.data_set.expected if self.data_set else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,18 +74,18 @@ class DataCheck:
 
     Attributes
     ----------
+    findings
+        Headings and sentences: what is missing, incomplete, unreadable or to be noted.
     unreadable
         Columns source, path (below the root) and reason, a row a file.
     obstacles
         By run, what keeps it from running: sentences, none where it can run.
-    notes
-        Sentences on all sets together.
     """
 
     sources: list[SourceCheck]
+    findings: list[tuple[str, str]]
     unreadable: pd.DataFrame
     obstacles: dict[str, list[str]]
-    notes: list[str]
 
 
 def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") -> DataCheck:
@@ -91,8 +96,7 @@ def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") ->
     root
         The data root.
     depth
-        How much of every file is read (`layerfusion.data.integrity`); equal files are looked for
-        unless it is ``names``.
+        How much of every file is read; equal files are looked for unless it is ``names``.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") ->
             f"profile '{profile.name}' makes its own images: there is nothing to check; use the "
             "profile paper or folder"
         )
-    root, reporter = images_root(profile.data, root, Path()), Reporter()
+    root = images_root(profile.data, root, Path())
     found = [find_files(source, root) for source in profile.data.sources]
     files = pd.concat(
         [one.files.assign(origin=number) for number, one in enumerate(found)], ignore_index=True
@@ -115,50 +119,90 @@ def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") ->
         labelled = label_test_images(files, root / labels)
         count = int((labelled["split"] == "test").sum())
         notes.append(f"{labels} labels all {count:,} test images")
-    paths = files["path"].tolist()
-    with reporter.bar("scanning files", len(paths)) as bar:
-        files = files.join(scan_files(root, paths, depth, bar))
-    if depth != "names":
-        with reporter.bar("comparing files", 0) as bar:
-            files["content"] = number_contents(root, paths, files, bar)
+    files = _scanned(root, files, depth)
     readable = files[files["reason"].isna()]
     unreadable = files.loc[files["reason"].notna(), ["source", "path", "reason"]]
-    return DataCheck(
-        sources=list(_source_checks(profile, root, found, files)),
-        unreadable=unreadable.reset_index(drop=True),
-        obstacles={run: list(_obstacles(profile, run, readable)) for run in profile.runs},
-        notes=[*notes, *_across_splits(readable)],
-    )
-
-
-def _source_checks(
-    profile: Profile, root: Path, found: list[SourceFiles], files: pd.DataFrame
-) -> Iterator[SourceCheck]:
-    """Yield a check of each published set, and of each source that folders or a layout separate."""
+    sources: list[SourceCheck] = []
     for number, (source, one) in enumerate(zip(profile.data.sources, found, strict=True)):
         own = files[files["origin"] == number]
         if isinstance(source, PublishedSource):
-            yield _published(profile, source, root, own, one)
-            continue
-        order = own["split"].map(list(SPLITS).index)
-        for _, part in own.groupby([order, "source"]):
-            split, name = part[["split", "source"]].iloc[0]
-            trained = _trained_by(profile, name) if split == "train" else []
-            yield SourceCheck(
-                name=f"{split}: {name}",
-                place=root,
-                needed_by=list(profile.runs) if split == "val" else trained,
-                found=len(part),
-                **_counts(part),
-            )
+            sources.append(_published(profile, source, root, one, own))
+        else:
+            sources += _separate_sources(own)
+    notes += _across_splits(readable)
+    return DataCheck(
+        sources=sources,
+        findings=list(_findings(sources, unreadable, notes)),
+        unreadable=unreadable.reset_index(drop=True),
+        obstacles={run: list(_obstacles(profile, run, readable)) for run in profile.runs},
+    )
+
+
+def _scanned(root: Path, files: pd.DataFrame, depth: Depth) -> pd.DataFrame:
+    """Return files with their ``bytes`` and the ``reason`` why one cannot be read.
+
+    Unless only names are read, also ``content``, which equal files share, and others do not.
+    """
+    reporter, paths = Reporter(), files["path"].tolist()
+    if depth == "names":
+        size = file_states(root, paths)["bytes"]
+        return files.assign(bytes=size, reason=size.eq(0).map({True: "empty file"}).astype("str"))
+    with reporter.bar("scanning files", len(paths)) as bar:
+        scans = scan_files(
+            root, paths, hash_files=False, decode_files=depth == "pixels", progress=bar
+        )
+    files = files.join(scans[["bytes", "reason"]])
+    with reporter.bar("comparing files", 0) as bar:
+        return files.assign(content=_contents(root, files[files["reason"].isna()], bar))
+
+
+def _contents(root: Path, files: pd.DataFrame, progress: Progress) -> pd.Series:
+    """Return a key of each file's content; only files that are alike so far are read further."""
+    key = files["bytes"].astype("str")
+    for read in (_ends, file_sha256):
+        alike = key.duplicated(keep=False)
+        paths = [root / path for path in files.loc[alike, "path"]]
+        key[alike] = list(in_threads(read, paths, progress))
+    return key
+
+
+def _ends(path: Path) -> str:
+    """Return a hash of a file's first and last bytes."""
+    with path.open("rb") as file:
+        first = file.read(END)
+        file.seek(max(0, file.seek(0, 2) - END))
+        return hashlib.blake2b(first + file.read(END)).hexdigest()
+
+
+def _counted(name: str, files: pd.DataFrame, **said: Any) -> SourceCheck:
+    """Return the check of a data set: what is counted of any files, and what is said of these."""
+    duplicates = None
+    if "content" in files:
+        duplicates = int(files["content"].dropna().duplicated().sum())
+    counts = {
+        "found": len(files),
+        "bytes": int(files["bytes"].sum()),
+        "corrupt": int(files["reason"].notna().sum()),
+        "duplicates": duplicates,
+    }
+    return SourceCheck(name=name, **(counts | said))
+
+
+def _separate_sources(files: pd.DataFrame) -> Iterator[SourceCheck]:
+    """Yield a check of each source that folders or a layout separate."""
+    order = files["split"].map(list(SPLITS).index)
+    for _, part in files.groupby([order, "source"]):
+        split, name = part[["split", "source"]].iloc[0]
+        yield _counted(f"{split}: {name}", part)
 
 
 def _published(
-    profile: Profile, source: PublishedSource, root: Path, files: pd.DataFrame, own: SourceFiles
+    profile: Profile, source: PublishedSource, root: Path, own: SourceFiles, files: pd.DataFrame
 ) -> SourceCheck:
     data_set = PUBLISHED[source.kind]
     counts = [(part, int(part.rows(files).sum())) for part in data_set.parts]
     found = sum(count for _, count in counts) if counts else len(files)
+    trained = [run for run, its in profile.runs.items() if source.kind in its.train_sources]
     notes = [
         f"{part.name} has {count:,} images, more than the {part.images:,} published"
         for part, count in counts
@@ -172,28 +216,37 @@ def _published(
     less = [
         f"{part.name} {count:,} of {part.images:,}" for part, count in counts if count < part.images
     ]
-    all_runs = source.kind == VALIDATION
-    return SourceCheck(
-        name=data_set.name,
-        data_set=data_set,
-        place=data_set.place(source, root),
-        needed_by=list(profile.runs) if all_runs else _trained_by(profile, source.kind),
+    return _counted(
+        data_set.name,
+        files,
         found=found,
+        expected=data_set.expected,
+        licence=data_set.licence.text,
+        needed_by=list(profile.runs) if source.kind == VALIDATION else trained,
+        advice=None if found else data_set.advice(source, root),
         incomplete=less if found else (),
         notes=[*notes, data_set.known] if data_set.known and found else notes,
-        **_counts(files),
     )
 
 
-def _counts(files: pd.DataFrame) -> dict[str, Any]:
-    """Return what is counted of the files of any source: bytes, corrupt and duplicates."""
-    duplicates = int(files["content"].duplicated().sum()) if "content" in files else None
-    corrupt = int(files["reason"].notna().sum())
-    return {"bytes": int(files["bytes"].sum()), "corrupt": corrupt, "duplicates": duplicates}
-
-
-def _trained_by(profile: Profile, source: str) -> list[str]:
-    return [run for run, its in profile.runs.items() if source in its.train_sources]
+def _findings(
+    sources: list[SourceCheck], unreadable: pd.DataFrame, notes: list[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield headings and sentences, the gravest first."""
+    for one in sources:
+        if one.advice:
+            runs = " and ".join(one.needed_by)
+            needed = f"needed by: {runs}" if runs else "no run is trained or validated on it"
+            yield f"{one.name} is missing ({needed})", one.advice
+    for one in sources:
+        if one.incomplete:
+            yield "Incomplete, perhaps half extracted:", f"{one.name}: {'; '.join(one.incomplete)}"
+    more = f", the first {LISTED}; --out FILE writes all" if len(unreadable) > LISTED else ""
+    for path, reason in unreadable[["path", "reason"]].head(LISTED).values:
+        heading = f"{len(unreadable):,} files cannot be read and are left out{more}:"
+        yield heading, f"{path}: {reason}"
+    for note in [f"{one.name}: {note}" for one in sources for note in one.notes] + notes:
+        yield "Notes:", note
 
 
 def _obstacles(profile: Profile, run: str, files: pd.DataFrame) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -64,7 +65,7 @@ class ScanCache:
                 f"{error.strerror or error}; make room or give another folder with LAYERFUSION_RUNS"
             ) from None
 
-    def merge(self, paths: pd.Series) -> None:
+    def merge(self, paths: Iterable[str]) -> None:
         """Make one part of all, without the files that are gone.
 
         Parameters

@@ -65,6 +65,43 @@ def scan(
     ----------
     files
         A table as `layerfusion.data.manifest.file_table` makes it, its paths relative to `root`.
+    hash_files, decode_files, cache, progress
+        As `scan_files` takes them. The manifest is the same with and without a cache.
+
+    Raises
+    ------
+    UserError
+        If the cache cannot be written.
+    """
+    scans = scan_files(
+        root,
+        files["path"].tolist(),
+        hash_files=hash_files,
+        decode_files=decode_files,
+        cache=cache,
+        progress=progress,
+    )
+    table = files.reset_index(drop=True).join(scans)
+    readable = table["reason"].isna()
+    skipped = table.loc[~readable, ["path", "reason"]].reset_index(drop=True)
+    return Manifest(root, table.loc[readable, COLUMNS].reset_index(drop=True), skipped)
+
+
+def scan_files(
+    root: Path,
+    paths: list[str],
+    *,
+    hash_files: bool,
+    decode_files: bool,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Scan files in threads, or those that are new.
+
+    Parameters
+    ----------
+    paths
+        Relative to `root`.
     hash_files
         Whether to read every file for its sha256.
     decode_files
@@ -72,10 +109,15 @@ def scan(
         otherwise headers and the ends of JPEG and PNG files tell most of the truncated ones.
     cache
         A folder in which what was read is kept; None for none. A file of the same size and
-        modification time as before is not read again, unless more is asked for than is known. The
-        manifest is the same with and without.
+        modification time as before is not read again, unless more is asked for than is known.
     progress
         Called with the number of files done and of all files.
+
+    Returns
+    -------
+    DataFrame
+        A row a file, in order: the columns of `layerfusion.data.manifest.SCANNED_DTYPES`, hashes
+        missing where they were not asked for, and ``reason`` why it cannot be used, if so.
 
     Raises
     ------
@@ -83,7 +125,6 @@ def scan(
         If the cache cannot be written.
     """
     memory = ScanCache(cache, root) if cache else None
-    paths = files["path"].tolist()
     known = _known(root, paths, memory)
     hashed, decoded = known["sha256"].notna().to_numpy(), _decoded(known)
     complete = (hashed | (not hash_files)) & (decoded | (not decode_files))
@@ -108,9 +149,14 @@ def scan(
         if memory:
             memory.add(part[part["mtime_ns"].notna()])
     if memory:
-        memory.merge(files["path"])
-    table = pd.concat(tables).sort_index()
-    return _manifest(root, files.reset_index(drop=True), table, hash_files, decode_files)
+        memory.merge(paths)
+    return _asked_for(pd.concat(tables).sort_index(), hash_files, decode_files)
+
+
+def file_states(root: Path, paths: list[str]) -> pd.DataFrame:
+    """Return ``bytes`` and ``mtime_ns`` of files, int64; both -1 of one that is not there."""
+    states = in_threads(lambda path: _state(root / path), paths)
+    return pd.DataFrame(list(states), columns=["bytes", "mtime_ns"], dtype="int64")
 
 
 def _known(root: Path, paths: list[str], memory: ScanCache | None) -> pd.DataFrame:
@@ -121,14 +167,11 @@ def _known(root: Path, paths: list[str], memory: ScanCache | None) -> pd.DataFra
     known = pd.DataFrame({"path": paths}, dtype="str")
     if memory is None:
         return known.reindex(columns=list(DTYPES)).astype(DTYPES)
-    states = in_threads(lambda path: _state(root / path), paths)
-    known[["bytes", "mtime_ns"]] = np.fromiter(states, np.dtype((np.int64, 2)), len(paths))
-    known = known.astype({"bytes": "Int64", "mtime_ns": "Int64"})
+    known = known.join(file_states(root, paths).astype("Int64"))
     return known.merge(memory.read(), how="left", on=["path", "bytes", "mtime_ns"])[list(DTYPES)]
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """Return size and modification time of a file, (-1, -1) of one that is not there."""
     try:
         state = path.stat()
     except OSError:
@@ -149,17 +192,12 @@ def _table(paths: list[str], scans: Iterator[FileScan]) -> pd.DataFrame:
     return table.astype(DTYPES)
 
 
-def _manifest(
-    root: Path, files: pd.DataFrame, table: pd.DataFrame, hash_files: bool, decode_files: bool
-) -> Manifest:
-    """Make a manifest of what was asked for, even where more is known."""
+def _asked_for(table: pd.DataFrame, hash_files: bool, decode_files: bool) -> pd.DataFrame:
+    """Return the scans that were asked for, even where more is known."""
     nothing = pd.Series(index=table.index, dtype="str")
     table = table.assign(
         reason=table["reason"].fillna(table["damage"] if decode_files else nothing),
         sha256=table["sha256"] if hash_files else nothing,
         phash=table["phash"] if decode_files else nothing,
     )
-    table = files.join(table[[*SCANNED_DTYPES, "reason"]])
-    readable = table["reason"].isna()
-    skipped = table.loc[~readable, ["path", "reason"]].reset_index(drop=True)
-    return Manifest(root, table.loc[readable, COLUMNS].reset_index(drop=True), skipped)
+    return table[[*SCANNED_DTYPES, "reason"]]

@@ -15,10 +15,9 @@ from layerfusion.arithmetic import arithmetic, use_arithmetic
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import manifest_warnings
-from layerfusion.data.opening import open_data
+from layerfusion.data.opening import advice, open_data
 from layerfusion.data.parquet import read_parquet
 from layerfusion.data.selection import SELECTION, Selection, select_training
-from layerfusion.data.sources.registry import advice
 from layerfusion.errors import UserError
 from layerfusion.files import write_record
 from layerfusion.metrics.probability import probability

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from layerfusion.data.manifest import FILE_DTYPES
-from layerfusion.data.opening import open_data
+from layerfusion.data.opening import find_files, open_data
 from layerfusion.data.sources.published import PUBLISHED
-from layerfusion.data.sources.registry import find_files
 from layerfusion.errors import UserError
 from layerfusion.paths import project_root
 from layerfusion.runs.experiment import Experiment

@@ -109,15 +109,12 @@ class PublicDataSet(_Model):
         """All facts by name, in their order: ``in the paper``, ``images``, ``layout``..."""
         return {name.replace("_", " "): value for name, value in self if isinstance(value, Fact)}
 
-    def place(self, source: PublishedSource, root: Path) -> Path:
-        """Return the folder that the set should be in."""
-        return root / (source.folder or self.folder)
-
-    def advice(self, place: Path) -> str:
+    def advice(self, source: PublishedSource, root: Path) -> str:
         """Say in one clause what the set is, how big, where it is offered and where to put it."""
         return (
             f"{self.name} ({self.images.text}; size: {self.size.text}) is offered at "
-            f"{self.published.text}; put it at {place} (layout: {self.layout.text})"
+            f"{self.published.text}; put it at {root / (source.folder or self.folder)} (layout: "
+            f"{self.layout.text})"
         )
 
 
