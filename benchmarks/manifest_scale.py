@@ -202,7 +202,7 @@ def scanning(count: str, *, pictures: int, read_all: bool) -> Step:
             tiny_images(root, getattr(options, count), pictures).to_parquet(table)
         files = pd.read_parquet(table)
         asked = {"hash_files": read_all, "decode_files": read_all}
-        return lambda: len(scan(root, files, cache=folder / "cache", **asked).rows)
+        return lambda: scan(root, files, cache=folder / "cache", **asked)["reason"].isna().sum()
 
     return step
 

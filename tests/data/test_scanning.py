@@ -17,7 +17,6 @@ from layerfusion.data import scanning
 from layerfusion.data.manifest import Manifest, file_table
 from layerfusion.data.metadata import manifest_warnings
 from layerfusion.data.scan_cache import ScanCache
-from layerfusion.data.scanning import scan
 from layerfusion.errors import UserError
 
 
@@ -64,6 +63,10 @@ class Looks:
 
     def __call__(self, done, total):
         self.calls.append((done, total))
+
+
+def scan(root, files, **asked):
+    return Manifest.of_scans(root, scanning.scan(root, files, **asked))
 
 
 def look(root, cache, **asked):

@@ -10,6 +10,7 @@ import pytest
 from conftest import TINY, draw_image
 from layerfusion.analysis import architecture
 from layerfusion.analysis.probes import class_tokens
+from layerfusion.data.manifest import Manifest
 from layerfusion.data.scanning import scan
 from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.errors import UserError
@@ -29,7 +30,8 @@ def built():
 @pytest.fixture(scope="module")
 def validation(photos):
     files = find_folder_images(photos)
-    return scan(photos, files, hash_files=False, decode_files=False).select(split="val")
+    scans = scan(photos, files, hash_files=False, decode_files=False)
+    return Manifest.of_scans(photos, scans).select(split="val")
 
 
 def test_stages_have_the_sizes_of_the_settings(built):

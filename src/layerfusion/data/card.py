@@ -3,19 +3,19 @@
 import hashlib
 import json
 import re
-import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.data.manifest import DTYPES, SPLITS
+from layerfusion.data.manifest import SPLITS
 from layerfusion.data.sources.description import read_description
 from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.data.sources.tree import existing_folder
 from layerfusion.errors import UserError
-from layerfusion.files import file_sha256
+from layerfusion.files import file_sha256, in_place_of
 from layerfusion.paths import PACKAGE
 
 DESCRIPTION = "manifest.csv"
@@ -36,11 +36,8 @@ MEANT = {
     "licence": ".+",
 }
 IMAGE_DTYPES = {
-    column: (DTYPES | {"style": "str"})[column]
-    for column in (
-        "path", "sha256", "label", "split", "source", "style", "generator", "platform", "width",
-        "height",
-    )
+    "path": "str", "sha256": "str", "label": "Int8", "split": "str", "source": "str",
+    "style": "str", "generator": "str", "platform": "str", "width": "Int32", "height": "Int32",
 }  # fmt: skip
 WHAT = ("real", "generated", "both")
 BETWEEN = " | "  # of several values in one cell; their own text may have commas and semicolons
@@ -112,15 +109,15 @@ def write_card(
         If a file cannot be written.
     """
     try:
+        contents = {
+            SOURCES: card.sources.to_csv(index=False, lineterminator="\n").encode(),
+            IMAGES: card.images.to_parquet(None, index=False, compression="zstd"),
+        }
+        contents[CROISSANT] = _croissant(card, contents, name, published, creator)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".card-", dir=folder) as made:
-            partial = Path(made)
-            card.sources.to_csv(partial / SOURCES, index=False, lineterminator="\n")
-            card.images.to_parquet(partial / IMAGES, index=False, compression="zstd")
-            text = _croissant(card, partial, name, published, creator)
-            (partial / CROISSANT).write_text(text, encoding="utf-8", newline="\n")
-            for file in (SOURCES, IMAGES, CROISSANT):  # the last holds the hashes of the others
-                (partial / file).replace(folder / file)
+        for file, content in contents.items():  # the last holds the hashes of the others
+            with in_place_of(folder / file) as partial:
+                partial.write_bytes(content)
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"the card cannot be written into {folder}: {reason}") from None
@@ -202,15 +199,17 @@ def _listed(values: pd.Series) -> str:
     return BETWEEN.join(sorted(set(values) - {""}))
 
 
-def _croissant(card: Card, folder: Path, name: str, published: date, creator: str | None) -> str:
+def _croissant(
+    card: Card, contents: Mapping[str, bytes], name: str, published: date, creator: str | None
+) -> bytes:
     """Return the description of a card's tables in Croissant 1.1, JSON-LD that machines read.
 
     The template in this package has all that every card says, and a field for every split.
 
     Parameters
     ----------
-    folder
-        Where the two tables lie.
+    contents
+        The files of the two tables.
     """
     said = json.loads((PACKAGE / "data" / CROISSANT).read_text(encoding="utf-8"))
     said |= {"name": name, "description": _about(card), "datePublished": published.isoformat()}
@@ -218,14 +217,12 @@ def _croissant(card: Card, folder: Path, name: str, published: date, creator: st
     if not creator:
         del said["creator"]
     for file in said["distribution"]:
-        content = (folder / file["name"]).read_bytes()
-        file |= {
-            "contentSize": f"{len(content)} B",
-            "sha256": hashlib.sha256(content).hexdigest(),
-        }
+        content = contents[file["name"]]
+        file["contentSize"] = f"{len(content)} B"
+        file["sha256"] = hashlib.sha256(content).hexdigest()
     sources = said["recordSet"][0]
     sources["field"] = [field for field in sources["field"] if field["name"] in card.sources]
-    return json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+    return (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _about(card: Card) -> str:

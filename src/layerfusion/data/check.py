@@ -11,7 +11,7 @@ import pandas as pd
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS, Progress
 from layerfusion.data.opening import find_files, images_root
-from layerfusion.data.scanning import file_states, in_threads, scan_files
+from layerfusion.data.scanning import file_states, in_threads, scan
 from layerfusion.data.selection import select_training
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.data.sources.tree import SourceFiles
@@ -148,22 +148,19 @@ def _scanned(root: Path, files: pd.DataFrame, depth: Depth) -> pd.DataFrame:
         size = file_states(root, paths)["bytes"]
         return files.assign(bytes=size, reason=size.eq(0).map({True: "empty file"}).astype("str"))
     with reporter.bar("scanning files", len(paths)) as bar:
-        scans = scan_files(
-            root, paths, hash_files=False, decode_files=depth == "pixels", progress=bar
-        )
-    files = files.join(scans[["bytes", "reason"]])
+        files = scan(root, files, hash_files=False, decode_files=depth == "pixels", progress=bar)
     with reporter.bar("comparing files", 0) as bar:
         return files.assign(content=_contents(root, files[files["reason"].isna()], bar))
 
 
 def _contents(root: Path, files: pd.DataFrame, progress: Progress) -> pd.Series:
-    """Return a key of each file's content; only files that are alike so far are read further."""
-    key = files["bytes"].astype("str")
+    """Return a key of each file's content; only what is alike so far is read further."""
+    content = files["bytes"].astype("str")
     for read in (_ends, file_sha256):
-        alike = key.duplicated(keep=False)
-        paths = [root / path for path in files.loc[alike, "path"]]
-        key[alike] = list(in_threads(read, paths, progress))
-    return key
+        alike = files["path"][content.duplicated(keep=False)]
+        keys = in_threads(read, [root / path for path in alike], progress)
+        content.update(pd.Series(list(keys), index=alike.index, dtype="str"))
+    return content
 
 
 def _ends(path: Path) -> str:

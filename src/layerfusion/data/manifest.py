@@ -86,6 +86,13 @@ class Manifest:
     rows: pd.DataFrame
     skipped: pd.DataFrame
 
+    @classmethod
+    def of_scans(cls, root: Path, files: pd.DataFrame) -> "Manifest":
+        """Return the manifest of files as `layerfusion.data.scanning.scan` returns them."""
+        unread = files["reason"].notna()
+        skipped = files.loc[unread, ["path", "reason"]].reset_index(drop=True)
+        return cls(root, files.loc[~unread, COLUMNS].reset_index(drop=True), skipped)
+
     @property
     def files(self) -> list[Path]:
         """Where the image of each row lies."""

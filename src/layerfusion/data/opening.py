@@ -49,7 +49,7 @@ def open_data(
         )
     if settings.test_labels is not None:
         files = label_test_images(files, root / settings.test_labels)
-    return scan(
+    scans = scan(
         root,
         files.sort_values("path", ignore_index=True),
         hash_files=settings.hash_files,
@@ -57,6 +57,7 @@ def open_data(
         cache=cache / "scanned",
         progress=progress,
     )
+    return Manifest.of_scans(root, scans)
 
 
 def images_root(settings: DataSettings, data_root: Path | None, cache: Path) -> Path:

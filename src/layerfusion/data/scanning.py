@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerfusion.data.file_scan import FileScan, scan_file
-from layerfusion.data.manifest import COLUMNS, SCANNED_DTYPES, Manifest, Progress, usable_cores
+from layerfusion.data.manifest import SCANNED_DTYPES, Progress, usable_cores
 from layerfusion.data.scan_cache import DTYPES, ScanCache
 
 # Files to a task: enough to hide what a task costs, few enough for a smooth progress bar.
@@ -58,50 +58,13 @@ def scan(
     decode_files: bool,
     cache: Path | None = None,
     progress: Progress | None = None,
-) -> Manifest:
-    """Scan every file of a table and return their manifest, in the table's order.
+) -> pd.DataFrame:
+    """Scan every file of a table, or those that are new.
 
     Parameters
     ----------
     files
         A table as `layerfusion.data.manifest.file_table` makes it, its paths relative to `root`.
-    hash_files, decode_files, cache, progress
-        As `scan_files` takes them. The manifest is the same with and without a cache.
-
-    Raises
-    ------
-    UserError
-        If the cache cannot be written.
-    """
-    scans = scan_files(
-        root,
-        files["path"].tolist(),
-        hash_files=hash_files,
-        decode_files=decode_files,
-        cache=cache,
-        progress=progress,
-    )
-    table = files.reset_index(drop=True).join(scans)
-    readable = table["reason"].isna()
-    skipped = table.loc[~readable, ["path", "reason"]].reset_index(drop=True)
-    return Manifest(root, table.loc[readable, COLUMNS].reset_index(drop=True), skipped)
-
-
-def scan_files(
-    root: Path,
-    paths: list[str],
-    *,
-    hash_files: bool,
-    decode_files: bool,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> pd.DataFrame:
-    """Scan files in threads, or those that are new.
-
-    Parameters
-    ----------
-    paths
-        Relative to `root`.
     hash_files
         Whether to read every file for its sha256.
     decode_files
@@ -109,21 +72,24 @@ def scan_files(
         otherwise headers and the ends of JPEG and PNG files tell most of the truncated ones.
     cache
         A folder in which what was read is kept; None for none. A file of the same size and
-        modification time as before is not read again, unless more is asked for than is known.
+        modification time as before is not read again, unless more is asked for than is known. The
+        outcome is the same with and without.
     progress
         Called with the number of files done and of all files.
 
     Returns
     -------
     DataFrame
-        A row a file, in order: the columns of `layerfusion.data.manifest.SCANNED_DTYPES`, hashes
-        missing where they were not asked for, and ``reason`` why it cannot be used, if so.
+        The table with the columns of `layerfusion.data.manifest.SCANNED_DTYPES`, hashes missing
+        where they were not asked for, and ``reason`` why a file cannot be used, if so;
+        `Manifest.of_scans` makes a manifest of it.
 
     Raises
     ------
     UserError
         If the cache cannot be written.
     """
+    paths = files["path"].tolist()
     memory = ScanCache(cache, root) if cache else None
     known = _known(root, paths, memory)
     hashed, decoded = known["sha256"].notna().to_numpy(), _decoded(known)
@@ -131,7 +97,7 @@ def scan_files(
     lacking = known["width"].isna().to_numpy() | ~complete
     todo = np.flatnonzero(known["reason"].isna().to_numpy() & lacking).tolist()
 
-    def scanned(row: int) -> FileScan:
+    def scan_row(row: int) -> FileScan:
         # What is known is asked for again: a row comes from one reading of its file.
         hash_file, decode_file = hash_files or hashed[row], decode_files or decoded[row]
         return scan_file(root / paths[row], hash_file=hash_file, decode_file=decode_file)
@@ -141,7 +107,7 @@ def scan_files(
             progress(len(paths) - len(todo) + done, len(paths))
 
     tables = [known.drop(todo)]
-    scans = in_threads(scanned, todo, advance)
+    scans = in_threads(scan_row, todo, advance)
     for start in range(0, len(todo), PART):
         rows = todo[start : start + PART]
         part = _table([paths[row] for row in rows], islice(scans, PART)).set_axis(rows)
@@ -150,7 +116,8 @@ def scan_files(
             memory.add(part[part["mtime_ns"].notna()])
     if memory:
         memory.merge(paths)
-    return _asked_for(pd.concat(tables).sort_index(), hash_files, decode_files)
+    scanned = _asked_for(pd.concat(tables).sort_index(), hash_files, decode_files)
+    return files.reset_index(drop=True).join(scanned)
 
 
 def file_states(root: Path, paths: list[str]) -> pd.DataFrame:

@@ -73,7 +73,8 @@ def find_own_images(root: Path, progress: Progress | None = None) -> OwnImages:
             f"nothing says whether the images in {root} are real or synthetic; sort them into "
             "folders named so"
         )
-    scanned = scan(root, files, hash_files=True, decode_files=True, progress=progress)
+    scans = scan(root, files, hash_files=True, decode_files=True, progress=progress)
+    scanned = Manifest.of_scans(root, scans)
     rows = _once(scanned.rows)
     skipped = scanned.skipped.merge(files[["path", "label"]], on="path")
     own = OwnImages(
