@@ -68,14 +68,6 @@ def named_by_user(path: Path, what: str) -> Iterator[Path]:
         raise UserError(f"{what} cannot be written to {path}: {error.strerror}") from None
 
 
-def check_new_folder(out: Path) -> None:
-    """Raise a UserError if a folder cannot be made at `out`, or something exists there."""
-    if out.exists():
-        raise UserError(f"{out} already exists; remove it or name another --out")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"the folder above --out {out} does not exist; create it first")
-
-
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to fill, which becomes `out` when the block ends well.
@@ -83,9 +75,10 @@ def new_folder(out: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        As `check_new_folder`, or if something cannot be written.
+        If something is there already, or it cannot be written.
     """
-    check_new_folder(out)
+    if out.exists():
+        raise UserError(f"{out} already exists; remove it or name another --out")
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

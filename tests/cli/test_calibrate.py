@@ -16,19 +16,18 @@ from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import TRAINED
 from layerfusion.release import calibrated
-from layerfusion.release.calibrated import write_calibrated
-from layerfusion.release.calibration import calibrate
-from layerfusion.release.calibration_report import (
+from layerfusion.release.calibrated import (
     as_values,
     calibration_html,
     notice,
     sentences,
+    write_calibrated,
 )
+from layerfusion.release.calibration import calibrate
 from layerfusion.release.own_images import find_own_images
 from layerfusion.release.seen_images import seen_images
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
-from layerfusion.settings import LoaderSettings
 
 
 def draw(root, *, dark, count=26):
@@ -53,7 +52,7 @@ def mine(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibration(mine):
-    return calibrate(demo_detector(), find_own_images(mine), loader=LoaderSettings(workers=0))
+    return calibrate(demo_detector(), find_own_images(mine))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +114,7 @@ def test_shortcuts_come_first_and_folders_of_one_class_are_there(made):
 def test_images_that_the_detector_was_trained_on_are_counted(mine, calibration):
     own = find_own_images(mine)
     seen = seen_images(own.manifest.rows[:7], own.manifest.rows[5:10])
-    known = calibrate(demo_detector(), own, seen=seen, loader=LoaderSettings(workers=0))
+    known = calibrate(demo_detector(), own, seen=seen)
     said = "Seen before: the detector was trained on 7 and was chosen on 3 of these images."
     assert any(said in sentence for sentence in sentences(known))
     assert "10 of these it had seen before" in notice(known, None)

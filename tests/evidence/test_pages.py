@@ -15,11 +15,10 @@ from conftest import draw_image
 from layerfusion.evidence.inspection import report_html
 from layerfusion.evidence.pages import write_page
 from layerfusion.evidence.serving import Limits, listen
+from layerfusion.release.calibrated import calibration_html
 from layerfusion.release.calibration import calibrate
-from layerfusion.release.calibration_report import calibration_html
 from layerfusion.release.own_images import find_own_images
 from layerfusion.scoring.shipped import demo_detector
-from layerfusion.settings import LoaderSettings
 
 PHONE = 390  # px
 ENOUGH = 4.5  # WCAG's AA for text
@@ -101,7 +100,6 @@ def pages(inspector, picture, tmp_path_factory):
     made = calibrate(
         demo_detector(),
         own_images(tmp_path_factory.mktemp("own") / "mine"),
-        loader=LoaderSettings(workers=0),
     )
     write_page(calibration_html(made, "It is a toy"), folder / "calibration.html")
     return folder

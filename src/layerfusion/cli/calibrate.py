@@ -35,9 +35,13 @@ def calibrate(
     from layerfusion.model.detector import Detector
     from layerfusion.parallel.processes import open_fabric
     from layerfusion.progress import Reporter
-    from layerfusion.release.calibrated import write_calibrated
+    from layerfusion.release.calibrated import (
+        as_values,
+        calibration_html,
+        sentences,
+        write_calibrated,
+    )
     from layerfusion.release.calibration import calibrate as calibrate_on
-    from layerfusion.release.calibration_report import as_values, calibration_html, sentences
     from layerfusion.release.own_images import find_own_images
     from layerfusion.release.seen_images import read_seen
     from layerfusion.scoring.shipped import detector_folder

@@ -28,7 +28,6 @@ def export(
     from layerfusion.progress import Reporter
     from layerfusion.release.export import KEPT, check_shippable
     from layerfusion.release.export import export as export_run
-    from layerfusion.release.facts import rates
     from layerfusion.scoring.predictions import write_predictions
 
     reporter = Reporter()
@@ -40,7 +39,7 @@ def export(
     former = finished.record.threshold
     if predictions is not None:
         write_predictions(facts.local[KEPT], predictions)
-    auc = rates(facts.local, facts.threshold)["roc_auc"]
+    auc = facts.rates(facts.local)["roc_auc"]
     print(f"{'AUC':<10}{auc.estimate:.4f}")
     print(f"{'threshold':<10}{facts.threshold:.4g} (the run's: {former:.4g})")
     print(f"{'bytes':<10}{facts.head_bytes:,}")

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import layerfusion
-from layerfusion.errors import UserError
 from layerfusion.evidence.attribution import block_contributions, occlusion_map, overlay
 from layerfusion.evidence.levels import (
     GENERATED,
@@ -30,6 +29,7 @@ from layerfusion.images.transforms import enlarge
 from layerfusion.metrics.probability import probability
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
+from layerfusion.scoring.files import threshold_of
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import detector_folder
 
@@ -161,13 +161,11 @@ class Inspector:
 
     def about(self) -> dict[str, str]:
         """Return what holds for a whole report: versions, threshold, date, notice."""
-        if self.detector.threshold is None:
-            raise UserError("this detector has no threshold yet; it must be calibrated first")
         encoder = self.detector.encoder_settings
         return {
             "layerfusion": layerfusion.__version__,
             "encoder": f"{encoder.model}, {encoder.weights}",
-            "threshold": f"{self.detector.threshold:.6g}",
+            "threshold": f"{threshold_of(self.detector):.6g}",
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "notice": self.detector.notice or "",
         }

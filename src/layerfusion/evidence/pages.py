@@ -21,9 +21,9 @@ NOT_MEASURED = "not measured"
 def render(template: str, **values: object) -> str:
     """Return a template of the package filled in, such as ``evidence/templates/report.html.j2``.
 
-    Values of pages (``.html.j2``) are escaped. Filters: `number` (a format specification), `of` (a
-    row's `Interval`), `interval` (its text), `cell` (one line of a Markdown table), `picture` (a
-    data address).
+    Values of pages (``.html.j2``) are escaped. Filters: `number` (a format specification), `rows`
+    (of a DataFrame), `of` (a row's `Interval`), `interval` (its text), `cell` (one line of a
+    Markdown table), `picture` (a data address).
     """
     environment = Environment(
         loader=PackageLoader("layerfusion", ""),
@@ -35,6 +35,7 @@ def render(template: str, **values: object) -> str:
         "number": format,
         "interval": interval,
         "of": of,
+        "rows": lambda table: table.to_dict("records"),
         "cell": lambda text: text.replace("|", "\\|").replace("\n", " "),
         "picture": picture_address,
     }

@@ -17,8 +17,7 @@ from layerfusion.model.detector import Detector
 from layerfusion.progress import Reporter
 from layerfusion.release.own_images import OwnImages
 from layerfusion.release.seen_images import count_seen
-from layerfusion.scoring.files import NO_NUMBER
-from layerfusion.scoring.predictions import score_files
+from layerfusion.scoring.files import score_images, threshold_of
 from layerfusion.settings import LoaderSettings
 
 
@@ -37,7 +36,7 @@ class Calibration:
         As `layerfusion.analysis.shortcuts.shortcut_baselines` returns it, the largest ROC AUC
         first.
     scored
-        A row an image: ``label``, ``logit``, ``source``.
+        A row an image: ``label``, ``logit``.
     roc_auc
         Of the detector, in [0, 1].
     choice
@@ -69,7 +68,6 @@ def calibrate(
     images: OwnImages,
     *,
     seen: pd.DataFrame | None = None,
-    loader: LoaderSettings | None = None,
     device: torch.device | str = "cpu",
     reporter: Reporter | None = None,
 ) -> Calibration:
@@ -89,61 +87,34 @@ def calibrate(
     ImageError
         If a file cannot be read any more.
     """
-    if detector.threshold is None:
-        raise UserError("this detector has no threshold yet; it must be calibrated first")
-    loader, reporter = loader or LoaderSettings(), reporter or Reporter()
-    rows = images.manifest.rows
+    threshold, reporter, rows = threshold_of(detector), reporter or Reporter(), images.manifest.rows
     with reporter.bar("looking for shortcuts", len(rows)) as bar:
         shortcuts = shortcut_baselines(
-            images.manifest, detector.image_settings, loader, progress=bar
+            images.manifest, detector.image_settings, LoaderSettings(), progress=bar
         )
     shortcuts = shortcuts.sort_values("roc_auc", ascending=False, kind="stable", ignore_index=True)
-    scored = _scored(detector, images, loader, device, reporter)
-    label, logit, folder = (scored[name].to_numpy() for name in ("label", "logit", "source"))
-    choice = choose(label, logit, detector.threshold, folder)
+    with reporter.bar("scoring", len(rows)) as bar:
+        named = dict(zip(rows["path"], images.manifest.files, strict=True))
+        found = score_images(detector, named, device=device, progress=bar)
+    for path, error in found.loc[found["error"].notna(), ["image_id", "error"]].values:
+        raise UserError(f"{path} has no score: {error}")
+    label, folder = rows["label"].to_numpy(dtype=np.int64), rows["source"].to_numpy(dtype=object)
+    logit = found["logit"].to_numpy()
+    choice = choose(label, logit, threshold, folder)
     return Calibration(
         images=images,
         seen=count_seen(seen, rows),
         shortcuts=shortcuts,
-        scored=scored,
+        scored=pd.DataFrame({"label": label, "logit": logit}),
         roc_auc=auc_interval(label, logit),
         choice=choice,
-        optimism=optimism(label, logit, detector.threshold, changed=choice.changed),
+        optimism=optimism(label, logit, threshold, changed=choice.changed),
         folders=folder_table(folder, label, logit, choice.predicted),
         images_sha256=_list_sha256(rows),
         date=datetime.now(UTC).date().isoformat(),
     )
 
 
-def _scored(
-    detector: Detector,
-    images: OwnImages,
-    loader: LoaderSettings,
-    device: torch.device | str,
-    reporter: Reporter,
-) -> pd.DataFrame:
-    rows = images.manifest.rows
-    files = images.manifest.files
-    with reporter.bar("scoring", len(files)) as bar:
-        table = score_files(
-            detector.to(device), files, detector.image_settings, loader, device=device, progress=bar
-        )
-    wrong = np.flatnonzero(~np.isfinite(table["logit"]))
-    if len(wrong):
-        reason = table["error"].iloc[wrong[0]]
-        raise UserError(
-            f"{rows['path'].iloc[wrong[0]]} has no score: "
-            f"{NO_NUMBER if pd.isna(reason) else reason}"
-        )
-    return pd.DataFrame(
-        {
-            "label": rows["label"].to_numpy(dtype=np.int64),
-            "logit": table["logit"].to_numpy(),
-            "source": rows["source"].to_numpy(dtype=object),
-        }
-    )
-
-
 def _list_sha256(rows: pd.DataFrame) -> str:
-    lines = sorted(f"{row['label']} {row['sha256']}\n" for row in rows.to_dict("records"))
+    lines = sorted(f"{label} {sha256}\n" for label, sha256 in rows[["label", "sha256"]].values)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -6,11 +6,10 @@ from pathlib import Path
 import pandas as pd
 from safetensors.torch import save_file
 
-from layerfusion.data.manifest import Manifest
 from layerfusion.data.sources.description import described
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import describe_images
-from layerfusion.files import check_new_folder, new_folder, write_checksums
+from layerfusion.files import new_folder, write_checksums
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
@@ -76,19 +75,30 @@ def export(
     Raises
     ------
     UserError
-        If `check_new_folder` or `check_shippable` object, a weight is too large for float16, or the
-        folder cannot be written.
+        If `check_shippable` objects, a weight is too large for float16, something is at `out`, or
+        the folder cannot be written.
     ImageError
         If a validation image cannot be read any more.
     """
-    check_new_folder(out)
     check_shippable(experiment.profile)
     detector = run.detector()
     round_head(detector)
     scored = _score(experiment, detector, reporter or Reporter())
     local = scored["local"]
     detector.threshold = best_f1_threshold(local["label"], probability(local["logit"]))
-    return _write(experiment, run, detector.cpu(), scored, out, command)
+    with new_folder(out) as folder:
+        detector.cpu().save(folder)
+        halves = {name: tensor.half() for name, tensor in read_trained_tensors(folder).items()}
+        save_file(halves, folder / TRAINED)  # nothing is lost by that: they are rounded
+        write_reference(local, folder)
+        seen = seen_images(experiment.training.rows, experiment.validation.rows)
+        if seen is not None:
+            write_seen(seen, folder)
+        size = (folder / TRAINED).stat().st_size
+        facts = _facts(experiment, run, detector.threshold, scored, size, command)
+        (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+        write_checksums(folder)
+    return facts
 
 
 def round_head(detector: Detector) -> None:
@@ -124,70 +134,28 @@ def _score(
     }
 
 
-def _write(
-    experiment: Experiment,
-    run: Run,
-    detector: Detector,
-    scored: dict[str, pd.DataFrame],
-    out: Path,
-    command: str,
-) -> Facts:
-    with new_folder(out) as folder:
-        _write_detector(detector, folder)
-        write_reference(scored["local"], folder)
-        seen = seen_images(experiment.training.rows, experiment.validation.rows)
-        if seen is not None:
-            write_seen(seen, folder)
-        size = (folder / TRAINED).stat().st_size
-        facts = _facts(experiment, run, detector, scored, size, command)
-        (folder / CARD).write_text(model_card(facts), encoding="utf-8")
-        write_checksums(folder)
-    return facts
-
-
-def _write_detector(detector: Detector, folder: Path) -> None:
-    """Save a detector whose head is rounded, its tensors as float16: nothing is lost by that."""
-    detector.save(folder)
-    halves = {name: tensor.half() for name, tensor in read_trained_tensors(folder).items()}
-    save_file(halves, folder / TRAINED)
-
-
 def _facts(
     experiment: Experiment,
     run: Run,
-    detector: Detector,
+    threshold: float,
     scored: dict[str, pd.DataFrame],
     head_bytes: int,
     command: str,
 ) -> Facts:
-    described = _described(experiment.used)
+    known = describe_images(experiment.used)  # in place of what the folders say
+    said = described(experiment.used.root, known.index, LICENCES)
+    known["licence"] = said["licence"].fillna(said["license"])
+    own = ["image_id", "label", "logit", "width", "height"]
     before = run.predictions().set_index("image_id")["logit"]
     after = scored["local"].set_index("image_id")["logit"]
-    rows = experiment.training.rows
-    labels = rows["label"].to_numpy()
-    assert detector.threshold is not None
     return Facts(
         profile=experiment.profile,
         record=run.record,
-        threshold=detector.threshold,
+        threshold=threshold,
         moved=float((before[after.index] - after).abs().max()),
         head_bytes=head_bytes,
-        training=described.loc[rows["path"]].assign(label=labels).reset_index(drop=True),
-        scored={name: _with_description(table, described) for name, table in scored.items()},
+        training=experiment.training.rows[["path", "label"]].join(known, on="path"),
+        scored={name: table[own].join(known, on="image_id") for name, table in scored.items()},
         command=command,
         date=datetime.now(UTC).date().isoformat(),
     )
-
-
-def _described(images: Manifest) -> pd.DataFrame:
-    """Return what is known of images, and of their licences, by path: text, missing if unknown."""
-    known = describe_images(images)
-    said = described(images.root, known.index, LICENCES)
-    return known.assign(licence=said["licence"].fillna(said["license"]))
-
-
-def _with_description(table: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
-    """Return predictions with what is known of their images in place of what the folders say."""
-    about = described.loc[table["image_id"]].reset_index(drop=True)
-    own = ["image_id", "label", "logit", "width", "height"]
-    return pd.concat([table[own].reset_index(drop=True), about], axis=1)

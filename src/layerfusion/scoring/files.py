@@ -89,8 +89,7 @@ def score_images(
     UserError
         If the detector has no threshold.
     """
-    if detector.threshold is None:
-        raise UserError("this detector has no threshold yet; it must be calibrated first")
+    threshold = threshold_of(detector)
     scored = score_files(
         detector.to(device),
         list(images.values()),
@@ -102,18 +101,25 @@ def score_images(
     )
     logit = scored["logit"]
     error = scored["error"].mask(logit.isna() & scored["error"].isna(), NO_NUMBER)
-    predicted = pd.Series(decide(logit, detector.threshold), dtype="Int8")
+    predicted = pd.Series(decide(logit, threshold), dtype="Int8")
     table = pd.DataFrame(
         {
             "image_id": list(images),
             "logit": logit,
-            "probability": published_probability(logit, detector.threshold),
+            "probability": published_probability(logit, threshold),
             "predicted": predicted.mask(error.notna()),
-            "threshold": detector.threshold,
+            "threshold": threshold,
             "error": error,
         }
     )
     return table if detector.notice is None else table.assign(warning=detector.notice)
+
+
+def threshold_of(detector: Detector) -> float:
+    """Return a detector's threshold, a probability; a UserError if it was not calibrated."""
+    if detector.threshold is None:
+        raise UserError("this detector has no threshold yet; it must be calibrated first")
+    return detector.threshold
 
 
 def write_scores(table: pd.DataFrame, path: Path) -> None:
