@@ -10,9 +10,8 @@ import torch
 
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
-from layerfusion.model.prefix_cache import BatchMemory, PrefixCache, open_prefix_cache, size_limit
+from layerfusion.model.prefix_cache import PrefixCache, open_prefix_cache
 from layerfusion.paths import cache_root
-from layerfusion.progress import Reporter
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
@@ -54,12 +53,12 @@ def images_of(count, seed=0):
     return torch.randint(0, 256, (count, 3, 48, 48), dtype=torch.uint8, generator=generator)
 
 
-def counts(cache):
-    return cache.found, cache.computed, cache.stored
-
-
 def entries(cache):
     return [path for path in cache.folder.rglob("*") if path.is_file()]
+
+
+def counts(cache):
+    return cache.found, cache.computed, len(entries(cache))
 
 
 def logits_and_gradients(detector, images):
@@ -293,7 +292,7 @@ def test_a_read_only_folder_is_read(make, make_cache, tmp_path):
     detector(images)
     for folder in folders:
         folder.chmod(0o700)
-    assert counts(cache) == (1, 2, 0) and len(said) == 1
+    assert counts(cache) == (1, 2, 1) and len(said) == 1
 
 
 def test_where_nothing_can_be_written_all_goes_on(make, make_cache):
@@ -319,7 +318,7 @@ def test_a_full_disk_is_said_once_and_what_is_there_is_found(make, make_cache, m
     monkeypatch.setattr(Path, "write_bytes", full)
     detector(images)
     detector(images)
-    assert counts(cache) == (2, 5, 1) and len(entries(cache)) == 1
+    assert counts(cache) == (2, 5, 1)
     assert said == [
         f"nothing more is cached in {cache.folder}: No space left on device; frozen features "
         "will be computed again"
@@ -335,7 +334,7 @@ def test_a_folder_that_vanishes_is_made_anew(make, make_cache):
     for folder in sorted((path for path in cache.folder.rglob("*")), reverse=True):
         folder.rmdir()
     detector(images)
-    assert counts(cache) == (0, 4, 4)
+    assert counts(cache) == (0, 4, 2)
 
 
 # --- bounds ---------------------------------------------------------------------------------------
@@ -400,28 +399,14 @@ def test_a_wrong_size_is_named(monkeypatch, text):
     assert "\n" not in str(caught.value)
 
 
-def test_the_size_is_in_gb(monkeypatch):
-    monkeypatch.delenv("LAYERFUSION_CACHE_GB", raising=False)
-    assert size_limit() == 20 * 10**9
-    monkeypatch.setenv("LAYERFUSION_CACHE_GB", "0.5")
-    assert size_limit() == 5 * 10**8
-
-
-def test_it_is_off_unless_asked_for(tmp_path, monkeypatch):
+def test_it_is_off_unless_asked_for_and_its_size_is_in_gb(tmp_path, monkeypatch):
     assert open_prefix_cache(LoaderSettings(), fail) is None
     monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "mine"))
-    opened = open_prefix_cache(LoaderSettings(prefix_cache=True), Reporter().say)
-    assert opened.folder == tmp_path / "mine" / "prefix"
-
-
-def test_the_cache_lies_where_the_system_says(monkeypatch):
-    monkeypatch.delenv("LAYERFUSION_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_root() == Path("/somewhere/layerfusion")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_root() == Path.home() / ".cache" / "layerfusion"
-    monkeypatch.setenv("LAYERFUSION_CACHE", "~/mine")
-    assert cache_root() == Path.home() / "mine"
+    monkeypatch.delenv("LAYERFUSION_CACHE_GB", raising=False)
+    opened = open_prefix_cache(LoaderSettings(prefix_cache=True), fail)
+    assert (opened.folder, opened.limit) == (tmp_path / "mine" / "prefix", 20 * 10**9)
+    monkeypatch.setenv("LAYERFUSION_CACHE_GB", "0.5")
+    assert open_prefix_cache(LoaderSettings(prefix_cache=True), fail).limit == 5 * 10**8
 
 
 # --- several processes ----------------------------------------------------------------------------
@@ -469,29 +454,3 @@ def test_two_processes_use_one_folder_at_once(tmp_path, tiny_settings, make, mak
     left = [path for path in (tmp_path / "two").rglob("*") if path.is_file()]
     assert left and not [path for path in left if path.name.endswith(".partial")]
     assert sum(path.stat().st_size for path in left) <= 1.2 * limit
-
-
-# --- whole batches in memory ----------------------------------------------------------------------
-
-
-def test_a_batch_is_computed_once_and_memory_has_a_limit(make, monkeypatch):
-    plain, other = make(), make()
-    with torch.no_grad():
-        other.encoder.visual.conv1.weight += 1
-    first, second = images_of(6).split(3)
-    with torch.inference_mode():
-        expected = [plain(images) for images in (first, second)]
-        size = sum(part.nbytes for part in plain.frozen_tokens(first))
-        plain.prefix_cache = other.prefix_cache = BatchMemory(limit=size)
-        computed, prefix = [], type(plain.encoder).prefix
-        monkeypatch.setattr(
-            type(plain.encoder), "prefix", lambda *given: computed.append(1) or prefix(*given)
-        )
-        for _ in range(2):  # there is room for the first alone
-            assert torch.equal(plain(first), expected[0])
-            assert torch.equal(plain(second), expected[1])
-        assert len(computed) == 3
-        # Another shape and other weights are other batches.
-        plain(first[:2])
-        other(first)
-        assert len(computed) == 5

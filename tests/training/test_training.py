@@ -12,13 +12,13 @@ from lightning_fabric.plugins.precision.amp import MixedPrecision
 
 from conftest import TINY
 from layerfusion.arithmetic import deterministic
+from layerfusion.data import loading
 from layerfusion.data.loading import TrainingBatch
 from layerfusion.data.opening import open_data
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.model.detector import Detector
 from layerfusion.parallel import processes
 from layerfusion.progress import Reporter
-from layerfusion.scoring import predictions
 from layerfusion.settings import load_profile
 from layerfusion.training import checkpoint, loop, sources
 from layerfusion.training.optimisation import build_optimizer, optimization_step
@@ -87,7 +87,8 @@ def test_resumed_training_ends_with_the_same_numbers(
 
 def signal_before_batch(monkeypatch, name, number):
     """Have the system ask for a stop while training or validation is at a batch, from 0."""
-    batches = getattr(sources if name == "training_batches" else predictions, name)
+    module = sources if name == "training_batches" else loading
+    batches = getattr(module, name)
 
     def batches_and_a_signal(*arguments, **named):
         for index, batch in enumerate(batches(*arguments, **named)):
@@ -95,7 +96,6 @@ def signal_before_batch(monkeypatch, name, number):
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    module = sources if name == "training_batches" else predictions
     monkeypatch.setattr(module, name, batches_and_a_signal)
 
 

@@ -8,8 +8,7 @@ import pytest
 from layerfusion.data.loading import EvaluationImages, TrainingImages
 from layerfusion.errors import UserError
 from layerfusion.runs.experiment import Experiment
-from layerfusion.training import loop
-from layerfusion.training.sources import FrozenFeatures, PreparedImages
+from layerfusion.training import sources
 
 FROZEN = {
     "encoder.trained_blocks": 0,
@@ -35,24 +34,33 @@ def prepared(monkeypatch):
 
 
 def trained(photos, settings, **obtain):
-    experiment = Experiment.open(
-        "open", profile="demo", data_root=photos, overrides=settings | FROZEN
-    )
+    experiment = Experiment.open("open", profile="demo", data_root=photos, overrides=settings)
     return experiment.obtain(**obtain)
 
 
-def test_the_run_is_the_same_and_views_are_prepared_once(
-    photos, tiny_settings, prepared, monkeypatch, tmp_path
+@pytest.mark.parametrize(
+    ("changed", "views"),
+    [
+        ({}, 2),
+        ({"encoder.trained_blocks": 1}, 3),
+        ({"training.views": None}, 3),
+        ({"loader.prefix_cache": False}, 3),
+    ],
+)
+def test_the_run_is_the_same_and_what_is_kept_is_prepared_once(
+    photos, tiny_settings, prepared, monkeypatch, tmp_path, changed, views
 ):
-    kept = trained(photos, tiny_settings)
+    kept = trained(photos, tiny_settings | FROZEN | changed)
     images = kept.record.data
-    assert prepared["views"] <= 2 * images["training_images"]
+    assert (views - 1) * images["training_images"] < prepared["views"]
+    assert prepared["views"] <= views * images["training_images"]
     assert prepared["crops"] == images["validation_images"]
 
     monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "another"))
-    monkeypatch.setattr(loop, "choose_source", lambda *given: PreparedImages(*given[:-1]))
+    monkeypatch.setattr(sources.Source, "keeps_views", False)
+    monkeypatch.setattr(sources, "MEMORY_LIMIT", 0)
     prepared.update(views=0, crops=0)
-    plain = trained(photos, tiny_settings, fresh=True)
+    plain = trained(photos, tiny_settings | FROZEN | changed, fresh=True)
     assert prepared["views"] == 3 * images["training_images"]
     assert prepared["crops"] == 3 * images["validation_images"]
     assert kept.record.history == plain.record.history
@@ -71,18 +79,3 @@ def test_a_file_that_cannot_be_read_is_named(photos, tmp_path, tiny_settings, sp
     path.write_bytes(b"not an image")
     with pytest.raises(UserError, match=path.name):
         experiment.obtain()
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [{"encoder.trained_blocks": 1}, {"training.views": None}, {"loader.prefix_cache": False}],
-)
-def test_it_is_for_frozen_encoders_and_views_that_come_again(
-    photos, tiny_settings, changed, monkeypatch
-):
-    def refuse(self, *arguments):
-        raise AssertionError("nothing should be kept")
-
-    monkeypatch.setattr(FrozenFeatures, "__init__", refuse)
-    overrides = tiny_settings | FROZEN | {"training.epochs": 1} | changed
-    Experiment.open("open", profile="demo", data_root=photos, overrides=overrides).obtain()

@@ -21,7 +21,7 @@ from layerfusion.model.folder import (
 )
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.hub import find_folder, upload
-from layerfusion.model.prefix_cache import BatchMemory, PrefixCache
+from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import OPENAI, build_tower, resolved
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
@@ -41,7 +41,7 @@ class Detector(nn.Module):
         far from 0.5. None before calibration.
     notice : str or None
         What a reader of its scores must know (the embedded demo detector carries one).
-    prefix_cache : PrefixCache, BatchMemory or None
+    prefix_cache : PrefixCache or None
         Where frozen features are cached; a user sets it. None, as built and loaded: everything is
         computed.
     """
@@ -68,7 +68,7 @@ class Detector(nn.Module):
         self.head_settings = head_settings
         self.image_settings = image_settings
         self._blocks = blocks_read(head_settings, encoder.depth)
-        self.prefix_cache: PrefixCache | BatchMemory | None = None
+        self.prefix_cache: PrefixCache | None = None
         self._prefix_identity: dict[str, Any] | None = None
         mean, std = encoder_settings.mean or OPENAI[0], encoder_settings.std or OPENAI[1]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -142,10 +142,7 @@ class Detector(nn.Module):
         if self.prefix_cache is None:
             return self._computed_prefix(images)
         return self.prefix_cache.frozen_tokens(
-            images,
-            identity=self.prefix_identity(),
-            compute=self._computed_prefix,
-            fits=self.encoder.fits,
+            images, self.prefix_identity(), self._computed_prefix
         )
 
     def _computed_prefix(self, images: Tensor) -> FrozenTokens:

@@ -170,20 +170,6 @@ class ClassTokenEncoder(nn.Module):
         h = class_tokens.float()
         return torch.cat([h, torch.stack(trained, dim=1)], dim=1) if trained else h
 
-    def fits(self, frozen: FrozenTokens) -> bool:
-        """Say whether these can be the frozen tokens of one image: shapes without a batch, dtypes.
-
-        Under autocast the stream's dtype is not known beforehand; any floating point will do.
-        """
-        tokens = len(self.visual.positional_embedding) if self.trained_blocks else 0
-        kept = KEPT.get(self.prefix_precision)
-        return (
-            frozen.class_tokens.shape == (self.depth - self.trained_blocks, self.width)
-            and frozen.tokens.shape == (tokens, self.width)
-            and frozen.class_tokens.dtype == (kept or torch.float32)
-            and (frozen.tokens.dtype == kept if kept else frozen.tokens.is_floating_point())
-        )
-
     def prefix_identity(self) -> dict[str, Any]:
         """Return all that the numbers of `prefix` depend on beside images and machine, as JSON.
 

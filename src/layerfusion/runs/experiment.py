@@ -26,7 +26,7 @@ from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.architecture import check_architecture
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import read_trained_tensors
-from layerfusion.model.prefix_cache import BATCH_MEMORY, open_prefix_cache
+from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.model.weights import encoder_identity
 from layerfusion.parallel.processes import join_processes
 from layerfusion.paths import runs_root, shown, with_home
@@ -273,8 +273,6 @@ class Experiment:
         profile, processes = self.profile, join_processes()
         detector = Detector.build(profile.encoder, profile.head, profile.images, seed=self.seed)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
-        if detector.prefix_cache is None and profile.training.views is None:  # to validate with
-            detector.prefix_cache = BATCH_MEMORY
         needed = disk_needed(detector, len(self.used.rows))
         processes.only_first(lambda: check_disk(directory, needed, reporter))
         processes.only_first(lambda: write_identity(self.identity(), directory))

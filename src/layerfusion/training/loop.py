@@ -25,7 +25,7 @@ from layerfusion.scoring.predictions import write_predictions
 from layerfusion.settings import Profile
 from layerfusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from layerfusion.training.optimisation import build_optimizer, optimization_step
-from layerfusion.training.sources import FrozenFeatures, choose_source
+from layerfusion.training.sources import Source
 from layerfusion.training.waiting import report_waiting, timed
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -111,7 +111,7 @@ class _Loop:
         self.model, self.optimizer = self.fabric.setup(
             detector, build_optimizer(detector, self.settings)
         )
-        self.source = choose_source(images, profile, self.fabric, self.processes, detector)
+        self.source = Source(images, profile, self.fabric, self.processes, detector)
         self.cache = detector.prefix_cache
         self.progress = Progress()
         self.pending: list[Tensor] = []  # losses still on the device: reading one waits for it
@@ -155,7 +155,7 @@ class _Loop:
                 self.after_step()
         self.detector.prefix_cache = self.cache
         self.settle_losses()  # reads losses off the device, and so waits until it is done
-        if not isinstance(self.source, FrozenFeatures):
+        if not self.source.keeps_views:
             share = waited / (time.perf_counter() - begun)
             report_waiting(share, self.fabric.device, self.reporter)
 
