@@ -71,19 +71,9 @@ def text_chunks(path: str | Path, longest: int) -> list[tuple[str, str]]:
 
 def _decoded(file: BinaryIO, chunk: _Chunk, longest: int) -> tuple[str, str]:
     """Return a chunk's keyword and the beginning of its text; of damaged text, nothing."""
-    data = _read(file, chunk.start + 8, chunk.length)
-    keyword, _, rest = data.partition(b"\0")
-    packed = _packed(chunk.name, data)
-    if packed:
-        try:
-            rest = zlib.decompressobj().decompress(packed, 4 * longest)
-        except zlib.error:
-            rest = b""
-    elif chunk.name == b"iTXt":
-        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    keyword, text = _content(file, chunk, 4 * longest)
     encoding = "utf-8" if chunk.name == b"iTXt" else "latin-1"
-    text = rest[: 4 * longest].decode(encoding, "replace")[:longest]
-    return keyword.decode("latin-1"), text
+    return keyword.decode("latin-1"), text.decode(encoding, "replace")[:longest]
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
@@ -107,21 +97,26 @@ def _length(file: BinaryIO, chunk: _Chunk) -> int:
     longest = PngImagePlugin.MAX_TEXT_CHUNK
     if chunk.length > longest:
         return chunk.length
-    packed = _packed(chunk.name, _read(file, chunk.start + 8, chunk.length))
+    return max(chunk.length, len(_content(file, chunk, longest + 1)[1]))
+
+
+def _content(file: BinaryIO, chunk: _Chunk, longest: int) -> tuple[bytes, bytes]:
+    """Return a chunk's keyword and what it holds, expanded, cut at `longest` bytes.
+
+    Of what is damaged, nothing: to judge it is Pillow's.
+    """
+    keyword, _, rest = _read(file, chunk.start + 8, chunk.length).partition(b"\0")
+    packed = chunk.name in (b"zTXt", _PROFILE)
+    if chunk.name == b"iTXt":
+        packed = rest[:1] == b"\1"
+        rest = rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+    elif packed:
+        rest = rest[1:]
     try:
-        return max(chunk.length, len(zlib.decompressobj().decompress(packed, longest + 1)))
+        expanded = zlib.decompressobj().decompress(rest, longest) if packed else rest
     except zlib.error:
-        return chunk.length  # what is damaged is Pillow's to judge
-
-
-def _packed(name: bytes, data: bytes) -> bytes:
-    """Return the compressed part of a text chunk's data, empty where it has none."""
-    _, _, rest = data.partition(b"\0")
-    if name in (b"zTXt", _PROFILE):
-        return rest[1:]
-    if name == b"iTXt" and rest[:1] == b"\1":
-        return rest[2:].partition(b"\0")[2].partition(b"\0")[2]
-    return b""
+        expanded = b""
+    return keyword, expanded[:longest]
 
 
 def _read(file: BinaryIO, start: int, length: int) -> bytes:

@@ -145,9 +145,7 @@ def read_pixels(path: str | Path) -> Pixels:
     ImageError, UserError
         As `read_image`.
     """
-    with opened(path) as image:
-        turn = _UPRIGHT.get(_orientation(image))
-        return _pixels(image, _jpeg_data(image), turn)
+    return read_picture(path).whole()
 
 
 class Picture:
@@ -204,12 +202,17 @@ def read_picture(path: str | Path) -> Picture:
         turn = _UPRIGHT.get(_orientation(image))
         data = _jpeg_data(image)
         if data is None or turn is not None:
-            return Picture.of(_pixels(image, data, turn))
+            pixels = None if data is None else _decoded_jpeg(data, image.height)
+            pixels = _by_pillow(image) if pixels is None else pixels
+            return Picture.of(pixels if turn is None else turn(pixels))
         size = image.height, image.width
 
     def decode(rows: int) -> Pixels:
         pixels = _decoded_jpeg(data, rows)
-        return read_pixels(path) if pixels is None else pixels
+        if pixels is None:
+            with opened(path) as image:
+                return _by_pillow(image)
+        return pixels
 
     return Picture(size, decode)
 
@@ -350,16 +353,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _pixels(
-    image: ImageFile, jpeg: bytes | None, turn: Callable[[Pixels], Pixels] | None
-) -> Pixels:
-    """Return all pixels of an opened image, upright."""
-    pixels = None if jpeg is None else _decoded_jpeg(jpeg)
-    if pixels is None:
-        with without_libtiffs_words() if image.format == "TIFF" else nullcontext():
-            image.load()
-        pixels = np.asarray(_to_rgb(image))
-    return pixels if turn is None else turn(pixels)
+def _by_pillow(image: ImageFile) -> Pixels:
+    """Return all pixels of an opened image, as they are stored."""
+    with without_libtiffs_words() if image.format == "TIFF" else nullcontext():
+        image.load()
+    return np.asarray(_to_rgb(image))
 
 
 def _jpeg_data(image: ImageFile) -> bytes | None:
@@ -373,16 +371,16 @@ def _jpeg_data(image: ImageFile) -> bytes | None:
     return data
 
 
-def _decoded_jpeg(data: bytes, rows: int | None = None) -> Pixels | None:
+def _decoded_jpeg(data: bytes, rows: int) -> Pixels | None:
     """Return a JPEG's pixels, those that Pillow decodes; None where only Pillow does.
 
     They are the first `rows` rows, if these are to be had for less than all. simplejpeg takes less
     time. What it finds wrong is left to Pillow.
     """
     try:
-        pixels = None if rows is None else upper_rows(data, rows)
+        pixels = upper_rows(data, rows)
         whole: Pixels = simplejpeg.decode_jpeg(data, "RGB") if pixels is None else pixels
-    except ValueError:
+    except (ValueError, MemoryError):
         return None
     return whole
 
