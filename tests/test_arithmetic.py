@@ -23,28 +23,24 @@ print(json.dumps(arithmetic()))
 """
 
 
-def test_portable_arithmetic_names_every_librarys_variable():
-    environ = {}
-    use_arithmetic(ComputeSettings(instructions="portable"), environ)
-    assert environ == PORTABLE
-
-
-def test_what_a_user_has_set_stays():
-    environ = {"MKL_CBWR": "COMPATIBLE"}
-    use_arithmetic(ComputeSettings(instructions="portable"), environ)
-    assert environ == PORTABLE | {"MKL_CBWR": "COMPATIBLE"}
-
-
-def test_native_arithmetic_sets_nothing():
-    environ = {}
-    use_arithmetic(ComputeSettings(), environ)
-    assert environ == {}
+@pytest.mark.parametrize(
+    ("instructions", "before", "after"),
+    [
+        ("portable", {}, PORTABLE),
+        ("portable", {"MKL_CBWR": "AVX2"}, PORTABLE | {"MKL_CBWR": "AVX2"}),  # a user's stays
+        ("native", {}, {}),
+    ],
+)
+def test_portable_arithmetic_sets_what_a_user_has_not(instructions, before, after, monkeypatch):
+    monkeypatch.setattr("os.environ", environ := dict(before))
+    use_arithmetic(ComputeSettings(instructions=instructions))
+    assert environ == after
 
 
 def test_threads_are_set_and_told():
     before = torch.get_num_threads()
     try:
-        use_arithmetic(ComputeSettings(threads=1), {})
+        use_arithmetic(ComputeSettings(threads=1))
         assert arithmetic()["threads"] == 1
     finally:
         torch.set_num_threads(before)

@@ -8,7 +8,7 @@ the processes that are started from here on, which draw the demo's pictures.
 """
 
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,9 +28,7 @@ PORTABLE = {
 }
 
 
-def use_arithmetic(
-    settings: ComputeSettings, environ: MutableMapping[str, str] = os.environ
-) -> None:
+def use_arithmetic(settings: ComputeSettings) -> None:
     """Have this process, and those that it starts, compute as the settings say.
 
     A variable that is set already stays, for whoever set it had a reason. It comes too late for a
@@ -38,7 +36,7 @@ def use_arithmetic(
     """
     if settings.instructions == "portable":
         for name, value in PORTABLE.items():
-            environ.setdefault(name, value)
+            os.environ.setdefault(name, value)
     if settings.threads is not None:
         import torch  # seconds to load; pages that read tables do without
 

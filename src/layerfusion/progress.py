@@ -46,8 +46,8 @@ class Reporter:
     much. Every line is also an event of the logger ``layerfusion``.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        file, self._verbosity = stream or _terminal(), verbosity()
+    def __init__(self) -> None:
+        file, self._verbosity = _terminal(), verbosity()
         # By default rich would notice the kernel, and display HTML in the notebook after all.
         self.console = Console(
             file=file,

@@ -191,11 +191,6 @@ def test_shares_make_up_the_batch(count, size):
     assert {share.batch for share in shares} == {count}
 
 
-def test_one_process_has_the_whole_batch_at_weight_1():
-    batch = [Draw(row, 0, row) for row in (4, 2, 9)]
-    assert share_batch(batch, 0, 1) == (batch, 1.0, 3)
-
-
 def test_processes_that_score_other_images_are_refused(monkeypatch):
     monkeypatch.setattr(
         processes.Processes, "gather", lambda self, value, **_: [value, ["other.jpg"]]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from inspect import signature
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -105,8 +105,14 @@ class Processes:
                 raise
             failure = error
         failed = self.gather(failure is not None, patient=patient)
-        if any(failed):
-            self._fail(failure, failed.index(True))
+        if not any(failed):
+            return
+        if failure is not None:
+            failure.agreed = True
+            if self.rank == failed.index(True):
+                raise failure
+        status = UserError.status if failure is None else failure.status
+        raise ReportedElsewhereError(failed.index(True), status)
 
     def only_first(self, work: Callable[[], T]) -> T:
         """Let the first process do work that the others wait for; return its result in all.
@@ -158,16 +164,6 @@ class Processes:
             )
             lost.agreed = True  # there may be nobody left to agree with
             raise lost from error
-
-    def _fail(self, failure: UserError | None, reporting: int) -> NoReturn:
-        """Raise the failure if this process is the one that reports, else a silent error."""
-        if failure is not None:
-            failure.agreed = True
-            if self.rank == reporting:
-                raise failure
-        raise ReportedElsewhereError(
-            reporting, UserError.status if failure is None else failure.status
-        )
 
 
 def join_processes() -> Processes:
