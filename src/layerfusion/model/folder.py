@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.files import CHECKSUMS, file_sha256, in_place_of, read_record, write_record
+from layerfusion.files import CHECKSUMS, file_sha256, read_record, write_record
+from layerfusion.model.tensors import read_tensors, write_tensors
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 DESCRIPTION, TRAINED = "detector.json", "trained.safetensors"
@@ -54,8 +53,7 @@ def write_folder(
         (directory / name).unlink(missing_ok=True)
     # The tensors go last and by rename, so that a half-written detector has none.
     write_record(described, directory / description_name)
-    with in_place_of(directory / tensors_name) as partial:
-        save_file({n: p.detach().cpu().contiguous() for n, p in tensors.items()}, partial)
+    write_tensors(directory / tensors_name, tensors)
 
 
 def read_description(directory: Path) -> DetectorDescription:
@@ -85,8 +83,8 @@ def read_trained_tensors(directory: Path) -> dict[str, Tensor]:
     path = tensors_file(directory)
     _check_sum(path)
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
+        return read_tensors(path)[0]
+    except ValueError as error:
         raise UserError(f"{path} cannot be read as trained tensors: {error}") from None
 
 

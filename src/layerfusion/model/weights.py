@@ -15,11 +15,18 @@ from torch import Tensor, nn
 
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
+from layerfusion.model.fusion import blocks_read
 from layerfusion.model.huggingface import config_normalisation
 from layerfusion.model.known_weights import KNOWN, read_known
 from layerfusion.model.openclip_tags import PretrainedTag
 from layerfusion.model.weight_files import file_activation, read_visual_weights
-from layerfusion.settings import Activation, EncoderSettings, Normalisation
+from layerfusion.settings import (
+    Activation,
+    EncoderSettings,
+    HeadSettings,
+    ImageSettings,
+    Normalisation,
+)
 
 Source = Literal["random", "embedded", "known", "tag", "file"]
 
@@ -58,6 +65,30 @@ def model_config(model: str) -> dict[str, Any]:
             "such as ViT-L-14"
         )
     return config
+
+
+def check_architecture(encoder: EncoderSettings, head: HeadSettings, images: ImageSettings) -> None:
+    """Raise an error if settings do not go together; nothing is read but the model's description.
+
+    Raises
+    ------
+    UserError
+        If there is no such model or it is no vision transformer, its weights are not to be found,
+        it has fewer blocks than are trained or read, or takes crops of another size.
+    """
+    vision = model_config(encoder.model)["vision_cfg"]
+    depth, side = vision["layers"], vision.get("image_size", images.crop)
+    if encoder.trained_blocks > depth:
+        raise UserError(
+            f"encoder.trained_blocks is {encoder.trained_blocks}, but the tower has {depth} blocks"
+        )
+    blocks_read(head, depth)
+    if side not in (images.crop, [images.crop, images.crop]):
+        raise UserError(
+            f"images.crop is {images.crop} px, but {encoder.model} takes images of {side} px; set "
+            f"images.crop={side}"
+        )
+    weights_source(encoder)
 
 
 def build_tower(settings: EncoderSettings) -> VisionTransformer:

@@ -23,11 +23,10 @@ from layerfusion.files import write_record
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import report
 from layerfusion.metrics.thresholds import best_f1_threshold
-from layerfusion.model.architecture import check_architecture
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import read_trained_tensors
 from layerfusion.model.prefix_cache import open_prefix_cache
-from layerfusion.model.weights import encoder_identity
+from layerfusion.model.weights import check_architecture, encoder_identity
 from layerfusion.parallel.processes import join_processes
 from layerfusion.paths import runs_root, shown, with_home
 from layerfusion.progress import Reporter
@@ -157,33 +156,26 @@ class Experiment:
 
     def check(self) -> None:
         """Raise a UserError if the run cannot train, or not be validated, on these images."""
-        train_rows = self.manifest.select(split="train").rows
+        data, root = self.profile.data, self.manifest.root
+        found = sorted(self.manifest.select(split="train").rows["source"].unique())
         for source in self.profile.run(self.run).train_sources:
-            if not (train_rows["source"] == source).any():
-                found = ", ".join(sorted(train_rows["source"].unique())) or "none"
+            if source not in found:
+                remedy = advice(data, source, root) or (
+                    f"set runs.{self.run}.train_sources to what is there, or arrange it as "
+                    f"train/{source}/real and train/{source}/synthetic"
+                )
                 raise UserError(
                     f"the {self.run} run of profile '{self.profile.name}' trains on source "
-                    f"'{source}', which {self.manifest.root} lacks (it has {found}); "
-                    f"{self._remedy(source)}"
+                    f"'{source}', which {root} lacks (it has {', '.join(found) or 'none'}); "
+                    f"{remedy}"
                 )
-        for what, rows in {
-            "training": self.training.rows,
-            "validation": self.validation.rows,
-        }.items():
-            if rows["label"].nunique() < 2:
-                wild = advice(self.profile.data, "itw_sm", self.manifest.root)
+        for what, manifest in (("training", self.training), ("validation", self.validation)):
+            if manifest.rows["label"].nunique() < 2:
+                wild = advice(data, "itw_sm", root) if what == "validation" else None
                 raise UserError(
-                    f"{self.manifest.root} lacks real or synthetic {what} images; both are needed"
-                    + (f": {wild}" if wild and what == "validation" else "")
+                    f"{root} lacks real or synthetic {what} images; both are needed"
+                    + (f": {wild}" if wild else "")
                 )
-
-    def _remedy(self, source: str) -> str:
-        """Say what to do about a source of training images that is not there."""
-        published = advice(self.profile.data, source, self.manifest.root)
-        return published or (
-            f"set runs.{self.run}.train_sources to what is there, or arrange it as "
-            f"train/{source}/real and train/{source}/synthetic"
-        )
 
     def warnings(self) -> list[str]:
         """Return what should be known of the run's images and encoder before its numbers are."""
@@ -231,10 +223,10 @@ class Experiment:
                 with reporter.log_to(place.unfinished / LOG):
                     self._train(place.unfinished, reporter)
             except BaseException:
-                if processes.first:
-                    _forget_unless_begun(place.unfinished)
+                if processes.first and not (place.unfinished / CHECKPOINT).exists():
+                    shutil.rmtree(place.unfinished, ignore_errors=True)  # it did not begin
                 raise
-            return processes.only_first(lambda: _finish(place))
+            return processes.only_first(lambda: place.finish(CHECKPOINT, IDENTITY))
 
     def _found(self, place: RunPlace, reporter: Reporter) -> Run | None:
         """Return the finished run that lies here, or the committed one where that is asked for."""
@@ -290,28 +282,22 @@ class Experiment:
             directory=directory,
             reporter=reporter,
         )
-        processes.only_first(lambda: self._write_down(detector, directory, progress, reporter))
-
-    def _write_down(
-        self, detector: Detector, directory: Path, progress: Progress, reporter: Reporter
-    ) -> None:
-        record = self._calibrate(detector.cpu(), directory, progress)
-        self.manifest.save(directory / MANIFEST)
-        self.selection.save(directory / SELECTION)
-        write_record(record, directory / RECORD)
+        record = processes.only_first(lambda: self._finish(detector.cpu(), directory, progress))
         reporter.detail(
             f"finished: epoch {record.best_epoch} of {len(record.history)} is best, threshold "
             f"{record.threshold:.4g}, {progress.seconds:.0f} s of training"
         )
 
-    def _calibrate(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
-        """Choose the threshold on the best epoch's predictions, write it down, report."""
+    def _finish(self, best: Detector, directory: Path, progress: Progress) -> RunRecord:
+        """Choose the threshold on the best epoch's predictions; write the record and all else."""
         predictions = read_parquet(directory / "predictions.parquet")
         threshold = best_f1_threshold(predictions["label"], probability(predictions["logit"]))
         best.restore(read_trained_tensors(directory / BEST_DETECTOR))
         best.threshold, best.notice = threshold, self.profile.notice
         best.save(directory / BEST_DETECTOR)
-        return RunRecord(
+        self.manifest.save(directory / MANIFEST)
+        self.selection.save(directory / SELECTION)
+        record = RunRecord(
             profile=self.profile.name,
             run=self.run,
             seed=self.seed,
@@ -334,18 +320,14 @@ class Experiment:
             block_weights=best.block_weights(),
             provenance=provenance()
             | {
-                "frozen_weights_sha256": best.frozen_sha256(),
+                "frozen_weights_sha256": best.frozen_sha256,
                 "training_seconds": round(progress.seconds, 1),
                 "training_sessions": progress.sessions,
                 "peak_memory_mib": peak_memory_mib(),
             },
         )
-
-
-def _forget_unless_begun(unfinished: Path) -> None:
-    """Remove the folder of a training that has saved nothing: it did not begin."""
-    if not (unfinished / CHECKPOINT).exists():
-        shutil.rmtree(unfinished, ignore_errors=True)
+        write_record(record, directory / RECORD)
+        return record
 
 
 def _computed_as_asked(run: Run) -> bool:
@@ -358,13 +340,3 @@ def _computed_as_asked(run: Run) -> bool:
     if not all(here["variables"].values()) or there["gpu"]:
         return True
     return bool(there["arithmetic"] == here)
-
-
-def _finish(place: RunPlace) -> Run:
-    """Turn what was trained into a finished run."""
-    place.finish()
-    for passing in (CHECKPOINT, IDENTITY):
-        (place.finished / passing).unlink()
-    run = place.read()
-    assert run is not None
-    return run

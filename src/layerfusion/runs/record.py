@@ -148,14 +148,20 @@ class RunPlace:
             return None
         return Run(self.finished, read_record(record))
 
-    def finish(self) -> None:
-        """Turn the unfinished folder into the finished run, replacing one that was there."""
+    def finish(self, *passing: str) -> Run:
+        """Turn the unfinished folder into the finished run, replacing one that was there.
+
+        Files of it that are `passing`, by name, are removed.
+        """
         former = self.finished.with_name(self.finished.name + ".former")
         shutil.rmtree(former, ignore_errors=True)
         if self.finished.exists():
             self.finished.replace(former)
         self.unfinished.replace(self.finished)
         shutil.rmtree(former, ignore_errors=True)
+        for name in passing:
+            (self.finished / name).unlink()
+        return Run(self.finished, read_record(self.finished / RECORD))
 
     def interrupted(self, identity: Mapping[str, Any]) -> Iterator[str]:
         """Yield a sentence for each interrupted run of this name and seed that is another one.
@@ -166,11 +172,12 @@ class RunPlace:
             Of this one, as `layerfusion.runs.experiment.Experiment.identity` returns it.
         """
         for folder in sorted(self.finished.parent.glob(f"{self.run}-seed{self.seed}-*.unfinished")):
-            other = _read_identity(folder / IDENTITY)
-            if folder != self.unfinished and other is not None:
+            path = folder / IDENTITY
+            if folder != self.unfinished and path.is_file():
+                differences = _differences(json.loads(path.read_text("utf-8")), identity)
                 yield (
                     f"the interrupted {folder.name} is not resumed: it differs in "
-                    f"{', '.join(_differences(other, identity))}"
+                    f"{', '.join(differences)}"
                 )
 
     @contextmanager
@@ -213,28 +220,16 @@ def recorded_run(profile: Profile, run: str, seed: int) -> Run | None:
 
 def write_identity(identity: Mapping[str, Any], folder: Path) -> None:
     """Keep what a run's numbers depend on in its folder while it trains."""
-    (folder / IDENTITY).write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
-
-
-def _read_identity(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    with files.in_place_of(folder / IDENTITY) as partial:
+        partial.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return in words what two identities differ in; of settings, their dotted names."""
     words = {"data": "its images", "recipe": "the recipe", "libraries": "versions of libraries"}
-    before, now = _flat(one.get("settings", {})), _flat(other["settings"])
-    names = [name for name in sorted(before.keys() | now) if before.get(name) != now.get(name)]
+    before, now = pd.json_normalize([one["settings"], other["settings"]]).to_dict("records")
+    names = sorted(str(name) for name in now if before[name] != now[name])
     return names + [word for part, word in words.items() if one.get(part) != other[part]]
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    (flat,) = pd.json_normalize([dict(settings)]).to_dict("records")
-    return {str(name): value for name, value in flat.items()}
 
 
 def read_record(path: Path) -> RunRecord:

@@ -5,14 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of
 from layerfusion.model.detector import Detector
+from layerfusion.model.tensors import read_tensors, write_tensors
 from layerfusion.settings import TrainingSettings
 
 
@@ -55,13 +53,8 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
     try:
-        with in_place_of(path) as partial:
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-                partial,
-                metadata={"progress": json.dumps(asdict(progress))},
-            )
-    except (OSError, SafetensorError) as error:
+        write_tensors(path, tensors, progress=json.dumps(asdict(progress)))
+    except OSError as error:
         raise UserError(
             f"the checkpoint {path} cannot be written ({error}); make room, then resume"
         ) from None
@@ -76,10 +69,9 @@ def load_checkpoint(path: Path, detector: Detector, optimizer: Optimizer) -> Pro
         If the file is damaged or belongs to a detector of other settings.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            progress = Progress(**json.loads(file.metadata()["progress"]))
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        tensors, metadata = read_tensors(path)
+        progress = Progress(**json.loads(metadata["progress"]))
+    except (KeyError, ValueError, TypeError) as error:
         raise UserError(
             f"the checkpoint {path} cannot be read ({error}); delete its folder and train again"
         ) from None
