@@ -31,7 +31,7 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
 from layerfusion.data.metadata import metadata_by_class
 from layerfusion.figures import data as data_figures
-from layerfusion.figures import data_tables, galleries, style
+from layerfusion.figures import sheets, style
 
 experiment = open_chapter("open", globals())
 manifest = experiment.manifest
@@ -53,7 +53,7 @@ tables = ChapterTables("00_data", experiment)
 # The small number after each fact leads to who says it.
 
 # %% tags=["nbval-ignore-output"]
-data_tables.styled_data_sets(tables.keep("data_sets", data_tables.public_data_sets(), fixed=True))
+data_figures.styled_data_sets(tables.keep("data_sets", data_figures.public_data_sets(), fixed=True))
 
 # %% [markdown]
 # ## The images at hand
@@ -72,7 +72,7 @@ if experiment.profile.notice:
 # follows from the paper's counts of errors.
 
 # %%
-tables.keep("counts", data_tables.mirrored_counts(experiment))
+tables.keep("counts", data_figures.mirrored_counts(experiment))
 
 # %% [markdown]
 # ## Samples
@@ -82,7 +82,7 @@ tables.keep("counts", data_tables.mirrored_counts(experiment))
 # it tells nothing of sizes and proportions. These come further down.
 
 # %% tags=["nbval-ignore-output"]
-style.as_jpeg(galleries.sample_sheet(manifest, seed=experiment.seed))
+style.as_jpeg(sheets.sample_sheet(manifest, seed=experiment.seed))
 
 # %% [markdown]
 # ## What files give away
@@ -133,7 +133,7 @@ data_figures.image_sizes(manifest)
 # for the open run, where their training images are at hand.
 
 # %% tags=["nbval-ignore-output"]
-audit = tables.keep("shortcuts", data_tables.audit_runs(experiment))
+audit = tables.keep("shortcuts", data_figures.audit_runs(experiment))
 data_figures.shortcut_audit(audit)
 
 # %% tags=["nbval-ignore-output"]
@@ -157,7 +157,7 @@ if len(manifest.skipped):
 # %%
 duplicates = experiment.duplicates()
 print(f"{len(duplicates)} pairs of equal or nearly equal images across splits")
-counted = tables.keep("duplicates", data_tables.duplicate_counts(duplicates))
+counted = tables.keep("duplicates", data_figures.duplicate_counts(duplicates))
 if len(duplicates):
     display(counted, duplicates.head(10))
 

@@ -37,9 +37,8 @@ from IPython.display import Markdown, display
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import paper_tables, tables
 from layerfusion.figures import run as run_figures
-from layerfusion.paths import shown
+from layerfusion.figures import tables
 
 experiment = open_chapter("constrained", globals())
 kept = ChapterTables("02_constrained_run", experiment)
@@ -139,10 +138,8 @@ run_figures.confusion(run.record)
 
 # %% tags=["nbval-ignore-output"]
 alone = Comparison.obtain(experiment, ["local"], runs=["constrained"])
-row = paper_tables.side_by_side(
-    paper_tables.local_row("constrained"), alone, experiment.profile.name
-)
-paper_tables.styled(kept.keep("table_1_row", row), experiment.profile.name)
+row = tables.side_by_side(tables.local_row("constrained"), alone, experiment.profile.name)
+tables.styled(kept.keep("table_1_row", row), experiment.profile.name)
 
 # %% [markdown]
 # ## Beside the recorded execution
@@ -166,6 +163,4 @@ print(compared.verdict)
 # `layerfusion score --detector` reads.
 
 # %% tags=["nbval-ignore-output"]
-for name, value in tables.headline(run.record).items():
-    print(f"{name:<10}{value:.4f}" if value >= 1e-3 else f"{name:<10}{value:.4g}")
-print(f"record    {shown(run.directory)}/record.json")
+print(tables.headline(run))

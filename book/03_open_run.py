@@ -38,10 +38,9 @@ from IPython.display import Markdown, display
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import errors, galleries, paper_tables, scores, style, tables
+from layerfusion.figures import errors, sheets, style, tables
 from layerfusion.figures import run as run_figures
 from layerfusion.metrics.flips import added_images, count_flips, flips
-from layerfusion.paths import shown
 
 experiment = open_chapter("open", globals())
 kept = ChapterTables("03_open_run", experiment)
@@ -109,7 +108,7 @@ run_figures.block_weights(records)
 # the thresholds put the runs.
 
 # %% tags=["nbval-ignore-output"]
-scores.roc_curves(runs)
+run_figures.roc_curves(runs)
 
 # %% [markdown]
 # The open run's own threshold maximises F1 on the validation images. These images also chose
@@ -143,7 +142,7 @@ kept.keep("sides_by_generator", count_flips(scored, ["generator"])).round(3)
 # The images whose logit moved furthest on their way to the other side. Nothing was chosen by hand.
 
 # %% tags=["nbval-ignore-output"]
-style.as_jpeg(galleries.flips_gallery(experiment.manifest, flips(scored)))
+style.as_jpeg(sheets.flips_gallery(experiment.manifest, flips(scored)))
 
 # %% [markdown]
 # ## The row of Table 1
@@ -153,8 +152,8 @@ style.as_jpeg(galleries.flips_gallery(experiment.manifest, flips(scored)))
 # what belongs in the row.
 
 # %% tags=["nbval-ignore-output"]
-row = paper_tables.side_by_side(paper_tables.local_row("open"), runs, experiment.profile.name)
-paper_tables.styled(kept.keep("table_1_row", row), experiment.profile.name)
+row = tables.side_by_side(tables.local_row("open"), runs, experiment.profile.name)
+tables.styled(kept.keep("table_1_row", row), experiment.profile.name)
 
 # %% [markdown]
 # ## Beside the recorded execution
@@ -174,6 +173,4 @@ print(compared.verdict)
 # What it leaves behind lies in one folder, as the constrained run's does:
 
 # %% tags=["nbval-ignore-output"]
-for name, value in tables.headline(run.record).items():
-    print(f"{name:<10}{value:.4f}" if value >= 1e-3 else f"{name:<10}{value:.4g}")
-print(f"record    {shown(run.directory)}/record.json")
+print(tables.headline(run))

@@ -31,8 +31,8 @@ from IPython.display import Markdown, display
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import paper_tables
 from layerfusion.figures import run as run_figures
+from layerfusion.figures import tables as table_figures
 from layerfusion.paper import audit, detectable
 from layerfusion.paper import numbers as paper
 from layerfusion.task.check import keep_submissions
@@ -59,8 +59,8 @@ display(Markdown(experiment.profile.about))
 # images chose its checkpoint and its threshold.
 
 # %% tags=["nbval-ignore-output"]
-table_1 = paper_tables.side_by_side(paper_tables.TABLE_1, runs, experiment.profile.name)
-paper_tables.styled(tables.keep("table_1", table_1), experiment.profile.name)
+table_1 = table_figures.side_by_side(table_figures.TABLE_1, runs, experiment.profile.name)
+table_figures.styled(tables.keep("table_1", table_1), experiment.profile.name)
 
 # %% [markdown]
 # ## From local to official
@@ -85,7 +85,7 @@ else:
 # compared, so the images stand beside them.
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("official_errors", paper_tables.official_errors(runs)).round(4)
+tables.keep("official_errors", table_figures.official_errors(runs)).round(4)
 
 # %% [markdown]
 # Columns *of* and *of these* are the images of the class that the errors are counted in. The

@@ -32,8 +32,8 @@ from layerfusion.analysis import robustness
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import paper_tables
-from layerfusion.figures.robustness import draw_curve
+from layerfusion.figures import tables as table_figures
+from layerfusion.figures.corruptions import draw_curve
 from layerfusion.metrics.groups import size_table
 
 experiment = open_chapter("open", globals())
@@ -54,8 +54,8 @@ display(Markdown(experiment.profile.about))
 print(f"{experiment.profile.training.small_side} px (512 px in the paper)")
 
 # %% tags=["nbval-ignore-output"]
-table_2 = paper_tables.side_by_side(paper_tables.TABLE_2, runs, experiment.profile.name)
-paper_tables.styled(tables.keep("table_2", table_2), experiment.profile.name)
+table_2 = table_figures.side_by_side(table_figures.TABLE_2, runs, experiment.profile.name)
+table_figures.styled(tables.keep("table_2", table_2), experiment.profile.name)
 
 # %% [markdown]
 # ## The whole curve

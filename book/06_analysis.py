@@ -34,9 +34,9 @@ from layerfusion.analysis.content import content_groups
 from layerfusion.analysis.slices import error_slices, held_out_errors
 from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import content as content_figures
 from layerfusion.figures import errors as error_figures
-from layerfusion.figures import galleries, overview, scores, style
+from layerfusion.figures import run as run_figures
+from layerfusion.figures import sheets, style
 from layerfusion.figures import tables as table_figures
 from layerfusion.metrics import operating_points
 from layerfusion.metrics.groups import worst_groups
@@ -64,7 +64,7 @@ display(Markdown(experiment.profile.about))
 
 # %% tags=["nbval-ignore-output"]
 paper_points = audit.operating_points()
-scores.roc_curves(runs, points=paper_points.loc["local"])
+run_figures.roc_curves(runs, paper_points.loc["local"])
 
 # %%
 tables.keep("paper_points", paper_points, fixed=True).round(4)
@@ -110,7 +110,7 @@ rates.set_index(["run", "false_positive_rate"]).round(3)
 tables.keep("calibration", table_figures.calibration_table(scored)).T
 
 # %% tags=["nbval-ignore-output"]
-scores.calibration(runs)
+run_figures.calibration(runs)
 
 # %% [markdown]
 # Each mark holds a tenth of the validation images. On the diagonal, scores mean what they say.
@@ -125,7 +125,7 @@ scores.calibration(runs)
 tables.keep("choice", choice_table(scored)).round(4)
 
 # %% tags=["nbval-ignore-output"]
-scores.f1_over_threshold(runs)
+run_figures.f1_over_threshold(runs)
 
 # %% [markdown]
 # The left end of a curve is the F1 of calling every image synthetic. Where the curve is flat, the
@@ -145,7 +145,7 @@ seen = content_groups(encoder.evaluation_features(experiment.validation).embeddi
 images = seen.assign(image_id=experiment.validation.rows["path"].array)
 errors = error_slices(runs, content="group " + images.set_index("image_id")["group"].astype(str))
 tables.keep("slices", errors[errors["by"] != "content"])
-display(Markdown(content_figures.in_a_sentence(errors)))
+display(Markdown(error_figures.in_a_sentence(errors)))
 error_figures.slices(errors)
 
 # %% [markdown]
@@ -153,7 +153,7 @@ error_figures.slices(errors)
 
 # %% tags=["nbval-ignore-output"]
 names = {number: f"group {number}" for number in images["group"]}
-style.as_jpeg(galleries.content_sheet(experiment.manifest.root, images, names))
+style.as_jpeg(sheets.content_sheet(experiment.manifest.root, images, names))
 
 # %% [markdown]
 # The worst slice of each class beside all of its images, among slices of ten images or more:
@@ -168,7 +168,7 @@ worst_groups(errors).round(3)
 # %% tags=["nbval-ignore-output"]
 threshold = runs.runs["open"].record.threshold
 predicted = scored["open"].images
-gallery = galleries.error_gallery(experiment.manifest, predicted, threshold)
+gallery = sheets.error_gallery(experiment.manifest, predicted, threshold)
 style.as_jpeg(gallery)
 
 # %% [markdown]
@@ -194,8 +194,8 @@ else:
 # of other seeds; [the study of the demo world](07_demo_world) knows of both.
 
 # %% tags=["nbval-ignore-output"]
-claims = tables.keep("glance", overview.overview(runs, name))
-glue("glance", overview.styled(claims, name))
+claims = tables.keep("glance", table_figures.overview(runs, name))
+glue("glance", table_figures.styled_overview(claims, name))
 
 # %% [markdown]
 # ## Beside the recorded execution

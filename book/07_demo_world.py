@@ -42,7 +42,7 @@ from layerfusion.experiments.record import published_study
 from layerfusion.figures import probes as probe_figures
 from layerfusion.figures import sheets, style
 from layerfusion.figures.effects import claims_table, draw_claims
-from layerfusion.figures.processors import draw_processors
+from layerfusion.figures.run import draw_processors
 from layerfusion.model.detector import Detector
 from layerfusion.provenance import processor_name
 

@@ -26,7 +26,6 @@ fresh = False
 settings = {}
 
 # %%
-import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
@@ -43,12 +42,11 @@ from layerfusion.experiments.content import read_content
 from layerfusion.experiments.errors import study_errors
 from layerfusion.experiments.record import published_study
 from layerfusion.experiments.shortcuts import read_shortcuts
-from layerfusion.figures import answers, photographs
-from layerfusion.figures import content as content_figures
+from layerfusion.figures import effects
 from layerfusion.figures import errors as error_figures
-from layerfusion.figures.data_card import counts_table, sources_table
-from layerfusion.figures.effects import claims_table, draw_claims, metrics_table
-from layerfusion.figures.sources import draw_by_source
+from layerfusion.figures.data import counts_table, sources_table
+from layerfusion.figures.intervals import draw_by_source
+from layerfusion.figures.tables import by_run
 from layerfusion.paths import reference_folder
 from layerfusion.provenance import processor_name
 from layerfusion.settings import Profile
@@ -56,8 +54,8 @@ from layerfusion.settings import Profile
 tables = ChapterTables("10_photographs", checked_parameters(globals()))
 folder = reference_folder("photographs")
 study = published_study(folder, "claims")
-both = answers.answers(study, published_study(reference_folder("demo"), "claims"))
-display(Markdown(photographs.in_a_sentence(study)))
+both = effects.claims_of_worlds(study, published_study(reference_folder("demo"), "claims"))
+display(Markdown(effects.claims_in_a_sentence(study)))
 
 # %% [markdown]
 # ## What was looked at
@@ -90,11 +88,11 @@ tables.keep("sources", sources_table(folder), fixed=True)
 # images were not measured.
 
 # %%
-claims = claims_table(study)
+claims = effects.claims_table(study)
 tables.keep("claims", claims, fixed=True).round(4)
 
 # %% tags=["nbval-ignore-output"]
-draw_claims(claims)
+effects.draw_claims(claims)
 
 # %%
 print(f"{len(claims)} claims computed from {len(study.predictions):,} predictions")
@@ -104,14 +102,14 @@ print(f"{len(claims)} claims computed from {len(study.predictions):,} prediction
 # block alone, `mean` gives every block the same weight.
 
 # %%
-tables.keep("heads", metrics_table(study), fixed=True).round(4)
+tables.keep("heads", effects.metrics_table(study), fixed=True).round(4)
 
 # %% [markdown]
 # The same claims in the demo world, side by side; the front page shows this table.
 
 # %% tags=["nbval-ignore-output"]
 tables.keep("answers", both, fixed=True)
-glue("answers", answers.styled(both))
+glue("answers", effects.styled_worlds(both))
 
 # %% [markdown]
 # ## Source by source
@@ -121,18 +119,17 @@ glue("answers", answers.styled(both))
 
 # %%
 scored = {run: study.scored["local"][run] for run in ("constrained", "open")}
-by_source = {run: source_table(own) for run, own in scored.items()}
-tables.keep("by_source", pd.concat(by_source, names=["run"]).droplevel(1), fixed=True).round(3)
+by_source = tables.keep("by_source", by_run(scored, source_table), fixed=True)
+by_source.round(3)
 
 # %% tags=["nbval-ignore-output"]
-draw_by_source(by_source, "estimate", "ROC AUC against all images of the other class", 0.5)
+draw_by_source(by_source, "estimate", "ROC AUC against all images of the other class", line=0.5)
 
 # %% [markdown]
 # The worst source of each class, as a value to expect at worst among those of ten images or more:
 
 # %%
-worst = pd.concat({run: worst_sources(own) for run, own in scored.items()}, names=["run"])
-tables.keep("worst", worst.droplevel(1), fixed=True).round(3)
+tables.keep("worst", by_run(scored, worst_sources), fixed=True).round(3)
 
 # %% [markdown]
 # ## Which images
@@ -146,7 +143,7 @@ tables.keep("worst", worst.droplevel(1), fixed=True).round(3)
 # %%
 errors = study_errors(study, read_content(folder))
 tables.keep("errors", errors, fixed=True)
-display(Markdown(content_figures.in_a_sentence(errors)))
+display(Markdown(error_figures.in_a_sentence(errors)))
 
 # %% tags=["nbval-ignore-output"]
 error_figures.slices(errors)
@@ -166,16 +163,14 @@ tables.keep("worst_groups", worst_groups(errors), fixed=True).round(4)
 # itself against all photographs:
 
 # %%
-styles = pd.concat({run: style_table(own) for run, own in scored.items()}, names=["run"])
-tables.keep("styles", styles.droplevel(1), fixed=True).round(3)
+tables.keep("styles", by_run(scored, style_table), fixed=True).round(3)
 
 # %% [markdown]
 # And what that is worth: how much higher the AUC is, over all images and on illustrations, than on
 # photographic images alone.
 
 # %%
-gaps = pd.concat({run: style_gaps(own) for run, own in scored.items()}, names=["run"])
-tables.keep("style_gaps", gaps.droplevel(1), fixed=True).round(3)
+tables.keep("style_gaps", by_run(scored, style_gaps), fixed=True).round(3)
 
 # %% [markdown]
 # ## Short cuts
@@ -186,7 +181,7 @@ tables.keep("style_gaps", gaps.droplevel(1), fixed=True).round(3)
 # better.
 
 # %%
-shortcuts = photographs.beside_shortcuts(read_shortcuts(study.directory), study)
+shortcuts = effects.beside_shortcuts(read_shortcuts(study.directory), study)
 tables.keep("shortcuts", shortcuts, fixed=True).round(3)
 
 # %% [markdown]

@@ -27,7 +27,6 @@ fresh = False
 settings = {}
 
 # %%
-import pandas as pd
 from IPython.display import Markdown, display
 
 from layerfusion.analysis import significance
@@ -43,6 +42,7 @@ from layerfusion.chapters.kept_tables import ChapterTables
 from layerfusion.chapters.parameters import checked_parameters
 from layerfusion.experiments.record import published_study
 from layerfusion.figures import thresholds as threshold_figures
+from layerfusion.figures.tables import by_run
 from layerfusion.paper import detectable
 from layerfusion.paths import reference_folder
 
@@ -51,13 +51,9 @@ folder = reference_folder("photographs")
 study = published_study(folder, "claims")
 variants = study.scored["local"]
 scored = {run: variants[run] for run in ("constrained", "open")}
-
-
-def of_both(table):
-    return pd.concat({run: table(own) for run, own in scored.items()}, names=["run"]).droplevel(1)
-
-
-recall, alarms, bands = (of_both(table) for table in (recall_table, fpr_table, abstention_table))
+recall, alarms, bands = (
+    by_run(scored, table) for table in (recall_table, fpr_table, abstention_table)
+)
 opened = [table.loc["open"] for table in (recall, alarms, bands)]
 display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
 
@@ -94,11 +90,11 @@ tables.keep("alarms", alarms, fixed=True).round(3)
 # threshold is chosen, with intervals over other images of the source:
 
 # %%
-left_out = of_both(left_out_sources)
+left_out = by_run(scored, left_out_sources)
 tables.keep("left_out", left_out, fixed=True).round(3)
 
 # %% tags=["nbval-ignore-output"]
-threshold_figures.draw_left_out({run: left_out.loc[run] for run in scored})
+threshold_figures.draw_left_out(left_out)
 
 # %% [markdown]
 # ## The least expected cost
@@ -110,7 +106,7 @@ threshold_figures.draw_left_out({run: left_out.loc[run] for run in scored})
 # may share a threshold. A threshold is the mean over seeds, of scores that are no probabilities.
 
 # %%
-tables.keep("costs", of_both(cost_table), fixed=True).round(3)
+tables.keep("costs", by_run(scored, cost_table), fixed=True).round(3)
 
 # %% [markdown]
 # ## An *unsure* band
@@ -144,7 +140,7 @@ threshold_figures.draw_targets(*opened[1:])
 # while each of them is off it.
 
 # %%
-tables.keep("recalibration", of_both(recalibration_table), fixed=True).round(4)
+tables.keep("recalibration", by_run(scored, recalibration_table), fixed=True).round(4)
 
 # %% tags=["nbval-ignore-output"]
 threshold_figures.draw_reliability(scored)

@@ -54,7 +54,7 @@ display(Markdown(benchmarks.in_a_sentence(preparation)))
 
 # %%
 display(Markdown(f"Measured {benchmarks.in_a_line(preparation)}."))
-tables.keep("preparation", benchmarks.preparation_table(preparation), fixed=True)
+tables.keep("preparation", benchmarks.measured_table("preparation", preparation), fixed=True)
 
 # %% [markdown]
 # Why it is faster: of a JPEG no more rows are decoded than the crop reaches down to, by simplejpeg,
@@ -94,7 +94,7 @@ tables.keep("encoder", benchmarks.encoder_table(gpu, cpu), fixed=True)
 # %%
 training = read_result(benchmarks.TRAINING)
 display(Markdown(f"Measured {benchmarks.in_a_line(training)}."))
-tables.keep("training", benchmarks.training_table(training), fixed=True)
+tables.keep("training", benchmarks.measured_table("training", training), fixed=True)
 
 # %%
 display(Markdown(benchmarks.images_share_in_a_sentence(training)))
@@ -121,7 +121,7 @@ tables.keep("options", benchmarks.options_table(options), fixed=True)
 
 # %%
 display(Markdown(f"Measured {benchmarks.in_a_line(scoring)}."))
-tables.keep("scoring", benchmarks.scoring_table(scoring), fixed=True)
+tables.keep("scoring", benchmarks.measured_table("scoring", scoring), fixed=True)
 
 # %% [markdown]
 # ## Past one machine

@@ -6,8 +6,8 @@ import pytest
 from conftest import TINY, draw_image
 from layerfusion.analysis import robustness
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.figures import paper_tables
-from layerfusion.figures.robustness import draw_curve
+from layerfusion.figures import tables
+from layerfusion.figures.corruptions import draw_curve
 from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.rates import report
 from layerfusion.runs.experiment import Experiment
@@ -63,9 +63,9 @@ def test_what_has_no_labels_was_not_measured(compared):
         runs("f1", "open", on="official")
     with pytest.raises(LookupError):
         runs("f1", "open", on="launder")  # not asked for
-    table = paper_tables.side_by_side(paper_tables.TABLE_1, runs, "demo")
+    table = tables.side_by_side(tables.TABLE_1, runs, "demo")
     assert table["run"].notna().sum() == 12
-    errors = paper_tables.official_errors(runs)
+    errors = tables.official_errors(runs)
     assert errors["paper"].tolist() == [1334, 1789, 1194, 1840]
     assert errors[["this run", "share", "difference"]].isna().all(axis=None)
 

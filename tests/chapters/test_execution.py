@@ -166,7 +166,7 @@ def test_a_book_is_built_from_executed_chapters(small_book):
 def test_another_profile_leaves_out_what_is_about_the_demo(small_book, monkeypatch):
     _, write = small_book
     write("print('about the demo')")
-    monkeypatch.setattr(execution, "DEMO_CHAPTERS", {"00_small"})
+    monkeypatch.setattr(execution, "DEMO_CHAPTERS", ("00",))
     run_chapters([], parameters={}, publish=True)
     executed = run_chapters([], profile="folder", parameters={})
     assert executed.notebooks == []

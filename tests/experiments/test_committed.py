@@ -15,9 +15,14 @@ from layerfusion.experiments.errors import study_errors
 from layerfusion.experiments.record import disagreement, published_studies, published_study
 from layerfusion.experiments.shortcuts import read_shortcuts
 from layerfusion.experiments.tables import describe_images
-from layerfusion.figures import answers, baselines
-from layerfusion.figures.effects import claims_table, variants_table
-from layerfusion.figures.sources import draw_by_source
+from layerfusion.figures import baselines
+from layerfusion.figures.effects import (
+    claims_of_worlds,
+    claims_table,
+    styled_worlds,
+    variants_table,
+)
+from layerfusion.figures.intervals import draw_by_source
 from layerfusion.metrics.groups import source_table
 from layerfusion.paths import project_root
 from layerfusion.scoring.shipped import DEFAULT_FOLDER
@@ -81,7 +86,7 @@ def test_the_heads_size_is_the_papers(studies):
 
 def test_both_worlds_answer_the_same_claims(studies):
     demo = published_study(DEMO, "claims")
-    table = answers.answers(studies["claims"], demo)
+    table = claims_of_worlds(studies["claims"], demo)
     assert table["claim"].is_unique and table["claim"].tolist() == [c.text for c in claims()]
     official = table["claim"].str.contains("official")
     assert (table.loc[official, "photographs_verdict"] == "not measured").all()
@@ -89,14 +94,15 @@ def test_both_worlds_answer_the_same_claims(studies):
     by_claim = table.set_index("claim")
     own = claims_table(demo).set_index("claim")
     assert by_claim.loc[own.index, "demo"].equals(own["effect"].rename("demo"))
-    html = answers.styled(table).to_html()
+    html = styled_worlds(table).to_html()
     assert html.count("not measured") >= official.sum() and "nan" not in html
 
 
 def test_every_source_of_both_runs_is_drawn(studies):
     scored = studies["claims"].scored["local"]
     tables = {run: source_table(scored[run]) for run in ("constrained", "open")}
-    panels = draw_by_source(tables, "estimate", "ROC AUC", 0.5).axes
+    table = pd.concat(tables, names=["run"]).droplevel(1)
+    panels = draw_by_source(table, "estimate", "ROC AUC", line=0.5).axes
     drawn = {label.get_text() for axes in panels for label in axes.get_yticklabels()}
     assert drawn == set(tables["open"]["source"])
 

@@ -18,11 +18,12 @@ from layerfusion.experiments.catalogue import ABLATIONS, STUDIES, claims
 from layerfusion.experiments.record import publish, published_studies, read_study
 from layerfusion.experiments.study import Study
 from layerfusion.experiments.tables import DTYPES, read_predictions, write_table
-from layerfusion.figures import photographs
 from layerfusion.figures.effects import (
     METRICS,
     VERDICTS,
+    beside_shortcuts,
     cells_table,
+    claims_in_a_sentence,
     claims_table,
     claims_text,
     draw_claims,
@@ -585,10 +586,10 @@ def test_the_printed_table_and_the_page_say_what_the_effects_say(finished):
     assert lines[0].split()[0] == "claim" and "verdict" in lines[0]
     (fusion,) = [line for line in lines if "last alone" in line and "open run" in line]
     assert " none " in fusion and "[" in fusion
-    text = photographs.in_a_sentence(finished)
+    text = claims_in_a_sentence(finished)
     assert text.startswith("ROC AUC on validation images is ") and text.count("**") == 6
     shortcuts = pd.read_csv(finished.directory / "shortcuts.csv")
-    table = photographs.beside_shortcuts(shortcuts, finished)
+    table = beside_shortcuts(shortcuts, finished)
     assert table["run"].is_monotonic_increasing and len(table) == len(shortcuts) + 2
     ours = table[table["detector"] == "all blocks, fused"].set_index("run")["roc_auc"]
     auc = local_auc(finished)

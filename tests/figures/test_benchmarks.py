@@ -13,7 +13,7 @@ def preparation():
 
 
 def test_each_row_of_the_preparation_is_shown_with_its_ratio(preparation):
-    table = benchmarks.preparation_table(preparation)
+    table = benchmarks.measured_table("preparation", preparation)
     assert len(table) == len(preparation["preparation"])
     assert (table["least"] <= table["times"]).all() and (table["times"] <= table["most"]).all()
 
@@ -28,13 +28,13 @@ def test_tables_of_steps_decoders_and_encoder(preparation):
 
 
 def test_scoring_is_shown_beside_the_forward_pass():
-    table = benchmarks.scoring_table(benchmarks.read_result(benchmarks.SCORING))
+    table = benchmarks.measured_table("scoring", benchmarks.read_result(benchmarks.SCORING))
     assert {"score, from files, an image", "forward pass alone, an image"} <= set(table.index)
 
 
 def test_training_is_shown_beside_the_obvious_way_and_what_images_take():
     result = benchmarks.read_result(benchmarks.TRAINING)
-    table = benchmarks.training_table(result)
+    table = benchmarks.measured_table("training", result)
     assert list(table.index) == ["forward pass", "training step", "training from files"]
     assert (table["least"] <= table["times"]).all() and (table["times"] <= table["most"]).all()
     assert result["logits_differ_by"] < 1e-4

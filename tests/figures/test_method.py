@@ -188,7 +188,7 @@ def test_activation_figures_draw_their_tables():
 def test_each_row_of_the_gallery_differs_by_its_step_alone(built):
     profile, _ = built
     image = draw_image(np.random.default_rng(3), dark=False)
-    sheet = method_figures.augmentation_sheet(image, profile.images, columns=3, seed=4)
+    sheet = method_figures.augmentation_sheet(image, profile.images, seed=4)
     names = [axis.get_ylabel().split("\n")[0] for axis in sheet.axes]
     steps = ["flip", "colour jitter", "rotation", "JPEG", "down and up"]
     assert names == ["crop", *steps, "all steps", "as in training"]

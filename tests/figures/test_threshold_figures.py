@@ -109,7 +109,8 @@ def test_every_source_has_its_line():
             "high": 1.0,
         }
     )
-    figure = thresholds.draw_left_out({"constrained": table, "open": table})
+    both = pd.concat([table, table], keys=["constrained", "open"], names=["run"]).droplevel(1)
+    figure = thresholds.draw_left_out(both)
     names = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in figure.axes]
     assert names == [["a", "b"], ["c"]]  # in the order of the table, the worst on top
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from layerfusion.analysis.measures import scored_images
-from layerfusion.figures.content import in_a_sentence
+from layerfusion.figures.errors import in_a_sentence
 from layerfusion.metrics.groups import (
     EVERY,
     FEWEST_IMAGES,

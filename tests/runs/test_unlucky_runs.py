@@ -18,10 +18,10 @@ from layerfusion.analysis.slices import error_slices, held_out_errors
 from layerfusion.chapters.parameters import chapter_paths
 from layerfusion.chapters.source import read_chapter
 from layerfusion.figures import errors as error_figures
-from layerfusion.figures import overview, paper_tables, scores, tables
-from layerfusion.figures import robustness as robustness_figures
 from layerfusion.figures import run as run_figures
-from layerfusion.figures.galleries import error_gallery
+from layerfusion.figures import tables
+from layerfusion.figures.corruptions import draw_curve
+from layerfusion.figures.sheets import error_gallery
 from layerfusion.metrics import operating_points, transfer
 from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.probability import probability
@@ -77,7 +77,7 @@ def pieces(runs):
     manifest = runs.experiments["open"].manifest
 
     def beside_the_paper(cells, profile):
-        return paper_tables.styled(paper_tables.side_by_side(cells, runs, profile), profile)
+        return tables.styled(tables.side_by_side(cells, runs, profile), profile)
 
     made = {
         "training curves": lambda: run_figures.training_curves({"open": record}),
@@ -85,32 +85,32 @@ def pieces(runs):
         "histogram": lambda: run_figures.score_histogram(run.predictions(), record.threshold),
         "confusion": lambda: run_figures.confusion(record),
         "thresholds": lambda: tables.threshold_table(record),
-        "official errors": lambda: paper_tables.official_errors(runs),
+        "official errors": lambda: tables.official_errors(runs),
         "submissions": lambda: keep_submissions(runs, team="ours"),
         "sizes": lambda: size_table(runs.scored["local"], 60),
-        "points": lambda: scores.roc_curves(runs),
+        "points": lambda: run_figures.roc_curves(runs),
         "recall gain": lambda: operating_points.recall_gain(runs.scored["local"]),
         "recall at rates": lambda: operating_points.recall_at_rates(runs.scored["local"]),
         "calibration": lambda: tables.calibration_table(runs.scored["local"]),
-        "calibration drawn": lambda: scores.calibration(runs),
+        "calibration drawn": lambda: run_figures.calibration(runs),
         "choice": lambda: transfer.choice_table(runs.scored["local"]),
-        "F1 drawn": lambda: scores.f1_over_threshold(runs),
+        "F1 drawn": lambda: run_figures.f1_over_threshold(runs),
         "slices": lambda: error_slices(runs),
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
         "gallery": lambda: error_gallery(manifest, local, record.threshold),
         "held out": lambda: held_out_errors(runs),
-        "jpeg drawn": lambda: robustness_figures.draw_curve(
+        "jpeg drawn": lambda: draw_curve(
             robustness.curve(runs, robustness.JPEG), runs, robustness.JPEG
         ),
     }
     for profile in ("demo", "paper"):
         for name, cells in {
-            "table 1": paper_tables.TABLE_1,
-            "table 2": paper_tables.TABLE_2,
+            "table 1": tables.TABLE_1,
+            "table 2": tables.TABLE_2,
         }.items():
             made[f"{name}, {profile}"] = partial(beside_the_paper, cells, profile)
         made[f"glance, {profile}"] = partial(
-            lambda of: overview.styled(overview.overview(runs, of), of), profile
+            lambda of: tables.styled_overview(tables.overview(runs, of), of), profile
         )
     if official is not None:
         made["shift"] = lambda: run_figures.shift(local, official, record.threshold)
@@ -161,7 +161,7 @@ def test_too_few_images_are_not_recalibrated(unlucky):
     table = tables.calibration_table(unlucky.scored["local"])
     again = [name for name in table if "recalibrated" in name] + ["half of its F1"]
     assert table[again].isna().all(axis=None) and table.drop(columns=again).notna().all(axis=None)
-    _, mended = scores.calibration(unlucky).axes
+    _, mended = run_figures.calibration(unlucky).axes
     assert [text.get_text() for text in mended.texts] == ["too few images"]
     choice = transfer.choice_table(unlucky.scored["local"])
     assert choice[["threshold", "F1"]].notna().all(axis=None)
@@ -175,12 +175,10 @@ def test_one_image_of_a_class_has_no_interval(unlucky):
     own = unlucky.scored["local"]
     for table in (operating_points.recall_gain(own), operating_points.recall_at_rates(own)):
         assert table["estimate"].notna().all() and table[["low", "high"]].isna().all(axis=None)
-    html = paper_tables.styled(
-        paper_tables.side_by_side(paper_tables.TABLE_1, unlucky, "paper"), "paper"
-    ).to_html()
+    html = tables.styled(tables.side_by_side(tables.TABLE_1, unlucky, "paper"), "paper").to_html()
     assert html.count("[no interval]") == 12  # the test images have their own
-    table = overview.overview(unlucky, "demo").set_index("claim")
-    assert table.loc[overview.GAINS[0].text, "verdict"] == "undecided"
+    table = tables.overview(unlucky, "demo").set_index("claim")
+    assert table.loc[tables.GAINS[0].text, "verdict"] == "undecided"
 
 
 @world("one small image of each class")
@@ -194,13 +192,11 @@ def test_one_small_image_of_each_class_decides_nothing(unlucky):
 
 @world("no small image", "small images all real")
 def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
-    cells = paper_tables.side_by_side(paper_tables.TABLE_2, unlucky, "paper").set_index(
-        ["row", "column"]
-    )
+    cells = tables.side_by_side(tables.TABLE_2, unlucky, "paper").set_index(["row", "column"])
     small = cells.xs("Small F1", level="column")
     assert (small["verdict"] == "not defined").all() and small["run"].isna().all()
-    table = overview.overview(unlucky, "paper").set_index("claim")
-    claim = table.loc[overview.GAINS[-1].text]
+    table = tables.overview(unlucky, "paper").set_index("claim")
+    claim = table.loc[tables.GAINS[-1].text]
     assert claim["verdict"] == "not defined" and pd.isna(claim["open"])
     sizes = size_table(unlucky.scored["local"], 60).set_index(["run", "shorter side"])
     assert sizes.loc[("open", "< 60 px"), ["f1", "roc_auc"]].isna().all()
@@ -217,12 +213,10 @@ def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
     indirect=["unlucky"],
 )
 def test_official_images_of_one_class_have_that_classs_errors(unlucky, there, missing):
-    errors = paper_tables.official_errors(unlucky).xs("open", level="run")
+    errors = tables.official_errors(unlucky).xs("open", level="run")
     assert errors.loc[there, "of these"] == 4 and errors.loc[there, "share"] >= 0
     assert errors.loc[missing, "of these"] == 0 and np.isnan(errors.loc[missing, "share"])
-    cells = paper_tables.side_by_side(paper_tables.TABLE_1, unlucky, "demo").set_index(
-        ["row", "column"]
-    )
+    cells = tables.side_by_side(tables.TABLE_1, unlucky, "demo").set_index(["row", "column"])
     assert cells.loc[("Official, Open", "AUC"), "verdict"] == "not defined"
     assert 0 <= cells.loc[("Official, Open", "Acc."), "run"] <= 1
     local, official = (unlucky.scored[on]["open"].images for on in ("local", "official"))
@@ -236,10 +230,10 @@ def test_official_images_of_one_class_have_that_classs_errors(unlucky, there, mi
 
 @world("test images without labels", "no test images")
 def test_official_images_without_labels_are_not_measured(unlucky):
-    cells = paper_tables.side_by_side(paper_tables.TABLE_1, unlucky, "demo")
+    cells = tables.side_by_side(tables.TABLE_1, unlucky, "demo")
     official = cells[cells["row"].str.startswith("Official")]
     assert (official["verdict"] == "not measured").all()
-    assert paper_tables.official_errors(unlucky)["share"].isna().all()
+    assert tables.official_errors(unlucky)["share"].isna().all()
 
 
 @world("equal scores")
@@ -260,7 +254,7 @@ def test_a_threshold_of_0_or_1_is_drawn_where_probabilities_end(unlucky):
     at = axes.lines[-1].get_xdata()[0]
     assert np.isfinite(at) and probability(at) == pytest.approx(run.record.threshold, abs=1e-15)
     assert 0 < probability(at - 1 if run.record.threshold else at + 1) < 1
-    (axes,) = scores.f1_over_threshold(unlucky).axes
+    (axes,) = run_figures.f1_over_threshold(unlucky).axes
     marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
     assert all(np.isfinite(mark.get_xydata()).all() for mark in marks)
 

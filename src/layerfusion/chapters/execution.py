@@ -8,14 +8,13 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbformat import NotebookNode
 
 from layerfusion.arithmetic import recording
 from layerfusion.chapters.parameters import PUBLISHING, chapter_paths
@@ -31,32 +30,15 @@ from layerfusion.provenance import code_sha256, library_versions, unchanged_comm
 from layerfusion.runs.record import RunPlace, read_record
 from layerfusion.settings import WorldSource, digest, load_profile
 
-# Made of the committed records of a profile, wherever they are executed; their pages name it.
-RECORDED = dict.fromkeys(
-    (
-        "08_ablations",
-        "09_rivals",
-        "10_photographs",
-        "11_thresholds",
-        "13_platforms",
-        "14_one_photograph",
-    ),
-    "photographs",
-)
+# Chapters by number. Those made of the committed records of the profile `photographs`, whatever
+# profile they are executed on; their pages name it.
+RECORDED = ("08", "09", "10", "11", "13", "14")
 
 # About the demo itself and what is committed: with any other profile the book shows those of demo.
-DEMO_CHAPTERS = {"07_demo_world", "12_speed", *RECORDED}
-
+DEMO_CHAPTERS = ("07", "12", *RECORDED)
 
 # They train both runs, or read them once they are trained: one after the other.
-TRAINING = {
-    "02_constrained_run",
-    "03_open_run",
-    "04_official_results",
-    "05_robustness",
-    "06_analysis",
-    "07_demo_world",
-}
+TRAINING = ("02", "03", "04", "05", "06", "07")
 
 # What a notebook says of its origin.
 Origin = dict[str, str | None]
@@ -68,8 +50,8 @@ ORIGIN = "layerfusion"  # in a notebook's metadata: when, of what, from which sc
 class Executed:
     """What became of chapters: notebooks that came to their end, and why others did not."""
 
-    notebooks: list[Path] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)  # by chapter, in their order
+    notebooks: list[Path]
+    failures: dict[str, str]  # by chapter, in their order
 
     def check(self) -> None:
         """Raise a UserError that names every chapter that failed; what was there before it is left.
@@ -128,7 +110,7 @@ def run_chapters(
     commit = unchanged_commit()  # now: files may be edited while chapters run
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
-    done, origins = Executed(), {}
+    origins = {}
     for name in chosen:
         kept, origin = folder / f"{name}.ipynb", _origin(name, profile, common, commit)
         if not (publish or again) and _is_current(kept, origin):
@@ -137,16 +119,14 @@ def run_chapters(
             origins[name] = origin
     execute = partial(_execute_each, staged, {"profile": profile, **parameters}, publish)
     failures = _side_by_side(execute, origins)
-    for name in chosen:
-        if reason := failures.get(name):
-            done.failures[name] = reason
-            continue
-        done.notebooks.append(folder / f"{name}.ipynb")
-    if done.failures:
-        return done  # `staged` holds the failed notebooks, for whoever looks for why
-    if publish:
-        _publish(done.notebooks, staged, reference_folder(Path(profile).stem))
-    shutil.rmtree(staged)
+    done = Executed(
+        [folder / f"{name}.ipynb" for name in chosen if name not in failures],
+        {name: failures[name] for name in chosen if name in failures},
+    )
+    if not done.failures:  # else `staged` holds the failed notebooks, for whoever looks for why
+        if publish:
+            _publish(done.notebooks, staged, reference_folder(Path(profile).stem))
+        shutil.rmtree(staged)
     return done
 
 
@@ -168,8 +148,9 @@ def build_book(profile: str, executed: Executed) -> Path:
     pages = {notebook.name: notebook for notebook in executed.notebooks}
     for name in executed.failures:
         pages[f"{name}.ipynb"] = _last_good(name, profile)
-    for name in DEMO_CHAPTERS & chapter_paths().keys():
-        pages.setdefault(f"{name}.ipynb", reference_folder("demo") / f"{name}.ipynb")
+    for name in chapter_paths():
+        if name.startswith(DEMO_CHAPTERS):
+            pages.setdefault(f"{name}.ipynb", reference_folder("demo") / f"{name}.ipynb")
     tables = stage / "tables"
     shutil.rmtree(tables, ignore_errors=True)
     tables.mkdir()
@@ -247,7 +228,7 @@ def _origin(name: str, profile: str, common: Mapping[str, Any], commit: str | No
     return {
         "recorded": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit,
-        "profile": RECORDED.get(name, Path(profile).stem),
+        "profile": "photographs" if name.startswith(RECORDED) else Path(profile).stem,
         "source_sha256": source,
         "key": digest({**common, "script": source}),
     }
@@ -269,8 +250,8 @@ def _side_by_side(
     after the other, and beside them those that do not: importing and drawing take one processor.
     """
     names = list(origins)
-    training = {name: origins[name] for name in names[1:] if name in TRAINING}
-    others = {name: origins[name] for name in names[1:] if name not in TRAINING}
+    training = {name: origins[name] for name in names[1:] if name.startswith(TRAINING)}
+    others = {name: origins[name] for name in names[1:] if not name.startswith(TRAINING)}
     failures = execute({name: origins[name] for name in names[:1]})
     if not training or not others:
         return failures | execute(training | others)
@@ -322,27 +303,20 @@ def _execute(
         return f"{error.evalue or error.ename} (the failed notebook is {output})"
     finally:
         os.environ.pop(PUBLISHING, None)
-    notebook = _clean(nbformat.read(output, as_version=4), name)
+    notebook = nbformat.read(output, as_version=4)
+    # What differs between two executions of the same chapter is left out: times, paths, ids.
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("papermill", None)
+        part.metadata.pop("execution", None)
     notebook.metadata[ORIGIN] = dict(origin)
-    nbformat.write(notebook, output)
+    nbformat.write(with_stable_ids(notebook, name), output)
     return None
 
 
-def _clean(notebook: NotebookNode, name: str) -> NotebookNode:
-    """Leave out what differs between two executions of the same chapter: times, paths, ids."""
-    notebook.metadata.pop("papermill", None)
-    for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-    return with_stable_ids(notebook, name)
-
-
 def _resolve(names: list[str]) -> list[str]:
-    chapters = chapter_paths()
-    resolved = []
-    for name in names:
-        stem = Path(name).stem
-        matches = [chapter for chapter in chapters if chapter == stem or chapter[:2] == stem]
+    chapters, resolved = chapter_paths(), []
+    for name in map(Path, names):
+        matches = [chapter for chapter in chapters if name.stem in (chapter, chapter[:2])]
         if not matches:
             raise UserError(f"there is no chapter '{name}'; the book has {', '.join(chapters)}")
         resolved += matches
@@ -350,4 +324,5 @@ def _resolve(names: list[str]) -> list[str]:
 
 
 def _chapters_of(profile: str) -> list[str]:
-    return [name for name in chapter_paths() if profile == "demo" or name not in DEMO_CHAPTERS]
+    every = chapter_paths()
+    return [name for name in every if profile == "demo" or not name.startswith(DEMO_CHAPTERS)]

@@ -46,13 +46,8 @@ def open_chapter(run: str, namespace: Mapping[str, Any]) -> "Experiment":
     given = checked_parameters(namespace)
     from layerfusion.runs.experiment import Experiment
 
-    return Experiment.open(
-        run,
-        profile=given["profile"],
-        seed=given["seed"],
-        data_root=given["data_root"],
-        overrides=given["settings"],
-    )
+    chosen = {name: given[name] for name in ("profile", "seed", "data_root")}
+    return Experiment.open(run, **chosen, overrides=given["settings"])
 
 
 def checked_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,6 @@ def train(
     """
     from layerfusion.figures.tables import headline
     from layerfusion.parallel.processes import join_processes
-    from layerfusion.paths import shown
     from layerfusion.progress import Reporter
 
     if resume and fresh:
@@ -115,9 +114,7 @@ def train(
     finished = experiment.obtain(fresh=fresh, resume=resume, reporter=reporter)
     if launched().rank > 0:
         return
-    for name, value in headline(finished.record).items():
-        print(f"{name:<10}{value:.4f}" if value >= 1e-3 else f"{name:<10}{value:.4g}")
-    print(f"{'record':<10}{shown(finished.directory)}/record.json")
+    print(headline(finished))
 
 
 @app.command()

@@ -231,7 +231,7 @@ def content(
     """
     from layerfusion.experiments.baselines.features import FrozenEncoder
     from layerfusion.experiments.content import finished_content, look_at_content, write_content
-    from layerfusion.figures.galleries import content_sheet
+    from layerfusion.figures.sheets import content_sheet
     from layerfusion.paths import runs_root, shown
     from layerfusion.progress import Reporter
     from layerfusion.settings import load_profile

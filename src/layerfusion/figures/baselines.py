@@ -11,13 +11,11 @@ from matplotlib.figure import Figure
 from layerfusion.analysis.architecture import head_of
 from layerfusion.experiments.baselines.registry import BASELINES, differences, source
 from layerfusion.experiments.record import FinishedStudy
+from layerfusion.figures.effects import mean_metrics
 from layerfusion.figures.formatting import with_interval
-from layerfusion.figures.intervals import draw_intervals, legend_above
-from layerfusion.figures.style import RUN_STYLES, finish
-from layerfusion.metrics.scored import Metric
+from layerfusion.figures.intervals import draw_intervals
+from layerfusion.figures.style import RUN_STYLES, finish, legend_above
 from layerfusion.settings import Profile
-
-RATES: tuple[Metric, ...] = ("roc_auc", "average_precision", "f1")
 
 # What a verdict on "the paper's head is above this baseline" says of the paper's head.
 STANDING = {"holds": "above", "does not hold": "**below**", "undecided": "not told apart from"}
@@ -34,23 +32,20 @@ def ranking(study: FinishedStudy) -> pd.DataFrame:
         ``verdict`` on the claim that it is higher. Of the paper's head itself gains are NaN and the
         verdict is missing.
     """
-    effects = study.effects.set_index("name").to_dict("index")
-    rows = []
-    for variant in study.record.variants:
-        own = study.scored["local"][variant.name].interval("roc_auc")
-        row = {"run": variant.run, "contender": variant.text} | own.row("roc_auc")
-        found = effects.get(variant.name, {"effect": np.nan, "low": np.nan, "high": np.nan})
-        row |= {"gain": found["effect"], "gain_low": found["low"], "gain_high": found["high"]}
-        rows.append(row | {"verdict": found.get("verdict")})
-    table = pd.DataFrame(rows).astype({"verdict": "str"})
-    runs = [own for _, own in table.groupby("run", sort=False)]
-    ranked = [own.sort_values("roc_auc", ascending=False, kind="stable") for own in runs]
-    return pd.concat(ranked, ignore_index=True)
+    rows = {
+        one.name: {"run": one.run, "contender": one.text}
+        | study.scored["local"][one.name].interval("roc_auc").row("roc_auc")
+        for one in study.record.variants
+    }
+    names = {"effect": "gain", "low": "gain_low", "high": "gain_high", "verdict": "verdict"}
+    gains = study.effects.set_index("name").rename(columns=names)[[*names.values()]]
+    table = pd.DataFrame.from_dict(rows, orient="index").join(gains).astype({"verdict": "str"})
+    return table.sort_values(["run", "roc_auc"], ascending=[True, False], ignore_index=True)
 
 
 def in_a_sentence(table: pd.DataFrame) -> str:
     """Return what a ranking allows to say, as Markdown, against the paper too."""
-    runs = [f"{_run(own)} in the {run} run" for run, own in table.groupby("run", sort=False)]
+    runs = [f"{_compared(own)} in the {run} run" for run, own in table.groupby("run", sort=False)]
     return (
         "On the same features of the same images, the fusion of all blocks is, by ROC AUC, "
         f"{'; '.join(runs)}."
@@ -66,14 +61,14 @@ def rates(study: FinishedStudy) -> pd.DataFrame:
         ``run``, ``contender``, ``roc_auc``, ``auc_sd`` (standard deviation between seeds),
         ``average_precision``, ``f1``, all rates in [0, 1].
     """
-    rows = []
-    for variant in study.record.variants:
-        if variant.kind == "fitted":
-            auc, ap, f1 = map(study.scored["local"][variant.name].interval, RATES)
-            row = {"run": variant.run, "contender": variant.text, "roc_auc": auc.estimate}
-            row |= {"auc_sd": getattr(auc, "seed_sd", np.nan), "average_precision": ap.estimate}
-            rows.append(row | {"f1": f1.estimate})
-    return pd.DataFrame(rows)
+    rows = [
+        {"run": one.run, "contender": one.text}
+        | mean_metrics(study.scored["local"][one.name], ("roc_auc", "average_precision", "f1"))
+        for one in study.record.variants
+        if one.kind == "fitted"
+    ]
+    columns = ["run", "contender", "roc_auc", "auc_sd", "average_precision", "f1"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def sizes(study: FinishedStudy) -> pd.DataFrame:
@@ -85,12 +80,12 @@ def sizes(study: FinishedStudy) -> pd.DataFrame:
         ``contender``, ``parameters``, ``seconds`` (mean over runs and seeds; NaN of the paper's
         head, whose training reads the images too).
     """
-    fitted = {one.name: one.text for one in study.record.variants if one.kind == "fitted"}
+    texts = {one.name: one.text for one in study.record.variants if one.kind == "fitted"}
     ours = [study.record.variants[0].text, head_parameters(study), np.nan]
     theirs = [
-        [fitted[cell.variant], cell.parameters, cell.seconds]
+        [texts[cell.variant], cell.parameters, cell.seconds]
         for cell in study.record.cells
-        if cell.variant in fitted
+        if cell.variant in texts
     ]
     table = pd.DataFrame([ours, *theirs], columns=["contender", "parameters", "seconds"])
     means = table.groupby("contender", sort=False).mean()
@@ -146,18 +141,17 @@ def described(names: Sequence[str]) -> str:
     ).replace("``", "`")
 
 
-def _run(own: pd.DataFrame) -> str:
+def _compared(own: pd.DataFrame) -> str:
     """Return how the paper's head compares with the baselines of a run, by verdict."""
-    baselines = own[own["gain"].notna()]
     found = []
     for verdict, word in STANDING.items():
-        part = baselines[baselines["verdict"] == verdict].to_dict("records")
-        if part:
-            found.append(f"{word} " + ", ".join(_interval(row) for row in part))
+        names = [_gain(row) for row in own[own["verdict"] == verdict].to_dict("records")]
+        if names:
+            found.append(f"{word} " + ", ".join(names))
     return " and ".join(found)
 
 
-def _interval(row: Mapping[Hashable, Any]) -> str:
+def _gain(row: Mapping[Hashable, Any]) -> str:
     name = str(row["contender"]).partition(" (")[0]
     name = f"the {name}" if name[0].islower() else name
     return f"{name} ({with_interval(row, 'gain', '+.3f')})"

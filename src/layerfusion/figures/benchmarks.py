@@ -19,28 +19,33 @@ TRAINING = "training-cpu-amd-epyc"
 GPU = "full_size-cuda-nvidia-h100-80gb-hbm3"
 CPU = "full_size-cpu-amd-epyc"
 
-# What a table calls the numbers of a result.
-BESIDE_REFERENCE = {
-    "per_second.median": "images/s",
-    "reference_per_second.median": "obvious way",
-    "ratio.median": "times",
-    "ratio.min": "least",
-    "ratio.max": "most",
-}
-OPTION = {
-    "images_per_second.median": "images/s",
-    "times_default.median": "times",
-    "times_default.min": "least",
-    "times_default.max": "most",
-    "logit_moves_by": "logits move by",
-}
-ENCODER = {
-    f"{work}.{key}": (work, name)
-    for work in ("training", "scoring")
-    for key, name in {
-        "images_per_second": "images/s",
-        "share_of_matmul_peak": "of the matmul rate",
-    }.items()
+# Tables of measurements: what names a row, and the numbers that are shown (``ratio.min`` is ``min``
+# in ``ratio``), each with the word of the page.
+RATIO = {"ratio.median": "times", "ratio.min": "least", "ratio.max": "most"}
+SPEED = {"per_second.median": "images/s", "reference_per_second.median": "obvious way"} | RATIO
+PASS = {"images_per_second": "images/s", "share_of_matmul_peak": "of the matmul rate"}
+TABLES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "preparation": ({"size": "photographs", "work": "work"}, SPEED),
+    "training": ({"work": "work"}, SPEED),
+    "encoder": (
+        {name: name for name in ("device", "activation", "precision")},
+        {f"{w}.{key}": (w, name) for w in ("training", "scoring") for key, name in PASS.items()},
+    ),
+    "options": (
+        {"batch": "batch", "option": "setting"},
+        {"images_per_second.median": "images/s"}
+        | {f"times_default{key.removeprefix('ratio')}": name for key, name in RATIO.items()}
+        | {"logit_moves_by": "logits move by"},
+    ),
+    "scoring": ({"what": "what"}, {"min": "least", "median": "median", "max": "most"}),
+    "inspection": (
+        {"pictures": "pictures", "maps": "maps"},
+        {
+            "seconds": "seconds",
+            "processor_seconds": "processor seconds",
+            "peak_memory_mib": "peak memory, MiB",
+        },
+    ),
 }
 
 
@@ -57,34 +62,23 @@ def read_result(name: str) -> dict[str, Any]:
     return result
 
 
-def measured_table(
-    rows: list[dict[str, Any]], index: Mapping[str, str], columns: Mapping[str, Any]
-) -> pd.DataFrame:
+def measured_table(kind: str, result: Mapping[str, Any]) -> pd.DataFrame:
     """Return chosen numbers of a result, a row a measurement.
 
     Parameters
     ----------
-    rows
-        Measurements, as a result holds them.
-    index, columns
-        What they have (``ratio.min`` is ``min`` in ``ratio``), and what the table calls it.
+    kind
+        Of `TABLES`. A measurement with none of its numbers is left out.
     """
-    table = pd.json_normalize(rows).rename(columns=dict(index)).set_index([*index.values()])
-    chosen = table[list(columns)]
-    chosen.columns = pd.Index(list(columns.values()))
+    index, columns = TABLES[kind]
+    table = (
+        pd.json_normalize(result.get(kind) or result["measured"])
+        .dropna(how="all", subset=[*columns])
+        .rename(columns=index)
+    )
+    chosen = table.set_index([*index.values()])[[*columns]]
+    chosen.columns = pd.Index([*columns.values()])
     return chosen
-
-
-def preparation_table(result: dict[str, Any]) -> pd.DataFrame:
-    """Return images a second of one core, beside the reference, a row a size and kind of work."""
-    index = {"size": "photographs", "work": "work"}
-    return measured_table(result["preparation"], index, BESIDE_REFERENCE)
-
-
-def training_table(result: dict[str, Any]) -> pd.DataFrame:
-    """Return images a second of a forward pass and of training, beside the reference."""
-    rows = [row for row in result["measured"] if "ratio" in row]
-    return measured_table(rows, {"work": "work"}, BESIDE_REFERENCE)
 
 
 def images_share_in_a_sentence(result: dict[str, Any]) -> str:
@@ -118,21 +112,13 @@ def decoders_table(result: dict[str, Any]) -> pd.DataFrame:
 def encoder_table(*results: dict[str, Any]) -> pd.DataFrame:
     """Return what ViT-L/14 does on each device and precision, at the measured batches."""
     rows = [case | {"device": one["device"]} for one in results for case in one["measured"]]
-    names = ("device", "activation", "precision")
-    return measured_table(rows, dict(zip(names, names, strict=True)), ENCODER).round(3)
+    return measured_table("encoder", {"measured": rows}).round(3)
 
 
 def options_table(result: dict[str, Any]) -> pd.DataFrame:
     """Return what settings of a forward pass gain and do to logits, a row a batch and setting."""
-    index = {"batch": "batch", "option": "setting"}
-    table = measured_table(result["measured"], index, OPTION)
+    table = measured_table("options", result)
     return table.assign(**{"logits move by": table["logits move by"].map("{:.2g}".format)})
-
-
-def scoring_table(result: dict[str, Any]) -> pd.DataFrame:
-    """Return what scoring a folder takes beside the encoder's forward pass alone."""
-    columns = {"min": "least", "median": "median", "max": "most"}
-    return measured_table(result["measured"], {"what": "what"}, columns)
 
 
 def shown_projection(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,17 +1,18 @@
 """Corruptions and what they cost: a sentence, curves over their strengths, a table."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.corruptions import CLEAN
+from layerfusion.analysis.robustness import SHOWN, Sweep
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.figures.formatting import interval_cells, with_interval
-from layerfusion.figures.intervals import draw_band, legend_above
-from layerfusion.figures.style import COLOURS, finish
+from layerfusion.figures.intervals import draw_band
+from layerfusion.figures.style import COLOURS, RUN_STYLES, finish, legend_above
 from layerfusion.metrics.uncertainty import LEVEL
 
 # What a strength counts, and whether less of it is more of the condition.
@@ -25,7 +26,6 @@ AXES = {
     "noise": ("noise, levels of 256", False),
     "screenshot": ("drawn on a screen at %", True),
 }
-ALPHA = 0.05
 
 
 def in_a_sentence(table: pd.DataFrame) -> str:
@@ -36,31 +36,27 @@ def in_a_sentence(table: pd.DataFrame) -> str:
     table
         As `layerfusion.analysis.corruptions.corruption_table` returns it.
     """
-    rows = table.to_dict("index")
-    clean = rows.pop(CLEAN)
-    clear = [row for row in rows.values() if row["p_holm"] < ALPHA and row["difference"] < 0]
-    worst = min(rows, key=lambda name: rows[name]["difference"])
-    alarms = max(rows, key=lambda name: rows[name]["false_alarms"])
-    finds = min(rows, key=lambda name: rows[name]["recall"])
-    loss = with_interval(rows[worst], "difference", "+.3f")
-    unseen = -min(row["difference_low"] for row in rows.values())
+    clean, rows = table.loc[CLEAN], table.drop(CLEAN)
+    clear = int(((rows["p_holm"] < 1 - LEVEL) & (rows["difference"] < 0)).sum())
+    worst, finds = rows["difference"].idxmin(), rows["recall"].idxmin()
+    alarms = rows["false_alarms"].idxmax()
+    loss = with_interval(rows.to_dict("index")[worst], "difference", "+.3f")
+    changed = {
+        rate: ", ".join(f"`{name}`" for name in rows.index[rows[f"{rate}_p_holm"] < 1 - LEVEL])
+        for rate in ("false_alarms", "recall")
+    }
     return (
-        f"**Of {len(rows)} conditions {len(clear) or 'none'} can be shown to cost ROC AUC** "
+        f"**Of {len(rows)} conditions {clear or 'none'} can be shown to cost ROC AUC** "
         f"(corrected for their number), which is {clean['roc_auc']:.3f} on clean images; so few "
-        f"images do not rule out losses of up to {unseen:.3f}, and the largest that was measured "
-        f"is {loss} under `{worst}`. **The threshold is another matter**: at that of clean images, "
-        f"false alarms go from {clean['false_alarms']:.0%} to {rows[alarms]['false_alarms']:.0%} "
-        f"under `{alarms}`, recall from {clean['recall']:.0%} to {rows[finds]['recall']:.0%} under "
-        f"`{finds}`, the most extreme of all conditions. Tested image by image, corrected for the "
-        f"number of tests, false alarms can be shown to change under "
-        f"{_changed(rows, 'false_alarms')}, recall under {_changed(rows, 'recall')}."
+        f"images do not rule out losses of up to {-rows['difference_low'].min():.3f}, and the "
+        f"largest that was measured is {loss} under `{worst}`. **The threshold is another "
+        f"matter**: at that of clean images, false alarms go from {clean['false_alarms']:.0%} to "
+        f"{rows['false_alarms'].max():.0%} under `{alarms}`, recall from "
+        f"{clean['recall']:.0%} to {rows['recall'].min():.0%} under `{finds}`, the most "
+        "extreme of all conditions. Tested image by image, corrected for the number of tests, "
+        f"false alarms can be shown to change under {changed['false_alarms'] or 'none of them'}, "
+        f"recall under {changed['recall'] or 'none of them'}."
     )
-
-
-def _changed(rows: Mapping[Hashable, Mapping[Hashable, Any]], rate: str) -> str:
-    """Return the conditions under which a rate is shown to be another one, or that none is."""
-    names = [f"`{name}`" for name, row in rows.items() if row[f"{rate}_p_holm"] < ALPHA]
-    return ", ".join(names) or "none of them"
 
 
 def what_was_measured(study: FinishedStudy) -> str:
@@ -97,6 +93,26 @@ def draw_corruptions(table: pd.DataFrame, curves: Mapping[str, Sequence[int]]) -
         ax.set(xlabel=label, ylim=(0, 1))
     legend_above(figure, axes.flat[0])
     figure.supxlabel(f"bands: {LEVEL:.0%} over other images; dashed: clean", fontsize="small")
+    return finish(figure)
+
+
+def draw_curve(measured: pd.DataFrame, comparison: Comparison, sweep: Sweep) -> Figure:
+    """Draw `analysis.robustness.curve`, strength from left to right; clean images are dashed."""
+    figure, axes = plt.subplots(1, len(SHOWN), figsize=(9, 3.2), layout="constrained")
+    for ax, (metric, title) in zip(axes, SHOWN.items(), strict=True):
+        for run, style in RUN_STYLES.items():
+            part = measured[(measured["run"] == run) & (measured["metric"] == metric)]
+            draw_band(ax, part, "strength", "estimate", **style, label=run)
+            clean = comparison(metric, run)[0]
+            ax.axhline(clean, color=style["color"], linestyle="--", linewidth=1)
+        ax.axvline(sweep.paper, color="0.7", linestyle=":")
+        ax.invert_xaxis()
+        ax.set(xlabel=sweep.axis, title=title)
+    axes[0].legend(frameon=False)
+    figure.supxlabel(
+        f"bands: {LEVEL:.0%} over other images; dashed: clean images; dotted: the paper's strength",
+        fontsize="small",
+    )
     return finish(figure)
 
 

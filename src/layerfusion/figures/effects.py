@@ -6,13 +6,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
 
+from layerfusion.analysis.measures import RUNS
 from layerfusion.experiments.record import FinishedStudy
-from layerfusion.figures.formatting import interval_cells, signed, with_interval
-from layerfusion.figures.intervals import draw_bars, interval_panels, legend_above
-from layerfusion.figures.style import finish
-from layerfusion.metrics.scored import Metric
-from layerfusion.metrics.uncertainty import LEVEL
+from layerfusion.figures.formatting import bounds, interval_cells, lay_out, signed, with_interval
+from layerfusion.figures.intervals import draw_bars, interval_panels
+from layerfusion.figures.style import finish, legend_above
+from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.uncertainty import LEVEL, image_interval
 
 # Told apart by marker too. Shades that show on white and on black.
 VERDICTS = {
@@ -22,6 +24,17 @@ VERDICTS = {
 }
 METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
 NAMED = 3  # differences that a sentence names one by one
+WORLDS = ("photographs", "demo")
+
+# What the claims that make up the first sentence on photographs are about, in their order.
+QUESTIONS = {
+    "open-above-constrained-local-roc_auc": "the open training images help",
+    "fusion-above-last-constrained": "fusing all blocks beats the last one alone, constrained run",
+    "fusion-above-last-open": "fusing all blocks beats the last one alone, open run",
+    "fusion-above-mean-constrained": "learned weights beat equal ones, constrained run",
+    "fusion-above-mean-open": "learned weights beat equal ones, open run",
+}
+ANSWERS = {"holds": "yes", "does not hold": "no, the reverse", "undecided": "undecided"}
 
 
 def claims_table(study: FinishedStudy) -> pd.DataFrame:
@@ -39,23 +52,70 @@ def claims_table(study: FinishedStudy) -> pd.DataFrame:
 
 def claims_text(study: FinishedStudy) -> str:
     """Return the claims as a terminal shows them: aligned columns, effects with four decimals."""
-    table = claims_table(study)
-    interval = [
-        "none" if pd.isna(low) else f"[{low:+.4f}, {high:+.4f}]"
-        for low, high in zip(table["low"], table["high"], strict=True)
+    table = claims_table(study).set_index("claim")
+    effects = table[["paper", "effect"]].map(signed)
+    intervals = [bounds(row, "+.4f") for row in table.to_dict("records")]
+    effects["95 % interval"] = pd.Series(intervals, table.index).where(table["low"].notna(), "none")
+    return effects.join(table[["verdict", "seeds"]]).rename_axis(None).to_string()
+
+
+def claims_in_a_sentence(study: FinishedStudy) -> str:
+    """Return what a study says to the paper's first questions, as Markdown, numbers included."""
+    said = []
+    claims = study.effects.set_index("name").to_dict("index")
+    for name, question in QUESTIONS.items():
+        if claim := claims.get(name):
+            found = with_interval(claim, "effect", "+.3f")
+            answer = f"**{ANSWERS.get(claim['verdict'], claim['verdict'])}**"
+            said.append(f"{question}: {answer}" + (f" ({found} of AUC)" if found else ""))
+    means = {run: study.scored["local"][run].interval("roc_auc").estimate for run in RUNS}
+    auc = " and ".join(f"{mean:.3f} ({run})" for run, mean in means.items())
+    answers = "; ".join(said)
+    return f"ROC AUC on validation images is {auc}. {answers[:1].upper()}{answers[1:]}."
+
+
+def claims_of_worlds(photographs: FinishedStudy, demo: FinishedStudy) -> pd.DataFrame:
+    """Put the claims of two studies into one table, in the paper's order.
+
+    Returns
+    -------
+    DataFrame
+        A row a claim that either study has: ``claim``; ``paper`` (its effect, NaN where the paper
+        has none); of each of `WORLDS` ``<world>``, ``<world>_low``, ``<world>_high`` (effect and
+        interval, NaN where not measured) and ``<world>_verdict``. Effects are differences of rates,
+        positive where the claim holds.
+    """
+    first, second = (claims_table(own).set_index("claim") for own in (photographs, demo))
+    named = [
+        own[["effect", "low", "high", "verdict"]]
+        .add_prefix(f"{world}_")
+        .rename(columns={f"{world}_effect": world})
+        for own, world in zip((first, second), WORLDS, strict=True)
     ]
-    width = int(table["claim"].str.len().max())
+    together = pd.concat(named, axis=1)  # first come the claims of the first
+    together.insert(0, "paper", first["paper"].combine_first(second["paper"]))
+    verdicts = [f"{world}_verdict" for world in WORLDS]
+    return together.fillna(dict.fromkeys(verdicts, "not measured")).reset_index(names="claim")
+
+
+def styled_worlds(table: pd.DataFrame) -> Styler:
+    """Lay `claims_of_worlds` out: the paper, both worlds, the verdict on photographs."""
+    answers = {world: _answers(table, world) for world in WORLDS}
     shown = pd.DataFrame(
         {
-            "claim".ljust(width): table["claim"].str.ljust(width),
-            "paper": [signed(value) for value in table["paper"]],
-            "effect": [signed(value) for value in table["effect"]],
-            "95 % interval": interval,
-            "verdict": table["verdict"],
-            "seeds": table["seeds"],
-        }
+            "The paper": table["paper"].map(signed).tolist(),
+            "Photographs, CLIP B/16": answers["photographs"],
+            "Demo world": answers["demo"],
+            "Verdict on photographs": table["photographs_verdict"].tolist(),
+        },
+        index=table["claim"].tolist(),
     )
-    return shown.to_string(index=False)
+    caption = (
+        f"Differences of AUC, F1 or rates, positive where a claim holds, with {LEVEL:.0%} "
+        "intervals over other seeds and other images. Neither world is the paper's: directions "
+        "can be compared, sizes cannot."
+    )
+    return lay_out(shown, "answers", caption)
 
 
 def variants_table(study: FinishedStudy) -> pd.DataFrame:
@@ -72,25 +132,20 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
     """
     record, texts = study.record, {own.name: own.text for own in study.record.variants}
     images = {cell.variant: cell.training_images for cell in record.cells}
+    rows = {
+        one.name: {"run": one.run, "variant": one.text, "images": images[one.name]}
+        | study.scored["local"][one.name].interval("roc_auc").row("roc_auc")
+        for one in record.variants
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
     contrasts = {one.terms[0].variant: one for one in record.contrasts}
-    effects = study.effects.set_index("name").to_dict("index")
-    rows = []
-    for variant in record.variants:
-        scored = study.scored["local"][variant.name].interval("roc_auc")
-        row: dict[str, Any] = {"run": variant.run, "variant": variant.text}
-        row |= {"images": images[variant.name]} | scored.row("roc_auc")
-        row |= {"against": "", "difference": np.nan}
-        if variant.name in contrasts:
-            contrast = contrasts[variant.name]
-            found = effects[contrast.name]
-            row |= {"against": texts[contrast.terms[1].variant], "difference": found["effect"]}
-            row |= {"difference_low": found["low"], "difference_high": found["high"]}
-            row |= {"machines": found["machines"]}
-        rows.append(row)
-    columns = ["run", "variant", "images", "roc_auc", "low", "high", "against", "difference"]
-    columns += ["difference_low", "difference_high", "machines"]
-    table = pd.DataFrame(rows, index=pd.Index(list(texts), name="name")).reindex(columns=columns)
-    return table.astype({"machines": "str"})
+    found = study.effects.set_index("name").loc[[one.name for one in contrasts.values()]]
+    found.index = pd.Index(list(contrasts))
+    found.insert(0, "against", [texts[one.terms[1].variant] for one in contrasts.values()])
+    names = {"effect": "difference", "low": "difference_low", "high": "difference_high"}
+    columns = ["against", *names.values(), "machines"]
+    joined = table.join(found.rename(columns=names)[columns])
+    return joined.fillna({"against": ""}).astype({"machines": "str"})
 
 
 def cells_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,15 +181,43 @@ def metrics_table(study: FinishedStudy) -> pd.DataFrame:
     """
     rows = []
     for variant in study.record.variants:
+        row = {"run": variant.run, "blocks": variant.overrides.get("head.blocks", "all")}
         for on in (*study.record.conditions, "small"):
-            if on not in study.scored:
-                continue
-            scored = study.scored[on][variant.name]
-            found = {metric: scored.interval(metric) for metric in METRICS}
-            row = {"run": variant.run, "blocks": variant.overrides.get("head.blocks", "all")}
-            row |= {"condition": on} | {name: own.estimate for name, own in found.items()}
-            rows.append(row | {"auc_sd": getattr(found["roc_auc"], "seed_sd", np.nan)})
+            if on in study.scored:
+                means = mean_metrics(study.scored[on][variant.name], METRICS)
+                rows.append(row | {"condition": on} | means)
     return pd.DataFrame(rows)
+
+
+def mean_metrics(scored: ScoredImages, metrics: tuple[Metric, ...]) -> dict[str, float]:
+    """Return metrics, means over seeds, and ``auc_sd``, the deviation of ROC AUC between these."""
+    spread = getattr(scored.interval("roc_auc"), "seed_sd", np.nan)
+    return {one: scored.interval(one).estimate for one in metrics} | {"auc_sd": spread}
+
+
+def beside_shortcuts(shortcuts: pd.DataFrame, study: FinishedStudy) -> pd.DataFrame:
+    """Return the shortcut features that use all of something, with the paper's head below.
+
+    Parameters
+    ----------
+    shortcuts
+        As `layerfusion.experiments.shortcuts.read_shortcuts` returns them.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``detector``, ``roc_auc``, ``low`` and ``high``. The interval of the paper's head
+        is that of its first seed, over images alone, like those of the others.
+    """
+    names = {"name": "detector", "roc_auc_low": "low", "roc_auc_high": "high"}
+    heads = [
+        {"run": run, "detector": "all blocks, fused"}
+        | image_interval(study.scored["local"][run].auc[0]).row("roc_auc")
+        for run in RUNS
+    ]
+    own = pd.DataFrame(heads)
+    table = pd.concat([shortcuts.rename(columns=names)[[*own]], own])
+    return table.sort_values("run", kind="stable", ignore_index=True)
 
 
 def training_costs(study: FinishedStudy) -> dict[str, Any]:
@@ -210,12 +293,20 @@ def draw_variants(table: pd.DataFrame) -> Figure:
     panel = (compared["run"] + ", against: " + reference).where(one, compared["run"])
     names = compared["variant"].where(one, compared["variant"] + " - " + compared["against"])
     named = compared.assign(panel=panel, name=names)
-    figure = interval_panels(named, "difference", rows="name", panels="panel")
     label = f"difference of ROC AUC; bars: {LEVEL:.0%}, seeds and images"
-    figure.axes[-1].set_xlabel(label)
-    return figure
+    return interval_panels(named, "difference", label, rows="name", panels="panel")
 
 
 def _difference(row: pd.Series) -> str:
     who = f"{row['variant']} against {row['against']}, {row['run']} run"
     return f"{who}: {with_interval(row.to_dict(), 'difference', '+.3f')}"
+
+
+def _answers(table: pd.DataFrame, world: str) -> list[str]:
+    """Return the cells of a world: effect and interval, or that there is none."""
+    return [
+        "not measured"
+        if pd.isna(row[world])
+        else f'{signed(row[world])}<br><span class="difference">{bounds(row, "+.3f", world)}</span>'
+        for row in table.to_dict("records")
+    ]

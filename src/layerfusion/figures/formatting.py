@@ -1,13 +1,29 @@
-"""Numbers with their intervals as text, the same on every page."""
+"""Numbers with their intervals as text, and tables of such texts, the same on every page."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from layerfusion.metrics.uncertainty import Interval
 
 Row = Mapping[Any, Any] | Mapping[Hashable, Any]
+
+# Of a table of numbers, its caption above, and of one of sentences, its caption below: readable on
+# a phone and in the dark.
+NUMBERS = {
+    "": "font-size: 85%",
+    "td": "text-align: right; white-space: nowrap",
+    ".paper, .difference": "opacity: 0.65; font-style: italic",
+    "caption": "caption-side: top; text-align: left",
+}
+SENTENCES = {
+    "": "font-size: 0.8em",
+    "td, th": "text-align: left; vertical-align: top",
+    "td": "overflow-wrap: anywhere; min-width: 5.5em",  # of addresses and paths, not of names
+    "caption": "caption-side: bottom; text-align: left",
+}
 
 
 def bound_columns(columns: Any, name: str) -> tuple[str, str]:
@@ -61,3 +77,29 @@ def signed(value: float) -> str:
 def interval_cells(table: pd.DataFrame, name: str, form: str = ".3f") -> list[str]:
     """Return `with_interval` of every row of a table."""
     return [with_interval(row, name, form) for row in table.to_dict("records")]
+
+
+def lay_out(
+    table: pd.DataFrame, name: str, caption: str, styles: Mapping[str, str] = NUMBERS
+) -> Styler:
+    """Return a table as HTML cells with a caption.
+
+    Parameters
+    ----------
+    name
+        Tells the tables of a page apart.
+    styles
+        `NUMBERS` or `SENTENCES`.
+    """
+    return (
+        table.style.set_uuid(name)
+        .set_caption(caption.strip())
+        .set_table_styles([{"selector": one, "props": props} for one, props in styles.items()])
+    )
+
+
+def pivoted(table: pd.DataFrame, row: str, column: str, cell: str) -> pd.DataFrame:
+    """Return the texts `cell` of a long table, in the order of its rows and columns."""
+    wide = table.pivot(index=row, columns=column, values=cell)
+    wide = wide.loc[table[row].unique(), table[column].unique()]  # pivot sorts
+    return wide.rename_axis(index=None, columns=None)

@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from layerfusion.figures.formatting import bound_columns
-from layerfusion.figures.style import RUN_STYLES, finish
+from layerfusion.figures.style import RUN_STYLES, finish, legend_above
 
 Styles = Mapping[str, Mapping[str, Any]]
 
 LONGEST_NAME = 60
+APART = 0.3  # distance of the marks of one name, as a share of a row
 
 
 def draw_intervals(
@@ -26,7 +28,6 @@ def draw_intervals(
     rows: str,
     by: str = "run",
     styles: Styles = RUN_STYLES,
-    apart: float = 0.3,
 ) -> None:
     """Draw a mark and an interval for every row of a table; the first name is on top.
 
@@ -40,14 +41,12 @@ def draw_intervals(
         Column of the names on the left.
     by
         Column that divides a name's marks: drawn below each other, by the styles of `styles`.
-    apart
-        Distance of these, as a share of a row.
     """
     places = {name: place for place, name in enumerate(dict.fromkeys(table[rows]))}
     groups = list(dict.fromkeys(table[by]))
     for number, group in enumerate(groups):
         own = table[table[by] == group]
-        at = own[rows].map(places) + apart * (number - (len(groups) - 1) / 2)
+        at = own[rows].map(places) + APART * (number - (len(groups) - 1) / 2)
         draw_bars(axes, own, value, at, {"label": str(group)} | dict(styles.get(group, {})))
     names = [shorten(str(name), LONGEST_NAME, placeholder="...") for name in places]
     axes.set_yticks(range(len(names)), names, fontsize="small")
@@ -76,46 +75,70 @@ def draw_band(
 def interval_panels(
     table: pd.DataFrame,
     value: str,
+    label: str,
     *,
     rows: str,
     panels: str,
     by: str = "run",
     line: float | Mapping[str, float] = 0.0,
     styles: Styles = RUN_STYLES,
+    percent: bool = False,
 ) -> Figure:
     """Draw `draw_intervals`, a panel for each value of a column, below each other.
 
     Parameters
     ----------
+    label
+        Of the horizontal axis.
     panels
         The column that divides the table; its values stand above their panels.
     line
         Where a panel has a dotted vertical line: in all, or by the panel's value.
+    percent
+        Whether the axis counts in percent.
     """
-    names = list(dict.fromkeys(table[panels]))
-    parts = [table[table[panels] == name] for name in names]
-    heights = [part[rows].nunique() for part in parts]
+    parts = {str(name): table[table[panels] == name] for name in dict.fromkeys(table[panels])}
+    heights = [part[rows].nunique() for part in parts.values()]
     figure, grid = plt.subplots(
-        len(names), 1, sharex=True, layout="constrained", squeeze=False, height_ratios=heights,
-        figsize=(8, 0.3 * sum(heights) + 0.5 * len(names) + 0.9),
+        len(parts), 1, sharex=True, layout="constrained", squeeze=False, height_ratios=heights,
+        figsize=(8, 0.3 * sum(heights) + 0.5 * len(parts) + 0.9),
     )  # fmt: skip
-    for axes, name, part in zip(grid.flat, names, parts, strict=True):
+    for axes, (name, part) in zip(grid.flat, parts.items(), strict=True):
         draw_intervals(axes, part, value, rows=rows, by=by, styles=styles)
-        axes.set_title(str(name), fontsize="medium", loc="left")
+        axes.set_title(name, fontsize="medium", loc="left")
         at = line.get(name) if isinstance(line, Mapping) else line
         if at is not None:
             axes.axvline(at, color="0.5", linewidth=1, linestyle=":")
+    axes.set_xlabel(label)
+    if percent:
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
     if by != panels:
         legend_above(figure, grid.flat[0])
     return finish(figure)
 
 
-def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """Write the legend of one panel above a figure."""
-    lines = axes.get_legend_handles_labels()
-    figure.legend(*lines, loc="outside upper right", ncols=columns, frameon=False, fontsize="small")
+def draw_by_source(
+    table: pd.DataFrame,
+    value: str,
+    label: str,
+    *,
+    line: float | Mapping[str, float],
+    percent: bool = False,
+) -> Figure:
+    """Draw a number of every source with its interval, a panel a class.
 
-
-def stacked(tables: Mapping[str, pd.DataFrame], name: str = "run") -> pd.DataFrame:
-    """Return tables below each other, with the key of each as its rows' column `name`."""
-    return pd.concat([table.assign(**{name: key}) for key, table in tables.items()])
+    Parameters
+    ----------
+    table
+        Indexed by ``run``: ``class``, ``source``, the column `value` and its interval. Sources are
+        in the order of the last run, its first on top.
+    label, line, percent
+        As `interval_panels` takes them; a panel is ``<class> images of``.
+    """
+    last = table.loc[table.index[-1]].sort_values("class", kind="stable")
+    order = pd.MultiIndex.from_frame(last[["class", "source"]])
+    drawn = table.reset_index().set_index(["class", "source"]).loc[order].reset_index()
+    drawn["panel"] = drawn["class"] + " images of"
+    return interval_panels(
+        drawn, value, label, rows="source", panels="panel", line=line, percent=percent
+    )

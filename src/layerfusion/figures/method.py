@@ -16,8 +16,8 @@ from PIL import Image
 from torch import nn
 
 from layerfusion.analysis.architecture import describe_layer
-from layerfusion.figures.contact_sheets import SheetRow, contact_sheet
 from layerfusion.figures.intervals import draw_band
+from layerfusion.figures.sheets import SheetRow, contact_sheet
 from layerfusion.figures.style import finish
 from layerfusion.images.transforms import TrainingTransform, image_rng
 from layerfusion.model.detector import Detector
@@ -38,6 +38,8 @@ PAGE = (110, 53)
 IMAGE = (0.5, 15.5, 11.5, 26.5)
 LEFT, RIGHT = 27.0, 80.0
 CLASSIFIER = 95.0
+
+DRAWS = 7  # of each augmentation step
 
 # Augmentation steps in the order of their application: name on the page, prefix of the settings.
 STEPS = {
@@ -116,9 +118,7 @@ def activation_gap(gap: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-def augmentation_sheet(
-    image: Image.Image, settings: ImageSettings, *, columns: int = 7, seed: int = 0
-) -> Figure:
+def augmentation_sheet(image: Image.Image, settings: ImageSettings, *, seed: int = 0) -> Figure:
     """Draw an image after each augmentation step by itself and after all of them.
 
     What is drawn in a column is the same in every row, so a picture differs from the one above the
@@ -131,8 +131,6 @@ def augmentation_sheet(
     settings
         A row's step has these settings and happens for certain, the others never. The last row has
         their probabilities too.
-    columns
-        Number of draws.
     """
     augmentation = settings.augmentation
     never = {f"{prefix}_probability": 0.0 for prefix in STEPS.values()}
@@ -145,9 +143,9 @@ def augmentation_sheet(
     for name, chance in chances.items():
         drawn = {"augmentation": augmentation.model_copy(update=chance)}
         transform = TrainingTransform(settings.model_copy(update=drawn))
-        views = [transform(image, image_rng(seed, 0, column)) for column in range(columns)]
+        views = [transform(image, image_rng(seed, 0, column)) for column in range(DRAWS)]
         rows.append(SheetRow(name, [np.moveaxis(view.numpy(), 0, -1) for view in views]))
-    return contact_sheet(rows, columns=columns)
+    return contact_sheet(rows)
 
 
 def _draw_encoder(axes: Axes, encoder: ClassTokenEncoder, name: str) -> None:

@@ -108,14 +108,12 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
         ``wrong_high``, the share of photographs with moderate or strong evidence, and of generated
         images with none.
     """
-    rows = []
-    for row in table.to_dict("records"):
-        names = ["NONE"] if row["label"] else ["MODERATE", "STRONG"]
-        share = share_interval(sum(row[name] for name in names), row["images"])
-        known = {"class": CLASSES[row["label"]], "source": row["source"]}
-        known |= {"images": row["images"], "unsure": row["UNSURE"]}
-        rows.append(known | share.columns("wrong"))
-    ordered = pd.DataFrame(rows).sort_values(["class", "wrong"], ascending=[True, False])
+    wrong = table["NONE"].where(table["label"] == 1, table["MODERATE"] + table["STRONG"])
+    shares = map(share_interval, wrong, table["images"])
+    known = table.rename(columns={"UNSURE": "unsure"})[["source", "images", "unsure"]]
+    known.insert(0, "class", table["label"].map(CLASSES))
+    found = known.join(pd.DataFrame([share.columns("wrong") for share in shares]))
+    ordered = found.sort_values(["class", "wrong"], ascending=[True, False])
     return ordered.set_index(["class", "source"])
 
 
@@ -144,13 +142,8 @@ def time_table(result: Mapping[str, Any]) -> pd.DataFrame:
         By ``pictures`` and whether there are ``maps``: ``seconds``, ``processor seconds`` (of all
         cores together), ``peak memory, MiB``.
     """
-    columns = {
-        "seconds": "seconds",
-        "processor_seconds": "processor seconds",
-        "peak_memory_mib": "peak memory, MiB",
-    }
     rows = [row | {"maps": "yes" if row["maps"] else "no"} for row in result["measured"]]
-    return measured_table(rows, {"pictures": "pictures", "maps": "maps"}, columns)
+    return measured_table("inspection", {"measured": rows})
 
 
 def a_further_picture(result: Mapping[str, Any]) -> str:
@@ -158,10 +151,12 @@ def a_further_picture(result: Mapping[str, Any]) -> str:
     plain = [row for row in result["measured"] if not row["maps"]]
     few, many = (pick(plain, key=lambda row: row["pictures"]) for pick in (min, max))
     mapped = next(row for row in result["measured"] if row["maps"])
-    more = (many["processor_seconds"] - few["processor_seconds"]) / (
-        many["pictures"] - few["pictures"]
-    )
-    added = (mapped["processor_seconds"] - few["processor_seconds"]) / mapped["pictures"]
+
+    def slower(row: Mapping[str, Any]) -> float:
+        return float(row["processor_seconds"] - few["processor_seconds"])
+
+    more = slower(many) / (many["pictures"] - few["pictures"])
+    added = slower(mapped) / mapped["pictures"]
     return (
         f"A further picture takes {more:.1f} seconds of a processor's core, and its map "
         f"{added:.1f} more; the rest of the first one's is libraries and weights being read."

@@ -1,18 +1,22 @@
 """What all figures share: colours, how they end, and how a notebook shows photographs."""
 
-import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from layerfusion.metrics.classes import UNLABELLED
+
 if TYPE_CHECKING:
     from IPython.display import DisplayObject
 
 # One colour a class on every figure, told apart by colour-blind readers too.
 COLOURS = {"real": "#0072B2", "synthetic": "#D55E00"}
+
+# The classes with that of images without a label.
+SHADES: dict[Any, Any] = COLOURS | {UNLABELLED: "0.35"}
 
 # The paper's two runs, told apart by marker too.
 RUN_STYLES: dict[str, dict[str, str]] = {
@@ -21,19 +25,20 @@ RUN_STYLES: dict[str, dict[str, str]] = {
 }
 
 
-def say(axes: Axes, text: str) -> None:
-    """Write into the middle of a panel why nothing is drawn there."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.4")
-
-
 def as_jpeg(figure: Figure) -> "DisplayObject":
     """Return a figure full of photographs for a notebook: JPEG takes a tenth of PNG's bytes."""
-    from IPython.display import Image  # comes with the book
+    from IPython.core.pylabtools import print_figure  # comes with the book
+    from IPython.display import Image
 
-    file = io.BytesIO()
-    figure.savefig(file, format="jpeg", bbox_inches="tight", pil_kwargs={"quality": 85})
-    image: DisplayObject = Image(data=file.getvalue(), format="jpeg")  # type: ignore[no-untyped-call]
+    file = print_figure(figure, "jpeg", pil_kwargs={"quality": 85})  # type: ignore[no-untyped-call]
+    image: DisplayObject = Image(data=file, format="jpeg")  # type: ignore[no-untyped-call]
     return image
+
+
+def legend_above(figure: Figure, axes: Axes) -> None:
+    """Write the legend of one panel above a figure."""
+    lines = axes.get_legend_handles_labels()
+    figure.legend(*lines, loc="outside upper right", ncols=4, frameon=False, fontsize="small")
 
 
 def finish(figure: Figure) -> Figure:

@@ -8,10 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from layerfusion.figures.intervals import draw_intervals, legend_above
-from layerfusion.figures.scores import LabelsAndScores, reliability_panels
-from layerfusion.figures.sources import draw_by_source
-from layerfusion.figures.style import finish
+from layerfusion.figures.intervals import draw_by_source, draw_intervals
+from layerfusion.figures.run import LabelsAndScores, reliability_panels
+from layerfusion.figures.style import finish, legend_above
 from layerfusion.metrics.calibration import FITTED_ON, at_prevalence, held_out_probabilities
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.held_out import EVALUATED_ON
@@ -20,7 +19,8 @@ from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL
 
 SAME, OTHER = EVALUATED_ON
-RATE, TARGET_ERROR = 0.05, 0.10  # what the sentences are about
+RATE, TARGET_ERROR = 0.05, 0.10  # what sentences and figures are about
+METHOD = "temperature and shift"  # of `layerfusion.metrics.calibration.METHODS`, that is drawn
 EVALUATED_STYLES = {
     SAME: {"color": "0.55", "marker": "o"},
     OTHER: {"color": "#D55E00", "marker": "s"},
@@ -64,15 +64,13 @@ def agreement(tests: Mapping[str, pd.DataFrame]) -> str:
     """
     said = []
     for name, table in tests.items():
-        apart = table.loc[~table["agree"].astype(bool)]
-        text = f"{name}: the same verdict in {len(table) - len(apart)} of {len(table)} rows"
-        if len(apart):
-            where = [
-                row["comparison"] + (f" (seed {row['seed']})" if "seed" in row else "")
-                for row in apart.to_dict("records")
-            ]
-            text += f", not in {'; '.join(where)}"
-        said.append(f"- {text}.")
+        where = [
+            row["comparison"] + (f" (seed {row['seed']})" if "seed" in row else "")
+            for row in table[~table["agree"].astype(bool)].to_dict("records")
+        ]
+        apart = f", not in {'; '.join(where)}" if where else ""
+        same = f"the same verdict in {len(table) - len(where)} of {len(table)} rows"
+        said.append(f"- {name}: {same}{apart}.")
     return "\n".join(said)
 
 
@@ -106,17 +104,15 @@ def if_as_alike(detectable: pd.DataFrame, decisions: pd.DataFrame) -> str:
     decisions
         As `analysis.significance.decision_tests_by_seed` returns it.
     """
-    first = decisions["comparison"].iloc[0]
-    alike = float(decisions.loc[decisions["comparison"] == first, "correlation"].mean())
-    official = detectable.loc["official"]
-    shown = official["needs"] <= alike  # NaN is not
-    names = [
-        ", ".join(name.replace("_", " ") for name in official.index[k]) for k in (shown, ~shown)
-    ]
+    first = decisions["comparison"] == decisions["comparison"].iloc[0]
+    alike = decisions.loc[first, "correlation"].mean()
+    needs = detectable["needs"].xs("official").rename(lambda name: name.replace("_", " "))
+    shown = needs <= alike  # NaN is not
     return (
         f"Here the calls of both runs have a correlation of **{alike:.2f}** (mean over seeds). If "
         f"those of the paper's runs are as alike, its official images show a difference in "
-        f"{names[0] or 'nothing'}, and cannot show one in {names[1] or 'nothing'}."
+        f"{', '.join(needs.index[shown]) or 'nothing'}, and cannot show one in "
+        f"{', '.join(needs.index[~shown]) or 'nothing'}."
     )
 
 
@@ -161,23 +157,20 @@ def picture_table(probabilities: tuple[float, ...], prevalences: tuple[float, ..
     return pd.DataFrame(columns, index=pd.Index(probabilities, name="balanced"))
 
 
-def draw_left_out(tables: Mapping[str, pd.DataFrame], rate: float = RATE) -> Figure:
+def draw_left_out(left_out: pd.DataFrame) -> Figure:
     """Draw how much of each source is called synthetic at a threshold chosen without it.
 
     Parameters
     ----------
-    tables
-        By run: as `metrics.transfer.left_out_sources` returns them. Sources are in the order of
-        the last run, its worst on top.
-    rate
-        The false-alarm rate that was allowed; a line in the panel of real images.
+    left_out
+        Indexed by ``run``: as `metrics.transfer.left_out_sources` returns it. Sources are in the
+        order of the last run, its worst on top; the target of `RATE` is a line.
     """
-    text = f"share predicted synthetic; dotted: target {rate:.0%}; bars: {LEVEL:.0%}, other images"
-    figure = draw_by_source(
-        tables, "predicted_synthetic", f"{text} of the source", {CLASSES[0]: rate}
+    label = f"share predicted synthetic; dotted: target {RATE:.0%}; bars: {LEVEL:.0%}, other images"
+    line = {f"{CLASSES[0]} images of": RATE}
+    return draw_by_source(
+        left_out, "predicted_synthetic", f"{label} of the source", line=line, percent=True
     )
-    figure.axes[-1].xaxis.set_major_formatter(PercentFormatter(1))
-    return figure
 
 
 def draw_targets(alarms: pd.DataFrame, bands: pd.DataFrame) -> Figure:
@@ -205,23 +198,18 @@ def draw_targets(alarms: pd.DataFrame, bands: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-def draw_reliability(
-    scored: Mapping[str, ScoredImages], method: str = "temperature and shift"
-) -> Figure:
+def draw_reliability(scored: Mapping[str, ScoredImages]) -> Figure:
     """Draw how often images of like probability are synthetic, as scored and recalibrated.
 
     Parameters
     ----------
     scored
         By run. The first seed of each is drawn.
-    method
-        A key of `layerfusion.metrics.calibration.METHODS`.
     """
     panels: dict[str, dict[str, LabelsAndScores]] = {}
     for run, own in scored.items():
-        labels, logits = own.images["label"].to_numpy(dtype=np.int64), own.logits[0]
-        panels.setdefault("as scored", {})[run] = labels, probability(logits)
+        panels.setdefault("as scored", {})[run] = own.label, probability(own.logits[0])
         for where in FITTED_ON:
-            fitted = held_out_probabilities(own.images, logits, method, where)
-            panels.setdefault(f"fitted on {where}", {})[run] = labels, fitted
+            fitted = held_out_probabilities(own.images, own.logits[0], METHOD, where)
+            panels.setdefault(f"fitted on {where}", {})[run] = own.label, fitted
     return reliability_panels(panels)

@@ -6,7 +6,7 @@ then be computed from it, and the chance in it estimated.
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from layerfusion.paper import numbers as paper
 
 OFFICIAL_RUNS = tuple(paper.OFFICIAL_ERRORS)
 RATES = ("accuracy", "precision", "recall", "f1")
+METRICS = (*RATES, "roc_auc", "average_precision")
 DRAWS = 20_000  # of every confusion matrix, for intervals: their ends are sure to about .0002
 _HALF_DIGIT = 0.5e-4 + 1e-9  # Table 1 is printed with four decimals
 
@@ -32,10 +33,10 @@ SHORT_NAMES = {
 class Confusion(NamedTuple):
     """Counts of a confusion matrix, or arrays of them."""
 
-    true_negatives: int
-    false_positives: int
-    false_negatives: int
-    true_positives: int
+    true_negatives: Any
+    false_positives: Any
+    false_negatives: Any
+    true_positives: Any
 
 
 def rates(matrix: Confusion) -> dict[str, NDArray[np.float64]]:
@@ -43,7 +44,7 @@ def rates(matrix: Confusion) -> dict[str, NDArray[np.float64]]:
 
     A rate whose denominator is zero is NaN.
     """
-    tn, fp, fn, tp = (np.asarray(count, dtype=np.float64) for count in matrix)
+    tn, fp, fn, tp = map(np.asarray, matrix)
     with np.errstate(invalid="ignore"):
         return {
             "accuracy": (tp + tn) / (tn + fp + fn + tp),
@@ -58,12 +59,9 @@ def matrices(row: paper.PaperRow, real: int, synthetic: int) -> list[Confusion]:
     tp, fp = np.meshgrid(np.arange(synthetic + 1), np.arange(real + 1), indexing="ij")
     recall = np.abs(tp[:, 0] / synthetic - row.recall) <= _HALF_DIGIT
     tp, fp = tp[recall], fp[recall]
-    found = rates(Confusion(real - fp, fp, synthetic - tp, tp))  # type: ignore[arg-type]
-    fits = np.all([np.abs(found[name] - getattr(row, name)) <= _HALF_DIGIT for name in RATES], 0)
-    return [
-        Confusion(real - int(b), int(b), synthetic - int(a), int(a))
-        for a, b in zip(tp[fits], fp[fits], strict=True)
-    ]
+    every = Confusion(real - fp, fp, synthetic - tp, tp)
+    fits = _fits(row, every)
+    return [Confusion(*one) for one in np.stack([count[fits] for count in every], 1).tolist()]
 
 
 def divisions(images: int) -> list[tuple[int, int]]:
@@ -72,12 +70,13 @@ def divisions(images: int) -> list[tuple[int, int]]:
     The misses of section 5 and the recall of Table 1 bound the synthetic ones; of what is left,
     those remain with which both runs' errors give the four rates of both rows.
     """
-    errors, rows = paper.OFFICIAL_ERRORS, {r: paper.table_1("official", r) for r in OFFICIAL_RUNS}
-    return [
-        (images - synthetic, synthetic)
-        for synthetic in range(1, images)
-        if all(_fits(rows[run], errors[run], images - synthetic, synthetic) for run in rows)
-    ]
+    synthetic = np.arange(1, images)
+    real, left = images - synthetic, np.ones(images - 1, dtype=bool)
+    for run, errors in paper.OFFICIAL_ERRORS.items():
+        fn, fp = errors.false_negatives, errors.false_positives
+        matrix = Confusion(real - fp, fp, fn, synthetic - fn)
+        left &= (synthetic > fn) & (real >= fp) & _fits(paper.table_1("official", run), matrix)
+    return list(zip(real[left].tolist(), synthetic[left].tolist(), strict=True))
 
 
 def rebuilt() -> pd.DataFrame:
@@ -120,13 +119,11 @@ def operating_points() -> pd.DataFrame:
         Index: ``on`` (local, official) and ``run``. Columns: ``false_positive_rate`` and
         ``recall``, in [0, 1].
     """
-    rows = {}
-    for matrix in rebuilt().reset_index().to_dict("records"):
-        negatives = matrix["true_negatives"] + matrix["false_positives"]
-        rate = matrix["false_positives"] / negatives
-        recall = paper.table_1(matrix["split"], matrix["run"]).recall
-        rows[matrix["split"], matrix["run"]] = {"false_positive_rate": rate, "recall": recall}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["on", "run"])
+    table = rebuilt()
+    rate = table["false_positives"] / (table["false_positives"] + table["true_negatives"])
+    recalls = [paper.table_1(*key).recall for key in table.index]
+    points = pd.DataFrame({"false_positive_rate": rate, "recall": recalls})
+    return points.rename_axis(["on", "run"])
 
 
 def official_intervals() -> pd.DataFrame:
@@ -169,13 +166,11 @@ def all_synthetic_f1(real: int, synthetic: int) -> float:
     return 2 * synthetic / (2 * synthetic + real)
 
 
-def _fits(row: paper.PaperRow, errors: paper.OfficialErrors, real: int, synthetic: int) -> bool:
-    tp, tn = synthetic - errors.false_negatives, real - errors.false_positives
-    if tp <= 0 or tn < 0:
-        return False
-    matrix = Confusion(tn, errors.false_positives, errors.false_negatives, tp)
+def _fits(row: paper.PaperRow, matrix: Confusion) -> NDArray[np.bool_]:
+    """Return of which confusion matrices, given as arrays, the rates round to those of a row."""
     found = rates(matrix)
-    return all(abs(float(found[name]) - getattr(row, name)) <= _HALF_DIGIT for name in RATES)
+    near = [np.abs(found[name] - getattr(row, name)) <= _HALF_DIGIT for name in RATES]
+    return np.asarray(np.all(near, axis=0))
 
 
 def _draws(run: str, number: int) -> dict[str, NDArray[np.float64]]:
@@ -194,9 +189,13 @@ def _draw_rates(matrix: Confusion, *, seed: int) -> dict[str, NDArray[np.float64
     tn, fp, fn, tp = matrix
     drawn_tp = np.append(tp, rng.binomial(tp + fn, tp / (tp + fn), DRAWS))
     drawn_fp = np.append(fp, rng.binomial(tn + fp, fp / (tn + fp), DRAWS))
-    return rates(
-        Confusion(tn + fp - drawn_fp, drawn_fp, tp + fn - drawn_tp, drawn_tp)  # type: ignore[arg-type]
-    )
+    return rates(Confusion(tn + fp - drawn_fp, drawn_fp, tp + fn - drawn_tp, drawn_tp))
+
+
+def gains(split: str) -> dict[str, float]:
+    """Return open minus constrained of each metric of Table 1, ``local`` or ``official``."""
+    constrained, opened = (paper.table_1(split, run) for run in OFFICIAL_RUNS)
+    return {name: getattr(opened, name) - getattr(constrained, name) for name in METRICS}
 
 
 Statement = tuple[str, str, float | bool, float | bool]
@@ -210,7 +209,7 @@ def _stated_numbers() -> Iterator[Statement]:
             text = f"{row.split} {name.replace('f1', 'F1')} of the {row.run} run"
             yield "Table 1", text, getattr(row, name), round(float(found[name]), 4)
     for metric, (name, stated) in {"f1": ("F1", 0.0137), "roc_auc": ("ROC AUC", 0.0097)}.items():
-        yield "section 4", f"official gain in {name}", stated, round(_gains("official")[metric], 4)
+        yield "section 4", f"official gain in {name}", stated, round(gains("official")[metric], 4)
     for run, errors in paper.OFFICIAL_ERRORS.items():
         matrix = matrices(paper.table_1("official", run), *paper.IMAGES["official"])[0]
         for name, count in asdict(errors).items():
@@ -218,45 +217,37 @@ def _stated_numbers() -> Iterator[Statement]:
             yield "section 5", what, count, getattr(matrix, name)
 
 
-def _gains(split: str) -> dict[str, float]:
-    """Return open minus constrained of each metric of Table 1."""
-    constrained, opened = (paper.table_1(split, run) for run in OFFICIAL_RUNS)
-    metrics = (*RATES, "roc_auc", "average_precision")
-    return {name: getattr(opened, name) - getattr(constrained, name) for name in metrics}
-
-
 def _stated_directions() -> Iterator[Statement]:
     """Yield comparisons of section 4, which all say that something is so."""
-    local, official = _gains("local"), _gains("official")
-    rows = {
-        (split, run): asdict(paper.table_1(split, run))
-        for split in ("local", "official")
-        for run in OFFICIAL_RUNS
-    }
-    gains = {
+    local, official = gains("local"), gains("official")
+    degraded = {
         (on, metric): value - paper.TABLE_2[on, "constrained"][metric]
         for (on, run), row in paper.TABLE_2.items()
         if run == "open"
         for metric, value in row.items()
     }
+
+    def below_local(metric: str, run: str, value: float) -> bool:
+        return value < float(getattr(paper.table_1("local", run), metric))
+
     found = {
         "the open run is better in every local metric": all(gain > 0 for gain in local.values()),
         "recall has the largest local gain of a rate": max(RATES, key=lambda n: local[n])
         == "recall",
         "official scores are lower than local ones": all(
-            rows["official", run][name] < rows["local", run][name]
+            below_local(name, run, getattr(paper.table_1("official", run), name))
             for run in OFFICIAL_RUNS
-            for name in local
+            for name in METRICS
         ),
         "the open run is best by official F1 and ROC AUC": min(official["f1"], official["roc_auc"])
         > 0,
         "the official gain, too, is recall more than precision": official["recall"]
         > official["precision"],
         "official AP is lower for the open run": official["average_precision"] < 0,
-        "the open run is better in every column of Table 2": all(g > 0 for g in gains.values()),
-        "small images gain most": max(gains, key=lambda name: gains[name])[0] == "small",
+        "the open run is better in every column of Table 2": all(g > 0 for g in degraded.values()),
+        "small images gain most": max(degraded, key=lambda name: degraded[name])[0] == "small",
         "every slice and degradation lies below the clean images": all(
-            value < rows["local", run][metric]
+            below_local(metric, run, value)
             for (_, run), row in paper.TABLE_2.items()
             for metric, value in row.items()
         ),

@@ -31,15 +31,17 @@ from layerfusion.paper.audit import (
     RATES,
     Confusion,
     auc_standard_error,
+    gains,
     matrices,
+    rates,
 )
 
 Shown = Literal["shown", "not shown", "depends on the correlation"]
 
-METRICS = (*RATES, "roc_auc", "average_precision")
 POWER = 0.8
 CORRELATIONS = (0.0, 0.5, 0.9)
 
+_STEP = 1e-20j
 _CRITICAL = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 
@@ -58,7 +60,7 @@ def difference_error(metric: str, split: str, correlation: float) -> float:
     Parameters
     ----------
     metric
-        One of `METRICS`.
+        One of `layerfusion.paper.audit.METRICS`.
     split
         ``local`` or ``official``.
     correlation
@@ -71,16 +73,15 @@ def difference_error(metric: str, split: str, correlation: float) -> float:
     """
     if not 0 <= correlation <= 1:
         raise UserError(f"a correlation of {correlation} is not between 0 and 1")
-    real, synthetic = paper.IMAGES[split]
-    rows = [paper.table_1(split, run) for run in OFFICIAL_RUNS]
     if metric in RATES:
         return _rate_error(metric, split, correlation)
+    images = paper.IMAGES[split]
+    rows = [paper.table_1(split, run) for run in OFFICIAL_RUNS]
     if metric == "roc_auc":
-        one, two = (auc_standard_error(row.roc_auc, real, synthetic) for row in rows)
+        one, two = (auc_standard_error(row.roc_auc, *images) for row in rows)
     else:
-        one, two = (
-            average_precision_standard_error(row.average_precision, synthetic) for row in rows
-        )
+        precisions = [row.average_precision for row in rows]
+        one, two = (average_precision_standard_error(value, images[1]) for value in precisions)
     return float(np.sqrt(one**2 + two**2 - 2 * correlation * one * two))
 
 
@@ -108,9 +109,7 @@ def differences(correlations: Sequence[float] = CORRELATIONS) -> pd.DataFrame:
     """
     rows = {}
     for split in ("local", "official"):
-        constrained, opened = (paper.table_1(split, run) for run in OFFICIAL_RUNS)
-        for metric in METRICS:
-            difference = getattr(opened, metric) - getattr(constrained, metric)
+        for metric, difference in gains(split).items():
             row: dict[str, float | str] = {"difference": difference}
             for r in correlations:
                 row[f"smallest at r = {r:.2g}"] = smallest_difference(metric, split, r)
@@ -159,13 +158,10 @@ def _rate_error(metric: str, split: str, correlation: float) -> float:
 
 
 def _slopes(metric: str, matrix: Confusion) -> NDArray[np.float64]:
-    """Return the derivatives of a rate by TP and by FP, shape (2,), class sizes held fast."""
+    """Return the derivatives of a rate by TP and by FP, shape (2,), class sizes held fast.
+
+    By the complex step (Squire and Trapp 1998), exact to the last digits: f'(x) = Im f(x + ih) / h.
+    """
     tn, fp, fn, tp = matrix
-    predicted, images, whole = tp + fp, tn + fp + fn + tp, 2 * tp + fp + fn  # F1 = 2 TP / whole
-    slopes = {
-        "accuracy": (1 / images, -1 / images),
-        "recall": (1 / (tp + fn), 0.0),
-        "precision": (fp / predicted**2, -tp / predicted**2),
-        "f1": (2 * (fp + tp + fn) / whole**2, -2 * tp / whole**2),
-    }
-    return np.array(slopes[metric])
+    steps = (Confusion(tn, fp, fn - _STEP, tp + _STEP), Confusion(tn - _STEP, fp + _STEP, fn, tp))
+    return np.array([rates(one)[metric].imag for one in steps]) / _STEP.imag

@@ -1,20 +1,29 @@
-"""Tables of the data: the paper's counts are the paper's, and counts are what is in the folder."""
+"""Tables and figures of the data: the paper's are the paper's, counts are what is in the folder."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from layerfusion.data.card import CROISSANT, IMAGE_DTYPES, IMAGES, SOURCES
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import FILE_DTYPES, SCANNED_DTYPES, Manifest
 from layerfusion.data.metadata import file_properties, metadata_by_class
+from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
-from layerfusion.figures import data_tables
+from layerfusion.figures import data as data_figures
+from layerfusion.figures.data import counts_table, sources_table
+from layerfusion.figures.style import COLOURS
 from layerfusion.metrics.classes import class_names
 from layerfusion.paper import numbers as paper
+from layerfusion.paths import reference_folder
 from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import load_profile
+
+COMMITTED = reference_folder("photographs")
 
 
 def images(*rows):
@@ -47,17 +56,17 @@ def paperlike():
 
 
 def test_every_fact_has_a_value_and_somebody_who_says_it():
-    facts = data_tables.public_data_sets()
+    facts = data_figures.public_data_sets()
     assert (facts[["value", "source"]].map(len) > 0).all(axis=None)
-    assert facts["data_set"].nunique() == len(data_tables.DATA_SETS)
+    assert facts["data_set"].nunique() == len(data_figures.PUBLISHED)
     assert not facts.duplicated(["data_set", "fact"]).any()
     assert len(facts) == facts["data_set"].nunique() * facts["fact"].nunique()
 
 
 def test_the_styled_facts_name_every_source_and_escape_what_is_no_markup():
-    facts = data_tables.public_data_sets()
+    facts = data_figures.public_data_sets()
     facts.loc[0, "value"] = "a < b"
-    page = data_tables.styled_data_sets(facts).to_html()
+    page = data_figures.styled_data_sets(facts).to_html()
     assert "a &lt; b" in page and "a < b" not in page
     caption = page.split("<caption>")[1].split("</caption>")[0]
     assert all(source in caption for source in facts["source"])
@@ -72,26 +81,26 @@ def opened(manifest, profile, **settings):
 
 
 def test_the_papers_counts_add_up_to_its_own(paperlike):
-    table = data_tables.mirrored_counts(opened(paperlike, "paper")).reset_index()
+    table = data_figures.mirrored_counts(opened(paperlike, "paper")).reset_index()
     theirs = table[table["of"] == "the paper"].groupby("part")[["real", "synthetic"]].sum()
     each = paper.TRAINING_IMAGES
-    assert theirs.loc[data_tables.CONSTRAINED].tolist() == [each["constrained"]] * 2
-    both = theirs.loc[data_tables.CONSTRAINED] + theirs.loc[data_tables.ADDED]
+    assert theirs.loc[data_figures.CONSTRAINED].tolist() == [each["constrained"]] * 2
+    both = theirs.loc[data_figures.CONSTRAINED] + theirs.loc[data_figures.ADDED]
     assert both.tolist() == [each["open"]] * 2
-    assert theirs.loc[data_tables.LOCAL].tolist() == list(paper.IMAGES["local"])
-    assert theirs.loc[data_tables.OFFICIAL].tolist() == list(paper.IMAGES["official"])
+    assert theirs.loc[data_figures.LOCAL].tolist() == list(paper.IMAGES["local"])
+    assert theirs.loc[data_figures.OFFICIAL].tolist() == list(paper.IMAGES["official"])
 
 
 def test_images_are_counted_by_what_they_are_for(paperlike):
-    table = data_tables.mirrored_counts(opened(paperlike, "paper")).reset_index()
+    table = data_figures.mirrored_counts(opened(paperlike, "paper")).reset_index()
     ours = table[table["of"] == "paper profile"].drop(columns="of")
     assert [tuple(row) for row in ours.to_numpy()] == [
-        (data_tables.CONSTRAINED, "coco", 3, 0, 0),
-        (data_tables.CONSTRAINED, "corvi", 0, 1, 0),
-        (data_tables.ADDED, "none", 0, 0, 0),
-        (data_tables.LOCAL, "itw", 0, 1, 0),
-        (data_tables.OFFICIAL, "hidden", 0, 0, 2),
-        (data_tables.UNUSED, "other", 0, 1, 0),
+        (data_figures.CONSTRAINED, "coco", 3, 0, 0),
+        (data_figures.CONSTRAINED, "corvi", 0, 1, 0),
+        (data_figures.ADDED, "none", 0, 0, 0),
+        (data_figures.LOCAL, "itw", 0, 1, 0),
+        (data_figures.OFFICIAL, "hidden", 0, 0, 2),
+        (data_figures.UNUSED, "other", 0, 1, 0),
     ]
 
 
@@ -99,22 +108,22 @@ def test_held_out_images_are_counted_apart_and_not_as_tests(paperlike):
     further = images(("heldout", "synthbuster", 1, 9, 9, "PNG", 9)).rows.assign(path="further")
     rows = pd.concat([paperlike.rows, further], ignore_index=True)
     manifest = replace(paperlike, rows=rows)
-    table = data_tables.mirrored_counts(opened(manifest, "paper")).reset_index()
+    table = data_figures.mirrored_counts(opened(manifest, "paper")).reset_index()
     ours = table[table["of"] == "paper profile"].set_index("part")
-    assert ours.loc[data_tables.HELD_OUT, ["source", "synthetic"]].tolist() == ["synthbuster", 1]
-    assert ours.loc[data_tables.OFFICIAL, "unlabelled"] == 2
+    assert ours.loc[data_figures.HELD_OUT, ["source", "synthetic"]].tolist() == ["synthbuster", 1]
+    assert ours.loc[data_figures.OFFICIAL, "unlabelled"] == 2
     assert metadata_by_class(manifest.rows).loc[("heldout", "synthetic"), "images"] == 1
 
 
 def test_images_beyond_the_quota_are_in_neither_run(paperlike):
     quota = {"data.selection.quotas": [{"source": "coco", "label": "real", "images": 2}]}
-    table = data_tables.mirrored_counts(opened(paperlike, "paper", **quota)).reset_index()
+    table = data_figures.mirrored_counts(opened(paperlike, "paper", **quota)).reset_index()
     coco = table[table["source"] == "coco"].set_index("part")["real"]
-    assert coco.to_dict() == {data_tables.CONSTRAINED: 2, data_tables.UNUSED: 1}
+    assert coco.to_dict() == {data_figures.CONSTRAINED: 2, data_figures.UNUSED: 1}
 
 
 def test_no_row_can_be_taken_for_the_papers(paperlike):
-    table = data_tables.mirrored_counts(opened(paperlike, "folder"))
+    table = data_figures.mirrored_counts(opened(paperlike, "folder"))
     assert set(table.index.get_level_values("of")) == {"the paper", "folder profile"}
 
 
@@ -142,7 +151,7 @@ def test_giveaways_do_not_depend_on_the_order_of_the_files(paperlike):
 
 def test_both_runs_are_audited_where_their_images_are(photos, tiny_settings):
     experiment = Experiment.open("open", data_root=photos, overrides=tiny_settings)
-    table = data_tables.audit_runs(experiment)
+    table = data_figures.audit_runs(experiment)
     assert table["run"].unique().tolist() == ["constrained", "open"]
     assert (table["name"] == "radial spectrum").sum() == 2
     # All photos are PNG: the format tells nothing, in either run.
@@ -158,14 +167,14 @@ def test_a_run_without_images_is_left_out_of_the_audit(photos, tiny_settings):
         "runs.constrained.train_sources": ["absent"],
     }
     experiment = Experiment.open("open", data_root=photos, overrides=chosen)
-    assert data_tables.audit_runs(experiment)["run"].unique().tolist() == ["open"]
+    assert data_figures.audit_runs(experiment)["run"].unique().tolist() == ["open"]
 
 
 def test_an_audit_of_no_run_says_so(photos, tiny_settings):
     experiment = Experiment.open("open", data_root=photos, overrides=tiny_settings)
     empty = replace(experiment, manifest=experiment.manifest.select(split="val"))
     with pytest.raises(UserError, match="neither run"):
-        data_tables.audit_runs(empty)
+        data_figures.audit_runs(empty)
 
 
 def test_duplicates_are_counted_by_split_and_by_disagreement():
@@ -177,14 +186,14 @@ def test_duplicates_are_counted_by_split_and_by_disagreement():
         ("test", "a", None, 9, 9, "PNG", 9),
     )
     pairs = find_duplicates(manifest.rows.assign(sha256=same))
-    table = data_tables.duplicate_counts(pairs).set_index(["split_a", "split_b"])
+    table = data_figures.duplicate_counts(pairs).set_index(["split_a", "split_b"])
     assert table.loc[("train", "val"), ["pairs", "of_other_class"]].tolist() == [2, 1]
     assert table.loc[("train", "test"), ["pairs", "of_other_class"]].tolist() == [1, 0]
     assert set(table["kind"]) == {"exact"}
 
 
 def test_no_duplicates_are_an_empty_table():
-    none = data_tables.duplicate_counts(find_duplicates(images().rows))
+    none = data_figures.duplicate_counts(find_duplicates(images().rows))
     assert len(none) == 0 and "pairs" in none.columns
 
 
@@ -192,3 +201,110 @@ def test_file_properties_are_the_files_own(paperlike):
     table = file_properties(paperlike.rows)
     np.testing.assert_array_equal(table["shorter_side"], [480, 480, 400, 256, 10, 50, 20, 20])
     assert table["bytes_per_pixel"].tolist()[2:4] == [2.0, 3.0]
+
+
+@pytest.fixture
+def manifest(photos, tiny_profile, tmp_path):
+    return open_data(tiny_profile.data, data_root=photos, cache=tmp_path)
+
+
+def test_giveaways_have_a_row_of_panels_a_split(manifest):
+    figure = data_figures.file_giveaways(manifest)
+    assert len(figure.axes) == 9
+    formats, sides, _ = figure.axes[:3]
+    assert [label.get_text() for label in formats.get_yticklabels()] == ["PNG", "JPEG"]
+    # Real and synthetic training images are all PNG.
+    assert [bar.get_width() for bar in formats.patches] == [1, 0, 1, 0]
+    assert [line.get_color() for line in sides.lines] == list(COLOURS.values())
+    # All photos are of one size: all are at or below it, none below.
+    assert set(sides.lines[0].get_xdata()) == {-np.inf, 70}
+    assert sides.lines[0].get_ydata()[[0, -1]].tolist() == [0, 1]
+    assert [text.get_text() for text in figure.legends[0].texts] == [
+        "real",
+        "synthetic",
+        "unlabelled",
+    ]
+
+
+def test_a_common_size_is_a_large_mark(manifest):
+    rows = manifest.select(split="val").rows
+    real = rows["label"] == 0
+    rows["width"] = rows["width"].where(~real, np.arange(len(rows)) + 100).astype("Int32")
+    changed = Manifest(manifest.root, rows, manifest.skipped)
+    (axis,) = data_figures.image_sizes(changed).axes
+    many, one = axis.collections
+    assert len(many.get_offsets()) == real.sum() and len(one.get_offsets()) == 1
+    assert one.get_sizes()[0] > 3 * many.get_sizes().max()
+
+
+def test_the_audit_is_drawn_with_its_intervals():
+    audit = pd.DataFrame(
+        {
+            "run": ["constrained", "constrained", "open", "open"],
+            "name": ["metadata", "format alone"] * 2,
+            "roc_auc": [0.9, 0.5, 0.6, 0.4],
+            "roc_auc_low": [0.8, 0.45, 0.5, 0.3],
+            "roc_auc_high": [0.95, 0.55, 0.7, 0.5],
+        }
+    )
+    figure = data_figures.shortcut_audit(audit)
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["metadata", "format alone"]
+    drawn = [sorted(c.lines[0].get_xdata()) for c in axis.containers]
+    assert drawn == [[0.5, 0.9], [0.4, 0.6]]
+    (ends,) = axis.containers[0].lines[2]
+    assert ends.get_segments()[0][:, 0] == pytest.approx([0.8, 0.95])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / SOURCES).write_text(
+        "source,what,generators,styles,platforms,train,val,licence,origin\n"
+        "a,generated,SDXL,art,,5,0,MIT,a/a@1\n"
+        "b,real,,photo,,1,1,none,b/b@1\n"
+        "c,both,None,photo,,9,9,MIT,c/c@1\n"
+        "d,real,,photo,,0,7,MIT,\n"
+    )
+    rows = [
+        ("1", "0", 0, "train", "b", "photo", "", "", 1, 1),
+        ("2", "0", 1, "train", "a", "art", "", "", 1, 1),
+        ("3", "0", 1, "train", "a", "art", "", "", 1, 1),
+        ("4", "0", 1, "val", "a", "", "", "", 1, 1),
+    ]
+    images = pd.DataFrame(rows, columns=list(IMAGE_DTYPES)).astype(IMAGE_DTYPES)
+    images.to_parquet(tmp_path / IMAGES, index=False)
+    return tmp_path
+
+
+def test_sources_are_sorted_by_class_and_then_by_their_images(folder):
+    table = sources_table(folder)
+    assert list(table) == ["source", "class", "generators", "train", "val", "licence"]
+    assert table["source"].tolist() == ["d", "b", "a", "c"]
+    assert table["class"].tolist() == ["real", "real", "generated", "both"]
+    assert table["generators"].tolist() == ["", "", "SDXL", "None"]
+    assert table["licence"].tolist() == ["MIT", "none", "MIT", "MIT"]
+
+
+def test_counts_are_by_split_class_and_style(folder):
+    table = counts_table(folder)
+    assert list(table) == ["art", "photo", "unknown", "all"]
+    assert table.loc[("train", "real")].tolist() == [0, 1, 0, 1]
+    assert table.loc[("train", "synthetic")].tolist() == [2, 0, 0, 2]
+    assert table.loc[("val", "synthetic")].tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("table", [sources_table, counts_table])
+def test_a_folder_without_a_card_is_said_to_have_none(table, tmp_path):
+    with pytest.raises(UserError, match="there is no data card in"):
+        table(tmp_path)
+
+
+def test_the_committed_card_is_whole_and_its_tables_agree():
+    said = json.loads((COMMITTED / CROISSANT).read_text(encoding="utf-8"))
+    for file in said["distribution"]:
+        content = (COMMITTED / file["contentUrl"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
+    sources, counts = sources_table(COMMITTED), counts_table(COMMITTED)
+    for split in ("train", "val"):
+        assert sources[split].sum() == counts.loc[split, "all"].sum()
+    assert pd.read_parquet(COMMITTED / IMAGES)["sha256"].is_unique
