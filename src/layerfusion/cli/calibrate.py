@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from layerfusion.cli.options import DetectorOption, JsonOption, NewFolderOption, ReportOption
+from layerfusion.cli.outputs import write_report
+from layerfusion.progress import Reporter
 
 
 def calibrate(
@@ -31,10 +33,8 @@ def calibrate(
     Example: `layerfusion calibrate mine --out my_detector --report mine.html`
     then `layerfusion score PHOTOS --detector my_detector`
     """
-    from layerfusion.evidence.pages import write_page
     from layerfusion.model.detector import Detector
     from layerfusion.parallel.processes import open_fabric
-    from layerfusion.progress import Reporter
     from layerfusion.release.calibrated import (
         as_values,
         calibration_html,
@@ -61,5 +61,4 @@ def calibrate(
     else:
         print("\n".join([*sentences(made), f"Use it: layerfusion score IMAGES --detector {out}"]))
     if report is not None:
-        write_page(calibration_html(made, loaded.notice), report)
-        reporter.say(f"open {report}")
+        write_report(calibration_html(made, loaded.notice), report, reporter)

@@ -11,11 +11,12 @@ from layerfusion.cli.options import Commands, DataChoice, ProfileOption
 from layerfusion.cli.outputs import output_option
 from layerfusion.errors import UserError
 from layerfusion.files import named_by_user
+from layerfusion.paths import runs_root
+from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
     from layerfusion.data.check import Depth
     from layerfusion.data.manifest import Manifest
-    from layerfusion.progress import Reporter
     from layerfusion.settings import Profile
 
 data_app = Commands(help="Check, list and describe images.")
@@ -86,8 +87,6 @@ def manifest(
     Example: `layerfusion data manifest --profile paper --data-root /data`
     """
     from layerfusion.data.opening import open_data
-    from layerfusion.paths import runs_root
-    from layerfusion.progress import Reporter
     from layerfusion.settings import load_profile
 
     skipped = {"data.hash_files": no_hash, "data.decode_files": no_decode}
@@ -138,7 +137,7 @@ def card(
     print(f"card {out}")
 
 
-def _describe(found: "Manifest", profile: "Profile", reporter: "Reporter") -> None:
+def _describe(found: "Manifest", profile: "Profile", reporter: Reporter) -> None:
     """Print images by split, skipped files, training images of each run, and warnings."""
     from layerfusion.data.metadata import manifest_warnings
     from layerfusion.data.selection import select_training

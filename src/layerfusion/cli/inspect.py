@@ -6,19 +6,16 @@ from typing import Annotated
 
 import typer
 
-from layerfusion.cli.options import JsonOption, ReportOption
+from layerfusion.cli.options import JsonOption, ReferenceDetectorOption, ReportOption
+from layerfusion.cli.outputs import write_report
+from layerfusion.progress import Reporter
 
 
 def inspect(
     photos: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     report: ReportOption = None,
     as_json: JsonOption = False,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR", help="Folder of a detector. [default: the package's, of photographs]"
-        ),
-    ] = None,
+    detector: ReferenceDetectorOption = None,
     no_map: Annotated[
         bool,
         typer.Option("--no-map", help="Leave out the map of the picture, which is fifty scores."),
@@ -41,15 +38,12 @@ def inspect(
     check_paths(photos)  # before seconds go by in loading torch
 
     from layerfusion.evidence.inspection import Inspector, as_values, report_html
-    from layerfusion.evidence.pages import write_page
-    from layerfusion.progress import Reporter
 
     reporter, inspector = Reporter(), Inspector.load(detector)
     images, _ = find_images(photos)
-    about, found = inspector.about(), []
+    about, found, mapped = inspector.about(), [], report is not None and not no_map
     with reporter.bar("inspecting", len(images)) as bar:
         for name, path in images.items():
-            mapped = report is not None and not no_map
             found.append(inspector.inspect(path, name=name, occlusion=mapped))
             bar(len(found), len(images))
     if as_json:
@@ -59,5 +53,4 @@ def inspect(
         if about["notice"]:
             reporter.warn(about["notice"])
     if report is not None:
-        write_page(report_html(found, about), report)
-        reporter.say(f"open {report}")
+        write_report(report_html(found, about), report, reporter)

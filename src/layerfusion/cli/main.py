@@ -3,39 +3,37 @@
 import io
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 import layerfusion
 from layerfusion.cli.calibrate import calibrate
-from layerfusion.cli.choosing import RunChoice
 from layerfusion.cli.data import data_app
 from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
     Commands,
-    DetectorOption,
     PublishOption,
     QuietOption,
+    RunChoice,
     SeedChoice,
     VerboseOption,
 )
-from layerfusion.cli.outputs import output_option
 from layerfusion.cli.release import export
+from layerfusion.cli.score import score
 from layerfusion.cli.serve import serve
 from layerfusion.cli.study import study_app
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import ReportedElsewhereError, UserError
 from layerfusion.events import on_screen, one_line
 from layerfusion.parallel.launcher import launched
-from layerfusion.paths import with_home
+from layerfusion.paths import shown, with_home
+from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from layerfusion.progress import Reporter
+    from layerfusion.chapters.execution import Executed
 
 app = Commands(
     pretty_exceptions_enable=False,
@@ -103,7 +101,6 @@ def train(
     """
     from layerfusion.figures.tables import headline
     from layerfusion.parallel.processes import join_processes
-    from layerfusion.progress import Reporter
 
     if resume and fresh:
         raise UserError("--resume continues a run and --fresh restarts it: give one of them")
@@ -117,85 +114,7 @@ def train(
     print(headline(finished))
 
 
-@app.command()
-def score(
-    paths: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    detector: DetectorOption = None,
-    out: Annotated[
-        Path | None, output_option("CSV file to write. [default: standard output]")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Encoder weights, if not where training found them.")
-    ] = None,
-    prefix_cache: Annotated[
-        bool, typer.Option("--prefix-cache", help="Cache frozen features for the next call.")
-    ] = False,
-) -> None:
-    """Score images: CSV with image_id, logit, probability, predicted, threshold and error.
-
-    *logit* is the detector's output and *probability* its sigmoid. It is not calibrated: compare it
-    with *threshold*, never with 0.5. *predicted* is 1, synthetic, where probability >= threshold,
-    else 0, real. A file that cannot be read is a row with its reason in *error*.
-
-    The default detector is the package's own, of photographs: a head on CLIP ViT-B/16, whose
-    weights `layerfusion weights get clip-vit-b-16-int8` downloads once. `--detector demo` is a toy
-    that needs no weights: it was trained on rendered pictures alone, and its scores mean nothing
-    for real photographs. Any other detector is given by its folder, such as `detector` of a
-    finished run.
-
-    With `--prefix-cache` the encoder's frozen features are cached in `~/.cache/layerfusion`
-    (`LAYERFUSION_CACHE`), in 20 GB at most (`LAYERFUSION_CACHE_GB`), and the same images are
-    scored again in a fraction of the time.
-    """
-    from layerfusion.scoring.inputs import check_paths, find_images
-
-    check_paths(paths)  # before seconds go by in loading torch
-
-    from layerfusion.model.detector import Detector
-    from layerfusion.model.prefix_cache import open_prefix_cache
-    from layerfusion.parallel.processes import join_processes, open_fabric
-    from layerfusion.progress import Reporter
-    from layerfusion.scoring.files import score_images, write_scores
-    from layerfusion.scoring.shipped import detector_folder
-    from layerfusion.settings import LoaderSettings
-
-    reporter, folder = Reporter(), detector_folder(detector, weights=weights)
-    images, passed_over = find_images(paths)
-    loaded = Detector.load(folder, weights=weights)
-    if loaded.notice:
-        reporter.warn(loaded.notice)
-    loader = LoaderSettings(prefix_cache=prefix_cache)
-    loaded.prefix_cache = open_prefix_cache(loader, reporter.say)
-    device = open_fabric("fp32").device
-    with reporter.bar("scoring", len(images)) as bar:
-        table = score_images(
-            loaded,
-            images,
-            loader=loader,
-            device=device,
-            progress=bar,
-            processes=join_processes(),
-        )
-    if launched().rank > 0:
-        return
-    if out is None:
-        table.to_csv(sys.stdout, index=False)
-    else:
-        write_scores(table, out)
-    _report_scored(table, passed_over, out, reporter)
-
-
-def _report_scored(
-    table: "pd.DataFrame", passed_over: int, out: Path | None, reporter: "Reporter"
-) -> None:
-    for image_id, reason in table.loc[table["error"].notna(), ["image_id", "error"]].values:
-        reporter.say(f"not scored: {image_id}: {reason}")
-    scored = int(table["error"].isna().sum())
-    also = f"; {passed_over} other files passed over" if passed_over else ""
-    reporter.say(f"{scored} of {len(table)} images scored{also}" + (f"; {out}" if out else ""))
-
-
-for command in (inspect, calibrate, serve, submit, export):
+for command in (score, inspect, calibrate, serve, submit, export):
     app.command()(command)
 
 
@@ -213,16 +132,7 @@ def chapters_run(
     The executed notebooks go to `runs/<profile>/chapters`. A chapter that fails replaces nothing;
     one with the script, parameters, images and code of its last execution is skipped.
     """
-    from layerfusion.chapters.execution import run_chapters
-    from layerfusion.paths import shown
-
-    executed = run_chapters(
-        names or [],
-        profile=choice.profile,
-        parameters=_chapter_parameters(choice),
-        publish=publish,
-        again=again,
-    )
+    executed = _execute(choice, names or [], publish=publish, again=again)
     for path in executed.notebooks:
         print(shown(path))
     executed.check()
@@ -234,17 +144,17 @@ def book(choice: SeedChoice) -> None:
 
     If a chapter fails, the book shows its last good execution and the command ends with the error.
     """
-    from layerfusion.chapters.execution import build_book, run_chapters
-    from layerfusion.paths import shown
+    from layerfusion.chapters.execution import build_book
 
-    parameters = _chapter_parameters(choice)
-    executed = run_chapters([], profile=choice.profile, parameters=parameters)
+    executed = _execute(choice, [])
     print(f"open {shown(build_book(choice.profile, executed))}")
     executed.check()
 
 
-def _chapter_parameters(choice: SeedChoice) -> dict[str, Any]:
-    """Return the parameters that differ from the chapters' defaults."""
+def _execute(choice: SeedChoice, names: list[str], **how: bool) -> "Executed":
+    """Execute chapters with the parameters that differ from their defaults."""
+    from layerfusion.chapters.execution import run_chapters
+
     given: dict[str, Any] = {}
     if choice.data_root is not None:
         given["data_root"] = str(choice.data_root.resolve())
@@ -252,7 +162,7 @@ def _chapter_parameters(choice: SeedChoice) -> dict[str, Any]:
         given["seed"] = choice.seed
     if choice.settings:
         given["settings"] = choice.overrides
-    return given
+    return run_chapters(names, profile=choice.profile, parameters=given, **how)
 
 
 def main() -> None:
@@ -269,8 +179,6 @@ def main() -> None:
             app()
     except UserError as error:
         if not isinstance(error, ReportedElsewhereError):
-            from rich.console import Console  # slow to import
-
             console = Console(stderr=True, highlight=False)
             console.print(one_line(f"error: {error}"), markup=False, soft_wrap=True)
         sys.exit(error.status)

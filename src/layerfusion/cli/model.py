@@ -7,6 +7,7 @@ import typer
 
 from layerfusion.cli.options import Commands
 from layerfusion.errors import UserError
+from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
     from layerfusion.model.known_weights import KnownWeights
@@ -62,7 +63,6 @@ def get_weights(
     """
     from layerfusion.model.fetching import fetch
     from layerfusion.model.known_weights import KnownWeights
-    from layerfusion.progress import Reporter
 
     found = _find(name)
     if isinstance(found, KnownWeights):

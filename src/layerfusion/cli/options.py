@@ -1,19 +1,30 @@
 """Options that several commands share, each declared once, alone or in groups of them."""
 
 import os
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from layerfusion.cli.outputs import output_option
 from layerfusion.errors import UserError
 from layerfusion.events import VARIABLE, Verbosity
+from layerfusion.progress import Reporter
+
+if TYPE_CHECKING:
+    from layerfusion.runs.experiment import Experiment
+    from layerfusion.runs.record import Run
+
+
+# Folders of a machine, and what lies below them; not the slash in a name such as model/tag.
+_FOLDERS = re.compile(r"(?<![\w.])(?:~|\.{1,2})?/[^\s'\",\]}]*/")
 
 
 class RunName(StrEnum):
@@ -46,6 +57,14 @@ DetectorOption = Annotated[
         help="Folder of a detector, or the toy. [default: the package's, of photographs]",
     ),
 ]
+ReferenceDetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        metavar="DIR",
+        help="Folder of a detector. [default: the package's, of photographs]",
+    ),
+]
 NewFolderOption = Annotated[
     Path,
     output_option("Folder to create; it must not exist.", kind="new folder", metavar="FOLDER"),
@@ -74,12 +93,66 @@ class DataChoice:
 
         return dict(parse_override(text) for text in self.settings or [])
 
+    def open_run(self, run: str, reporter: Reporter, **named: int) -> "Experiment":
+        """Open a run's experiment; raises what `Experiment.open` does."""
+        from layerfusion.runs.experiment import Experiment
+
+        return Experiment.open(
+            run,
+            profile=self.profile,
+            data_root=self.data_root,
+            overrides=self.overrides,
+            reporter=reporter,
+            **named,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeedChoice(DataChoice):
     """The same with a seed."""
 
     seed: SeedOption = 1337
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunChoice(SeedChoice):
+    """Options that name a run, as `layerfusion train` takes them."""
+
+    run: RunOption
+
+    def open(self, reporter: Reporter) -> "Experiment":
+        """Open the experiment; raises what `Experiment.open` does."""
+        return self.open_run(self.run.value, reporter, seed=self.seed)
+
+    def finished(self, experiment: "Experiment") -> "Run":
+        """Return the finished run of an experiment that `open` returned.
+
+        Raises
+        ------
+        UserError
+            If there is none; it says how to train it.
+        """
+        run = experiment.place.read()
+        if run is None:
+            words = ["layerfusion", "train", *self._options(self.profile, self.data_root)]
+            raise UserError(
+                "there is no finished run of these settings, images and code on this machine; make "
+                f"it with: {shlex.join(words)}"
+            )
+        return run
+
+    def command(self, name: str, *further: str) -> str:
+        """Return a command on this run for other people to read: no folder of this machine."""
+        data_root = None if self.data_root is None else Path("DIR")
+        options = self._options(Path(self.profile).name, data_root)
+        words = [_FOLDERS.sub("", word) for word in options]
+        return shlex.join(["layerfusion", name, *words, *further])
+
+    def _options(self, profile: str, data_root: Path | None) -> list[str]:
+        words = ["--run", self.run.value, "--profile", profile]
+        words += [] if data_root is None else ["--data-root", str(data_root)]
+        words += ["--seed", str(self.seed)]
+        return words + [word for text in self.settings or [] for word in ("--set", text)]
 
 
 def _verbosity_option(wanted: Verbosity, help: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import typer
 
 from layerfusion.errors import UserError
+from layerfusion.progress import Reporter
 
 Kind = Literal["file", "file in a new folder", "folder", "new folder"]
 
@@ -58,3 +59,17 @@ def check_output(path: Path, option: str, *, kind: Kind = "file") -> None:
         raise UserError(f"{option} {path} is a pipe, socket or device; name a file")
     if begins_as_image(path):
         raise UserError(f"{option} {path} is an image, which would be lost; name another file")
+
+
+def print_values(values: dict[str, object]) -> None:
+    """Print values behind their names, a line each, in two columns."""
+    for name, value in values.items():
+        print(f"{name:<10}{value}")
+
+
+def write_report(html: str, path: Path, reporter: Reporter) -> None:
+    """Write an HTML report and say how to look at it; raises what `write_page` does."""
+    from layerfusion.evidence.pages import write_page
+
+    write_page(html, path)
+    reporter.say(f"open {path}")

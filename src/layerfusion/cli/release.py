@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from layerfusion.cli.choosing import RunChoice
-from layerfusion.cli.options import NewFolderOption
-from layerfusion.cli.outputs import output_option
+from layerfusion.cli.options import NewFolderOption, RunChoice
+from layerfusion.cli.outputs import output_option, print_values
+from layerfusion.progress import Reporter
 
 
 def export(
@@ -25,7 +25,6 @@ def export(
 
     Example: `layerfusion export -p photographs -d photos --run open --out photographs_detector`
     """
-    from layerfusion.progress import Reporter
     from layerfusion.release.export import KEPT, check_shippable
     from layerfusion.release.export import export as export_run
     from layerfusion.scoring.predictions import write_predictions
@@ -36,11 +35,15 @@ def export(
     finished = choice.finished(experiment)
     command = choice.command("export", "--out", "FOLDER")
     facts = export_run(experiment, finished, out, command=command, reporter=reporter)
-    former = finished.record.threshold
     if predictions is not None:
         write_predictions(facts.local[KEPT], predictions)
     auc = facts.rates(facts.local)["roc_auc"]
-    print(f"{'AUC':<10}{auc.estimate:.4f}")
-    print(f"{'threshold':<10}{facts.threshold:.4g} (the run's: {former:.4g})")
-    print(f"{'bytes':<10}{facts.head_bytes:,}")
-    print(f"{'detector':<10}{out}")
+    former = finished.record.threshold
+    print_values(
+        {
+            "AUC": f"{auc.estimate:.4f}",
+            "threshold": f"{facts.threshold:.4g} (the run's: {former:.4g})",
+            "bytes": f"{facts.head_bytes:,}",
+            "detector": out,
+        }
+    )

@@ -5,17 +5,15 @@ from typing import Annotated
 
 import typer
 
+from layerfusion.cli.options import ReferenceDetectorOption
+from layerfusion.progress import Reporter
+
 
 def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the page; 0 for any that is free.")
     ] = 8765,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR", help="Folder of a detector. [default: the package's, of photographs]"
-        ),
-    ] = None,
+    detector: ReferenceDetectorOption = None,
     max_files: Annotated[int, typer.Option(min=1, help="Most files of one request.")] = 50,
     max_mb: Annotated[
         int, typer.Option("--max-mb", min=1, help="Most megabytes of one request.")
@@ -29,7 +27,6 @@ def serve(
     """
     from layerfusion.evidence.inspection import Inspector
     from layerfusion.evidence.serving import Limits, listen
-    from layerfusion.progress import Reporter
 
     server = listen(Inspector.load(detector), Limits(max_files, max_mb), port=port)
     with suppress(KeyboardInterrupt):

@@ -15,11 +15,13 @@ from layerfusion.cli.options import (
     PublishOption,
 )
 from layerfusion.errors import UserError
+from layerfusion.files import write_checksums
+from layerfusion.paths import reference_folder, runs_root, shown
+from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
     from layerfusion.data.manifest import Manifest
     from layerfusion.experiments.record import FinishedStudy
-    from layerfusion.progress import Reporter
 
 FEWEST_SEEDS = 5  # below that, the spread between seeds is hardly known
 
@@ -62,7 +64,7 @@ class LabelledChoice(DataChoice):
     profile: ProfileOption = "photographs"
     publish: PublishOption = False
 
-    def find(self, reporter: "Reporter") -> tuple["Manifest", str, str]:
+    def find(self, reporter: Reporter) -> tuple["Manifest", str, str]:
         """Return labelled images, a name for what is made of them, and the options that name them.
 
         Raises
@@ -75,15 +77,7 @@ class LabelledChoice(DataChoice):
 
             with reporter.bar("reading images", 0) as bar:
                 return find_own_images(self.images, bar).manifest, "folder", "DIR"
-        from layerfusion.runs.experiment import Experiment
-
-        opened = Experiment.open(
-            "open",
-            profile=self.profile,
-            data_root=self.data_root,
-            overrides=self.overrides,
-            reporter=reporter,
-        )
+        opened = self.open_run("open", reporter)
         name = opened.profile.name
         return opened.validation, name, f"-p {name} -d DIR"
 
@@ -131,7 +125,6 @@ def _run(name: str, options: StudyChoice, seeds: int, commands: bool) -> None:
     from layerfusion.experiments.commands import shared_options
     from layerfusion.experiments.study import Study
     from layerfusion.figures.effects import cells_table, claims_text, variants_table
-    from layerfusion.progress import Reporter
 
     reporter, overrides = Reporter(), options.overrides
     if seeds < FEWEST_SEEDS and not commands:
@@ -180,7 +173,6 @@ def corruptions(
     from layerfusion.experiments.corruptions import corruption_study
     from layerfusion.figures.corruptions import shown as shown_table
     from layerfusion.model.detector import Detector
-    from layerfusion.progress import Reporter
     from layerfusion.scoring.shipped import detector_folder
 
     reporter = Reporter()
@@ -232,8 +224,6 @@ def content(
     from layerfusion.experiments.baselines.features import FrozenEncoder
     from layerfusion.experiments.content import finished_content, look_at_content, write_content
     from layerfusion.figures.sheets import content_sheet
-    from layerfusion.paths import runs_root, shown
-    from layerfusion.progress import Reporter
     from layerfusion.settings import load_profile
 
     reporter = Reporter()
@@ -281,7 +271,6 @@ def processors(
         measure_processors,
         write_processors,
     )
-    from layerfusion.progress import Reporter
 
     if here is not None:
         (name,) = names or []
@@ -295,10 +284,6 @@ def processors(
 
 def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:
     """Write files into the profile's folder in runs/reference, name them, renew the checksums."""
-    # These need what the book needs.
-    from layerfusion.files import write_checksums
-    from layerfusion.paths import reference_folder, shown
-
     folder = reference_folder(profile)
     folder.mkdir(parents=True, exist_ok=True)
     for path in publish(folder):
@@ -309,7 +294,6 @@ def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:
 def _end(finished: "FinishedStudy", publish: bool) -> None:
     """Say where a study lies and what it cost, and publish it if that is asked for."""
     from layerfusion.experiments.record import publish as publish_study
-    from layerfusion.paths import shown
 
     minutes = finished.record.seconds["total"] / 60
     print(f"study: {shown(finished.directory)}/study.json, {minutes:.0f} minutes of work")

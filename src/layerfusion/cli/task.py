@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from layerfusion.cli.choosing import RunChoice
-from layerfusion.cli.options import Commands, RunName
-from layerfusion.cli.outputs import check_output, output_option
+from layerfusion.cli.options import Commands, RunChoice, RunName
+from layerfusion.cli.outputs import check_output, output_option, print_values
+from layerfusion.cli.score import say_unscored
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
+from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from layerfusion.model.detector import Detector
-    from layerfusion.progress import Reporter
     from layerfusion.settings import LoaderSettings
 
 submission_app = Commands(help="The files that the task wants.")
@@ -53,7 +51,6 @@ def submit(
     photos/test --team ours --out .`
     """
     from layerfusion.model.prefix_cache import open_prefix_cache
-    from layerfusion.progress import Reporter
     from layerfusion.scoring.shipped import detector_folder
     from layerfusion.task.submission import (
         find_test_images,
@@ -69,22 +66,28 @@ def submit(
     if detector is not None:
         detector_folder(detector)
     found, passed_over = find_test_images(images)
-    if detector is None:
-        loaded, precision, loader = _finished(choice, reporter)
-    else:
-        loaded, precision, loader = _given(choice.run, detector)
+    loaded, precision, loader = (
+        _given(choice.run, detector) if detector is not None else _finished(choice, reporter)
+    )
     if loaded.notice:
         reporter.warn(f"{loaded.notice}; do not submit them")
     loaded.prefix_cache = open_prefix_cache(loader, reporter.say)
     with reporter.bar("scoring", len(found)) as bar:
         scored = score_test_images(loaded, found, precision=precision, loader=loader, progress=bar)
     table = submission_table(with_every_image(scored, unreadable_as), scored["threshold"].iloc[0])
-    for image_id, reason in scored.loc[scored["error"].notna(), ["image_id", "error"]].values:
-        reporter.say(f"not scored: {image_id}: {reason}; its prob is {unreadable_as}")
+    say_unscored(scored, reporter, f"; its prob is {unreadable_as}")
     if passed_over:
         reporter.say(f"note: {passed_over} other files in {images} passed over")
     write_submission(table, path)
-    _print_file(path, table)
+    print_values(
+        {
+            "file": path,
+            "images": f"{len(table):,}",
+            "synthetic": f"{table['label'].sum():,} (label 1)",
+            "threshold": float(table["threshold"].iloc[0]),
+            "sha256": file_sha256(path),
+        }
+    )
     _check(path, found, None)
 
 
@@ -120,7 +123,7 @@ def _place(out: Path, team: str, run: RunName, force: bool) -> Path:
     return path
 
 
-def _finished(choice: RunChoice, reporter: "Reporter") -> tuple["Detector", str, "LoaderSettings"]:
+def _finished(choice: RunChoice, reporter: Reporter) -> tuple["Detector", str, "LoaderSettings"]:
     """Return the detector of the finished run of these settings, its precision and its loader."""
     experiment = choice.open(reporter)
     finished, chosen = choice.finished(experiment), experiment.profile
@@ -145,18 +148,6 @@ def _given(run: RunName, folder: Path) -> tuple["Detector", str, "LoaderSettings
         )
     loader = LoaderSettings.model_validate(record.settings["loader"])
     return Detector.load(folder), record.settings["training"]["precision"], loader
-
-
-def _print_file(path: Path, table: "pd.DataFrame") -> None:
-    lines = {
-        "file": path,
-        "images": f"{len(table):,}",
-        "synthetic": f"{table['label'].sum():,} (label 1)",
-        "threshold": repr(float(table["threshold"].iloc[0])),
-        "sha256": file_sha256(path),
-    }
-    for name, value in lines.items():
-        print(f"{name:<10}{value}")
 
 
 def _check(path: Path, image_ids: Collection[str], against: Path | None) -> None:
