@@ -8,15 +8,13 @@ import pandas as pd
 from layerfusion.errors import UserError
 
 
-def read_csv(
-    file: Path, *, what: str | None = None, kind: str = "CSV", **options: Any
-) -> pd.DataFrame:
+def read_csv(file: Path, *, what: str | None = None, **options: Any) -> pd.DataFrame:
     """Read a CSV file as text.
 
     Parameters
     ----------
-    what, kind
-        The file, as an error begins, and what it cannot be read as; None: its path.
+    what
+        The file, as an error begins; None: its path.
     options
         Further ones of `pandas.read_csv`.
 
@@ -33,5 +31,5 @@ def read_csv(
         raise
     except (OSError, ValueError) as error:  # pandas' and Unicode's errors are ValueErrors
         reason = " ".join(str(error).split())
-        raise UserError(f"{what or file} cannot be read as {kind}: {reason}") from None
+        raise UserError(f"{what or file} cannot be read as CSV: {reason}") from None
     return table

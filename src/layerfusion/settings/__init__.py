@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from layerfusion.errors import UserError
 from layerfusion.paths import PACKAGE, with_home
-from layerfusion.settings.user_yaml import checked, parse_yaml, read_yaml
+from layerfusion.settings.user_yaml import Strict, below_root, checked, parse_yaml, read_yaml
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16", "bfloat16"]
@@ -32,11 +32,7 @@ else:
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EncoderSettings(_Settings):
+class EncoderSettings(Strict):
     """The OpenCLIP visual tower (paper, section 2) and where its weights come from."""
 
     # OpenCLIP model name, or the path of a model-config JSON.
@@ -62,7 +58,7 @@ class EncoderSettings(_Settings):
     last_block: LastBlock = "full"
 
 
-class HeadSettings(_Settings):
+class HeadSettings(Strict):
     """The fusion head (paper, section 2): z = sum_l alpha_l (W_p h_l + b_p), then a classifier."""
 
     # Ablations: last reads the last block's class token only; mean reads all, each with the weight
@@ -93,7 +89,7 @@ class HeadSettings(_Settings):
         return self
 
 
-class AugmentationSettings(_Settings):
+class AugmentationSettings(Strict):
     """Training images: the steps of `images.transforms.TrainingTransform`, in their order."""
 
     flip_probability: Probability = 0.5
@@ -122,7 +118,7 @@ class AugmentationSettings(_Settings):
         return self
 
 
-class ImageSettings(_Settings):
+class ImageSettings(Strict):
     """How an image file becomes the pixels that the encoder sees."""
 
     # Side of the square crop, px.
@@ -138,7 +134,7 @@ class ImageSettings(_Settings):
         return self
 
 
-class TrainingSettings(_Settings):
+class TrainingSettings(Strict):
     """Optimisation (paper, section 3; the author's code where the paper is silent)."""
 
     batch_size: int = Field(default=16, ge=1)
@@ -165,7 +161,7 @@ class TrainingSettings(_Settings):
     checkpoint_minutes: float = Field(default=10, ge=0)
 
 
-class LoaderSettings(_Settings):
+class LoaderSettings(Strict):
     """How images are read and scored: speed, not numbers (a batch's size moves their last bits)."""
 
     # Processes that read images; None: one a core, 8 at most.
@@ -175,7 +171,7 @@ class LoaderSettings(_Settings):
     prefix_cache: bool = False
 
 
-class ComputeSettings(_Settings):
+class ComputeSettings(Strict):
     """How a processor computes: it decides the last bits of numbers, and so no run's key."""
 
     # portable: those of every x86-64 processor with AVX2, for the same bits on all.
@@ -184,7 +180,7 @@ class ComputeSettings(_Settings):
     threads: int | None = Field(default=None, ge=1)
 
 
-class FolderSource(_Settings):
+class FolderSource(Strict):
     """A tree of real and synthetic folders below the data root (`data.sources.folder`)."""
 
     kind: Literal["folder"]
@@ -192,7 +188,7 @@ class FolderSource(_Settings):
     layout: str | None = None
 
 
-class WorldSource(_Settings):
+class WorldSource(Strict):
     """Pictures that the program makes itself (`data.sources.world`): a world, not photos."""
 
     kind: Literal["world"]
@@ -203,7 +199,7 @@ class WorldSource(_Settings):
     evaluation_per_class: int = Field(ge=1)
 
 
-class PublishedSource(_Settings):
+class PublishedSource(Strict):
     """A published data set as its archive extracts; where it is not there, it has no images.
 
     `layerfusion.data.sources.published` says where it is looked for.
@@ -213,21 +209,13 @@ class PublishedSource(_Settings):
     kind: PublishedKind
     # Where the set lies, below the data root; None: where its archive extracts to, or another
     # folder that it is known to lie in.
-    folder: str | None = None
-
-    @field_validator("folder")
-    @classmethod
-    def _stays_below_the_root(cls, folder: str | None) -> str | None:
-        path = PurePosixPath(folder or "/")
-        if folder is not None and (path.is_absolute() or ".." in path.parts):
-            raise ValueError("must be relative to the data root and stay below it")
-        return folder
+    folder: Annotated[str, Field(min_length=1), AfterValidator(below_root)] | None = None
 
 
 Source = Annotated[FolderSource | WorldSource | PublishedSource, Field(discriminator="kind")]
 
 
-class QuotaSettings(_Settings):
+class QuotaSettings(Strict):
     """How many training images of one source and class are used."""
 
     # Value of the manifest's `source`.
@@ -242,7 +230,7 @@ class QuotaSettings(_Settings):
     generators: tuple[str, ...] | None = None
 
 
-class SelectionSettings(_Settings):
+class SelectionSettings(Strict):
     """Which of the training images a run uses (`layerfusion.data.selection`)."""
 
     # shared: every run uses the same images of a source; author: the draws that the author's code
@@ -265,7 +253,7 @@ class SelectionSettings(_Settings):
         return self
 
 
-class DataSettings(_Settings):
+class DataSettings(Strict):
     """Where images come from, how much of each file is read, and which images are used."""
 
     sources: list[Source]
@@ -280,14 +268,14 @@ class DataSettings(_Settings):
     selection: SelectionSettings = SelectionSettings()
 
 
-class RunSettings(_Settings):
+class RunSettings(Strict):
     """What one run (constrained, open) trains on."""
 
     # Values of the manifest's `source`.
     train_sources: list[str] = Field(min_length=1)
 
 
-class Profile(_Settings):
+class Profile(Strict):
     """All settings of a family of runs; those of `profile_names` come with the package."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")

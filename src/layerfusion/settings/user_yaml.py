@@ -5,15 +5,29 @@ Plain values mean what they look like, as in YAML 1.2: ``010`` and ``1:30`` stay
 """
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.errors import UserError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A model whose values never change, and that refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def below_root(path: str) -> str:
+    """Return a POSIX path, or raise the ValueError of one that leaves the folder it is below."""
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError("must be relative to the data root and stay below it")
+    return path
+
 
 _PLAIN_VALUES = {
     "null": r"~|null|Null|NULL|",

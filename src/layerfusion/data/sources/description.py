@@ -62,10 +62,6 @@ def read_description(file: Path, columns: Sequence[str]) -> pd.DataFrame | None:
     rows = rows[[column for column in columns if column in rows]]
     rows = rows.set_axis(paths, axis=0)[~paths.duplicated().to_numpy() & paths.notna().to_numpy()]
     if "platform" in rows:
-        rows = rows.assign(platform=known_platforms(rows["platform"]))
+        known = rows["platform"].str.lower().map(PLATFORMS)
+        rows = rows.assign(platform=known.fillna(rows["platform"]))
     return rows
-
-
-def known_platforms(names: pd.Series) -> pd.Series:
-    """Return names of platforms in the spelling of `PLATFORMS`, others as they are."""
-    return names.str.lower().map(PLATFORMS).fillna(names)

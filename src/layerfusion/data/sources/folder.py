@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from layerfusion.data.manifest import Split, file_table
 from layerfusion.data.sources.description import described
-from layerfusion.data.sources.layout import DEFAULT_SOURCE, PLATFORMS, Entry, Place
+from layerfusion.data.sources.layout import DEFAULT_SOURCE, PLATFORMS, Entry, Place, find_place
 from layerfusion.data.sources.tree import list_images
 from layerfusion.errors import UserError
-from layerfusion.settings.user_yaml import checked, read_yaml
+from layerfusion.settings.user_yaml import Strict, checked, read_yaml
 
 LAYOUT = "layerfusion.yaml"
 FILLED = ("generator", "platform")  # what a description may add to the manifest
@@ -132,9 +132,7 @@ def _unnamed(names: tuple[str, ...]) -> str | None:
     return "/".join(name for name in names if name.lower() not in known) or None
 
 
-class _Layout(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Layout(Strict):
     folders: list[Entry] = Field(min_length=1)
 
 
@@ -147,11 +145,7 @@ def _by_layout(file: Path, root: Path, paths: list[str]) -> Callable[[str], Plac
         if not any(pattern.match(path + "/") for path in paths):
             raise UserError(f"{file}: '{entry.path}' matches no image in {root}")
 
-    def place(path: str) -> Place | None:
-        found = ((pattern.match(path + "/"), entry) for pattern, entry in patterns)
-        return next((entry.place(match) for match, entry in found if match), None)
-
-    return place
+    return lambda path: find_place(path, patterns)
 
 
 def _fill_in(table: pd.DataFrame, root: Path) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 import re
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from layerfusion.data.manifest import Split
+from layerfusion.settings.user_yaml import Strict, below_root
 
 PLATFORMS = {
     name.lower(): name
@@ -32,7 +33,7 @@ class Place(NamedTuple):
     platform: str | None
 
 
-class Entry(BaseModel):
+class Entry(Strict):
     """Images of one kind: the paths where they lie, and what they are.
 
     In a path ``*`` and ``?`` stand for any text within a name, ``**`` for any folders.
@@ -42,22 +43,13 @@ class Entry(BaseModel):
     `PLATFORMS` where nothing else is given.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: str
+    path: Annotated[str, AfterValidator(below_root)]
     label: Literal["real", "synthetic"] | None
     split: Split
     source: str = Field(default=DEFAULT_SOURCE, min_length=1)
     platform: str | None = None
     # Its ``{generator}`` is what the path's stands for.
     generator: str | None = None
-
-    @field_validator("path")
-    @classmethod
-    def _stays_below_the_root(cls, path: str) -> str:
-        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-            raise ValueError("must be relative to the data root and stay below it")
-        return path
 
     @model_validator(mode="after")
     def _labelled_unless_test(self) -> "Entry":
@@ -97,6 +89,15 @@ class Entry(BaseModel):
             generator,
             found.get("platform", self.platform),
         )
+
+
+Patterns = list[tuple[re.Pattern[str], Entry]]  # in the order in which they are tried
+
+
+def find_place(path: str, patterns: Patterns) -> Place | None:
+    """Return what an image is by the first entry whose pattern matches its path and a slash."""
+    matches = ((pattern.match(path + "/"), entry) for pattern, entry in patterns)
+    return next((entry.place(match) for match, entry in matches if match), None)
 
 
 def _values(token: re.Match[str]) -> list[str]:

@@ -9,15 +9,15 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.manifest import file_table
-from layerfusion.data.sources.description import known_platforms
-from layerfusion.data.sources.layout import Entry, Place
+from layerfusion.data.sources.description import read_description
+from layerfusion.data.sources.layout import Entry, Place, find_place
 from layerfusion.data.sources.tree import SourceFiles, list_images, locate
+from layerfusion.errors import UserError
 from layerfusion.settings import LAYOUTS, PUBLISHED_KINDS, PublishedSource
-from layerfusion.settings.user_yaml import checked, read_yaml
+from layerfusion.settings.user_yaml import Strict, checked, read_yaml
 
 # Who says what, by the short names that layout files use.
 CITED = {
@@ -31,18 +31,14 @@ CITED = {
 _ABOVE = "(?:[^/]+/){0,3}"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Fact(_Model):
+class Fact(Strict):
     """A statement about a data set, and the source of the statement."""
 
     text: str
     source: Annotated[str, BeforeValidator(lambda name: CITED.get(name, name))]
 
 
-class Part(_Model):
+class Part(Strict):
     """A part of a data set, its number of files, and which rows of a source's table are in it."""
 
     name: str
@@ -63,7 +59,7 @@ class Part(_Model):
         return inside
 
 
-class PublicDataSet(_Model):
+class PublicDataSet(Strict):
     """A data set of the task or the paper: what its publisher says of it, and where its images lie.
 
     The entries' paths are whole paths of images below the folder's parent, in any case: up to three
@@ -95,7 +91,7 @@ class PublicDataSet(_Model):
     # Files that list real images.
     lists: str | None = None
     # By a further source, the folder whose images it has.
-    apart: dict[str, str] = {}
+    apart: dict[str, str] = Field(default_factory=dict)
     # CSV (file_name, platform) beside the images, if it is there.
     metadata: str | None = None
 
@@ -143,7 +139,8 @@ def find_published(source: PublishedSource, root: Path) -> SourceFiles:
     """
     data_set = PUBLISHED[source.kind]
     patterns = [
-        (re.compile(_ABOVE + entry.pattern(), re.IGNORECASE), entry) for entry in data_set.entries
+        (re.compile(rf"{_ABOVE}{entry.pattern()}\Z", re.IGNORECASE), entry)
+        for entry in data_set.entries
     ]
     rows: list[tuple[str, *Place]] = []
     passed_over = []
@@ -152,7 +149,7 @@ def find_published(source: PublishedSource, root: Path) -> SourceFiles:
         prefix = "" if folder == root else folder.relative_to(root).as_posix() + "/"
         name = folder.absolute().name
         for path in list_images(folder):
-            place = _place(f"{name}/{path}/", patterns)
+            place = find_place(f"{name}/{path}", patterns)
             if place is None:
                 passed_over.append(prefix + path)
             else:
@@ -177,13 +174,6 @@ def _folders(data_set: PublicDataSet, source: PublishedSource, root: Path) -> It
             yield folder
 
 
-def _place(path: str, patterns: list[tuple[re.Pattern[str], Entry]]) -> Place | None:
-    for pattern, entry in patterns:
-        if match := pattern.fullmatch(path):
-            return entry.place(match)
-    return None
-
-
 def _notes(data_set: PublicDataSet, folder: Path, files: pd.DataFrame) -> Iterator[str]:
     """Yield sentences on images and platforms that are not where they might be looked for."""
     if data_set.lists and (lists := _beside(folder, data_set.lists)):
@@ -204,13 +194,14 @@ def _platforms(data_set: PublicDataSet, folder: Path, files: pd.DataFrame) -> pd
     metadata = _beside(folder, data_set.metadata) if data_set.metadata else []
     if not metadata:
         return files["platform"]
-    rows = read_csv(
-        metadata[0],
-        kind=f"the metadata of {data_set.name}",
-        usecols=["file_name", "platform"],
-    ).dropna()
-    names = rows["file_name"].str.replace("\\", "/").str.rpartition("/")[2]
-    by_name = dict(zip(names, known_platforms(rows["platform"]), strict=True))
+    rows = read_description(metadata[0], ["platform"])
+    if rows is None or "platform" not in rows:
+        raise UserError(
+            f"{metadata[0]} cannot be read as the metadata of {data_set.name}: it lacks the "
+            "columns file_name and platform"
+        )
+    names = [PurePosixPath(path).name for path in rows.index]
+    by_name = dict(zip(names, rows["platform"], strict=True))
     own = [by_name.get(PurePosixPath(path).name) for path in files["path"]]
     return pd.Series(own, index=files.index, dtype="str").fillna(files["platform"])
 
