@@ -43,32 +43,16 @@ def test_photographs_are_the_papers_method_at_another_size():
     assert "none of its blocks is fine-tuned" in photographs.about
 
 
-def test_views_are_no_news_to_the_runs_that_have_none():
-    assert "views" not in load_profile("paper").numerics("open")["training"]
+def test_what_few_runs_have_is_no_news_to_the_others():
+    numerics = load_profile("paper").numerics("open")
+    assert "views" not in numerics["training"]
+    assert not {"reads", "weights_per"} & numerics["head"].keys()
     assert load_profile("photographs").numerics("open")["training"]["views"] == 2
-
-
-def test_ablations_of_the_head_are_no_news_to_the_runs_that_have_none():
-    assert not {"reads", "weights_per"} & load_profile("paper").numerics("open")["head"].keys()
     changed = load_profile("paper", {"head.reads": [1, 3], "head.weights_per": "feature"})
     assert (
         changed.numerics("open")["head"] | {"reads": [1, 3], "weights_per": "feature"}
         == (changed.numerics("open")["head"])
     )
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        ({"head.reads": [2, 1]}, "each once, in their order"),
-        ({"head.reads": [0, 1]}, "from 1"),
-        ({"head.reads": []}, "at least 1"),
-        ({"head.reads": [1], "head.blocks": "last"}, "does not go with blocks=last"),
-    ],
-)
-def test_blocks_that_cannot_be_read_are_named(overrides, words):
-    with pytest.raises(UserError, match=words):
-        load_profile("paper", overrides)
 
 
 def test_overrides_replace_single_settings():
@@ -86,37 +70,6 @@ def test_a_profile_can_be_a_file(tmp_path):
     assert load_profile(str(path)).run("open").train_sources == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        ({"training.epoch": 1}, "'training.epoch': there is no such setting"),
-        ({"training.epochs": 0}, "'training.epochs': Input should be greater"),
-        ({"training.epochs.x": 1}, "'epochs' holds a value"),
-        ({"training.precision": "fp8"}, "'training.precision'"),
-        ({"encoder.activation": "relu"}, "'encoder.activation'"),
-        ({"images.crop": 900}, "min_side must be at least crop"),
-        ({"images.augmentation.jpeg_quality": [90, 50]}, "low <= high"),
-        ({"images.augmentation.jpeg_quality": [50, 101]}, "must not exceed 100"),
-        ({"data.sources": [{"kind": "cloud"}]}, "'data.sources.0'"),
-    ],
-)
-def test_a_wrong_setting_is_named(overrides, words):
-    with pytest.raises(UserError) as caught:
-        load_profile("demo", overrides)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("a: [", "not valid YAML"), ("- 1", "must be a YAML mapping"), ("name: x", "setting 'about'")],
-)
-def test_a_wrong_profile_file_is_named(tmp_path, text, words):
-    path = tmp_path / "wrong.yaml"
-    path.write_text(text)
-    with pytest.raises(UserError, match=words):
-        load_profile(str(path))
-
-
 def test_the_home_folder_is_found_in_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     overrides = {"encoder.weights": "~/w.pt", "data.test_labels": "~/labels.csv"}
@@ -125,9 +78,7 @@ def test_the_home_folder_is_found_in_settings(monkeypatch, tmp_path):
     assert str(profile.data.test_labels) == str(tmp_path / "labels.csv")
 
 
-def test_unknown_profile_and_run_name_the_known_ones():
-    with pytest.raises(UserError, match="demo, folder, paper, photographs"):
-        load_profile("papper")
+def test_an_unknown_run_names_the_known_ones():
     with pytest.raises(UserError, match="constrained, open"):
         load_profile("demo").run("closed")
 
@@ -136,9 +87,6 @@ def test_overrides_are_read_as_yaml():
     assert parse_override("training.epochs=1") == ("training.epochs", 1)
     assert parse_override("a.b=[1, 2]") == ("a.b", [1, 2])
     assert parse_override("a=x=y") == ("a", "x=y")
-    for text in ("training.epochs", "=1", "a=[1"):
-        with pytest.raises(UserError):
-            parse_override(text)
 
 
 def test_numerics_are_the_settings_that_numbers_depend_on():

@@ -189,13 +189,6 @@ def test_the_page_says_what_the_terminal_does_and_stands_alone(calibration):
     assert addresses == ["data:,"] and "@import" not in html and "url(" not in html
 
 
-def test_a_report_nowhere_is_refused_before_anything_is_scored(run, mine, tmp_path):
-    page = tmp_path / "gone" / "a.html"
-    status, out, err = run("calibrate", mine, "--out", tmp_path / "out", "--report", page)
-    assert (status, out) == (2, "") and f"the folder of --report {page} does not exist" in err
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_failure_leaves_nothing_behind(calibration, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, os.strerror(28))

@@ -3,7 +3,6 @@
 import io
 
 import pandas as pd
-import pytest
 
 import layerfusion
 from conftest import STAMP, TINY_OPTIONS
@@ -60,19 +59,5 @@ def test_scoring_again_finds_what_was_kept(run, photos, monkeypatch):
     assert (status, out) == (2, "") and "LAYERFUSION_CACHE_GB is '20 GB'" in err
 
 
-@pytest.mark.parametrize(
-    "command",
-    [[], ["train"], ["score"], ["submit"], ["submission", "check"], ["chapters", "run"], ["book"]],
-)
-def test_help_teaches(run, command):
-    status, out, _ = run(*command, "--help")
-    assert status == 0 and "Usage" in out
-
-
 def test_version_is_the_packages(run):
     assert run("--version")[:2] == (0, f"layerfusion {layerfusion.__version__}\n")
-
-
-def test_completion_can_be_installed(run):
-    status, out, _ = run("--help")
-    assert status == 0 and "--install-completion" in out

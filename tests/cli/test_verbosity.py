@@ -21,18 +21,16 @@ def commands(group, name=""):
         yield from commands(command, f"{name} {inner}".strip())
 
 
-def test_every_command_has_both_and_none_uses_their_letters_otherwise():
-    for name, command in commands(get_command(app)):
-        options = [option for parameter in command.params for option in parameter.opts]
-        for option in ("--quiet", "-q", "--verbose", "-v"):
-            assert options.count(option) == 1, f"{name} {option}"
-
-
-def test_every_option_has_a_help_text():
-    for name, command in commands(get_command(app)):
-        for parameter in command.params:
-            text = parameter.help or ("hidden." if parameter.hidden else "")
-            assert text.endswith((".", "]")), f"{name} {parameter.name}: {text!r}"
+@pytest.mark.parametrize(("name", "command"), commands(get_command(app)))
+def test_every_command_has_both_and_a_help_text_for_each_option(run, name, command):
+    options = [option for parameter in command.params for option in parameter.opts]
+    for option in ("--quiet", "-q", "--verbose", "-v"):
+        assert options.count(option) == 1, option
+    for parameter in command.params:
+        text = parameter.help or ("hidden." if parameter.hidden else "")
+        assert text.endswith((".", "]")), f"{parameter.name}: {text!r}"
+    status, out, _ = run(*name.split(), "--help")
+    assert status == 0 and "Usage" in out and ("--install-completion" in out) == (not name)
 
 
 @pytest.mark.parametrize("words", [["--quiet", "score"], ["score", "-q"]])

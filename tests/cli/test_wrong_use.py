@@ -3,7 +3,7 @@
 A row of the table is a command line and words of what it says. Each runs in a folder that holds::
 
     photos/{train,val}/{real,synthetic}/*.png   unsorted/*.png   one_class/{train,val}/real/*.png
-    a.txt   a.csv   empty/   empty.yaml   list.yaml   cp1252.yaml   broken_detector/
+    a.txt   a.csv   empty/   empty.yaml   list.yaml   short.yaml   cp1252.yaml   broken_detector/
 """
 
 import json
@@ -31,6 +31,7 @@ train --run open --profile none.yaml                    | there is no profile 'n
 train --run open --profile empty.yaml                   | must be a YAML mapping
 train --run open --profile list.yaml                    | must be a YAML mapping
 train --run open --profile cp1252.yaml                  | is not UTF-8 from line 1 on
+train --run open --profile short.yaml                   | setting 'about': Field required
 train --run open --profile alias.yaml                   | aliases (*) are not read
 train --run open --profile twice.yaml                   | 'name' stands there twice
 train --run open --profile folder                       | give it with --data-root
@@ -71,6 +72,15 @@ train --run open --set loader.workers=-1                | 'loader.workers'
 train --run open --set data.sources=[]                  | the profile has no data sources
 train --run open --set data.sources=[1]                 | 'data.sources.0
 train --run open --set images.augmentation.jpeg_quality=[100,50] | jpeg_quality must be [low, high]
+train --run open --set training.epoch=1                 | 'training.epoch': there is no such setting
+train --run open --set head.reads=[2,1]                 | each once, in their order
+train --run open --set head.reads=[]                    | 'head.reads': Tuple should have at least 1
+train --run open --set head.reads=[1] --set head.blocks=last | does not go with blocks=last
+train --run open --set images.augmentation.jpeg_quality=[50,101] | must not exceed 100
+train --run open --set "data.sources=[{kind: cloud}]"   | 'data.sources.0'
+train --run open --set data.selection.name=shared       | 'shared' needs quotas
+train --run open --set data.selection.name=best         | 'data.selection.name'
+train --run open --set data.selection.seed=-1           | 'data.selection.seed'
 score                                                   | Missing argument
 score gone.jpg --detector demo                          | there is no file or folder gone.jpg
 score empty --detector demo                             | there are no images in empty
@@ -99,6 +109,7 @@ calibrate photos                                        | Missing option
 calibrate photos --out photos                           | --out photos already exists
 calibrate photos --out gone/new                         | the folder of --out gone/new does not
 calibrate photos --out new --report /dev/null           | is a pipe, socket or device; name a file
+calibrate photos --out new --report gone/a.html         | the folder of --report gone/a.html does
 calibrate photos --out new                              | needs the weights 'clip-vit-b-16-int8'
 calibrate photos --out new --detector gone              | gone holds no detector.json
 calibrate gone --out new --detector demo                | there is no folder gone
@@ -127,9 +138,13 @@ chapters run 03 --seed -2                               | greater than or equal 
 data check --profile none                               | there is no profile 'none'
 data check --profile folder                             | --data-root
 data check --profile folder --data-root gone            | there is no folder gone
+data check --profile demo                               | makes its own images: there is nothing to
+data check -d photos --quick --decode                   | give one of them
+data check -d photos --out gone/bad.csv                 | the folder of --out gone/bad.csv does
 data manifest --profile folder                          | give it with --data-root
 data manifest --profile folder -d photos --out photos   | --out photos is a folder; name a file in
 data manifest --profile folder -d photos --out /dev/null | is a pipe, socket or device; name a file
+data manifest --profile folder -d photos --out a.txt/m  | a.txt/m cannot be written
 data manifest --profile folder -d empty                 | there are no images in empty
 data card gone                                          | Missing option
 weights get nothing                                     | there are no weights 'nothing'
@@ -167,7 +182,8 @@ def folder(tmp_path_factory):
         draw_image(rng, dark=False).save(path)
     for name, content in {
         "a.txt": b"hello", "a.csv": b"image_id,prob,label,threshold\n", "a.json": b"{}",
-        "empty.yaml": b"", "list.yaml": b"- 1", "cp1252.yaml": "about: \u00e9".encode("cp1252"),
+        "empty.yaml": b"", "list.yaml": b"- 1", "short.yaml": b"name: x",
+        "cp1252.yaml": "about: \u00e9".encode("cp1252"),
         "alias.yaml": b"name: &a [1]\nabout: [*a, *a]", "twice.yaml": b"name: a\nname: b",
         "broken_detector/detector.json": b"{}", "broken_detector/trained.safetensors": b"x",
     }.items():  # fmt: skip

@@ -197,19 +197,3 @@ def test_a_folder_of_ones_own_is_checked_too(check, photos):
     other = ["--set", "runs.open.train_sources=[constrained, wild]"]
     status, out, _ = check("--profile", "folder", "--data-root", photos, *other)
     assert status == 1 and out.endswith("open: cannot run: source 'wild' is missing")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--profile", "demo"], "makes its own images: there is nothing to check"),
-        ([], "--data-root"),
-        (["--data-root", "no/such/folder"], "there is no folder no/such/folder"),
-        (["--data-root", ".", "--quick", "--decode"], "give one of them"),
-        (["--data-root", ".", "--out", "no/such/folder/bad.csv"], "does not exist"),
-    ],
-)
-def test_a_mistake_is_one_sentence(check, arguments, words):
-    status, out, err = check(*arguments)
-    assert (status, out) == (2, "") and words in err
-    assert len(err.strip().splitlines()) == 1

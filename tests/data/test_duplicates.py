@@ -108,18 +108,10 @@ def test_says_what_and_where_both_images_are():
     assert all(pair["kind"] == "near" and pair["distance"] == 1 for pair in near)
 
 
-def test_duplicates_within_a_split_are_no_concern():
-    assert len(find_duplicates(make_rows(("a", "train", 1, "x"), ("b", "train", 1, "x")))) == 0
-
-
 def test_missing_hashes_are_like_no_other():
     table = find_duplicates(make_rows(("a", "train", None, None), ("b", "val", None, None)))
     assert len(table) == 0
     assert str(table["label_a"].dtype) == "Int8"
-
-
-def test_no_images_have_no_duplicates():
-    assert len(find_duplicates(make_rows())) == 0
 
 
 def test_flat_pictures_are_listed_with_a_few_partners_and_the_rest_is_counted():

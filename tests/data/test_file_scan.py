@@ -43,13 +43,14 @@ def test_a_whole_file_of_every_format(tmp_path, kind, asked):
     assert (found.width, found.height, found.format) == (30, 20, kind)
     assert found.reason is None and found.damage is None
     assert (found.sha256 is not None, found.phash is not None) == (asked, asked)
-    (tmp_path / "padded").write_bytes(WHOLE[kind] + bytes(5000))
-    (tmp_path / "short").write_bytes(WHOLE[kind][: len(WHOLE[kind]) // 2])
-    padded, short = (
-        scan_file(tmp_path / name, hash_file=asked, decode_file=asked)
-        for name in ("padded", "short")
+    content = WHOLE[kind]
+    others = {content[: len(content) // 2]: False} | dict.fromkeys(
+        (content + behind for behind in (bytes(5000), b"\r\n", b"a maker's note" * 20)), True
     )
-    assert padded.reason is padded.damage is None and short.reason is not None
+    for other, whole in others.items():
+        (tmp_path / "image").write_bytes(other)
+        found = scan_file(tmp_path / "image", hash_file=asked, decode_file=asked)
+        assert (found.reason is None and found.damage is None) == whole
 
 
 @hypothesis_settings(deadline=None, max_examples=60)

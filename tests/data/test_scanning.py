@@ -154,15 +154,6 @@ def test_scan_without_decoding_finds_what_is_empty_or_cut_off(tree):
     assert manifest.rows["phash"].isna().all()
 
 
-@pytest.mark.parametrize("behind", [b"\0" * 100, b"\r\n", b"a maker's note" * 20])
-def test_bytes_behind_the_end_do_not_cost_an_image(tmp_path, behind):
-    for name in ("a.jpg", "a.png"):
-        picture(tmp_path / name)
-        (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + behind)
-    manifest = scan(tmp_path, all_of(tmp_path), hash_files=False, decode_files=False)
-    assert manifest.rows["path"].tolist() == ["a.jpg", "a.png"]
-
-
 def test_a_second_scan_reads_nothing_and_says_the_same(tree, tmp_path):
     first, read = look(tree, tmp_path / "cache")
     assert read == len(list(tree.iterdir())) == 7

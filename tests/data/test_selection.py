@@ -171,14 +171,6 @@ def test_quotas_are_never_exceeded_and_never_underfilled(name, counts, run):
     assert len(paths(rows, "truefake", 1)) == social * 4 * min(fake, 6)
 
 
-def test_another_seed_gives_other_images():
-    rows, settings = rows_of(coco=60), quotas(coco=20)
-    other = settings.model_copy(update={"seed": 7})
-    assert chosen(rows, settings, "open")["path"].tolist() != (
-        chosen(rows, other, "open")["path"].tolist()
-    )
-
-
 def test_too_few_images_are_all_used_and_said_in_a_sentence():
     selection = select_training(rows_of(), quotas(coco=75_000, real=17), "open")
     assert len(paths(selection.rows, "coco")) == 9
@@ -246,26 +238,8 @@ def test_the_paper_s_numbers():
         ("truefake", "real"): 60_000,
         ("truefake", "synthetic"): 60_000,
     }
-
-
-@pytest.mark.parametrize("name", ["demo", "folder"])
-def test_other_profiles_choose_nothing(name):
-    assert load_profile(name).data.selection == SelectionSettings()
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        ({"name": "shared"}, "'shared' needs quotas"),
-        ({"name": "best"}, "'data.selection.name'"),
-        ({"seed": -1}, "'data.selection.seed'"),
-        ({"quotas": [{"source": "a", "label": "real", "images": 1}] * 2}, "two quotas are for"),
-        ({"quotas": [{"source": "a", "label": "fake", "images": 1}]}, "quotas.0.label"),
-    ],
-)
-def test_a_wrong_selection_is_named(value, words):
-    with pytest.raises(UserError, match=words):
-        load_profile("demo", {"data.selection": value})
+    for name in ("demo", "folder"):  # which choose nothing
+        assert load_profile(name).data.selection == SelectionSettings()
 
 
 def test_seeds_of_both_generators_are_the_setting_s():
@@ -273,3 +247,12 @@ def test_seeds_of_both_generators_are_the_setting_s():
     rows, settings = rows_of(coco=50), quotas(coco=10).model_copy(update={"seed": 5})
     expected = [sorted(paths(rows, "coco"))[i] for i in generator.permutation(50)[:10]]
     assert paths(chosen(rows, settings, "open"), "coco") == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"), [(["real", "real"], "two quotas are for"), (["fake"], "quotas.0.label")]
+)
+def test_wrong_quotas_are_named(labels, words):
+    quotas = [{"source": "a", "label": label, "images": 1} for label in labels]
+    with pytest.raises(UserError, match=words):
+        load_profile("demo", {"data.selection.quotas": quotas})

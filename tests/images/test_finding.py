@@ -33,11 +33,14 @@ def test_links_are_followed_and_never_up(tmp_path):
     picture(tmp_path / "elsewhere/inside/a.jpg")
     root = tmp_path / "root"
     picture(root / "b.jpg")
+    picture(root / "folder.png" / "c.jpg")
     (root / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/inside/up").symlink_to(root)
     (root / "self").symlink_to(root)
     (root / "gone.jpg").symlink_to(root / "nowhere.jpg")
-    assert files_below(root).images == ["b.jpg", "gone.jpg", "link/inside/a.jpg"]
+    assert files_below(root).images == [
+        "b.jpg", "folder.png/c.jpg", "gone.jpg", "link/inside/a.jpg",
+    ]  # fmt: skip
 
 
 def test_every_command_finds_the_same_images(tmp_path):
@@ -60,8 +63,10 @@ def test_every_command_finds_the_same_images(tmp_path):
 def test_what_begins_as_an_image_is_one(name, kind, tmp_path):
     picture(tmp_path / name, kind)
     touched(tmp_path / "notes.txt", b"BMW, RIFFs and GIFs")
-    touched(tmp_path / "empty")
-    assert files_below(tmp_path) == ([name], ["empty", "notes.txt"])
+    for other in ("empty", "jpg", "Thumbs.db", "archive.jpg.zip"):
+        touched(tmp_path / other)
+    others = ["Thumbs.db", "archive.jpg.zip", "empty", "jpg", "notes.txt"]
+    assert files_below(tmp_path) == ([name], others)
 
 
 def test_an_image_that_is_not_read_is_found_and_named(tmp_path):
@@ -71,7 +76,7 @@ def test_an_image_that_is_not_read_is_found_and_named(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["._x.jpg", ".hidden/x.jpg", "__MACOSX/x.jpg", "@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg",
+    ["._x.jpg", ".x.jpg", ".hidden/x.jpg", "__MACOSX/x.jpg", "@eaDir/x.jpg/SYNOPHOTO_THUMB_M.jpg",
      "$RECYCLE.BIN/x.jpg", "#recycle/x.jpg", "System Volume Information/x.jpg"],
 )  # fmt: skip
 def test_debris_is_passed_over(name, tmp_path):

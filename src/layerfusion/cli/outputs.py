@@ -1,5 +1,6 @@
 """Options that name a result: checked when they are read, before anything is computed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +62,7 @@ def check_output(path: Path, option: str, *, kind: Kind = "file") -> None:
         raise UserError(f"{option} {path} is an image, which would be lost; name another file")
 
 
-def print_values(values: dict[str, object]) -> None:
+def print_values(values: Mapping[str, object]) -> None:
     """Print values behind their names, a line each, in two columns."""
     for name, value in values.items():
         print(f"{name:<10}{value}")
