@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.files import CHECKSUMS, file_sha256, read_record, write_record
+from layerfusion.files import CHECKSUMS, file_sha256, in_place_of, read_record, write_record
 from layerfusion.model.tensors import read_tensors, write_tensors
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
@@ -48,12 +48,17 @@ def write_folder(
     except FileExistsError:
         raise UserError(f"{directory} is a file; a detector is saved as a folder") from None
     description_name, tensors_name = (CONFIG, TENSORS) if hubs else (DESCRIPTION, TRAINED)
-    # What was there before goes first: new settings beside old tensors would be no detector.
-    for name in (TRAINED, tensors_name, DESCRIPTION, CHECKSUMS):
-        (directory / name).unlink(missing_ok=True)
-    # The tensors go last and by rename, so that a half-written detector has none.
-    write_record(described, directory / description_name)
-    write_tensors(directory / tensors_name, tensors)
+    others = {DESCRIPTION, TRAINED, description_name, CHECKSUMS} - {tensors_name}
+    with (
+        in_place_of(directory / description_name) as new_description,
+        in_place_of(directory / tensors_name) as new_tensors,
+    ):
+        write_record(described, new_description)
+        write_tensors(new_tensors, tensors)
+        # Both are whole: only now what was there goes, the description first, for new settings
+        # beside old tensors would be another detector. Without one the folder holds none.
+        for name in others:
+            (directory / name).unlink(missing_ok=True)
 
 
 def read_description(directory: Path) -> DetectorDescription:

@@ -11,6 +11,7 @@ from torch import Tensor
 from layerfusion.errors import UserError
 from layerfusion.model.huggingface import config_activation, openclip_names, tower_prefix
 from layerfusion.model.tensors import read_tensors
+from layerfusion.model.torchscript import torchscript_tensors
 from layerfusion.settings import Activation
 
 # The name that a matrix gets whose node in an ONNX graph names no module.
@@ -125,7 +126,7 @@ def _unpacked(path: Path) -> Any:
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
     if is_torchscript(path):
-        return torch.jit.load(path, map_location="cpu").state_dict()
+        return torchscript_tensors(path)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
