@@ -1,8 +1,10 @@
 """Atomic writes, records and checksums: a file is complete or unchanged, and can be checked."""
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 RecordT = TypeVar("RecordT", bound="BaseModel")
 
+_LONGEST_TEXT = 10_000_000  # bytes
 CHECKSUMS = "SHA256SUMS"  # of everything else in a folder that is passed on
 
 
@@ -97,6 +100,26 @@ def write_record(record: "BaseModel", path: Path) -> None:
         partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file that somebody else may have made.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    OSError
+        If it is no regular file, as a pipe in which nothing comes, or has more than 10 MB.
+    ValueError
+        If it is not UTF-8.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if found.st_size > _LONGEST_TEXT:
+        raise OSError(errno.EFBIG, "it is too long for what it should be", str(path))
+    return path.read_text(encoding="utf-8")
+
+
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file as 64 hex digits."""
     with path.open("rb") as file:
@@ -128,7 +151,7 @@ def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
         If there is none, or it is not a record of this version.
     """
     try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(read_text(path))
     except FileNotFoundError:
         raise UserError(f"{what} not found: {path}") from None
     except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors

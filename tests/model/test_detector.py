@@ -1,6 +1,7 @@
 """The detector as a whole: counts, what training may change, saving and loading."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,9 +10,18 @@ from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import TRAINED, read_trained_tensors
+from layerfusion.paths import runs_root
 from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
 from layerfusion.training.optimisation import build_optimizer
+
+
+@pytest.fixture
+def folder():
+    """Below the folder of runs: a detector there is the user's own, and may name a weights file."""
+    made = runs_root() / "open" / "detector"
+    made.mkdir(parents=True)
+    return made
 
 
 @pytest.fixture
@@ -85,36 +95,45 @@ def test_the_head_is_drawn_from_the_seed(tiny_profile):
     assert torch.equal(head(4), head(4)) and not torch.equal(head(4), head(5))
 
 
-def test_save_and_load_give_the_same_scores(detector, tmp_path):
+def test_save_and_load_give_the_same_scores(detector, folder):
     with torch.no_grad():
         for parameter in detector.trained_parameters().values():
             parameter.add_(torch.randn_like(parameter) * 0.05)
     detector.threshold, detector.notice = 0.0123, "for tests"
-    detector.save(tmp_path)
-    loaded, images = Detector.load(tmp_path), images_of(detector)
+    detector.save(folder)
+    loaded, images = Detector.load(folder), images_of(detector)
     assert torch.equal(loaded(images), detector(images))
     assert (loaded.threshold, loaded.notice) == (0.0123, "for tests")
     assert loaded.activation == "quick_gelu" and not loaded.training
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in folder.iterdir()) == [
         "detector.json",
         "trained.safetensors",
     ]
 
 
-def test_only_what_was_trained_is_saved(detector, tmp_path):
-    detector.save(tmp_path)
+def test_only_what_was_trained_is_saved(detector, folder):
+    detector.save(folder)
     counts = detector.parameter_counts()
     scalars = counts["head"] + counts["trained_blocks"]
-    assert (tmp_path / "trained.safetensors").stat().st_size < 4 * scalars + 10_000
+    assert (folder / "trained.safetensors").stat().st_size < 4 * scalars + 10_000
 
 
-def test_other_frozen_weights_are_refused(detector, tmp_path):
+def test_a_detector_from_elsewhere_names_no_file(detector, folder, tmp_path):
     detector.save(tmp_path)
-    description = json.loads((tmp_path / "detector.json").read_text())
-    description["encoder"]["random_seed"] = 99
-    (tmp_path / "detector.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match="are not those that the detector"):
+    with pytest.raises(UserError, match="a detector from elsewhere may name"):
         Detector.load(tmp_path)
+    shutil.copytree(tmp_path, folder, ignore=lambda *_: ["runs"], dirs_exist_ok=True)
+    images = images_of(detector)
+    assert torch.equal(Detector.load(folder)(images), detector(images))
+
+
+def test_other_frozen_weights_are_refused(detector, folder):
+    detector.save(folder)
+    description = json.loads((folder / "detector.json").read_text())
+    description["encoder"]["random_seed"] = 99
+    (folder / "detector.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match="are not those that the detector"):
+        Detector.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -127,11 +146,11 @@ def test_other_frozen_weights_are_refused(detector, tmp_path):
         ("trained.safetensors", "damaged", "cannot be read as trained tensors"),
     ],
 )
-def test_missing_and_damaged_files_are_named(detector, tmp_path, file, content, words):
-    detector.save(tmp_path)
-    (tmp_path / file).unlink() if content is None else (tmp_path / file).write_text(content)
+def test_missing_and_damaged_files_are_named(detector, folder, file, content, words):
+    detector.save(folder)
+    (folder / file).unlink() if content is None else (folder / file).write_text(content)
     with pytest.raises(UserError, match=words) as caught:
-        Detector.load(tmp_path)
+        Detector.load(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -192,18 +211,18 @@ def test_equal_weights_are_the_papers_head_before_it_learned_any(detector, equal
     assert equal_weights.block_weights() == [pytest.approx(1 / 4)] * 4
 
 
-def test_equal_weights_are_no_parameters(detector, equal_weights, tmp_path):
+def test_equal_weights_are_no_parameters(detector, equal_weights, folder):
     ours, paper = equal_weights.trained_parameters(), detector.trained_parameters()
     assert paper.keys() - ours.keys() == {"head.block_logits"} and ours.keys() <= paper.keys()
     counts, full = equal_weights.parameter_counts(), detector.parameter_counts()
     assert counts == full | {"head": full["head"] - 4}
-    equal_weights.save(tmp_path)
-    assert read_trained_tensors(tmp_path).keys() == ours.keys()
+    equal_weights.save(folder)
+    assert read_trained_tensors(folder).keys() == ours.keys()
 
 
 @pytest.mark.parametrize(("blocks", "weights"), [("last", [1.0]), ("mean", [0.25] * 4)])
 def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_trained(
-    tiny_profile, tmp_path, blocks, weights
+    tiny_profile, folder, blocks, weights
 ):
     head = tiny_profile.head.model_copy(update={"blocks": blocks})
     detector = Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
@@ -212,8 +231,8 @@ def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_traine
         detector(images_of(detector)).sum().backward()
         optimizer.step()
     assert detector.block_weights() == weights
-    detector.save(tmp_path)
-    loaded, images = Detector.load(tmp_path), images_of(detector)
+    detector.save(folder)
+    loaded, images = Detector.load(folder), images_of(detector)
     assert loaded.head_settings.blocks == blocks
     assert torch.equal(loaded(images), detector(images))
 
@@ -223,30 +242,30 @@ def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_traine
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
-def test_chosen_statistics_are_used_and_saved(tiny_profile, detector, tmp_path):
+def test_chosen_statistics_are_used_and_saved(tiny_profile, detector, folder):
     encoder = tiny_profile.encoder.model_copy(update=HALF)
     built = Detector.build(encoder, tiny_profile.head, tiny_profile.images, seed=1).eval()
     images = images_of(built)
     expected = detector.head(detector.encoder(images / 127.5 - 1))
     torch.testing.assert_close(built(images), expected, rtol=1e-5, atol=1e-5)
-    built.save(tmp_path)
-    saved = json.loads((tmp_path / "detector.json").read_text())["encoder"]
+    built.save(folder)
+    saved = json.loads((folder / "detector.json").read_text())["encoder"]
     assert saved["mean"] == saved["std"] == [0.5, 0.5, 0.5]
-    assert torch.equal(Detector.load(tmp_path)(images), built(images))
+    assert torch.equal(Detector.load(folder)(images), built(images))
 
 
 def test_a_detector_saved_before_some_settings_reads_all_blocks_and_sees_openais_pixels(
-    detector, tmp_path, monkeypatch
+    detector, folder, monkeypatch
 ):
-    detector.save(tmp_path)
-    description = json.loads((tmp_path / "detector.json").read_text())
+    detector.save(folder)
+    description = json.loads((folder / "detector.json").read_text())
     assert description["head"].pop("blocks") == "all"
     del description["encoder"]["mean"], description["encoder"]["std"]
-    (tmp_path / "detector.json").write_text(json.dumps(description))
+    (folder / "detector.json").write_text(json.dumps(description))
     # Even where the weights' own are others, for that is what it was trained with.
     monkeypatch.setattr("layerfusion.model.weights.OPENAI", (HALF["mean"], HALF["std"]))
     images = images_of(detector)
-    assert torch.equal(Detector.load(tmp_path)(images), detector(images))
+    assert torch.equal(Detector.load(folder)(images), detector(images))
 
 
 @pytest.mark.parametrize("wrong", [{"std": (1, 0, 1)}, {"mean": (0.5, 0.5)}, {"mean": "half"}])
@@ -256,17 +275,17 @@ def test_statistics_that_make_no_sense_are_refused(tiny_settings, wrong):
         load_profile("demo", overrides)
 
 
-def test_a_changed_byte_in_a_folder_with_checksums_is_found(detector, tmp_path):
-    detector.save(tmp_path)
-    write_checksums(tmp_path)
-    Detector.load(tmp_path)
-    data = bytearray((tmp_path / TRAINED).read_bytes())
+def test_a_changed_byte_in_a_folder_with_checksums_is_found(detector, folder):
+    detector.save(folder)
+    write_checksums(folder)
+    Detector.load(folder)
+    data = bytearray((folder / TRAINED).read_bytes())
     data[-3] ^= 1
-    (tmp_path / TRAINED).write_bytes(data)
+    (folder / TRAINED).write_bytes(data)
     with pytest.raises(UserError, match="SHA256SUMS beside it names"):
-        Detector.load(tmp_path)
-    detector.save(tmp_path)  # what is written anew is known by no checksum
-    Detector.load(tmp_path)
+        Detector.load(folder)
+    detector.save(folder)  # what is written anew is known by no checksum
+    Detector.load(folder)
 
 
 @pytest.mark.parametrize("folder", [DEMO_FOLDER, DEFAULT_FOLDER])

@@ -131,9 +131,9 @@ def test_tensors_of_another_model_are_not_even_fetched(tmp_path, monkeypatch, te
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("weights", "/etc/hostname", "say where yours are with weights="),
-        ("weights", "here.pt", "say where yours are with weights="),
-        ("weights", "../nowhere", "say where yours are with weights="),
+        ("weights", "/etc/hostname", "say where yours are with --weights"),
+        ("weights", "here.pt", "say where yours are with --weights"),
+        ("weights", "../nowhere", "say where yours are with --weights"),
         ("model", "tower.json", "describes its encoder by a file"),
         ("model", "../tower", "describes its encoder by a file"),
     ],

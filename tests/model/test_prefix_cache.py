@@ -11,7 +11,7 @@ import torch
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import PrefixCache, open_prefix_cache
-from layerfusion.paths import cache_root
+from layerfusion.paths import cache_root, runs_root
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
@@ -93,7 +93,7 @@ def test_rounding_happens_at_the_seam_alone(make):
     assert 0 < difference < TOLERANCE["float16"]
 
 
-def test_bfloat16_is_computed_in_it_whatever_the_training_has(make, tmp_path):
+def test_bfloat16_is_computed_in_it_whatever_the_training_has(make):
     exact, brain = make(prefix_precision="float32"), make(prefix_precision="bfloat16")
     images = images_of(4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -104,8 +104,8 @@ def test_bfloat16_is_computed_in_it_whatever_the_training_has(make, tmp_path):
         cosines = torch.nn.functional.cosine_similarity(ours.float(), reference, dim=-1)
         assert cosines.min() > 0.999 and not torch.equal(ours.float(), reference)
     assert all(p.dtype == torch.float32 for p in brain.trained_parameters().values())
-    brain.save(tmp_path)
-    assert torch.equal(Detector.load(tmp_path)(images), brain(images))
+    brain.save(runs_root())
+    assert torch.equal(Detector.load(runs_root())(images), brain(images))
 
 
 def test_values_beyond_float16_are_named(make):

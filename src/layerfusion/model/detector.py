@@ -23,7 +23,14 @@ from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
 from layerfusion.model.hub import find_folder, upload
 from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.model.tensors import tensors_sha256
-from layerfusion.model.weights import OPENAI, build_tower, check_architecture, resolved
+from layerfusion.model.weights import (
+    OPENAI,
+    build_tower,
+    check_architecture,
+    check_names_no_file,
+    resolved,
+)
+from layerfusion.paths import runs_root
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 
@@ -215,12 +222,15 @@ class Detector(nn.Module):
         Raises
         ------
         UserError
-            If a file is missing or damaged, or the frozen weights are not those that the head and
-            the last blocks were trained on.
+            If a file is missing or damaged, the frozen weights are not those that the head and the
+            last blocks were trained on, or the description names a file and does not lie below the
+            folder of runs.
         """
         directory = Path(directory)
         description = read_description(directory)
         encoder = description.encoder
+        if not directory.resolve().is_relative_to(runs_root().resolve()):  # anybody's, not mine
+            check_names_no_file(encoder, f"the detector in {directory}", weights)
         # Detectors saved before the two were stored saw OpenAI's, whatever their weights.
         mean, std = encoder.mean or OPENAI[0], encoder.std or OPENAI[1]
         encoder = encoder.model_copy(

@@ -5,13 +5,20 @@ There are two forms of it, which differ in the names of these files: a run's, an
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.files import CHECKSUMS, file_sha256, in_place_of, read_record, write_record
+from layerfusion.files import (
+    CHECKSUMS,
+    file_sha256,
+    in_place_of,
+    read_record,
+    read_text,
+    write_record,
+)
 from layerfusion.model.tensors import read_tensors, write_tensors
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
@@ -24,7 +31,7 @@ class DetectorDescription(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: int = 1
+    format: Literal[1] = 1
     encoder: EncoderSettings
     head: HeadSettings
     images: ImageSettings
@@ -107,7 +114,7 @@ def tensors_file(directory: Path) -> Path:
 def _check_sum(path: Path) -> None:
     """Raise a UserError if a file is not the one that `CHECKSUMS` beside it names; it need not."""
     try:
-        sums = (path.parent / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        sums = read_text(path.parent / CHECKSUMS).splitlines()
         expected = [line.split()[0] for line in sums if line.endswith(f"  {path.name}")]
         if expected and file_sha256(path) != expected[0]:
             raise UserError(

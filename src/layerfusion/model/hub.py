@@ -20,8 +20,7 @@ from huggingface_hub.errors import (
 
 from layerfusion.errors import UserError
 from layerfusion.model.folder import CARD, CONFIG, DESCRIPTION, read_description, tensors_file
-from layerfusion.model.weights import weights_source
-from layerfusion.settings import EncoderSettings
+from layerfusion.model.weights import check_names_no_file
 
 # Neither part begins with a dot, so that a mistyped ./folder is not taken for a hub's name.
 _HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
@@ -29,7 +28,6 @@ _HUB_NAME = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 _BESIDE = [
     CARD, "validation.csv", "seen_images.csv", "calibration.json", "MODEL_CARD.md", "SHA256SUMS",
 ]  # fmt: skip
-_MODEL_NAME = re.compile(r"\w[\w.-]*")
 # The hub's client does not name what its HTTP library raises without an answer, and that library
 # changed between its versions; it is what the error of an answer derives from.
 _NO_ANSWER = cast(type[Exception], HfHubHTTPError.__bases__[0])
@@ -97,23 +95,7 @@ def _check_description(folder: Path, name: str, weights: str | None) -> None:
         encoder = read_description(folder).encoder
     except UserError:
         raise UserError(f"{name} is on the hub, and is not a detector of layerfusion") from None
-    if not _MODEL_NAME.fullmatch(encoder.model) or encoder.model.endswith(".json"):
-        raise UserError(
-            f"{name} on the hub describes its encoder by a file, '{encoder.model}', and what is "
-            "fetched may name none; fetch it by hand and look at it first"
-        )
-    if weights is None and _is_path(encoder):
-        raise UserError(
-            f"{name} on the hub wants its encoder's weights from a file, '{encoder.weights}', and "
-            "what is fetched may name none; say where yours are with weights="
-        )
-
-
-def _is_path(encoder: EncoderSettings) -> bool:
-    try:
-        return weights_source(encoder) == "file"
-    except UserError:  # no name that is known here
-        return True
+    check_names_no_file(encoder, f"{name} on the hub", weights)
 
 
 def upload(folder: Path, name: str, *, private: bool = False, token: str | None = None) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from layerfusion.errors import UserError
+from layerfusion.files import read_text
 from layerfusion.settings import Activation, Normalisation
 
 # Every CLIP tower has it, and of the other models of that library none under this name.
@@ -160,8 +161,8 @@ def _beside(path: Path, name: str) -> dict[str, Any]:
         folders.append(path.absolute().parent.parent)
     for folder in folders:
         try:
-            values = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            values = json.loads(read_text(folder / name))
+        except (OSError, ValueError, RecursionError):
             continue
         return values if isinstance(values, dict) else {}
     return {}

@@ -2,19 +2,21 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import open_clip
+import psutil
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
-from layerfusion.files import file_sha256
+from layerfusion.files import file_sha256, read_text
 from layerfusion.model.fusion import blocks_read
 from layerfusion.model.huggingface import config_normalisation
 from layerfusion.model.known_weights import KNOWN, read_known
@@ -36,6 +38,8 @@ OPENAI: Normalisation = (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
 TOWERS = Path(str(files("layerfusion.model") / "towers"))
 open_clip.add_model_config(TOWERS)
 
+_MODEL_NAME = re.compile(r"\w[\w.-]*")
+
 # OpenCLIP builds both towers of a model; the text tower is never used, so it is kept this small.
 _NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
 
@@ -52,18 +56,21 @@ def model_config(model: str) -> dict[str, Any]:
     if model.endswith(".json"):
         config = _read_config(Path(model))
     else:
-        config = open_clip.get_model_config(model)
-        if config is None:
+        # OpenCLIP takes a name with a colon for a place, and looks for it on the network.
+        known = open_clip.get_model_config(model) if _MODEL_NAME.fullmatch(model) else None
+        if known is None:
             raise UserError(
                 f"OpenCLIP knows no model '{model}'; give a name such as ViT-L-14 or the path of "
                 "a model-config JSON"
             )
+        config = known
     vision = config["vision_cfg"]
     if vision.get("timm_model_name") or not isinstance(vision.get("layers"), int):
         raise UserError(
             f"the visual tower of '{model}' is not an OpenCLIP vision transformer; choose a ViT "
             "such as ViT-L-14"
         )
+    _check_size(vision, model)
     return config
 
 
@@ -145,6 +152,38 @@ def weights_source(settings: EncoderSettings) -> Source:
         f"encoder.weights '{settings.weights}' is neither {known}, nor {' nor '.join(KNOWN)}, nor "
         "an existing file, nor 'random'"
     )
+
+
+def check_names_no_file(encoder: EncoderSettings, whose: str, weights: str | None) -> None:
+    """Refuse what somebody else's detector says of its encoder, if it names a file.
+
+    Parameters
+    ----------
+    whose
+        The detector, for the message.
+    weights
+        Where the reader says that the weights lie; what the description says is then not read.
+
+    Raises
+    ------
+    UserError
+        If the model is not a name of OpenCLIP's, or the weights are not known by a name.
+    """
+    if encoder.model.endswith(".json") or not _MODEL_NAME.fullmatch(encoder.model):
+        raise UserError(
+            f"{whose} describes its encoder by a file, '{encoder.model}', and a detector from "
+            "elsewhere may name none; look at it first, and keep it below the folder of your runs "
+            "if you trust it"
+        )
+    try:
+        named = weights is not None or weights_source(encoder) != "file"
+    except UserError:  # no name that is known here
+        named = False
+    if not named:
+        raise UserError(
+            f"{whose} wants its encoder's weights from a file, '{encoder.weights}', and a detector "
+            "from elsewhere may name none; say where yours are with --weights (weights= in Python)"
+        )
 
 
 def weights_file(settings: EncoderSettings) -> Path | None:
@@ -235,9 +274,30 @@ def set_activation(tower: VisionTransformer, activation: str) -> None:
         block.mlp.gelu = QuickGELU() if activation == "quick_gelu" else nn.GELU()
 
 
+def _check_size(vision: Mapping[str, Any], model: str) -> None:
+    """Raise a UserError if a tower's sizes are no numbers, or need more memory than there is."""
+    try:
+        depth, width = int(vision["layers"]), int(vision["width"])
+        side, patch = vision.get("image_size", 224), vision.get("patch_size", 16)
+        sides = side if isinstance(side, list) else [side, side]
+        tokens = 1 + math.prod(n // patch for n in sides)
+        block = (4 + 2 * float(vision.get("mlp_ratio", 4))) * width**2
+        parameters = depth * block + width * (tokens + 3 * patch**2)
+        sound = depth > 0 and width > 0 and patch > 0 and 4 * parameters > 0
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        sound = False
+    if not sound:
+        raise UserError(f"the visual tower of '{model}' has no sizes of a vision transformer")
+    if 4 * parameters > psutil.virtual_memory().total:
+        raise UserError(
+            f"the visual tower of '{model}' would have {parameters:.1e} parameters, more than the "
+            "memory of this machine holds"
+        )
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_text(path))
     except FileNotFoundError:
         raise UserError(f"model-config JSON not found: {path}") from None
     except (OSError, ValueError, RecursionError) as error:
