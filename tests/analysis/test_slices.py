@@ -6,8 +6,12 @@ from layerfusion.analysis.slices import QUARTERS, error_slices
 from layerfusion.metrics.probability import probability
 
 
-def test_slices_hold_every_image_of_a_class_and_every_error(scored):
-    slices = error_slices(scored)
+@pytest.fixture(scope="module")
+def slices(scored):
+    return error_slices(scored)
+
+
+def test_slices_hold_every_image_of_a_class_and_every_error(scored, slices):
     for (run, name), own in slices.groupby(["run", "class"]):
         table = scored.scored["local"][run].images
         called = probability(table["logit"]) >= scored.runs[run].record.threshold
@@ -16,26 +20,17 @@ def test_slices_hold_every_image_of_a_class_and_every_error(scored):
         for _, part in own.groupby("by"):
             assert part["images"].sum() == of_class.sum()
             assert part["errors"].sum() == wrong
+    assert slices["share"].to_numpy() == pytest.approx(slices["errors"] / slices["images"])
+    assert (slices["low"] <= slices["share"]).all() and (slices["share"] <= slices["high"]).all()
+    assert (slices["low"] < slices["high"]).all()
 
 
-def test_properties_with_one_value_are_left_out(scored):
-    slices = error_slices(scored)
+def test_properties_are_those_of_the_files_and_one_value_tells_nothing(slices):
     by = {name: list(own["by"].unique()) for name, own in slices.groupby("class")}
     assert by["real"] == ["all", "platform", "shorter side", "bytes per pixel"]
     assert by["synthetic"] == ["all", "platform", "generator", "shorter side", "bytes per pixel"]
     values = slices[slices["by"] == "bytes per pixel"]
     assert values["value"].unique().tolist() == list(QUARTERS)
     assert values["images"].tolist() == [30] * len(values)
-
-
-def test_sizes_are_those_of_the_profile(scored):
-    slices = error_slices(scored)
     sizes = slices[(slices["by"] == "shorter side") & (slices["run"] == "open")]
     assert sizes["value"].unique().tolist() == ["< 100 px", "100 to 200 px"]
-
-
-def test_shares_come_with_intervals(scored):
-    slices = error_slices(scored)
-    assert slices["share"].to_numpy() == pytest.approx(slices["errors"] / slices["images"])
-    assert (slices["low"] <= slices["share"]).all() and (slices["share"] <= slices["high"]).all()
-    assert (slices["low"] < slices["high"]).all()

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from sklearn.svm import LinearSVC
 
 from layerfusion.experiments.baselines.features import Features
-from layerfusion.experiments.baselines.gradient_descent import shuffled_batches
-from layerfusion.experiments.baselines.linear_probe import LinearProbe, fit_linear_probe
+from layerfusion.experiments.baselines.gradient_descent import TrainedNetwork, shuffled_batches
+from layerfusion.experiments.baselines.linear_probe import fit_linear_probe
 from layerfusion.experiments.baselines.linear_svm import fit_linear_svm
 from layerfusion.experiments.baselines.registry import ALL, BASELINES, differences, source
 from layerfusion.experiments.baselines.rine import (
     PUBLISHED,
-    FittedRine,
     Rine,
     RineSizes,
     fit_rine,
@@ -79,7 +78,7 @@ def test_scores_are_of_an_image_alone_and_greater_for_synthetic_ones(name):
 def test_the_probe_is_one_layer_on_the_embedding():
     features, label = draw_features(30)
     probe = fit_linear_probe(features, label, 0, steps=3)
-    weight, bias = probe.layer.weight.numpy()[0], probe.layer.bias.numpy()[0]
+    weight, bias = probe.model[0].weight.numpy()[0], probe.model[0].bias.numpy()[0]
     assert probe.parameters == OUTPUT + 1
     assert probe.score(features) == pytest.approx(features.embedding @ weight + bias, abs=1e-6)
 
@@ -88,15 +87,15 @@ def test_the_probe_starts_as_published():
     """Of no steps the weights are the first ones: N(0, 0.02²), and no bias."""
     wide = Features(*(np.zeros((2, *shape), np.float32) for shape in ((1, 1), (1,), (4000,))))
     probe = fit_linear_probe(wide, np.array([0, 1]), 0, steps=0)
-    assert float(probe.layer.weight.std()) == pytest.approx(0.02, rel=0.05)
-    assert float(probe.layer.bias) == 0 and isinstance(probe, LinearProbe)
+    assert float(probe.model[0].weight.std()) == pytest.approx(0.02, rel=0.05)
+    assert float(probe.model[0].bias) == 0
 
 
 def test_a_step_of_the_probe_is_adamws():
     """Its first step moves every weight by the learning rate, against the gradient's sign."""
     features, label = draw_features(30)
-    before = fit_linear_probe(features, label, 0, steps=0).layer.weight.numpy()[0]
-    after = fit_linear_probe(features, label, 0, steps=1).layer.weight.numpy()[0]
+    before = fit_linear_probe(features, label, 0, steps=0).model[0].weight.numpy()[0]
+    after = fit_linear_probe(features, label, 0, steps=1).model[0].weight.numpy()[0]
     (rows,) = shuffled_batches(30, size=256, steps=1, seed=0)
     x, y = features.embedding[rows], label[rows]
     residual = 1 / (1 + np.exp(-(x @ before))) - y
@@ -138,10 +137,11 @@ def test_rine_weighs_every_feature_of_every_block_by_hand():
     z = relu_layers(model.q2, mixed)
     *hidden, last = model.head
     expected = relu_layers(hidden, z) @ last.weight.numpy()[0] + last.bias.numpy()[0]
-    logits, found = model(torch.from_numpy(features.tokens))
+    tokens = torch.from_numpy(features.tokens)
+    logits, found = model(tokens), model.embed(tokens)
     assert found.numpy() == pytest.approx(z, abs=1e-5)
     assert logits.numpy() == pytest.approx(expected, abs=1e-5)
-    assert FittedRine(model).score(features) == pytest.approx(expected, abs=1e-5)
+    assert TrainedNetwork(model, "tokens").score(features) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("variant", PUBLISHED)
@@ -151,16 +151,16 @@ def test_rine_has_the_published_number_of_parameters(variant):
     with torch.device("meta"):
         model = Rine(PUBLISHED[variant], blocks=24, width=1024)
     expected = 24 * d + (1024 * d + d) + (2 * q - 1 + 2) * (d * d + d) + d + 1
-    assert FittedRine(model).parameters == expected
+    assert TrainedNetwork(model, "tokens").parameters == expected
 
 
 def test_rine_drops_features_in_training_alone():
     features, label = draw_features(8)
     tokens = torch.from_numpy(features.tokens)
     model = Rine(SMALL, blocks=BLOCKS, width=WIDTH).train()
-    assert not torch.equal(model(tokens)[1], model(tokens)[1])
+    assert not torch.equal(model.embed(tokens), model.embed(tokens))
     model.eval()
-    assert torch.equal(model(tokens)[1], model(tokens)[1])
+    assert torch.equal(model.embed(tokens), model.embed(tokens))
     assert not fit_rine(features, label, 0, sizes=replace(SMALL, steps=1)).model.training
 
 
@@ -203,7 +203,7 @@ def test_contrast_draws_images_of_one_label_together():
     losses = []
     for contrast in (0.0, 2.0):
         sizes = replace(SMALL, contrast=contrast, steps=60)
-        _, z = fit_rine(features, label, 0, sizes=sizes).model(tokens)
+        z = fit_rine(features, label, 0, sizes=sizes).model.embed(tokens)
         losses.append(float(supervised_contrastive_loss(z, torch.from_numpy(label))))
     assert losses[1] < losses[0]
 

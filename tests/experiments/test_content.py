@@ -12,8 +12,7 @@ from layerfusion.errors import UserError
 from layerfusion.experiments.content import (
     GROUPS,
     RECORD,
-    finished_content,
-    look_at_content,
+    group_content,
     read_content,
     write_content,
 )
@@ -40,45 +39,40 @@ def tree(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def looked_at(tree):
+def grouped(tree):
+    """Groups the images in two by an embedding that is made up, with names for the groups."""
     settings = {"runs.open.train_sources": ["a"], "runs.constrained.train_sources": ["a"]}
     images = Experiment.open(
         "open", profile="folder", data_root=tree, overrides=settings
     ).validation
     embedding = np.eye(2)[[0, 0, 0, 1, 1, 0]] + 0.01
-    return look_at_content(images, embedding, groups=2, seed=0)
-
-
-def finish(table, names=None):
-    return finished_content(
-        table, profile="folder", command="test", encoder="tiny", names=names, seed=0
+    record = {"profile": "folder", "command": "test", "encoder": "tiny"}
+    return lambda names=None: group_content(
+        images, embedding, groups=2, seed=0, names=names, **record
     )
 
 
-def test_groups_and_qualities_are_written_and_read(looked_at, tmp_path):
-    assert looked_at["group"].tolist() == [1, 1, 1, 2, 2, 1]
-    assert looked_at["jpeg_quality"].dropna().tolist() == [71, 72, 71, 72]
-    finished = finish(looked_at, [" dark ", "light"])
+def test_groups_and_qualities_are_written_and_read(grouped, tmp_path):
+    finished = grouped([" dark ", "light"])
+    assert finished.images["group"].tolist() == [1, 1, 1, 2, 2, 1]
+    assert finished.images["jpeg_quality"].dropna().tolist() == [71, 72, 71, 72]
     write_content(finished, tmp_path)
     read = read_content(tmp_path)
     assert read.record == finished.record and read.record.names == ["dark", "light"]
-    pd.testing.assert_frame_equal(read.images, looked_at)
+    pd.testing.assert_frame_equal(read.images, finished.images)
     assert read.named().tolist() == ["dark"] * 3 + ["light"] * 2 + ["dark"]
-
-
-def test_without_names_groups_have_numbers(looked_at):
-    assert finish(looked_at).record.names == ["group 1", "group 2"]
+    assert grouped().record.names == ["group 1", "group 2"]
 
 
 @pytest.mark.parametrize("names", [["one"], ["one", "one "], ["one", " "], ["a", "b", "c"]])
-def test_names_must_be_one_a_group(looked_at, names):
+def test_names_must_be_one_a_group(grouped, names):
     with pytest.raises(UserError, match="--names takes 2 different names"):
-        finish(looked_at, names)
+        grouped(names)
 
 
-def test_what_is_not_of_the_record_is_refused(looked_at, tmp_path):
-    write_content(finish(looked_at), tmp_path)
-    looked_at.assign(group=1).to_parquet(tmp_path / "studies/content" / GROUPS)
+def test_what_is_not_of_the_record_is_refused(grouped, tmp_path):
+    write_content(grouped(), tmp_path)
+    grouped().images.assign(group=1).to_parquet(tmp_path / "studies/content" / GROUPS)
     with pytest.raises(UserError, match="is not the table of"):
         read_content(tmp_path)
     (tmp_path / "studies/content" / RECORD).write_text("{}")

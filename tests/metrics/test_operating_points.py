@@ -73,9 +73,7 @@ def test_the_parts_of_a_gain_add_up(scored):
 
 
 def test_better_scores_find_more_at_every_rate(scored):
-    rates = recall_at_rates(scored.scored["local"], [0.05, 0.2]).set_index(
-        ["run", "false_positive_rate"]
-    )
+    rates = recall_at_rates(scored.scored["local"]).set_index(["run", "false_positive_rate"])
     for rate in (0.05, 0.2):
         assert rates.loc[("open", rate), "low"] > rates.loc[("constrained", rate), "estimate"]
     assert (rates["low"] <= rates["estimate"]).all() and (rates["estimate"] <= rates["high"]).all()

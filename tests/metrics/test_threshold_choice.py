@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from layerfusion.errors import UserError
+from layerfusion.metrics import threshold_choice
 from layerfusion.metrics.calibration import NEAREST, balancing_threshold
 from layerfusion.metrics.groups import correct_by_class
 from layerfusion.metrics.probability import decide, probability, threshold_logit
@@ -126,6 +127,11 @@ def test_a_folder_that_is_left_out_tells_nothing_of_its_scores():
 # --- what is subtracted for having been chosen ----------------------------------------------------
 
 
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr(threshold_choice, "DRAWS", 20)
+
+
 def right(logit):
     """The share of both classes that a threshold is right of, which is known here."""
     return (norm.cdf(logit, -HALF, 4.0) + norm.sf(logit, HALF, 4.0)) / 2
@@ -137,44 +143,43 @@ def bias_where_a_new_threshold_is_taken(old_logit, wanted, rng):
     while len(found) < wanted:
         label, logit = drawn(rng)
         trial = try_new(label, logit, old)
-        if trial.better:
-            own = optimism(label, logit, old, changed=True, draws=40)
+        if trial.changed:
+            own = optimism(label, logit, old, changed=True)
             said = np.mean([share.estimate for share in correct_by_class(label, trial.predicted)])
-            true = right(threshold_logit(trial.new))
+            true = right(threshold_logit(trial.new.estimate))
             gain = trial.gain.estimate - (true - right(old_logit))
             less = (own.real + own.synthetic) / 2
             found.append([said - true, gain, said - true - less, gain - own.gain])
     return np.mean(found, axis=0).reshape(2, 2)
 
 
-def test_where_a_new_threshold_is_taken_the_corrected_rate_is_less_biased():
+def test_where_a_new_threshold_is_taken_the_corrected_rate_is_less_biased(few_draws):
     """The old threshold is so far off that a new one is taken in about one sample of seven."""
     counted, corrected = bias_where_a_new_threshold_is_taken(4.0, 25, np.random.default_rng(1))
     assert (counted > 0.02).all()  # rate and gain flatter as they are counted
     assert (np.abs(corrected) < 0.75 * counted).all()
 
 
-def test_with_many_images_there_is_nothing_to_subtract():
+def test_with_many_images_there_is_nothing_to_subtract(few_draws):
     label, logit = drawn(np.random.default_rng(2), 1500, 1500)
-    own = optimism(label, logit, float(probability(6.0)), changed=True, draws=10)
+    own = optimism(label, logit, float(probability(6.0)), changed=True)
     assert np.abs(own).max() < 0.02
 
 
-def test_it_is_the_same_each_time_and_nothing_where_the_choice_never_ends_so():
+def test_it_is_the_same_each_time_and_nothing_where_the_choice_never_ends_so(few_draws):
     label, logit = drawn(np.random.default_rng(3))
     old = float(probability(2.0))
-    assert optimism(label, logit, old, changed=False, draws=20) == optimism(
-        label, logit, old, changed=False, draws=20
-    )
+    one, other = (optimism(label, logit, old, changed=False) for _ in range(2))
+    assert one == other
     far = float(probability(60.0))
-    assert optimism(label, logit, far, changed=False, draws=5) == Optimism(0, 0, 0)
+    assert optimism(label, logit, far, changed=False) == Optimism(0, 0, 0)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-12])
-def test_scores_that_are_all_the_same_do_no_harm(spread):
+def test_scores_that_are_all_the_same_do_no_harm(spread, few_draws):
     label = np.repeat([0, 1], 25)
     logit = 4.0 * label - 2 + spread * np.arange(50)
-    own = optimism(label, logit, 0.5, changed=False, draws=5)
+    own = optimism(label, logit, 0.5, changed=False)
     np.testing.assert_allclose(own, 0, atol=1e-6)
 
 

@@ -125,13 +125,13 @@ def head_parameters(heads: Mapping[str, LayerFusion]) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis("part")
 
 
-def activation_curves(reach: float = 4.0, points: int = 801) -> pd.DataFrame:
-    """Return both activations on [-reach, reach]: columns ``x``, ``quick_gelu``, ``gelu``.
+def activation_curves() -> pd.DataFrame:
+    """Return both activations on [-4, 4]: columns ``x``, ``quick_gelu``, ``gelu``.
 
     Computed in float64 by the modules that `layerfusion.model.weights.set_activation` puts into a
     tower. QuickGELU is x sigmoid(1.702 x), GELU is x Phi(x) (Hendrycks and Gimpel 2016).
     """
-    x = torch.linspace(-reach, reach, points, dtype=torch.float64)
+    x = torch.linspace(-4, 4, 801, dtype=torch.float64)
     curves = {"x": x, "quick_gelu": QuickGELU()(x), "gelu": nn.GELU()(x)}
     return pd.DataFrame({name: values.numpy() for name, values in curves.items()})
 

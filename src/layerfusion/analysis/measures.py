@@ -109,10 +109,7 @@ def _same_images(on: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stacked(
-    variant: str,
-    rows: pd.DataFrame,
-    counts: NDArray[np.int32],
-    thresholds: Mapping[Cell, float],
+    variant: str, rows: pd.DataFrame, counts: NDArray[np.int32], thresholds: Mapping[Cell, float]
 ) -> ScoredImages:
     """Return the images of a variant as each of its seeds scores them."""
     seeds = [(seed, own.reset_index(drop=True)) for seed, own in rows.groupby("seed")]

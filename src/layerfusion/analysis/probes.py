@@ -6,7 +6,6 @@ The paper's premise is that intermediate blocks keep traces that the last one at
 
 import warnings
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import joblib
@@ -117,9 +116,8 @@ def probe_blocks(
         If tokens and targets do not fit each other, a target is missing, or training, or testing
         of two values, has one value only.
     """
-    trained, tested = np.asarray(train_target), np.asarray(test_target)
-    _check(train_tokens, trained, "training")
-    _check(test_tokens, tested, "test")
+    trained = _targets(train_tokens, train_target, "training")
+    tested = _targets(test_tokens, test_target, "test")
     if train_tokens.shape[1:] != test_tokens.shape[1:]:
         raise UserError(
             f"training tokens {train_tokens.shape} and test tokens {test_tokens.shape} must be of "
@@ -129,7 +127,7 @@ def probe_blocks(
     if len(np.unique(trained)) < 2 or (two and len(np.unique(tested)) < 2):
         raise UserError("a probe needs at least two values to separate, and found one")
     measure = partial(_fit_and_score, trained=trained, tested=tested, two=two)
-    read = [[block] for block in range(train_tokens.shape[1])]
+    every = range(train_tokens.shape[1])
     # In processes of their own: there NumPy's BLAS is loaded after `use_arithmetic` has asked for
     # instructions, and last bits do not depend on who started this process.
     with warnings.catch_warnings():
@@ -137,7 +135,7 @@ def probe_blocks(
         warnings.filterwarnings("ignore", message="A worker stopped while", category=UserWarning)
         scores = joblib.Parallel(n_jobs=-1)(
             joblib.delayed(measure)(train_tokens[:, blocks], test_tokens[:, blocks])
-            for blocks in [*read, list(chain(*read))]
+            for blocks in [*([block] for block in every), [*every]]
         )
     table = _table(scores)
     commonest = np.unique(tested, return_counts=True)[1].max() / len(tested)
@@ -176,11 +174,14 @@ def _table(scores: list[NDArray[np.float64]]) -> pd.DataFrame:
     return table
 
 
-def _check(tokens: NDArray[Any], target: NDArray[Any], what: str) -> None:
-    if tokens.ndim != 3 or target.shape != tokens.shape[:1] or len(target) == 0:
+def _targets(tokens: NDArray[Any], target: ArrayLike, what: str) -> NDArray[Any]:
+    """Return the targets of images, shape (images,), or raise the UserError that they are none."""
+    targets = np.asarray(target)
+    if tokens.ndim != 3 or targets.shape != tokens.shape[:1] or len(targets) == 0:
         raise UserError(
             f"{what} tokens {tokens.shape} must have shape (images, blocks, width), not empty, and "
-            f"{what} targets {target.shape} one value an image"
+            f"{what} targets {targets.shape} one value an image"
         )
-    if pd.isna(target).any():
-        raise UserError(f"{int(pd.isna(target).sum())} {what} images have no value to be probed")
+    if pd.isna(targets).any():
+        raise UserError(f"{int(pd.isna(targets).sum())} {what} images have no value to be probed")
+    return targets

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from layerfusion.arithmetic import arithmetic
+from layerfusion.metrics.scored import Metric
 from layerfusion.provenance import library_versions, processor
 from layerfusion.runs.record import RunRecord
 
@@ -23,7 +24,7 @@ SPREAD = "processors.csv"  # in a reference folder: the table of `layerfusion st
 REFERENCE = "portable"  # the variant there that the records are made with
 ROOM = 2.0  # of the largest distance that was measured
 
-RANKING = ("roc_auc", "average_precision")
+RANKING: tuple[Metric, ...] = ("roc_auc", "average_precision")
 LOSS = "first_training_loss"
 # The same two, as the paper's tables have them.
 _MIRRORED = {
@@ -225,9 +226,7 @@ def _quantities(table: pd.DataFrame) -> dict[tuple[int, str], str]:
 
 
 def _equal(recorded: Any, here: Any) -> bool:
-    if pd.isna(recorded) or pd.isna(here):
-        return bool(pd.isna(recorded) and pd.isna(here))
     if isinstance(recorded, str) or isinstance(here, str):
         return bool(recorded == here)
     # A CSV keeps all digits of a number; sums in another order are not what is looked for.
-    return bool(np.isclose(float(recorded), float(here), rtol=1e-9, atol=1e-12))
+    return np.isclose(float(recorded), float(here), rtol=1e-9, atol=1e-12, equal_nan=True).item()

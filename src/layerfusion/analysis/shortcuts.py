@@ -26,9 +26,9 @@ from layerfusion.data.loading import evaluation_crops
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.data.metadata import METADATA, metadata_features
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
+from layerfusion.metrics.rates import evaluate
 from layerfusion.metrics.thresholds import best_f1_threshold
-from layerfusion.metrics.uncertainty import image_interval, resample_images, resampled_roc_auc
+from layerfusion.metrics.uncertainty import Interval
 from layerfusion.settings import ImageSettings, LoaderSettings
 
 # The baselines of metadata and the columns that each sees: where training and validation images are
@@ -53,9 +53,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 ROUNDING_VARIANCE = 1 / 12
 
 
-def report_shortcut(
-    name: str, features: str, label: ArrayLike, score: ArrayLike
-) -> dict[str, str | float]:
+def report_shortcut(name: str, features: str, label: ArrayLike, score: ArrayLike) -> dict[str, Any]:
     """Return how well a detector separates the classes: also ours, for a row beside the others.
 
     Parameters
@@ -77,18 +75,12 @@ def report_shortcut(
     Raises
     ------
     UserError
-        As `layerfusion.metrics.rates.ranking_metrics`.
+        As `layerfusion.metrics.rates.evaluate`.
     """
-    ranking = ranking_metrics(label, score)
-    roc_auc = image_interval(resampled_roc_auc(label, score, resample_images(label)))
-    threshold = best_f1_threshold(label, score)
-    return {
-        "name": name,
-        "features": features,
-        **roc_auc.columns("roc_auc"),
-        "average_precision": ranking["average_precision"],
-        "f1": threshold_metrics(label, np.asarray(score) >= threshold, threshold)["f1"],
-    }
+    found = evaluate(label, score, best_f1_threshold(label, score))
+    auc = Interval(*found.loc["roc_auc"])
+    others = {metric: found.loc[metric, "estimate"] for metric in ("average_precision", "f1")}
+    return {"name": name, "features": features} | auc.columns("roc_auc") | others
 
 
 def shortcut_baselines(
@@ -129,20 +121,21 @@ def shortcut_baselines(
         parts.append(_labelled(validation, "validation"))
     labels = [part.rows["label"].to_numpy(dtype=np.int64) for part in parts]
     tables = [metadata_features(part.rows) for part in parts]
-    reports = []
-    for name, columns in (OWN_COLUMNS if own else COLUMNS).items():
-        seen = [table[columns] for table in tables]
-        score = _held_out_scores(_small_tree() if own else _boosted_trees(), seen, labels)
-        reports.append(report_shortcut(name, ", ".join(columns), labels[-1], score))
-    files = [file for part in parts for file in part.files]
-    spectra = _spectra(files, images, loader, progress)
+    spectra = _spectra([file for part in parts for file in part.files], images, loader, progress)
     probe = linear_probe(spectra.shape[1])
     probe.set_params(logisticregression__class_weight="balanced" if own else None)
-    score = _held_out_scores(probe, np.split(spectra, [len(labels[0])])[: len(parts)], labels)
-    features = f"log power at {spectra.shape[1]} radii"
-    name = OWN_SPECTRUM if own else SPECTRUM
-    reports.append(report_shortcut(name, features, labels[-1], score))
-    return pd.DataFrame(reports)
+    baselines: list[tuple[str, str, ClassifierMixin, Sequence[Any]]] = [
+        (name, ", ".join(columns), _small_tree() if own else _boosted_trees(),
+         [table[columns] for table in tables])
+        for name, columns in (OWN_COLUMNS if own else COLUMNS).items()
+    ]  # fmt: skip
+    radii = f"log power at {spectra.shape[1]} radii"
+    of_parts = np.split(spectra, np.cumsum([len(part.rows) for part in parts])[:-1])
+    baselines.append((OWN_SPECTRUM if own else SPECTRUM, radii, probe, of_parts))
+    return pd.DataFrame(
+        report_shortcut(name, features, labels[-1], _held_out_scores(model, seen, labels))
+        for name, features, model, seen in baselines
+    )
 
 
 def radial_spectrum(luminance: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -239,16 +232,13 @@ def _held_out_scores(
     several divisions into folds: how lucky one division is says nothing of the images.
     """
     if len(features) == 2:
-        score: NDArray[np.float64] = model.fit(features[0], labels[0]).decision_function(
-            features[1]
-        )
-        return score
+        fitted = model.fit(features[0], labels[0])
+        return np.asarray(fitted.decision_function(features[1]), dtype=np.float64)
     total = np.zeros(len(labels[0]))
     for seed in range(REPEATS):
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-        total += cross_val_predict(model, features[0], labels[0], cv=folds, method="predict_proba")[
-            :, 1
-        ]
+        both = cross_val_predict(model, features[0], labels[0], cv=folds, method="predict_proba")
+        total += both[:, 1]
     return np.round(total / REPEATS, DIGITS)
 
 

@@ -7,13 +7,7 @@ import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.metrics.classes import CLASSES
-from layerfusion.metrics.groups import (
-    UNKNOWN,
-    by_group,
-    error_share,
-    errors_by_group,
-    size_ranges,
-)
+from layerfusion.metrics.groups import UNKNOWN, by_group, error_share, errors_by_group, size_ranges
 from layerfusion.metrics.probability import decide
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_together

@@ -222,7 +222,7 @@ def content(
     Example: `layerfusion study content -p photographs -d DIR`
     """
     from layerfusion.experiments.baselines.features import FrozenEncoder
-    from layerfusion.experiments.content import finished_content, look_at_content, write_content
+    from layerfusion.experiments.content import group_content, write_content
     from layerfusion.figures.sheets import content_sheet
     from layerfusion.settings import load_profile
 
@@ -230,17 +230,19 @@ def content(
     labelled, place, where = options.find(reporter)
     chosen = load_profile(options.profile, options.overrides)
     embedding = FrozenEncoder(chosen, reporter).evaluation_features(labelled).embedding
-    table = look_at_content(labelled, embedding, groups=groups, seed=seed)
     asked = "".join(f" --set {one}" for one in options.settings or [])
     asked += f" --groups {groups} --seed {seed}" + (f' --names "{names}"' if names else "")
-    finished = finished_content(
-        table,
+    finished = group_content(
+        labelled,
+        embedding,
+        groups=groups,
+        seed=seed,
+        names=names.split(";") if names else None,
         profile=place,
         command=f"layerfusion study content {where}{asked}",
         encoder=chosen.encoder.model,
-        names=names.split(";") if names else None,
-        seed=seed,
     )
+    table = finished.images
     sheet = runs_root() / place / "content.jpg"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     words = dict(enumerate(finished.record.names, start=1))

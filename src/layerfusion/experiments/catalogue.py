@@ -56,13 +56,10 @@ class Question:
         The question, for a page.
     plan
         Given an experiment whose manifest holds all images: variants, contrasts, conditions.
-    seeds
-        How many there are unless a user says otherwise.
     """
 
     text: str
     plan: Callable[["Experiment"], Plan]
-    seeds: int = 3
 
 
 # --- the paper's claims ---------------------------------------------------------------------------
@@ -76,10 +73,10 @@ HEADS: dict[Blocks, str] = {
 }
 
 
-def claims(heads: Iterable[Blocks] = tuple(HEADS)) -> list[Contrast]:
+def claims() -> list[Contrast]:
     """Return the paper's claims, in its order, then fusion compared with other heads."""
-    found = [*_open_above_constrained("local")]
     recall, precision = (_gain(metric, "local") for metric in ("recall", "precision"))
+    found = _open_above_constrained("local")
     found.append(
         _claim(
             "gain-mostly-recall",
@@ -98,32 +95,29 @@ def claims(heads: Iterable[Blocks] = tuple(HEADS)) -> list[Contrast]:
             for metric, name in COMPARED.items()
             for run in RUNS
         ]
+    small = "small images have lower F1 than all, {} run"
     found += [
-        _claim(
-            f"small-lower-f1-{run}",
-            f"small images have lower F1 than all, {run} run",
-            _loss("f1", run, "small"),
-        )
+        _claim(f"small-lower-f1-{run}", small.format(run), _loss("f1", run, "small"))
         for run in RUNS
     ]
-    small, every = _gain("f1", "small"), _gain("f1", "local")
     found.append(
         _claim(
             "small-gain-most",
             "small images gain more F1 from open data than all",
-            (*small, *_negated(every)),
+            (*_gain("f1", "small"), *_negated(_gain("f1", "local"))),
         )
     )
     found += [
-        Contrast(
-            f"fusion-above-{head}-{run}",
-            HEADS[head].format(run),
-            difference("roc_auc", (run, "local"), (head_variant(run, head), "local")),
-        )
-        for head in heads
+        _above(f"fusion-above-{head}-{run}", text.format(run), run, head_variant(run, head))
+        for head, text in HEADS.items()
         for run in RUNS
     ]
     return found
+
+
+def _above(name: str, text: str, one: str, other: str) -> Contrast:
+    """Return the contrast of two variants' ROC AUC on clean local images."""
+    return Contrast(name, text, difference("roc_auc", (one, "local"), (other, "local")))
 
 
 def _gain(metric: Metric, on: str) -> tuple[Term, ...]:
@@ -141,23 +135,22 @@ def _negated(terms: tuple[Term, ...]) -> tuple[Term, ...]:
 
 
 def _open_above_constrained(on: str) -> list[Contrast]:
+    name, text = "open-above-constrained-{}-{}", "open above constrained, {} {}"
     return [
-        _claim(
-            f"open-above-constrained-{on}-{metric}",
-            f"open above constrained, {on} {name}",
-            _gain(metric, on),
-        )
-        for metric, name in COMPARED.items()
+        _claim(name.format(on, metric), text.format(on, words), _gain(metric, on))
+        for metric, words in COMPARED.items()
     ]
 
 
 def _claim(name: str, text: str, terms: tuple[Term, ...]) -> Contrast:
     """Return a claim with its effect in the paper's tables, None where they lack a number of it."""
-    reported = [paper.reported(term.metric, term.variant, term.condition) for term in terms]
-    known = [
-        term.sign * value for term, value in zip(terms, reported, strict=True) if value is not None
-    ]
-    return Contrast(name, text, terms, float(sum(known)) if len(known) == len(terms) else None)
+    effect = 0.0
+    for sign, metric, run, on in terms:
+        reported = paper.reported(metric, run, on)
+        if reported is None:
+            return Contrast(name, text, terms)
+        effect += sign * reported
+    return Contrast(name, text, terms, effect)
 
 
 def _claims(experiment: "Experiment") -> Plan:
@@ -182,19 +175,14 @@ def _in_runs(changes: list[Change], runs: Iterable[str] = RUNS) -> Plan:
         for run in runs
         for name, text, changed in changes
     ]
-    first = changes[0][0]
-    return _compared(variants, {v.name: f"{v.run}-{first}" for v in variants})
+    return _compared(variants, {v.name: f"{v.run}-{changes[0][0]}" for v in variants})
 
 
 def _compared(variants: list[Variant], against: dict[str, str]) -> Plan:
     """Return variants with contrasts of ROC AUC; one that is its own reference has none."""
     texts = {variant.name: variant.text for variant in variants}
     contrasts = [
-        Contrast(
-            name,
-            f"{texts[name]} above {texts[other]}",
-            difference("roc_auc", (name, "local"), (other, "local")),
-        )
+        _above(name, f"{texts[name]} above {texts[other]}", name, other)
         for name, other in against.items()
         if name != other
     ]
@@ -315,20 +303,14 @@ def _baselines(experiment: "Experiment") -> Plan:
     for run in RUNS:
         variants.append(Variant(run, "layer fusion (the paper)", run, {"head.blocks": "all"}))
         for baseline in BASELINES.values():
-            name = f"{run}-{baseline.name}"
+            name, text = f"{run}-{baseline.name}", f"layer fusion above {baseline.title}, {run} run"
             variants.append(Variant(name, baseline.title, run, fit=baseline))
-            contrasts.append(
-                Contrast(
-                    name,
-                    f"layer fusion above {baseline.title}, {run} run",
-                    difference("roc_auc", (run, "local"), (name, "local")),
-                )
-            )
+            contrasts.append(_above(name, text, run, name))
     return Plan(variants, contrasts)
 
 
 STUDIES = {
-    "claims": Question("What of the paper's claims holds?", _claims, seeds=5),
+    "claims": Question("What of the paper's claims holds?", _claims),
     "weights": Question("What are learned weights worth, and weights of each feature?", _weights),
     "blocks": Question("Which blocks does it take?", _blocks),
     "trained": Question("How many blocks should be trained?", _trained),

@@ -17,13 +17,6 @@ def shared_options(profile: str, data_root: str | Path | None, overrides: Mappin
     return shlex.join(words + _set_words(overrides))
 
 
-def recorded_options(
-    profile: str, data_root: str | Path | None, overrides: Mapping[str, Any]
-) -> str:
-    """Return the shared options as a record has them: no folder of this machine."""
-    return shared_options(Path(profile).name, None if data_root is None else "DIR", overrides)
-
-
 def training_command(variant: Variant, seed: int, options: str) -> str:
     """Return the command that trains a variant with a seed."""
     words = shlex.join(_set_words(variant.overrides))

@@ -53,10 +53,16 @@ class FinishedContent:
         return self.images.set_index("image_id")["group"].map(words)
 
 
-def look_at_content(
-    images: Manifest, embedding: ArrayLike, *, groups: int, seed: int
-) -> pd.DataFrame:
-    """Return a row an image with the columns of `DTYPES`.
+def group_content(
+    images: Manifest,
+    embedding: ArrayLike,
+    *,
+    groups: int,
+    seed: int,
+    names: Sequence[str] | None,
+    **record: str,
+) -> FinishedContent:
+    """Group images by what they show, and return the groups with their record.
 
     Parameters
     ----------
@@ -64,55 +70,27 @@ def look_at_content(
         The tower's output for each image of the manifest, in its order, shape (n, width).
     groups, seed
         As `layerfusion.analysis.content.content_groups` takes them.
-    """
-    found = content_groups(embedding, groups, seed)
-    table = pd.DataFrame(
-        {
-            "image_id": images.rows["path"].to_numpy(),
-            "group": found.group,
-            "distance": found.distance,
-            "jpeg_quality": [jpeg_quality(images.root / path) for path in images.rows["path"]],
-        }
-    )
-    return table.astype(DTYPES)
-
-
-def finished_content(
-    table: pd.DataFrame,
-    *,
-    profile: str,
-    command: str,
-    encoder: str,
-    names: Sequence[str] | None,
-    seed: int,
-) -> FinishedContent:
-    """Return a table of `look_at_content` with its record.
-
-    Parameters
-    ----------
     names
         Of the groups, group 1 first; None while nobody has looked at them.
+    record
+        The ``profile``, ``command`` and ``encoder`` of the record.
 
     Raises
     ------
     UserError
         If there are not as many names as groups, or one is empty or comes twice.
     """
-    groups = int(table["group"].max())
-    if names is None:
-        names = [f"group {number}" for number in range(1, groups + 1)]
-    if len(names) != groups or len({name.strip() for name in names} - {""}) != groups:
-        raise UserError(f"--names takes {groups} different names, one a group; got {len(names)}")
-    record = ContentRecord(
-        profile=profile,
-        command=command,
-        encoder=encoder,
-        names=[name.strip() for name in names],
-        seed=seed,
-        date=datetime.now(UTC).date().isoformat(),
-        provenance=provenance(),
-    )
-    return FinishedContent(record, table)
+    found = content_groups(embedding, groups, seed)
+    number = int(found["group"].max())
+    names = [f"group {n}" for n in range(1, number + 1)] if names is None else names
+    names = [name.strip() for name in names]
+    if len(names) != number or len(set(names) - {""}) != number:
+        raise UserError(f"--names takes {number} different names, one a group; got {len(names)}")
+    found.insert(0, "image_id", images.rows["path"].to_numpy())
+    found["jpeg_quality"] = [jpeg_quality(file) for file in images.files]
+    date = datetime.now(UTC).date().isoformat()
+    made = {"names": names, "seed": seed, "date": date, "provenance": provenance()}
+    return FinishedContent(ContentRecord.model_validate(made | record), found.astype(DTYPES))
 
 
 def write_content(finished: FinishedContent, profile_folder: Path) -> list[Path]:

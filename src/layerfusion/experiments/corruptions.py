@@ -89,11 +89,11 @@ def draw_images(images: Manifest, per_class: int, seed: int) -> Manifest:
     UserError
         If a class has fewer.
     """
-    counts = images.rows["label"].value_counts()
-    if counts.reindex([0, 1], fill_value=0).min() < per_class:
+    fewest = images.rows["label"].value_counts().reindex([0, 1], fill_value=0).min()
+    if fewest < per_class:
         raise UserError(
-            f"{per_class} images of each class are asked for, and one class has "
-            f"{counts.reindex([0, 1], fill_value=0).min()}; ask for fewer with --images"
+            f"{per_class} images of each class are asked for, and one class has {fewest}; ask for "
+            "fewer with --images"
         )
     drawn = images.rows.groupby("label").sample(per_class, random_state=seed)
     return replace(images, rows=drawn.sort_index().assign(split="val"))

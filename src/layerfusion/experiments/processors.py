@@ -5,7 +5,6 @@ setting stands for whatever else may differ. Beside them stand trainings that ar
 a tolerance that these measurements give must let all of the former pass and none of the latter.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -18,23 +17,21 @@ import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.measures import RUNS
-from layerfusion.analysis.recorded import SPREAD
+from layerfusion.analysis.recorded import LOSS, RANKING, SPREAD
 from layerfusion.arithmetic import PORTABLE, arithmetic
 from layerfusion.data.manifest import Manifest
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of
+from layerfusion.experiments.catalogue import AUGMENTATIONS
+from layerfusion.experiments.tables import write_table
 from layerfusion.paths import runs_root, shown
 from layerfusion.progress import Reporter
-from layerfusion.provenance import library_versions, processor
 from layerfusion.runs.condition import CONDITIONS
 from layerfusion.runs.experiment import Experiment
 
 # The next float32 after 1: the norm that gradients are clipped to, moved by its last bit.
 LAST_BIT = 1 + 2.0**-23
-NO_AUGMENTATION = {
-    f"images.augmentation.{step}_probability": 0.0
-    for step in ("flip", "jitter", "rotation", "jpeg", "resample")
-}
+NO_AUGMENTATION = {f"images.augmentation.{name}_probability": 0.0 for name in AUGMENTATIONS}
 
 
 @dataclass(frozen=True)
@@ -103,48 +100,6 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def measure(variant: Variant, reporter: Reporter) -> list[dict[str, Any]]:
-    """Train both runs of a variant in this process; return the rows of `processors_table`."""
-    experiment = Experiment.open("open", overrides=dict(variant.settings), reporter=reporter)
-    experiment = replace(experiment, manifest=variant.manifest(experiment.manifest))
-    pictures = experiment.manifest.digest()[:8]
-    compared = Comparison.obtain(experiment, reporter=reporter)
-    rows = []
-    for run in RUNS:
-        record = compared.runs[run].record
-        row: dict[str, Any] = {
-            "run": run,
-            "pictures": pictures,
-            "first_training_loss": record.history[0]["training_loss"],
-            "threshold": record.threshold,
-            "f1": record.metrics["calibrated"]["f1"],
-        }
-        for on in CONDITIONS:
-            row[f"{on} roc_auc"] = float(compared("roc_auc", run, on=on)[0])
-            row[f"{on} average_precision"] = float(compared("average_precision", run, on=on)[0])
-        rows.append(row | {"seconds": record.provenance["training_seconds"]})
-    return rows
-
-
-def measure_processors(names: list[str], reporter: Reporter) -> pd.DataFrame:
-    """Measure variants that are not measured yet, each in a process of its own.
-
-    Raises
-    ------
-    UserError
-        If a name is unknown, or one of the processes fails; what is measured stays.
-    """
-    folder = runs_root() / "demo" / "processors"
-    tables = []
-    for name in names or list(VARIANTS):
-        path = folder / f"{name}.json"
-        if not path.is_file():
-            reporter.say(f"{name}: {find_variant(name).about}")
-            _measure_apart(name, path)
-        tables.append(_read(name, path))
-    return pd.concat(tables, ignore_index=True)
-
-
 def find_variant(name: str) -> Variant:
     """Return a variant by its name.
 
@@ -159,17 +114,47 @@ def find_variant(name: str) -> Variant:
 
 
 def measure_here(name: str, path: Path, reporter: Reporter) -> None:
-    """Measure a variant in this process, and write it down with what was in force."""
-    rows = measure(find_variant(name), reporter)
-    found = {
-        "rows": rows,
-        "arithmetic": arithmetic(),
-        "processor": processor(),
-        "libraries": library_versions(),
-    }
+    """Train both runs of a variant in this process, and write their rows of the table."""
+    variant, rows = find_variant(name), []
+    experiment = Experiment.open("open", overrides=dict(variant.settings), reporter=reporter)
+    experiment = replace(experiment, manifest=variant.manifest(experiment.manifest))
+    compared, computed = Comparison.obtain(experiment, reporter=reporter), arithmetic()
+    for run in RUNS:
+        record = compared.runs[run].record
+        row: dict[str, Any] = {
+            "variant": name,
+            "about": variant.about,
+            "broken": variant.broken,
+            "instructions": computed["instructions"],
+            "threads": computed["threads"],
+            "run": run,
+            "pictures": experiment.manifest.digest()[:8],
+            LOSS: record.history[0]["training_loss"],
+            "threshold": record.threshold,
+            "f1": record.metrics["calibrated"]["f1"],
+        }
+        for on in CONDITIONS:
+            row |= {f"{on} {metric}": float(compared(metric, run, on=on)[0]) for metric in RANKING}
+        rows.append(row | {"seconds": record.provenance["training_seconds"]})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with in_place_of(path) as partial:
-        partial.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_table(pd.DataFrame(rows), path)
+
+
+def measure_processors(names: list[str], reporter: Reporter) -> pd.DataFrame:
+    """Measure variants that are not measured yet, each in a process of its own.
+
+    Raises
+    ------
+    UserError
+        If a name is unknown, or one of the processes fails; what is measured stays.
+    """
+    paths = {name: runs_root() / "demo" / "processors" / f"{name}.parquet"
+             for name in names or VARIANTS}  # fmt: skip
+    for name, path in paths.items():
+        if not path.is_file():
+            reporter.say(f"{name}: {find_variant(name).about}")
+            _measure_apart(name, path)
+    return pd.concat([read_parquet(path) for path in paths.values()], ignore_index=True)
 
 
 def write_processors(table: pd.DataFrame, folder: Path) -> Path:
@@ -199,25 +184,6 @@ def _measure_apart(name: str, path: Path) -> None:
     """Measure in a new process, for libraries read their variables once; its runs stay apart."""
     environ = {key: value for key, value in os.environ.items() if key not in PORTABLE}
     environ |= {**find_variant(name).environ, "LAYERFUSION_RUNS": str(path.with_suffix(""))}
-    command = [
-        sys.executable,
-        "-m",
-        "layerfusion",
-        "study",
-        "processors",
-        name,
-        "--here",
-        str(path),
-    ]
-    if subprocess.run(command, env=environ, check=False).returncode:
+    command = [sys.executable, "-m", "layerfusion", "study", "processors", name, "--here"]
+    if subprocess.run([*command, str(path)], env=environ, check=False).returncode:
         raise UserError(f"measuring {name} failed; its message is above ({shown(path)} is missing)")
-
-
-def _read(name: str, path: Path) -> pd.DataFrame:
-    found, variant = json.loads(path.read_text(encoding="utf-8")), VARIANTS[name]
-    about = {"variant": name, "about": variant.about, "broken": variant.broken}
-    in_force = {
-        "instructions": found["arithmetic"]["instructions"],
-        "threads": found["arithmetic"]["threads"],
-    }
-    return pd.DataFrame([{**about, **in_force, **row} for row in found["rows"]])

@@ -19,8 +19,9 @@ from layerfusion.experiments.tables import (
     joined,
     read_images,
     read_predictions,
+    write_csv,
 )
-from layerfusion.files import in_place_of, read_record, write_record
+from layerfusion.files import read_record, write_record
 
 FOLDER = "studies"  # in a profile's folder, of results or of what is committed
 RECORD, EFFECTS = "study.json", "effects.csv"
@@ -32,6 +33,8 @@ class _Record(BaseModel):
 
 class VariantEntry(_Record):
     """A variant as `layerfusion.experiments.variant.Variant` describes it."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str
     text: str
@@ -156,8 +159,7 @@ class FinishedStudy:
 def write_study(record: StudyRecord, directory: Path) -> FinishedStudy:
     """Write the record and the effects of a study whose tables lie there; the record last."""
     finished = FinishedStudy(directory, record)
-    with in_place_of(directory / EFFECTS) as partial:
-        finished.effects.to_csv(partial, index=False, lineterminator="\n")
+    write_csv(finished.effects, directory / EFFECTS)
     write_record(record, directory / RECORD)
     return finished
 

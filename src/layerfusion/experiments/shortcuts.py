@@ -8,7 +8,6 @@ import pandas as pd
 
 from layerfusion.analysis.shortcuts import shortcut_baselines
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
 
@@ -46,14 +45,6 @@ def run_shortcuts(experiment: Experiment, runs: Iterable[str], reporter: Reporte
         table.insert(0, "run", run)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
-
-
-def write_shortcuts(table: pd.DataFrame, folder: Path) -> Path:
-    """Write a table as `run_shortcuts` returns it into a study's folder; return the file."""
-    path = folder / SHORTCUTS
-    with in_place_of(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
-    return path
 
 
 def read_shortcuts(folder: Path) -> pd.DataFrame:

@@ -1,12 +1,11 @@
 """A study: variants over several seeds, scored under conditions, and contrasts of their numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from layerfusion.analysis.effects import Contrast
@@ -14,10 +13,11 @@ from layerfusion.analysis.measures import RESAMPLES, RESAMPLING_SEED, RUNS
 from layerfusion.data.card import IMAGES
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import StopRequestedError, UserError
+from layerfusion.experiments.baselines.baseline import Baseline
 from layerfusion.experiments.baselines.fitting import FOLDER as CELLS
 from layerfusion.experiments.baselines.fitting import Fitting
 from layerfusion.experiments.catalogue import find_question
-from layerfusion.experiments.commands import recorded_options, training_command
+from layerfusion.experiments.commands import shared_options, training_command
 from layerfusion.experiments.given import identity_of, score_given
 from layerfusion.experiments.record import (
     FOLDER,
@@ -29,14 +29,15 @@ from layerfusion.experiments.record import (
     read_study,
     write_study,
 )
-from layerfusion.experiments.shortcuts import run_shortcuts, write_shortcuts
+from layerfusion.experiments.shortcuts import SHORTCUTS, run_shortcuts
 from layerfusion.experiments.tables import (
     PREDICTIONS,
-    collect_predictions,
     image_table,
+    predictions_table,
+    write_csv,
     write_table,
 )
-from layerfusion.experiments.variant import Variant
+from layerfusion.experiments.variant import Given, Variant
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.parallel.processes import open_fabric
@@ -47,18 +48,15 @@ from layerfusion.recipe import RECIPE
 from layerfusion.runs.condition import CONDITIONS, condition_named
 from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
-from layerfusion.runs.record import LOG, Run
+from layerfusion.runs.record import LOG
 from layerfusion.settings import digest, load_profile
 
 CLEAN = ("local", "clean")  # conditions under which a threshold is chosen
 LARGEST_LOGIT = 36  # of more the probability rounds to 1
 
 
-class Cell(NamedTuple):
-    """A variant, made with a seed: what is reported of it, and its predictions by condition."""
-
-    entry: CellEntry
-    tables: dict[str, pd.DataFrame]
+# What is reported of a cell, and its predictions by condition.
+Made = tuple[dict[str, Any], dict[str, pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class Study:
         *,
         profile: str = "demo",
         first_seed: int = 1337,
-        seeds: int | None = None,
+        seeds: int = 3,
         only: Sequence[str] | None = None,
         data_root: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
@@ -126,7 +124,7 @@ class Study:
         name
             Of `layerfusion.experiments.catalogue.STUDIES`.
         seeds
-            How many: `first_seed` and those that follow it, at least 2; None for the usual number.
+            How many: `first_seed` and those that follow it, at least 2.
         only
             Changes to keep, such as ``last`` or ``rine``; the first variant of a run always stays.
         overrides
@@ -139,8 +137,7 @@ class Study:
             seeds, or a setting that the study varies is given.
         """
         question, given = find_question(name), dict(overrides or {})
-        number = question.seeds if seeds is None else seeds
-        if number < 2:
+        if seeds < 2:
             raise UserError("a study needs two seeds at least, to know how far seeds differ")
         first = Experiment.open(
             RUNS[0], profile=profile, seed=first_seed, data_root=data_root, overrides=given,
@@ -149,8 +146,9 @@ class Study:
         plan = question.plan(first)
         variants = _kept(plan.variants, only)
         names = {variant.name for variant in variants}
-        numbers = range(first_seed, first_seed + number)
-        options = recorded_options(profile, data_root, given)
+        numbers = range(first_seed, first_seed + seeds)
+        # As a record has them: no folder of this machine.
+        options = shared_options(Path(profile).name, None if data_root is None else "DIR", given)
         chosen = f" --only {','.join(only)}" if only is not None else ""
         return cls(
             name,
@@ -162,8 +160,7 @@ class Study:
             list(numbers),
             _experiments(first, profile, given, variants, numbers, name),
             first.profile.name,
-            f"layerfusion study {name} {options} --seeds {number} --first-seed {first_seed}"
-            + chosen,
+            f"layerfusion study {name} {options} --seeds {seeds} --first-seed {first_seed}{chosen}",
         )
 
     def training_commands(self, options: str) -> list[str]:
@@ -175,9 +172,10 @@ class Study:
             What they share, as `layerfusion.experiments.commands.shared_options` writes it.
         """
         return [
-            training_command(self._variant(name), seed, options)
-            for seed, name in self.experiments
-            if self._variant(name).kind == "trained"
+            training_command(variant, seed, options)
+            for seed in self.seeds
+            for variant in self.variants
+            if variant.kind == "trained"
         ]
 
     def key(self) -> str:
@@ -219,138 +217,111 @@ class Study:
             return read_study(directory)
         directory.mkdir(parents=True, exist_ok=True)
         with reporter.log_to(directory / LOG):
-            cells = list(self.cells(reporter))
-            write_table(
-                collect_predictions(
-                    {
-                        (cell.entry.variant, cell.entry.seed, on): table
-                        for cell in cells
-                        for on, table in cell.tables.items()
-                    }
-                ),
-                directory / PREDICTIONS,
-            )
+            cells, tables = zip(*self.cells(reporter), strict=True)
+            write_table(predictions_table(tables), directory / PREDICTIONS)
             write_table(image_table(self.images), directory / IMAGES)
             if self.name == "claims":  # what they would be for a detector that sees no content
-                experiment = next(iter(self.experiments.values()))
-                write_shortcuts(
-                    run_shortcuts(experiment, experiment.profile.runs, reporter), directory
-                )
-            return write_study(self._record([cell.entry for cell in cells]), directory)
+                first = next(iter(self.experiments.values()))
+                shortcuts = run_shortcuts(first, first.profile.runs, reporter)
+                write_csv(shortcuts, directory / SHORTCUTS)
+            return write_study(self._record(list(cells)), directory)
 
-    def cells(self, reporter: Reporter) -> Iterable[Cell]:
-        """Load or make each cell; yield it as it is there."""
-        fitting = Fitting(next(iter(self.experiments.values())), reporter) if self._fits else None
+    def cells(self, reporter: Reporter) -> Iterator[tuple[CellEntry, pd.DataFrame]]:
+        """Load or make each cell; yield what is reported of it, and its predictions."""
+        fits = any(variant.fit is not None for variant in self.variants)
+        fitting = Fitting(next(iter(self.experiments.values())), reporter) if fits else None
         order = self._order()
         for number, (variant, seed) in enumerate(order, start=1):
             where = f"run {number} of {len(order)}"
             reporter.say(f"{where}: {variant.name}, seed {seed}")
             try:
                 if variant.given is not None:
-                    yield self._given(variant, seed, reporter)
-                elif variant.fit is not None:
-                    assert fitting is not None
-                    yield self._fitted(variant, seed, fitting)
+                    made, tables = self._given(variant.name, variant.given, reporter)
+                elif variant.fit is not None and fitting is not None:
+                    made, tables = self._fitted(variant.fit, self._of(variant, seed), fitting)
                 else:
-                    yield self._trained(variant, seed, reporter)
+                    made, tables = self._trained(self._of(variant, seed), reporter)
             except StopRequestedError:
                 raise StopRequestedError(
                     f"asked to stop (SIGTERM) in {where}; all steps are saved: give the same "
                     "command to resume"
                 ) from None
-
-    @property
-    def _fits(self) -> bool:
-        return any(variant.fit is not None for variant in self.variants)
+            own = {"variant": variant.name, "seed": seed, "key": self._key(variant, seed)}
+            predicted = [table.assign(condition=on) for on, table in tables.items()]
+            yield (
+                CellEntry.model_validate(own | made),
+                pd.concat(predicted).assign(variant=variant.name, seed=seed),
+            )
 
     def _order(self) -> list[tuple[Variant, int]]:
         """Return all cells: seed by seed, then fits, those that share their views together."""
         cells = [(variant, seed) for seed in self.seeds for variant in self.variants]
-        fits = sorted(
-            (cell for cell in cells if cell[0].fit), key=lambda cell: RUNS.index(cell[0].run)
-        )
-        return [cell for cell in cells if not cell[0].fit] + fits
+        return sorted(cells, key=lambda own: RUNS.index(own[0].run) + 1 if own[0].fit else 0)
 
-    def _variant(self, name: str) -> Variant:
-        return next(variant for variant in self.variants if variant.name == name)
+    def _of(self, variant: Variant, seed: int) -> Experiment:
+        return self.experiments[seed, variant.name]
 
     def _key(self, variant: Variant, seed: int) -> str | None:
         """Return what names a cell's numbers; None where nothing can."""
         if variant.given is not None:
             return identity_of(variant.given)
-        experiment = self.experiments[seed, variant.name]
         if variant.fit is not None:
-            return Fitting.key(variant.fit, experiment)
-        return experiment.place.key
+            return Fitting.key(variant.fit, self._of(variant, seed))
+        return self._of(variant, seed).place.key
 
-    def _trained(self, variant: Variant, seed: int, reporter: Reporter) -> Cell:
-        experiment = self.experiments[seed, variant.name]
-        run = experiment.obtain(reporter=reporter)
-        splits = set(self.images.rows["split"])
+    def _trained(self, experiment: Experiment, reporter: Reporter) -> Made:
+        run, splits = experiment.obtain(reporter=reporter), set(self.images.rows["split"])
         tables = {
             on: obtain_predictions(experiment, run, CONDITIONS[on], reporter)
             for on in self.conditions
             if CONDITIONS[on].split in splits
         }
-        scoring = sum(table.attrs["seconds"] for table in tables.values())
-        return Cell(_trained_entry(variant, experiment, run, scoring), tables)
+        record, scoring = run.record, sum(table.attrs["seconds"] for table in tables.values())
+        return {
+            "experiment": digest(_named(experiment)),
+            "key": record.key,
+            "machine": machine_of(record.provenance),
+            "threshold": record.threshold,
+            "training_images": record.data["training_images"],
+            "parameters": record.parameters["trained_blocks"] + record.parameters["head"],
+            "block_weights": record.block_weights,
+            "best_epoch": record.best_epoch,
+            "epochs": len(record.history),
+            "seconds": record.provenance["training_seconds"],
+            "scoring_seconds": round(scoring, 1),
+        }, tables
 
-    def _fitted(self, variant: Variant, seed: int, fitting: Fitting) -> Cell:
+    def _fitted(self, baseline: Baseline, experiment: Experiment, fitting: Fitting) -> Made:
         if list(self.conditions) != ["local"]:
             raise UserError("baselines score clean validation images alone; ask for 'local'")
-        assert variant.fit is not None
-        experiment = self.experiments[seed, variant.name]
-        scores = fitting.scores(variant.fit, experiment)
-        labels = experiment.validation.rows["label"].to_numpy(dtype=float)
-        entry = CellEntry(
-            variant=variant.name,
-            seed=seed,
-            experiment=digest(_experiment(experiment) | {"baseline": variant.fit.name}),
-            key=Fitting.key(variant.fit, experiment),
-            machine=machine_of(provenance()),
-            threshold=_threshold(labels, scores),
-            training_images=len(experiment.training.rows),
-            parameters=scores.attrs["parameters"],
-            seconds=scores.attrs["seconds"],
-            scoring_seconds=scores.attrs["feature_seconds"],
-        )
-        return Cell(entry, {"local": scores})
+        scores = fitting.scores(baseline, experiment)
+        return {
+            "experiment": digest(_named(experiment) | {"baseline": baseline.name}),
+            "machine": machine_of(provenance()),
+            "threshold": _threshold(experiment.validation.rows["label"], scores),
+            "training_images": len(experiment.training.rows),
+            "parameters": scores.attrs["parameters"],
+            "seconds": scores.attrs["seconds"],
+            "scoring_seconds": scores.attrs["feature_seconds"],
+        }, {"local": scores}
 
-    def _given(self, variant: Variant, seed: int, reporter: Reporter) -> Cell:
-        assert variant.given is not None
-        rows, key = self.images.select(split="val").rows, self._key(variant, seed)
+    def _given(self, name: str, given: Given, reporter: Reporter) -> Made:
+        rows, key = self.images.select(split="val").rows, identity_of(given)
         conditions = [on for on in self.conditions if condition_named(on).split == "val"]
-        named = digest(
-            {
-                "given": key,
-                "images": rows["sha256"].tolist(),
-                "conditions": conditions,
-                "recipe": RECIPE,
-            }
-        )
-        place = runs_root() / self.profile / CELLS / f"{variant.name}-{named[:10]}.parquet"
+        made_of = {"given": key, "images": rows["sha256"].tolist(), "conditions": conditions}
+        named = digest(made_of | {"recipe": RECIPE})
+        place = runs_root() / self.profile / CELLS / f"{name}-{named[:10]}.parquet"
         scored = score_given(
-            variant.given,
-            self.images.root,
-            rows["path"].tolist(),
-            conditions,
-            place=None if key is None else place,
-            device=open_fabric("fp32").device,
+            given, self.images.root, rows["path"].tolist(), conditions,
+            place=None if key is None else place, device=open_fabric("fp32").device,
             reporter=reporter,
-        )
+        )  # fmt: skip
         tables = {str(on): own for on, own in scored.groupby("condition", sort=False)}
-        threshold = getattr(variant.given, "threshold", None)
+        threshold = getattr(given, "threshold", None)
         if threshold is None:
-            threshold = _chosen_threshold(variant.name, rows["label"], tables)
-        entry = CellEntry(
-            variant=variant.name,
-            seed=seed,
-            experiment=key or named,
-            key=key or named,
-            machine=machine_of(provenance()),
-            threshold=threshold,
-        )
-        return Cell(entry, tables)
+            threshold = _chosen_threshold(name, rows["label"], tables)
+        own = {"experiment": key or named, "key": key or named, "threshold": threshold}
+        return own | {"machine": machine_of(provenance())}, tables
 
     def _record(self, cells: list[CellEntry]) -> StudyRecord:
         shared = next(iter(self.experiments.values()), None)
@@ -373,7 +344,7 @@ class Study:
                 "images": self.images.rows["split"].value_counts().to_dict(),
                 **self.facts,
             },
-            variants=[_variant_entry(variant) for variant in self.variants],
+            variants=[VariantEntry.model_validate(variant) for variant in self.variants],
             contrasts=list(self.contrasts),
             cells=cells,
             seconds=seconds | {"total": round(sum(seconds.values()), 1)},
@@ -398,18 +369,17 @@ def _experiments(
     first: Experiment,
     profile: str,
     given: Mapping[str, Any],
-    variants: Iterable[Variant],
-    seeds: Iterable[int],
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
     name: str,
 ) -> dict[tuple[int, str], Experiment]:
     """Return the experiment of each seed and variant, checked, on the images of the first one."""
     found = {}
-    own = list(variants)
-    for variant in own:
+    for variant in variants:
         if clash := given.keys() & variant.overrides.keys():
             raise UserError(f"the study '{name}' varies {min(clash)} itself; leave it out")
     for seed in seeds:
-        for variant in own:
+        for variant in variants:
             settings = load_profile(profile, dict(given) | dict(variant.overrides))
             experiment = replace(first, profile=settings, run=variant.run, seed=seed)
             experiment.check()
@@ -417,46 +387,15 @@ def _experiments(
     return found
 
 
-def _experiment(experiment: Experiment) -> dict[str, Any]:
+def _named(experiment: Experiment) -> dict[str, Any]:
     """Return what a run's numbers depend on whatever computes it: settings, seed, images."""
     identity = experiment.identity()
     return {name: identity[name] for name in ("settings", "seed", "data")}
 
 
-def _trained_entry(
-    variant: Variant, experiment: Experiment, run: Run, scoring_seconds: float
-) -> CellEntry:
-    record = run.record
-    return CellEntry(
-        variant=variant.name,
-        seed=record.seed,
-        experiment=digest(_experiment(experiment)),
-        key=record.key,
-        machine=machine_of(record.provenance),
-        threshold=record.threshold,
-        training_images=record.data["training_images"],
-        parameters=record.parameters["trained_blocks"] + record.parameters["head"],
-        block_weights=record.block_weights,
-        best_epoch=record.best_epoch,
-        epochs=len(record.history),
-        seconds=record.provenance["training_seconds"],
-        scoring_seconds=round(scoring_seconds, 1),
-    )
-
-
-def _variant_entry(variant: Variant) -> VariantEntry:
-    return VariantEntry(
-        name=variant.name,
-        text=variant.text,
-        run=variant.run,
-        overrides=dict(variant.overrides),
-        kind=variant.kind,
-    )
-
-
-def _threshold(labels: np.ndarray, scores: pd.DataFrame) -> float:
+def _threshold(label: "pd.Series[int]", scores: pd.DataFrame) -> float:
     """Return the probability that is best by F1 on clean images, as a run chooses its own."""
-    return float(best_f1_threshold(labels, probability(scores["logit"].to_numpy(np.float64))))
+    return best_f1_threshold(label.to_numpy(dtype=float), probability(scores["logit"]))
 
 
 def _chosen_threshold(
@@ -471,7 +410,7 @@ def _chosen_threshold(
             f"{name} has scores beyond {LARGEST_LOGIT}, which are all one probability: return "
             "logits, or scale the scores"
         )
-    return _threshold(labels.to_numpy(dtype=float), clean)
+    return _threshold(labels, clean)
 
 
 def machine_of(made: Mapping[str, Any]) -> str:

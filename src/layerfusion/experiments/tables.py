@@ -1,6 +1,6 @@
 """The two tables of a study: images, a row each, and what was predicted of them, logits alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -56,28 +56,31 @@ def image_table(manifest: Manifest) -> pd.DataFrame:
     )
 
 
-def collect_predictions(cells: Mapping[tuple[str, int, str], pd.DataFrame]) -> pd.DataFrame:
+def predictions_table(cells: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Return the predictions of a study as one table with the columns of `DTYPES`.
 
     Parameters
     ----------
     cells
-        By variant, seed and condition: ``image_id`` and ``logit``, rows in the manifest's order.
+        Tables with these columns, rows of each condition in the manifest's order.
 
     Raises
     ------
     ValueError
         If a logit has more digits than float32.
     """
-    parts = [
-        own[["image_id", "logit"]].assign(variant=variant, seed=seed, condition=condition)
-        for (variant, seed, condition), own in cells.items()
-    ]
-    together = pd.concat(parts, ignore_index=True)
-    rounded = together["logit"].astype("float32").astype("float64")
-    if not np.array_equal(rounded, together["logit"].astype("float64"), equal_nan=True):
+    together = pd.concat(cells, ignore_index=True)[list(DTYPES)]
+    table = together.astype(DTYPES)
+    if not table["logit"].astype("float64").equals(together["logit"].astype("float64")):
         raise ValueError("these logits are not float32; a table of them would round them")
-    return together[list(DTYPES)].astype(DTYPES)
+    return table
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table as CSV; `path` is complete or what it was before. Return it."""
+    with in_place_of(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
+    return path
 
 
 def write_table(table: pd.DataFrame, path: Path) -> Path:
@@ -88,7 +91,7 @@ def write_table(table: pd.DataFrame, path: Path) -> Path:
 
 
 def read_predictions(folder: Path) -> pd.DataFrame:
-    """Read the predictions of a study, as `collect_predictions` returns them, from its folder.
+    """Read the predictions of a study, as `predictions_table` returns them, from its folder.
 
     Raises
     ------

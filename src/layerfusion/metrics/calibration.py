@@ -5,23 +5,29 @@ of them the folds hold: what comes out are probabilities where half of the image
 `at_prevalence` takes them to another share.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from layerfusion.errors import UserError
-from layerfusion.metrics.held_out import SPLITTING_SEED, Split, folds, held_out, source_names
+from layerfusion.metrics.held_out import (
+    EVALUATED_ON,
+    SPLITTING_SEED,
+    folds,
+    out_of_fold,
+    source_names,
+)
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.thresholds import best_f1_threshold
-from layerfusion.metrics.uncertainty import Values, interval, share_interval
+from layerfusion.metrics.uncertainty import Labels, Values, interval, share_interval
 
 BINS = 10
 REPEATS = 3  # divisions into folds
@@ -140,7 +146,7 @@ METHODS: dict[str, Callable[[ArrayLike, ArrayLike], Curve]] = {
     "isotonic": fit_isotonic,
 }
 AS_SCORED = "as scored"
-FITTED_ON = ("other images, same sources", "other sources")
+FITTED_ON = tuple(EVALUATED_ON)
 
 
 def at_prevalence(balanced: ArrayLike, prevalence: float) -> Values:
@@ -174,7 +180,7 @@ def recalibrated(label: ArrayLike, logit: ArrayLike) -> Values:
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
     if np.bincount(labels, minlength=2).min() < 2:
         return np.full(len(labels), np.nan)
-    return _out_of_fold(_unweighted, folds(labels), labels, logits)
+    return out_of_fold(_unweighted, folds(labels), labels, logits)
 
 
 def held_out_probabilities(
@@ -202,10 +208,10 @@ def held_out_probabilities(
     """
     labels, logits = images["label"].to_numpy(dtype=np.int64), np.asarray(logit, dtype=np.float64)
     divided = folds(labels, source_names(images) if fitted_on == FITTED_ON[1] else None, seed=seed)
-    return _out_of_fold(METHODS[method], divided, labels, logits)
+    return out_of_fold(METHODS[method], divided, labels, logits)
 
 
-def recalibration_table(scored: ScoredImages, *, repeats: int = REPEATS) -> pd.DataFrame:
+def recalibration_table(scored: ScoredImages) -> pd.DataFrame:
     """Return how good probabilities are, as scored and recalibrated.
 
     Returns
@@ -219,7 +225,7 @@ def recalibration_table(scored: ScoredImages, *, repeats: int = REPEATS) -> pd.D
     """
     raw = [probability(own)[None] for own in scored.logits]
     rows = [{"method": AS_SCORED, "fitted_on": ""} | _quality(scored, raw, raw)]
-    seeds = range(SPLITTING_SEED, SPLITTING_SEED + repeats)
+    seeds = range(SPLITTING_SEED, SPLITTING_SEED + REPEATS)
     for method in METHODS:
         for on in FITTED_ON:
             made = [
@@ -279,25 +285,12 @@ def _quality(scored: ScoredImages, made: list[Values], raw: list[Values]) -> dic
     } | found.row("change")
 
 
-def _out_of_fold(
-    fit: Callable[[NDArray[np.int64], Values], Curve],
-    divided: Iterable[Split],
-    labels: NDArray[np.int64],
-    logits: Values,
-) -> Values:
-    """Return each image's probability from the curve that was fitted without it."""
-    found = np.full(len(labels), np.nan)
-    for curve, left in held_out(fit, divided, labels, logits):
-        found[left] = curve(logits[left])
-    return found
-
-
-def _log_loss(labels: NDArray[np.int64], probabilities: Values) -> float:
+def _log_loss(labels: Labels, probabilities: Values) -> float:
     given = np.where(labels == 1, probabilities, 1 - probabilities)
     return float(-np.log(np.maximum(given, np.finfo(np.float64).tiny)).mean())
 
 
-def _weighed(label: ArrayLike, logit: ArrayLike) -> tuple[NDArray[np.int64], Values, Values]:
+def _weighed(label: ArrayLike, logit: ArrayLike) -> tuple[Labels, Values, Values]:
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
     images = np.bincount(labels, minlength=2)
     if images.min() == 0:
@@ -305,7 +298,7 @@ def _weighed(label: ArrayLike, logit: ArrayLike) -> tuple[NDArray[np.int64], Val
     return labels, logits, (len(labels) / 2 / images)[labels]
 
 
-def _unweighted(labels: NDArray[np.int64], logits: Values) -> Curve:
+def _unweighted(labels: Labels, logits: Values) -> Curve:
     return _fitted(LogisticRegression(C=np.inf).fit(logits[:, None], labels))
 
 

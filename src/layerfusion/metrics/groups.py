@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.metrics.classes import CLASSES
-from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.scored import Metric, ScoredImages, with_other_class
 from layerfusion.metrics.significance import groups_above_the_rest, holm
 from layerfusion.metrics.uncertainty import (
     Interval,
@@ -239,7 +239,7 @@ def folder_table(
 
     def measure(own: Members) -> dict[str, Any]:
         kinds = np.unique(labels[own])
-        held = own if len(kinds) == 2 else own | (labels != kinds[0])
+        held = own if len(kinds) == 2 else with_other_class(labels, own)
         right = calls[own] == labels[own]
         specificity, recall = correct_by_class(labels[own], calls[own])
         return {CLASSES[kind]: int((labels[own] == kind).sum()) for kind in CLASSES} | {
@@ -330,15 +330,13 @@ def errors_by_group(
     return table.assign(p_holm=holm(table["p"].to_numpy()))
 
 
-def worst_groups(table: pd.DataFrame, fewest: int = FEWEST_IMAGES) -> pd.DataFrame:
+def worst_groups(table: pd.DataFrame) -> pd.DataFrame:
     """Return, of each class and run, all images' row and that of the group with most errors.
 
     Parameters
     ----------
     table
-        Of `errors_by_group`.
-    fewest
-        Images that a group must have to be called the worst.
+        Of `errors_by_group`. A group of fewer than `FEWEST_IMAGES` is not called the worst.
 
     Returns
     -------
@@ -347,7 +345,7 @@ def worst_groups(table: pd.DataFrame, fewest: int = FEWEST_IMAGES) -> pd.DataFra
     """
     parts = []
     for _, own in table.groupby(["run", "class"], sort=False):
-        groups = own[(own["by"] != EVERY) & (own["images"] >= fewest)]
+        groups = own[(own["by"] != EVERY) & (own["images"] >= FEWEST_IMAGES)]
         parts += [own[own["by"] == EVERY], groups.nlargest(1, "share")]
     return pd.concat(parts, ignore_index=True)
 

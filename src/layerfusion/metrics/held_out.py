@@ -17,8 +17,11 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfusion.errors import UserError
 from layerfusion.metrics.groups import UNKNOWN
+from layerfusion.metrics.uncertainty import Counts, Labels, Values, resample_images
 
 SPLITS = 200
+RESAMPLES = 1000  # of the sources
+CHOICES = 500  # resamples of the images on which a choice is made again
 SPLITTING_SEED = 2026
 
 Made = TypeVar("Made")
@@ -27,10 +30,7 @@ Split = tuple[Members, Members]  # to choose on, to judge on
 
 
 def held_out(
-    rule: Callable[[NDArray[np.int64], NDArray[np.float64]], Made],
-    splits: Iterable[Split],
-    label: NDArray[np.int64],
-    score: NDArray[np.float64],
+    rule: Callable[[Labels, Values], Made], splits: Iterable[Split], label: Labels, score: Values
 ) -> Iterator[tuple[Made, Members]]:
     """Apply a rule to one part of each split, and yield what it makes beside the other part.
 
@@ -47,6 +47,25 @@ def held_out(
         yield rule(label[chosen], score[chosen]), left
 
 
+def out_of_fold(
+    rule: Callable[[Labels, Values], Callable[..., NDArray[Any]]],
+    splits: Iterable[Split],
+    label: Labels,
+    score: Values,
+) -> Values:
+    """Return what a rule that was made without an image says of it, shape (n,); NaN where none is.
+
+    Parameters
+    ----------
+    rule
+        Of labels and scores: returns a function of scores, such as a curve or a decision.
+    """
+    found = np.full(len(label), np.nan)
+    for made, left in held_out(rule, splits, label, score):
+        found[left] = made(score[left])
+    return found
+
+
 def source_names(images: pd.DataFrame) -> NDArray[np.str_]:
     """Return what tells sources apart, shape (images,): class and source, ``0 camera``.
 
@@ -56,13 +75,13 @@ def source_names(images: pd.DataFrame) -> NDArray[np.str_]:
     return (images["label"].astype(int).astype(str) + " " + names).to_numpy(dtype=np.str_)
 
 
-def fewest_groups(label: NDArray[np.int64], groups: NDArray[Any]) -> int:
+def fewest_groups(label: Labels, groups: NDArray[Any]) -> int:
     """Return how many groups the class with the fewest has."""
     return min(len(np.unique(groups[label == kind])) for kind in (0, 1))
 
 
 def folds(
-    label: NDArray[np.int64], groups: NDArray[Any] | None = None, *, most: int = 5, seed: int = 0
+    label: Labels, groups: NDArray[Any] | None = None, *, most: int = 5, seed: int = 0
 ) -> Iterator[Split]:
     """Divide images into folds, and yield all other folds beside each.
 
@@ -90,12 +109,18 @@ def folds(
     yield from divided.split(np.empty((len(label), 1)), label, groups)
 
 
-def image_halves(images: pd.DataFrame, *, splits: int = SPLITS) -> list[Split]:
+def resampled(label: Labels) -> list[Split]:
+    """Return bootstrap resamples of images, stratified, each beside the images it leaves out."""
+    drawn = resample_images(label, resamples=CHOICES)[1:]
+    return [(np.repeat(np.arange(len(label)), own), np.flatnonzero(own == 0)) for own in drawn]
+
+
+def image_halves(images: pd.DataFrame) -> list[Split]:
     """Return random halves of the images of each class; both have images of the same sources."""
     rng = np.random.default_rng([SPLITTING_SEED, 0])
     labels = images["label"].to_numpy(dtype=np.int64)
     found = []
-    for _ in range(splits):
+    for _ in range(SPLITS):
         row = np.zeros(len(labels), dtype=bool)
         for label in np.unique(labels):
             members = np.flatnonzero(labels == label)
@@ -104,7 +129,7 @@ def image_halves(images: pd.DataFrame, *, splits: int = SPLITS) -> list[Split]:
     return found
 
 
-def source_halves(images: pd.DataFrame, *, splits: int = SPLITS) -> list[Split]:
+def source_halves(images: pd.DataFrame) -> list[Split]:
     """Return all images of a random half of each class's sources, and all others.
 
     Of an odd number of sources a random side has one more.
@@ -119,7 +144,7 @@ def source_halves(images: pd.DataFrame, *, splits: int = SPLITS) -> list[Split]:
     if min(map(len, by_class)) < 2:
         raise UserError("to divide images by source, each class must have two sources or more")
     found = []
-    for _ in range(splits):
+    for _ in range(SPLITS):
         row = np.zeros(len(names), dtype=bool)
         for own in by_class:
             count = (len(own) + int(rng.integers(2))) // 2
@@ -135,7 +160,7 @@ EVALUATED_ON: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
 }
 
 
-def resample_sources(images: pd.DataFrame, *, resamples: int = 1000) -> NDArray[np.int32]:
+def resample_sources(images: pd.DataFrame) -> Counts:
     """Draw whole sources with replacement, as many of each class as there are.
 
     A cluster bootstrap: it says how far a number depends on which sources there are. With a handful
@@ -144,15 +169,15 @@ def resample_sources(images: pd.DataFrame, *, resamples: int = 1000) -> NDArray[
     Returns
     -------
     NDArray
-        Shape (1 + resamples, images), int32: how often each image counts, as often as its source
+        Shape (1 + 1000, images), int32: how often each image counts, as often as its source
         was drawn. The first row is 1 everywhere. Rows differ in how many images they have.
     """
     rng, names = np.random.default_rng([SPLITTING_SEED, 2]), source_names(images)
-    counts = np.ones((1 + resamples, len(names)), dtype=np.int32)
+    counts = np.ones((1 + RESAMPLES, len(names)), dtype=np.int32)
     for label in (0, 1):
         members = np.flatnonzero(images["label"] == label)
         own, which = np.unique(names[members], return_inverse=True)
         if len(own):
-            drawn = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples)
+            drawn = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=RESAMPLES)
             counts[1:, members] = drawn[:, which]
     return counts

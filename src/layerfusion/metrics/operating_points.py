@@ -6,7 +6,7 @@ through, photographs too. The two are told apart here, by reading one run at the
 of the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -17,6 +17,8 @@ from layerfusion.metrics.uncertainty import (
     resampled_rates,
     resampled_recall_at,
 )
+
+RATES = (0.01, 0.05, 0.1, 0.2)
 
 
 def false_positive_rate(scored: ScoredImages) -> Values:
@@ -60,10 +62,8 @@ def recall_gain(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def recall_at_rates(
-    scored: Mapping[str, ScoredImages], rates: Sequence[float] = (0.01, 0.05, 0.1, 0.2)
-) -> pd.DataFrame:
-    """Return the recall that each run has at small false-positive rates.
+def recall_at_rates(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
+    """Return the recall that each run has at small false-positive rates, `RATES`.
 
     Returns
     -------
@@ -76,6 +76,6 @@ def recall_at_rates(
             {"run": run, "false_positive_rate": rate}
             | image_interval(resampled_recall_at(own.label, own.logits[0], rate, own.counts)).row()
             for run, own in scored.items()
-            for rate in rates
+            for rate in RATES
         ]
     )

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import (
+    Counts,
     Interval,
+    Labels,
     Values,
     interval,
     resampled_average_precision,
@@ -22,6 +24,11 @@ from layerfusion.metrics.uncertainty import (
 )
 
 Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"]
+
+
+def with_other_class(label: Labels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which images are members, all of one class, or of the other class; shape (images,)."""
+    return np.asarray(members | (label != label[members][0]))
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,13 @@ class ScoredImages:
     """
 
     images: pd.DataFrame
-    logits: NDArray[np.float64]
-    counts: NDArray[np.int32]
-    thresholds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    logits: Values
+    counts: Counts
+    thresholds: Values = field(default_factory=lambda: np.empty(0))
     seeds: tuple[int, ...] = ()
 
     @cached_property
-    def label(self) -> NDArray[np.int64]:
+    def label(self) -> Labels:
         """The classes, shape (images,)."""
         return self.images["label"].to_numpy(dtype=np.int64)
 
@@ -101,8 +108,7 @@ class ScoredImages:
 
     def against_others(self, members: NDArray[np.bool_]) -> Values:
         """Return `auc` of images of one class with all images of the other class."""
-        kind = self.label[members][0]
-        return self.subset(members | (self.label != kind)).auc
+        return self.subset(with_other_class(self.label, members)).auc
 
     def _by_seed(self, metric: Callable[..., Values]) -> Values:
         return np.stack([metric(self.label, own, self.counts) for own in self.logits])

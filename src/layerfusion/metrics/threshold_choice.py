@@ -18,8 +18,10 @@ The mean difference is subtracted. It takes away most of the selection bias, not
 drawn from is made of the same lucky images.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,37 +29,13 @@ from scipy.stats import norm
 
 from layerfusion.metrics.calibration import balancing_threshold
 from layerfusion.metrics.groups import correct_by_class
-from layerfusion.metrics.held_out import fewest_groups, folds, held_out
+from layerfusion.metrics.held_out import fewest_groups, folds, held_out, out_of_fold, resampled
 from layerfusion.metrics.probability import decide, threshold_logit
-from layerfusion.metrics.uncertainty import LEVEL, Interval, resample_images
+from layerfusion.metrics.uncertainty import LEVEL, Interval, Labels, Values
 
 FOLDS = 10
-CHOICES = 500  # resamples on which a threshold is chosen again
 DRAWS = 200
 NARROWEST = 1e-9  # width of the smoothing, where all scores are the same
-
-
-class Trial(NamedTuple):
-    """A new threshold, and how it does on images that did not choose it.
-
-    Attributes
-    ----------
-    new
-        What the images ask for, a probability.
-    predicted
-        Whether each image is predicted synthetic by a threshold that was chosen without it, (n,).
-    gain
-        Of the balanced accuracy, new minus old, of these predictions.
-    """
-
-    new: float
-    predicted: NDArray[np.bool_]
-    gain: Interval
-
-    @property
-    def better(self) -> bool:
-        """Whether it is surely better: the interval of the gain lies above 0."""
-        return self.gain.low > 0
 
 
 @dataclass(frozen=True)
@@ -69,23 +47,25 @@ class ThresholdChoice:
     old
         Probability from which an image is predicted synthetic.
     new
-        What these images ask for, with 95 % of the choices on resamples of them.
+        What these images ask for, with 95 % of the choices on resamples of them; NaN where nobody
+        has chosen again.
+    held_out
+        Whether each image is predicted synthetic by a threshold that was chosen without it, (n,).
     gain
-        Of the balanced accuracy, new minus old, in [-1, 1]: each image is predicted with a
-        threshold that was chosen without it.
+        Of the balanced accuracy, new minus old, in [-1, 1], of these predictions.
+    before
+        Whether each image is predicted synthetic by `old`, shape (n,).
     elsewhere
         The same estimate with thresholds that were chosen without the image's folder; None where a
         class has one folder alone.
-    predicted
-        Whether each image is predicted synthetic, shape (n,): by `old` if that is kept, else by
-        thresholds that were chosen without it.
     """
 
     old: float
     new: Interval
+    held_out: NDArray[np.bool_]
     gain: Interval
-    elsewhere: float | None
-    predicted: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+    elsewhere: float | None = None
 
     @property
     def changed(self) -> bool:
@@ -96,6 +76,11 @@ class ThresholdChoice:
     def threshold(self) -> float:
         """The threshold that is taken."""
         return self.new.estimate if self.changed else self.old
+
+    @property
+    def predicted(self) -> NDArray[np.bool_]:
+        """Whether each image is predicted synthetic, (n,): by `old` if it is kept, or held out."""
+        return self.held_out if self.changed else self.before
 
 
 def choose(
@@ -118,20 +103,22 @@ def choose(
         If a class is missing.
     """
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
-    trial, before = try_new(labels, logits, old), decide(logits, old)
-    new = Interval(trial.new, *_spread(labels, logits))
-    elsewhere = None
+    choice, elsewhere = try_new(labels, logits, old), None
+    again = [made for made, _ in held_out(balancing_threshold, resampled(labels), labels, logits)]
+    low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     if folder is not None and fewest_groups(labels, np.asarray(folder)) > 1:
         left_out = held_out_predictions(labels, logits, folder)
-        elsewhere = balanced_gain(labels, before, left_out).estimate
-    predicted = trial.predicted if trial.better else before
-    return ThresholdChoice(old, new, trial.gain, elsewhere, predicted)
+        elsewhere = balanced_gain(labels, choice.before, left_out).estimate
+    new = Interval(choice.new.estimate, float(low), float(high))
+    return replace(choice, new=new, elsewhere=elsewhere)
 
 
-def try_new(label: NDArray[np.int64], logit: NDArray[np.float64], old: float) -> Trial:
-    """Choose a threshold as `choose` does, and judge it; the arguments are those of `choose`."""
+def try_new(label: Labels, logit: Values, old: float) -> ThresholdChoice:
+    """Choose a threshold as `choose` does, once, and judge it; the arguments are those of it."""
     new, predicted = balancing_threshold(label, logit), held_out_predictions(label, logit)
-    return Trial(new, predicted, balanced_gain(label, decide(logit, old), predicted))
+    before = decide(logit, old)
+    gain = balanced_gain(label, before, predicted)
+    return ThresholdChoice(old, Interval(new, np.nan, np.nan), predicted, gain, before)
 
 
 def held_out_predictions(
@@ -151,16 +138,14 @@ def held_out_predictions(
     """
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
 
-    def rule(label: NDArray[np.int64], logit: NDArray[np.float64]) -> float:
+    def rule(label: Labels, logit: Values) -> Callable[..., Any]:
         # A division by folders may leave a class without images: the whole is the nearest then.
         both = len(np.unique(label)) == 2
-        return balancing_threshold(*((label, logit) if both else (labels, logits)))
+        threshold = balancing_threshold(*((label, logit) if both else (labels, logits)))
+        return partial(decide, threshold=threshold)
 
     divided = folds(labels, None if folder is None else np.asarray(folder), most=FOLDS)
-    thresholds = np.empty(len(labels))
-    for threshold, left in held_out(rule, divided, labels, logits):
-        thresholds[left] = threshold
-    return decide(logits, thresholds)
+    return out_of_fold(rule, divided, labels, logits).astype(bool)
 
 
 def balanced_accuracy(label: ArrayLike, predicted: ArrayLike) -> Interval:
@@ -169,7 +154,7 @@ def balanced_accuracy(label: ArrayLike, predicted: ArrayLike) -> Interval:
     Its interval is made of Wilson's of both shares, which are independent, as Zou and Donner (2008)
     combine them: the distances of the ends from their estimates add up as squares.
     """
-    real, synthetic = (one for one in correct_by_class(label, predicted))
+    real, synthetic = correct_by_class(label, predicted)
     middle = (real.estimate + synthetic.estimate) / 2
     below = np.hypot(real.estimate - real.low, synthetic.estimate - synthetic.low) / 2
     above = np.hypot(real.high - real.estimate, synthetic.high - synthetic.estimate) / 2
@@ -226,10 +211,11 @@ class Optimism(NamedTuple):
     gain: float
 
 
-def optimism(
-    label: ArrayLike, logit: ArrayLike, old: float, *, changed: bool, draws: int = DRAWS
-) -> Optimism:
-    """Return how far the rates of `choose` are biased, on average.
+def optimism(label: ArrayLike, logit: ArrayLike, old: float, *, changed: bool) -> Optimism:
+    """Return how far the rates of `choose` are biased, on average over `DRAWS` samples.
+
+    Samples are of as many images. Where the choice ends as it did on none of them, nothing is to be
+    subtracted.
 
     Parameters
     ----------
@@ -239,20 +225,17 @@ def optimism(
         The detector's threshold, a probability.
     changed
         Whether a new one was taken.
-    draws
-        Samples of as many images that are drawn. Where the choice ends as it did on none of them,
-        nothing is to be subtracted.
     """
     labels, logits = np.asarray(label, dtype=np.int64), np.asarray(logit, dtype=np.float64)
     rng = np.random.default_rng(0)
     classes = [_Smoothed.of(logits[labels == kind]) for kind in (0, 1)]
     ordered = np.repeat([0, 1], [len(own.centres) for own in classes])
     found = []
-    for _ in range(draws):
+    for _ in range(DRAWS):
         drawn = np.concatenate([own.draw(rng) for own in classes])
         trial = try_new(ordered, drawn, old)
-        if trial.better == changed:
-            found.append(_difference(ordered, drawn, old, trial, classes))
+        if trial.changed == changed:
+            found.append(_difference(ordered, trial, classes))
     if not found:
         return Optimism(0.0, 0.0, 0.0)
     return Optimism(*(float(value) for value in np.mean(found, axis=0)))
@@ -264,30 +247,20 @@ def without(share: Interval, bias: float) -> Interval:
     return Interval(*(float(end) for end in ends))
 
 
-def _spread(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends between which 95 % of the choices on resamples lie."""
-    found = [
-        balancing_threshold(np.repeat(labels, drawn), np.repeat(logits, drawn))
-        for drawn in resample_images(labels, resamples=CHOICES)[1:]
-    ]
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
 class _Smoothed(NamedTuple):
     """The scores of a class, each of them spread as a normal distribution."""
 
-    centres: NDArray[np.float64]
+    centres: Values
     width: float
 
     @classmethod
-    def of(cls, logits: NDArray[np.float64]) -> "_Smoothed":
+    def of(cls, logits: Values) -> "_Smoothed":
         quartiles = np.quantile(logits, [0.25, 0.75])
         spreads = [logits.std(ddof=1), (quartiles[1] - quartiles[0]) / 1.34]
         spread = min([one for one in spreads if one > 0], default=0.0)
         return cls(logits, max(0.9 * spread * len(logits) ** -0.2, NARROWEST))
 
-    def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, rng: np.random.Generator) -> Values:
         """Return as many scores as there are, shape (n,)."""
         chosen = rng.choice(self.centres, len(self.centres))
         return np.asarray(chosen + rng.normal(0, self.width, len(chosen)))
@@ -297,17 +270,12 @@ class _Smoothed(NamedTuple):
         return float(norm.cdf((logit - self.centres) / self.width).mean())
 
 
-def _difference(
-    labels: NDArray[np.int64],
-    logits: NDArray[np.float64],
-    old: float,
-    trial: Trial,
-    classes: list[_Smoothed],
-) -> list[float]:
+def _difference(labels: Labels, trial: ThresholdChoice, classes: list[_Smoothed]) -> list[float]:
     """Return announced minus true: specificity, recall and gain."""
-    predicted = trial.predicted if trial.better else decide(logits, old)
-    announced = [share.estimate for share in correct_by_class(labels, predicted)]
-    below = {t: [own.below(threshold_logit(t)) for own in classes] for t in (old, trial.new)}
-    true = {t: np.array([real, 1 - synthetic]) for t, (real, synthetic) in below.items()}
-    biased = announced - true[trial.new if trial.better else old]
-    return [*biased, trial.gain.estimate - (true[trial.new] - true[old]).sum() / 2]
+    announced = [share.estimate for share in correct_by_class(labels, trial.predicted)]
+    true = {}
+    for threshold in (trial.old, trial.new.estimate):
+        real, synthetic = (own.below(threshold_logit(threshold)) for own in classes)
+        true[threshold] = np.array([real, 1 - synthetic])
+    gain = (true[trial.new.estimate] - true[trial.old]).sum() / 2
+    return [*(announced - true[trial.threshold]), trial.gain.estimate - gain]

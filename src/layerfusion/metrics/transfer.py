@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from layerfusion.metrics.abstention import Band, abstention_band
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.groups import by_group
-from layerfusion.metrics.held_out import EVALUATED_ON, Made, Split, held_out, resample_sources
+from layerfusion.metrics.held_out import (
+    EVALUATED_ON,
+    Made,
+    Split,
+    held_out,
+    resample_sources,
+    resampled,
+)
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.thresholds import (
@@ -27,9 +34,9 @@ from layerfusion.metrics.thresholds import (
 from layerfusion.metrics.uncertainty import (
     LEVEL,
     Interval,
+    Labels,
     Values,
     image_interval,
-    resample_images,
     resampled_rates,
     resampled_recall_at,
     seed_interval,
@@ -38,7 +45,7 @@ from layerfusion.metrics.uncertainty import (
 
 TARGET_FPR = (0.01, 0.05, 0.10)
 TARGET_ERROR = (0.05, 0.10, 0.15)  # at most so many errors among the images that are predicted
-CHOICES = 500  # resamples on which a threshold is chosen again
+LEFT_OUT_FPR = 0.05
 
 # From a benchmark's balance to a stream of photographs.
 SCENARIOS = (
@@ -98,7 +105,7 @@ def fpr_table(scored: ScoredImages) -> pd.DataFrame:
     return _by_target(scored, "target_fpr", TARGET_FPR, row)
 
 
-def abstention_table(scored: ScoredImages, targets: Sequence[float] = TARGET_ERROR) -> pd.DataFrame:
+def abstention_table(scored: ScoredImages) -> pd.DataFrame:
     """Choose abstention bands on half of the images, and measure the errors on the others.
 
     Returns
@@ -113,7 +120,7 @@ def abstention_table(scored: ScoredImages, targets: Sequence[float] = TARGET_ERR
         split predicts any image.
     """
 
-    def judge(label: NDArray[np.int64], score: Values, band: Band) -> tuple[int, int, int]:
+    def judge(label: Labels, score: Values, band: Band) -> tuple[int, int, int]:
         predicted = band.predict(score)
         covered = predicted >= 0
         return int(covered.sum()), int((covered & (predicted != label)).sum()), len(label)
@@ -131,10 +138,10 @@ def abstention_table(scored: ScoredImages, targets: Sequence[float] = TARGET_ERR
         violated = float((error > target).sum() / len(covered))
         return found | {"violation_rate": violated, "no_coverage": float(1 - any_covered.mean())}
 
-    return _by_target(scored, "target_error", targets, row)
+    return _by_target(scored, "target_error", TARGET_ERROR, row)
 
 
-def cost_table(scored: ScoredImages, scenarios: Sequence[Costs] = SCENARIOS) -> pd.DataFrame:
+def cost_table(scored: ScoredImages) -> pd.DataFrame:
     """Return the threshold of least expected cost, and what it costs where it was not chosen.
 
     Returns
@@ -149,7 +156,7 @@ def cost_table(scored: ScoredImages, scenarios: Sequence[Costs] = SCENARIOS) -> 
     """
     labels, rows = scored.label, []
     splits = {name: halves(scored.images) for name, halves in EVALUATED_ON.items()}
-    for costs in scenarios:
+    for costs in SCENARIOS:
         rule = partial(least_cost_threshold, costs=costs)
         chosen = [rule(labels, own) for own in scored.logits]
         here = [rates_at(labels, *pair) for pair in zip(scored.logits, chosen, strict=True)]
@@ -165,7 +172,7 @@ def cost_table(scored: ScoredImages, scenarios: Sequence[Costs] = SCENARIOS) -> 
     return pd.DataFrame(rows)
 
 
-def left_out_sources(scored: ScoredImages, rate: float = 0.05) -> pd.DataFrame:
+def left_out_sources(scored: ScoredImages) -> pd.DataFrame:
     """Choose a threshold without a source, for every source, and use it on the source.
 
     Returns
@@ -174,10 +181,10 @@ def left_out_sources(scored: ScoredImages, rate: float = 0.05) -> pd.DataFrame:
         A row a class and source, those with most errors first: ``class``, ``source``, ``images``;
         ``predicted_synthetic``, the share, mean over seeds, with ``low`` and ``high``, Wilson's
         interval over other images of the source, and ``seed_sd``, its standard deviation between
-        seeds. Of real images these are false positives, of which `rate` were the target, of
+        seeds. Of real images these are false positives, of which `LEFT_OUT_FPR` were the target, of
         synthetic ones true positives.
     """
-    rule = partial(target_fpr_threshold, rate=rate)
+    rule = partial(target_fpr_threshold, rate=LEFT_OUT_FPR)
 
     def measure(own: NDArray[np.bool_]) -> dict[str, float | Interval]:
         found = [
@@ -202,7 +209,7 @@ def left_out_sources(scored: ScoredImages, rate: float = 0.05) -> pd.DataFrame:
     return table.iloc[np.lexsort((table["source"], -errors, table["class"]))].reset_index(drop=True)
 
 
-def threshold_choices(label: NDArray[np.int64], logit: Values) -> pd.DataFrame:
+def threshold_choices(label: Labels, logit: Values) -> pd.DataFrame:
     """Choose the threshold of the best F1 on bootstrap resamples; judge it on images left out.
 
     Returns
@@ -212,9 +219,7 @@ def threshold_choices(label: NDArray[np.int64], logit: Values) -> pd.DataFrame:
         chose it, and ``f1_left_out`` on the images that were not drawn (about a third).
         Resamples that leave out no image of one of the classes have no row.
     """
-    drawn = resample_images(label, resamples=CHOICES)[1:]
-    splits = [(np.repeat(np.arange(len(label)), own), np.flatnonzero(own == 0)) for own in drawn]
-    splits = [(own, left) for own, left in splits if len(np.unique(label[left])) == 2]
+    splits = [(own, left) for own, left in resampled(label) if len(np.unique(label[left])) == 2]
     made = held_out(best_f1_threshold, splits, label, logit)
     rows = [
         [threshold, *(_f1(label[part], logit[part], threshold) for part in (own, left))]
@@ -266,8 +271,8 @@ def _by_target(
 def _judged(
     scored: ScoredImages,
     splits: list[Split],
-    rule: Callable[[NDArray[np.int64], Values], Made],
-    judge: Callable[[NDArray[np.int64], Values, Made], tuple[float, ...]],
+    rule: Callable[[Labels, Values], Made],
+    judge: Callable[[Labels, Values, Made], tuple[float, ...]],
 ) -> Values:
     """Return what `judge` measures where a rule did not choose, shape (seeds * splits, numbers)."""
     label = scored.label
@@ -280,5 +285,5 @@ def _judged(
     )
 
 
-def _f1(label: NDArray[np.int64], score: Values, threshold: float) -> float:
+def _f1(label: Labels, score: Values, threshold: float) -> float:
     return float(resampled_rates(label, score >= threshold)["f1"][0])

@@ -20,6 +20,9 @@ from layerfusion.errors import UserError
 
 LEVEL = 0.95
 
+# Shape (n,) and 0 or 1; shape (rows, n), how often each image counts; numbers of any shape.
+Labels = NDArray[np.int64]
+Counts = NDArray[np.int32]
 Values = NDArray[np.float64]
 
 _ROWS = 64  # resamples to a step: enough for speed, few enough for memory (10,000 images: 5 MB)
@@ -66,9 +69,7 @@ class SeedInterval(Interval):
     seeds: int
 
 
-def checked(
-    label: ArrayLike, score: ArrayLike, *, both: bool = False
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def checked(label: ArrayLike, score: ArrayLike, *, both: bool = False) -> tuple[Labels, Values]:
     """Return labels and scores as arrays, shape (n,).
 
     Raises
@@ -94,7 +95,7 @@ def checked(
 
 def resample_images(
     label: ArrayLike, *, resamples: int = 1000, seed: int | Sequence[int] = 0
-) -> NDArray[np.int32]:
+) -> Counts:
     """Draw bootstrap resamples of images, as many real and synthetic ones as there are.
 
     Parameters
@@ -121,7 +122,7 @@ def resample_images(
     return counts
 
 
-def with_known_spread(label: ArrayLike, counts: NDArray[np.int32]) -> NDArray[np.int32]:
+def with_known_spread(label: ArrayLike, counts: Counts) -> Counts:
     """Return resamples of some images, emptied where a class has one image alone.
 
     One image, drawn again, is always itself: an interval of no width, as if nothing were surer.
@@ -143,8 +144,8 @@ def with_known_spread(label: ArrayLike, counts: NDArray[np.int32]) -> NDArray[np
 
 
 def resampled_rates(
-    label: ArrayLike, predicted: ArrayLike, counts: NDArray[np.int32] | None = None
-) -> dict[str, NDArray[np.float64]]:
+    label: ArrayLike, predicted: ArrayLike, counts: Counts | None = None
+) -> dict[str, Values]:
     """Return ``accuracy``, ``precision``, ``recall`` and ``f1`` of images predicted synthetic.
 
     Parameters
@@ -175,9 +176,7 @@ def resampled_rates(
     }
 
 
-def resampled_roc_auc(
-    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32] | None = None
-) -> NDArray[np.float64]:
+def resampled_roc_auc(label: ArrayLike, score: ArrayLike, counts: Counts | None = None) -> Values:
     r"""Return ROC AUC: the chance that a synthetic image outranks a real one, ties counting half.
 
     .. math:: \frac{\sum_{i: y_i = 1} w_i \left(\sum_{j: y_j = 0} w_j
@@ -200,7 +199,7 @@ def resampled_roc_auc(
         Shape (rows,); NaN in rows that lack one of the classes.
     """
 
-    def won(tp: NDArray[np.float64], fp: NDArray[np.float64]) -> NDArray[np.float64]:
+    def won(tp: Values, fp: Values) -> Values:
         outranked = (np.diff(fp, axis=1) * (tp[:, 1:] + tp[:, :-1]) / 2).sum(axis=1)
         return _share(outranked, tp[:, -1] * fp[:, -1])
 
@@ -208,8 +207,8 @@ def resampled_roc_auc(
 
 
 def resampled_average_precision(
-    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32] | None = None
-) -> NDArray[np.float64]:
+    label: ArrayLike, score: ArrayLike, counts: Counts | None = None
+) -> Values:
     r"""Return average precision, images of equal score taken together, as scikit-learn does.
 
     .. math:: \mathrm{AP} = \sum_k (R_k - R_{k-1}) P_k
@@ -229,7 +228,7 @@ def resampled_average_precision(
         Shape (rows,); NaN in rows without a synthetic image.
     """
 
-    def area(tp: NDArray[np.float64], fp: NDArray[np.float64]) -> NDArray[np.float64]:
+    def area(tp: Values, fp: Values) -> Values:
         precision = _ratio(tp[:, 1:], (tp + fp)[:, 1:])
         return _share((np.diff(tp, axis=1) * precision).sum(axis=1), tp[:, -1])
 
@@ -237,8 +236,8 @@ def resampled_average_precision(
 
 
 def resampled_recall_at(
-    label: ArrayLike, score: ArrayLike, rate: ArrayLike, counts: NDArray[np.int32]
-) -> NDArray[np.float64]:
+    label: ArrayLike, score: ArrayLike, rate: ArrayLike, counts: Counts
+) -> Values:
     """Return the recall of the lowest threshold whose false-positive rate does not exceed `rate`.
 
     Thresholds are observed scores, and images of equal score are predicted alike. (No curve is
@@ -268,8 +267,8 @@ def resampled_recall_at(
 
 
 def cumulative_counts(
-    label: ArrayLike, score: ArrayLike, counts: NDArray[np.int32] | None = None
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    label: ArrayLike, score: ArrayLike, counts: Counts | None = None
+) -> Iterator[tuple[Values, Values]]:
     """Yield true and false positives at every threshold that tells images apart, some rows a time.
 
     Parameters
@@ -295,7 +294,7 @@ def cumulative_counts(
         yield tuple(np.pad(found, ((0, 0), (1, 0))) for found in (tp, both - tp))  # type: ignore[misc]
 
 
-def image_interval(values: NDArray[np.float64]) -> Interval:
+def image_interval(values: Values) -> Interval:
     """Return the percentile interval of a metric or of a difference of metrics.
 
     It says how far the number would move with other images of the same kind, for this one training.
@@ -320,7 +319,7 @@ def share_interval(part: int, whole: int) -> Interval:
     return Interval(part / whole, float(found.low), float(found.high))
 
 
-def seed_interval(values: NDArray[np.float64]) -> SeedInterval:
+def seed_interval(values: Values) -> SeedInterval:
     r"""Return the mean of an effect over seeds, with an interval for other seeds *and* images.
 
     .. math:: \bar e \pm t_{n-1,\,0.975}\,\mathrm{SE}, \qquad
@@ -381,7 +380,7 @@ def over_seeds(mean: float, seed_sd: float, seeds: int, image_se: float) -> tupl
     return Interval(mean, mean - reach, mean + reach), p
 
 
-def interval(values: NDArray[np.float64]) -> Interval:
+def interval(values: Values) -> Interval:
     """Return the mean over seeds with `seed_interval`; of one seed alone `image_interval`.
 
     Parameters
@@ -392,26 +391,23 @@ def interval(values: NDArray[np.float64]) -> Interval:
     return image_interval(values[0]) if len(values) == 1 else seed_interval(values)
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ratio(part: Values, whole: Values) -> Values:
     """Return part / whole, and 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+def _share(part: Values, whole: Values) -> Values:
     """Return part / whole, and NaN where the whole is 0."""
     return np.where(whole > 0, _ratio(part, whole), np.nan)
 
 
-def _once(label: ArrayLike) -> NDArray[np.int32]:
+def _once(label: ArrayLike) -> Counts:
     """Return counts of the images themselves, shape (1, n)."""
     return np.ones((1, len(np.asarray(label))), dtype=np.int32)
 
 
 def _over_rows(
-    label: ArrayLike,
-    score: ArrayLike,
-    counts: NDArray[np.int32] | None,
-    metric: Callable[..., Values],
+    label: ArrayLike, score: ArrayLike, counts: Counts | None, metric: Callable[..., Values]
 ) -> Values:
     """Return a metric of true and false positives for every row of counts."""
     found = [metric(tp, fp) for tp, fp in cumulative_counts(label, score, counts)]

@@ -24,6 +24,7 @@ from layerfusion.metrics.groups import (
     style_groups,
 )
 from layerfusion.metrics.probability import decide
+from layerfusion.metrics.scored import with_other_class
 from layerfusion.metrics.uncertainty import (
     Interval,
     image_interval,
@@ -183,7 +184,7 @@ class Facts:
         wrong = decide(logits, self.threshold) != (labels == SYNTHETIC)
 
         def measure(own: Members) -> dict[str, Interval]:
-            held = own | (labels != labels[own][0])
+            held = with_other_class(labels, own)
             errors = share_interval(int(wrong[own].sum()), int(own.sum()))
             return {"roc_auc": auc_interval(labels[held], logits[held]), "errors": errors}
 

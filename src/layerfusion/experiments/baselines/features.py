@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from layerfusion.arithmetic import deterministic
-from layerfusion.data.loading import (
-    Item,
-    TrainingImages,
-    evaluation_crops,
-    training_batches,
-)
+from layerfusion.data.loading import Item, TrainingImages, evaluation_crops, training_batches
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.sampling import Draw
 from layerfusion.errors import UserError
@@ -82,11 +77,6 @@ class FrozenEncoder:
     profile
         Of a run; none of its blocks is fine-tuned here, whatever it says.
 
-    Attributes
-    ----------
-    computed, found : int
-        How many crops passed the tower, and how many were known from a cache.
-
     Raises
     ------
     UserError
@@ -96,11 +86,10 @@ class FrozenEncoder:
 
     def __init__(self, profile: Profile, reporter: Reporter) -> None:
         self.profile, self.reporter = profile, reporter
-        self._passed = 0
         self.fabric = open_fabric(profile.training.precision)
         frozen = profile.encoder.model_copy(update={"trained_blocks": 0})
         detector = Detector.build(frozen, profile.head, profile.images)
-        self._cache = detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
+        detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()
         visual = detector.encoder.visual
         if visual.pool_type != "tok" or visual.attn_pool is not None:
@@ -108,16 +97,6 @@ class FrozenEncoder:
                 f"the output of {profile.encoder.model} is not made of its class token, which "
                 "baselines read; choose a model that pools by its class token, such as ViT-L-14"
             )
-
-    @property
-    def found(self) -> int:
-        """Return how many crops were known from a cache."""
-        return 0 if self._cache is None else self._cache.found
-
-    @property
-    def computed(self) -> int:
-        """Return how many crops passed the tower."""
-        return self._passed - self.found
 
     def training_features(self, experiment: Experiment) -> tuple[Features, NDArray[np.int64]]:
         """Return the features of the views that a run trains on, and their labels, shape (n,).
@@ -167,7 +146,6 @@ class FrozenEncoder:
         """Pass uint8 images through the tower, batch by batch."""
         with deterministic():
             tokens = extract(self.detector, batches, count, autocast=self.fabric.autocast)
-            self._passed += count
             return features_of(self.detector, tokens.numpy())
 
 

@@ -1,6 +1,7 @@
 """A baseline, fitted to the views that a run trains on, scores the validation images."""
 
 import time
+from functools import cached_property
 from importlib.metadata import version
 
 import numpy as np
@@ -29,8 +30,6 @@ class Fitting:
 
     def __init__(self, experiment: Experiment, reporter: Reporter) -> None:
         self.experiment, self.reporter = experiment, reporter
-        self._encoder: FrozenEncoder | None = None
-        self._validation: Features | None = None
         self._training: tuple[tuple[str, int | None], tuple[Features, Labels]] | None = None
 
     def scores(self, baseline: Baseline, experiment: Experiment) -> pd.DataFrame:
@@ -61,7 +60,7 @@ class Fitting:
 
     def _fitted(self, baseline: Baseline, experiment: Experiment) -> pd.DataFrame:
         begun = time.perf_counter()
-        validation = self._validation_features()
+        validation = self._validation
         features, labels = self._training_features(experiment)
         feature_seconds, begun = time.perf_counter() - begun, time.perf_counter()
         fitted = baseline.fit(features, labels, experiment.seed)
@@ -76,15 +75,13 @@ class Fitting:
         table.attrs["feature_seconds"] = round(feature_seconds, 1)
         return table
 
-    def _frozen(self) -> FrozenEncoder:
-        if self._encoder is None:
-            self._encoder = FrozenEncoder(self.experiment.profile, self.reporter)
-        return self._encoder
+    @cached_property
+    def _encoder(self) -> FrozenEncoder:
+        return FrozenEncoder(self.experiment.profile, self.reporter)
 
-    def _validation_features(self) -> Features:
-        if self._validation is None:
-            self._validation = self._frozen().evaluation_features(self.experiment.validation)
-        return self._validation
+    @cached_property
+    def _validation(self) -> Features:
+        return self._encoder.evaluation_features(self.experiment.validation)
 
     def _training_features(self, experiment: Experiment) -> tuple[Features, Labels]:
         """Return the features of a run's views; those of the last one, where they are the same."""
@@ -92,5 +89,5 @@ class Fitting:
         wanted = experiment.run, None if same_views else experiment.seed
         if self._training is None or self._training[0] != wanted:
             self._training = None  # never two of them in memory
-            self._training = wanted, self._frozen().training_features(experiment)
+            self._training = wanted, self._encoder.training_features(experiment)
         return self._training[1]

@@ -1,7 +1,9 @@
-"""What baselines that torch trains share: full batches from a seed, and logits of many images."""
+"""What baselines that torch trains share: batches from a seed, steps, and a trained network."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.sampling import stream_seed
+from layerfusion.experiments.baselines.features import Features
 
 _SCORED_AT_ONCE = 512  # images: little memory for any number of them
 
@@ -38,16 +41,40 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def scored(model: Callable[[Tensor], Tensor], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the logits of images, shape (n,), float32, of what a model reads of each."""
-    with torch.inference_mode():
-        parts = [
-            model(torch.from_numpy(inputs[start : start + _SCORED_AT_ONCE]))
-            for start in range(0, len(inputs), _SCORED_AT_ONCE)
-        ]
-    return np.asarray(torch.cat(parts).float().numpy())
+def descend(
+    optimizer: torch.optim.Optimizer, batches: Iterable[Tensor], loss: Callable[[Tensor], Tensor]
+) -> None:
+    """Take a step a batch of rows, down the gradient of their loss."""
+    for rows in batches:
+        value = loss(rows)
+        optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Return how many numbers a model has learnt."""
-    return sum(parameter.numel() for parameter in model.parameters())
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that has learnt, in evaluation mode: a baseline that scores.
+
+    Attributes
+    ----------
+    model
+        Maps what it reads of n images to their logits, shape (n,).
+    read
+        The field of `Features` that it reads.
+    """
+
+    model: nn.Module
+    read: Literal["tokens", "embedding"]
+
+    @property
+    def parameters(self) -> int:
+        """Return how many numbers were learnt."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def score(self, features: Features) -> NDArray[np.float32]:
+        """Return logits, shape (n,), float32."""
+        inputs: Tensor = torch.from_numpy(getattr(features, self.read))
+        with torch.inference_mode():
+            parts = [self.model(part) for part in torch.split(inputs, _SCORED_AT_ONCE)]
+        return np.asarray(torch.cat(parts).float().numpy())

@@ -11,19 +11,15 @@ Differences from its public code
 - The threshold is chosen on validation images. Its public code chooses it on those that it reports.
 """
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from layerfusion.experiments.baselines.baseline import Labels
 from layerfusion.experiments.baselines.features import Features
 from layerfusion.experiments.baselines.gradient_descent import (
-    parameter_count,
-    scored,
+    TrainedNetwork,
+    descend,
     seeded,
     shuffled_batches,
 )
@@ -34,25 +30,9 @@ LEARNING_RATE = 1e-4
 INITIAL_DEVIATION = 0.02
 
 
-@dataclass(frozen=True)
-class LinearProbe:
-    """The fitted layer, from an embedding to a logit."""
-
-    layer: nn.Linear
-
-    @property
-    def parameters(self) -> int:
-        """Return how many numbers were learnt: a weight a feature, and a bias."""
-        return parameter_count(self.layer)
-
-    def score(self, features: Features) -> NDArray[np.float32]:
-        """Return logits, shape (n,), float32."""
-        return scored(lambda embedding: self.layer(embedding)[:, 0], features.embedding)
-
-
 def fit_linear_probe(
     features: Features, labels: Labels, seed: int, *, steps: int = STEPS
-) -> LinearProbe:
+) -> TrainedNetwork:
     """Train the layer on views and their labels; `steps` are those of the optimiser.
 
     Parameters
@@ -66,12 +46,14 @@ def fit_linear_probe(
         layer = nn.Linear(embedding.shape[1], 1)
         nn.init.normal_(layer.weight, std=INITIAL_DEVIATION)
         nn.init.zeros_(layer.bias)
+        model = nn.Sequential(layer, nn.Flatten(0))
         optimizer = torch.optim.AdamW(
-            layer.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True
+            model.parameters(), lr=LEARNING_RATE, weight_decay=0.0, fused=True
         )
-        for rows in shuffled_batches(len(features), size=BATCH_SIZE, steps=steps, seed=seed):
-            loss = binary_cross_entropy_with_logits(layer(embedding[rows])[:, 0], target[rows])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return LinearProbe(layer.requires_grad_(False))
+
+        def loss(rows: Tensor) -> Tensor:
+            return binary_cross_entropy_with_logits(model(embedding[rows]), target[rows])
+
+        batches = shuffled_batches(len(features), size=BATCH_SIZE, steps=steps, seed=seed)
+        descend(optimizer, batches, loss)
+    return TrainedNetwork(model.requires_grad_(False), "embedding")

@@ -27,17 +27,15 @@ Differences from its public code
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from layerfusion.experiments.baselines.baseline import Labels
 from layerfusion.experiments.baselines.features import Features
 from layerfusion.experiments.baselines.gradient_descent import (
-    parameter_count,
-    scored,
+    TrainedNetwork,
+    descend,
     seeded,
     shuffled_batches,
 )
@@ -99,29 +97,20 @@ class Rine(nn.Module):
         self.q2 = nn.Sequential(nn.Dropout(DROPOUT), *_layers(sizes.projections, inner, inner))
         self.head = nn.Sequential(*_layers(2, inner, inner), nn.Linear(inner, 1))
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (n,) and z (n, d'), of class tokens (n, blocks, width)."""
-        z = self.q2((self.importance.softmax(dim=0) * self.q1(tokens)).sum(dim=1))
-        return self.head(z)[:, 0], z
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return z (n, d'), which is contrasted, of class tokens (n, blocks, width)."""
+        return self.q2((self.importance.softmax(dim=0) * self.q1(tokens)).sum(dim=1))  # type: ignore[no-any-return]
+
+    def classify(self, z: Tensor) -> Tensor:
+        """Return logits (n,) of z (n, d')."""
+        return self.head(z)[:, 0]  # type: ignore[no-any-return]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits (n,), of class tokens (n, blocks, width)."""
+        return self.classify(self.embed(tokens))
 
 
-@dataclass(frozen=True)
-class FittedRine:
-    """The trained network."""
-
-    model: Rine
-
-    @property
-    def parameters(self) -> int:
-        """Return how many numbers were learnt."""
-        return parameter_count(self.model)
-
-    def score(self, features: Features) -> NDArray[np.float32]:
-        """Return logits, shape (n,), float32."""
-        return scored(lambda tokens: self.model(tokens)[0], features.tokens)
-
-
-def fit_rine(features: Features, labels: Labels, seed: int, *, sizes: RineSizes) -> FittedRine:
+def fit_rine(features: Features, labels: Labels, seed: int, *, sizes: RineSizes) -> TrainedNetwork:
     """Train the network on views and their labels.
 
     Parameters
@@ -133,15 +122,15 @@ def fit_rine(features: Features, labels: Labels, seed: int, *, sizes: RineSizes)
     with seeded(seed):
         model = Rine(sizes, blocks=tokens.shape[1], width=tokens.shape[2]).train()
         optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
-        for rows in shuffled_batches(len(features), size=BATCH_SIZE, steps=sizes.steps, seed=seed):
-            logits, z = model(tokens[rows])
-            label = target[rows]
-            loss = binary_cross_entropy_with_logits(logits, label.float())
-            loss = loss + sizes.contrast * supervised_contrastive_loss(z, label)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    return FittedRine(model.eval().requires_grad_(False))
+
+        def loss(rows: Tensor) -> Tensor:
+            z, label = model.embed(tokens[rows]), target[rows]
+            entropy = binary_cross_entropy_with_logits(model.classify(z), label.float())
+            return entropy + sizes.contrast * supervised_contrastive_loss(z, label)
+
+        batches = shuffled_batches(len(features), size=BATCH_SIZE, steps=sizes.steps, seed=seed)
+        descend(optimizer, batches, loss)
+    return TrainedNetwork(model.eval().requires_grad_(False), "tokens")
 
 
 def supervised_contrastive_loss(
