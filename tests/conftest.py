@@ -135,21 +135,27 @@ def photos(tmp_path_factory):
     """A folder in the default layout whose two classes can be told apart: bright and dark."""
     root = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(5)
-    folders = {
-        "train/constrained": 16,
-        "train/social": 12,
-        "val": 12,
-    }
-    for folder, count in folders.items():
-        for label in ("real", "synthetic"):
-            directory = root / folder / label
-            directory.mkdir(parents=True)
-            for index in range(count):
-                draw_image(rng, dark=label == "synthetic").save(directory / f"{index:02d}.png")
+    draw_classes(root, {"train/constrained": 16, "train/social": 12, "val": 12}, rng)
     (root / "test").mkdir()
     for index in range(6):
         draw_image(rng, dark=index % 2 == 1).save(root / "test" / f"{index}.jpg", quality=95)
     return root
+
+
+def draw_classes(root, counts, rng, *, odd=None, other=(72, 70)):
+    """Draw so many images of each class in folders below `root`, synthetic ones dark.
+
+    If an `odd` number is given, every image of a multiple of it looks like the other class. Images
+    of even numbers have the `other` size.
+    """
+    for folder, count in counts.items():
+        for label in ("real", "synthetic"):
+            directory = root / folder / label
+            directory.mkdir(parents=True)
+            for index in range(count):
+                dark = (label == "synthetic") != (odd is not None and index % odd == 0)
+                image = draw_image(rng, dark=dark, size=(72, 70) if index % 2 else other)
+                image.save(directory / f"{index:02d}.png")
 
 
 def draw_image(rng, *, dark, size=(72, 70)):

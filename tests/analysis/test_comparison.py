@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from conftest import TINY, draw_image
+from conftest import TINY, draw_classes, draw_image
 from layerfusion.analysis import robustness
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.figures import tables
@@ -19,13 +19,8 @@ SWEEP = robustness.Sweep("JPEG quality", {90: "jpeg-90", 40: "jpeg-40"}, paper=8
 def compared(tmp_path_factory):
     """Both runs on a small folder whose test images have no labels."""
     root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(8)
-    for folder, count in {"train/constrained": 12, "train/social": 8, "val": 12}.items():
-        for label in ("real", "synthetic"):
-            (root / folder / label).mkdir(parents=True)
-            for index in range(count):
-                dark = (label == "synthetic") != (index % 3 == 0)
-                size = (72, 70) if index % 2 else (110, 100)
-                draw_image(rng, dark=dark, size=size).save(root / folder / label / f"{index}.png")
+    counts = {"train/constrained": 12, "train/social": 8, "val": 12}
+    draw_classes(root, counts, rng, odd=3, other=(110, 100))
     (root / "test").mkdir()
     draw_image(rng, dark=True).save(root / "test" / "0.png")
     settings = TINY | {"training.epochs": 1, "training.small_side": 80}

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from conftest import draw_image
+from conftest import draw_classes
 from layerfusion.analysis.corruptions import corruption_table
 from layerfusion.analysis.effects import Contrast, difference
 from layerfusion.errors import UserError
@@ -30,13 +30,8 @@ SHORT = ("clean", "jpeg-85", "shrink-50+jpeg-75")
 def tree(tmp_path, monkeypatch):
     """A folder of labelled images, three of each class for validation."""
     monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "runs"))
-    for split in ("train/a", "val"):
-        for kind in ("real", "synthetic"):
-            folder = tmp_path / "data" / split / kind
-            folder.mkdir(parents=True)
-            for number in range(3):
-                rng = np.random.default_rng([number, kind == "real", len(split)])
-                draw_image(rng, dark=kind == "real", size=(80, 70)).save(folder / f"{number}.png")
+    counts = {"train/a": 3, "val": 3}
+    draw_classes(tmp_path / "data", counts, np.random.default_rng(2), other=(80, 70))
     return tmp_path / "data"
 
 
@@ -115,23 +110,23 @@ def test_a_folder_as_hubs_have_it_is_scored_alike(tree, tmp_path, shortly):
 # --- a stranger's detectors -----------------------------------------------------------------------
 
 
-class Darkness(nn.Module):
-    """How dark a crop is: synthetic images are light here, so that it is wrong throughout."""
+class Lightness(nn.Module):
+    """How light a crop is: synthetic images are dark here, so that it is wrong throughout."""
 
     def forward(self, images):
         assert images.dtype == torch.uint8 and images.shape[1:] == (3, 224, 224)
-        return -images.float().mean(dim=(1, 2, 3)) / 50
+        return images.float().mean(dim=(1, 2, 3)) / 50
 
 
-def brightness(paths):
-    """How bright files are: right throughout."""
-    return [float(np.asarray(Image.open(path).convert("L")).mean()) / 50 for path in paths]
+def darkness(paths):
+    """How dark files are: right throughout."""
+    return [-float(np.asarray(Image.open(path).convert("L")).mean()) / 50 for path in paths]
 
 
 def strangers(tree, **changes):
     arguments = {
         "name": "mine", "question": "Which?",
-        "variants": [Variant("a", "dark", given=Darkness()), Variant("b", "b", given=brightness)],
+        "variants": [Variant("a", "light", given=Lightness()), Variant("b", "b", given=darkness)],
         "contrasts": [
             Contrast("b-above-a", "b above a", difference("roc_auc", ("b", "clean"),
                                                           ("a", "clean"))),
@@ -159,17 +154,17 @@ def test_two_detectors_of_a_stranger_are_compared_on_a_folder(tree):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"variants": [Variant("a", "", given=brightness)] * 2}, "have one name"),
-        ({"variants": [Variant("c", "", given=brightness)]}, "has no variant 'a'"),
+        ({"variants": [Variant("a", "", given=darkness)] * 2}, "have one name"),
+        ({"variants": [Variant("c", "", given=darkness)]}, "has no variant 'a'"),
         ({"conditions": ["jpeg-85"]}, "score it on 'clean' images too"),
         (
             {"variants": [Variant("a", "", given=lambda paths: [1.0]), Variant("b", "b",
-             given=brightness)]},
+             given=darkness)]},
             "one number an image",
         ),
         (
             {"variants": [Variant("a", "", given=lambda paths: [90.0] * len(paths)),
-                          Variant("b", "b", given=brightness)]},
+                          Variant("b", "b", given=darkness)]},
             "beyond 36",
         ),
     ],
@@ -184,12 +179,7 @@ def test_what_cannot_be_compared_is_said(tree, changes, reason):
 
 def test_the_command_needs_nothing_but_a_folder(tmp_path, run, shortly):
     """Labelled images in folders named real and synthetic: no profile, no training images."""
-    for kind in ("real", "synthetic"):
-        (tmp_path / "mine" / kind).mkdir(parents=True)
-        for number in range(25):
-            rng = np.random.default_rng([number, kind == "real"])
-            image = draw_image(rng, dark=kind == "real", size=(80, 70))
-            image.save(tmp_path / "mine" / kind / f"{number}.png")
+    draw_classes(tmp_path, {"mine": 25}, np.random.default_rng(3), other=(80, 70))
     assert len(find_own_images(tmp_path / "mine").manifest.rows) == 50
     command = ["study", "corruptions", tmp_path / "mine", "--detector", "demo", "--images", 2]
     status, out, err = run(*command)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from conftest import TINY, draw_image
+from conftest import TINY, draw_classes
 from layerfusion.cli.main import main
 from layerfusion.cli.study import DESCRIPTIONS
 from layerfusion.data.loading import EvaluationImages
@@ -50,15 +50,8 @@ def world(tmp_path_factory):
     """Pictures in the default layout, with labelled test images, half of them small."""
     root, rng = tmp_path_factory.mktemp("world"), np.random.default_rng(6)
     counts = {"train/constrained": 12, "train/social": 8, "val": 12, "test": 10}
-    for folder, count in counts.items():
-        for label in ("real", "synthetic"):
-            directory = root / folder / label
-            directory.mkdir(parents=True)
-            for index in range(count):
-                size = (72, 70) if index % 2 else (100, 90)
-                # One in three looks like the other class, or there would be nothing to measure.
-                dark = (label == "synthetic") != (index % 3 == 0)
-                draw_image(rng, dark=dark, size=size).save(directory / f"{index:02d}.png")
+    # One in three looks like the other class, or there would be nothing to measure.
+    draw_classes(root, counts, rng, odd=3, other=(100, 90))
     rows = [
         {
             "path": path.relative_to(root).as_posix(),

@@ -48,24 +48,8 @@ def test_ranking_metrics_are_scikit_learns(rows):
     fpr, tpr, _ = reference.roc_curve(label, score, drop_intermediate=False)
     crossed = np.interp(0, fpr - (1 - tpr), fpr)
     assert ours["equal_error_rate"] == pytest.approx(crossed, abs=1e-12)
-
-
-@settings(max_examples=100, deadline=None)
-@given(labelled_scores)
-def test_equal_error_rate_does_not_care_which_class_is_called_positive(rows):
-    label, score = columns(rows)
-    eer = ranking_metrics(label, score)["equal_error_rate"]
-    assert eer == pytest.approx(ranking_metrics(1 - label, -score)["equal_error_rate"])
-    assert eer + ranking_metrics(label, -score)["equal_error_rate"] == pytest.approx(1)
-
-
-def test_equal_error_rate_of_known_cases():
-    assert ranking_metrics([0, 0, 1, 1], [1, 2, 3, 4])["equal_error_rate"] == 0
-    assert ranking_metrics([1, 1, 0, 0], [1, 2, 3, 4])["equal_error_rate"] == 1
-    assert ranking_metrics([0, 1, 0, 1], [1, 1, 1, 1])["equal_error_rate"] == pytest.approx(0.5)
-    assert ranking_metrics([0, 0, 0, 1, 0, 1, 1, 1], range(8))["equal_error_rate"] == pytest.approx(
-        0.25
-    )
+    turned = ranking_metrics(label, -score)["equal_error_rate"]
+    assert ours["equal_error_rate"] + turned == pytest.approx(1)
 
 
 def test_images_are_ranked_by_logit_where_probabilities_saturate():

@@ -72,16 +72,6 @@ def test_of_a_resample_the_metrics_are_scikit_learns_with_its_counts_as_weights(
             assert rates[name][row] == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
-@given(labelled_scores)
-def test_auc_depends_on_order_alone_and_turns_over_with_the_scores(rows):
-    label, score = columns(rows)
-    counts = resample_images(label, resamples=5)
-    auc = resampled_roc_auc(label, score, counts)
-    np.testing.assert_allclose(auc, resampled_roc_auc(label, np.exp(score) + 3, counts))
-    np.testing.assert_allclose(auc, 1 - resampled_roc_auc(label, -score, counts))
-
-
 def test_what_is_not_defined_is_nan():
     none = np.zeros((3, 0), dtype=np.int32)
     assert np.isnan(resampled_roc_auc([], [], none)).all()
