@@ -22,7 +22,7 @@ from layerfusion.figures import run as run_figures
 from layerfusion.figures import tables
 from layerfusion.figures.corruptions import draw_curve
 from layerfusion.figures.sheets import error_gallery
-from layerfusion.metrics import operating_points, transfer
+from layerfusion.metrics import held_out, operating_points, transfer
 from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.probability import probability
 from layerfusion.task.check import keep_submissions
@@ -40,7 +40,7 @@ RUNS = ("constrained", "open")
 def few_resamples(monkeypatch):
     """What is asked here does not depend on how many there are."""
     monkeypatch.setattr(measures, "RESAMPLES", 40)
-    monkeypatch.setattr(transfer, "CHOICES", 20)
+    monkeypatch.setattr(held_out, "CHOICES", 20)
 
 
 def compared(name, folder, patch):

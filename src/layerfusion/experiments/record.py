@@ -143,17 +143,16 @@ class FinishedStudy:
         return effects(self.scored, self.record.contrasts, machines)
 
     @cached_property
-    def _logits(self) -> "pd.Series[float]":
-        committed = (self.directory / PREDICTIONS).is_file()
-        table = read_predictions(self.directory) if committed else pd.DataFrame(columns=[*DTYPES])
-        return table.set_index([*DTYPES][:-1])["logit"].sort_index()
+    def _committed(self) -> pd.DataFrame:
+        if not (self.directory / PREDICTIONS).is_file():
+            return pd.DataFrame(columns=[*DTYPES])
+        return read_predictions(self.directory)
 
     def logits_of(self, cell: CellEntry) -> "pd.Series[float]":
         """Return a cell's logits by condition and image; none where they are not committed."""
-        names = self._logits.index
-        own = names.get_level_values("variant") == cell.variant
-        own &= names.get_level_values("seed") == cell.seed
-        return self._logits[own].droplevel(["variant", "seed"])
+        table = self._committed
+        own = (table["variant"] == cell.variant) & (table["seed"] == cell.seed)
+        return table[own].set_index(["condition", "image_id"])["logit"].sort_index()
 
 
 def write_study(record: StudyRecord, directory: Path) -> FinishedStudy:
