@@ -108,7 +108,7 @@ run_figures.block_weights(records)
 # the thresholds put the runs.
 
 # %% tags=["nbval-ignore-output"]
-run_figures.roc_curves(runs)
+run_figures.roc_curves(scored)
 
 # %% [markdown]
 # The open run's own threshold maximises F1 on the validation images. These images also chose

@@ -64,7 +64,7 @@ display(Markdown(experiment.profile.about))
 
 # %% tags=["nbval-ignore-output"]
 paper_points = audit.operating_points()
-run_figures.roc_curves(runs, paper_points.loc["local"])
+run_figures.roc_curves(scored, paper_points.loc["local"])
 
 # %%
 tables.keep("paper_points", paper_points, fixed=True).round(4)
@@ -110,7 +110,7 @@ rates.set_index(["run", "false_positive_rate"]).round(3)
 tables.keep("calibration", table_figures.calibration_table(scored)).T
 
 # %% tags=["nbval-ignore-output"]
-run_figures.calibration(runs)
+run_figures.calibration(scored)
 
 # %% [markdown]
 # Each mark holds a tenth of the validation images. On the diagonal, scores mean what they say.
@@ -125,7 +125,7 @@ run_figures.calibration(runs)
 tables.keep("choice", choice_table(scored)).round(4)
 
 # %% tags=["nbval-ignore-output"]
-run_figures.f1_over_threshold(runs)
+run_figures.f1_over_threshold(scored)
 
 # %% [markdown]
 # The left end of a curve is the F1 of calling every image synthetic. Where the curve is flat, the

@@ -91,40 +91,27 @@ def test_the_papers_counts_add_up_to_its_own(paperlike):
     assert theirs.loc[data_figures.OFFICIAL].tolist() == list(paper.IMAGES["official"])
 
 
-def test_images_are_counted_by_what_they_are_for(paperlike):
-    table = data_figures.mirrored_counts(opened(paperlike, "paper")).reset_index()
-    ours = table[table["of"] == "paper profile"].drop(columns="of")
-    assert [tuple(row) for row in ours.to_numpy()] == [
-        (data_figures.CONSTRAINED, "coco", 3, 0, 0),
-        (data_figures.CONSTRAINED, "corvi", 0, 1, 0),
-        (data_figures.ADDED, "none", 0, 0, 0),
-        (data_figures.LOCAL, "itw", 0, 1, 0),
-        (data_figures.OFFICIAL, "hidden", 0, 0, 2),
-        (data_figures.UNUSED, "other", 0, 1, 0),
-    ]
-
-
-def test_held_out_images_are_counted_apart_and_not_as_tests(paperlike):
-    further = images(("heldout", "synthbuster", 1, 9, 9, "PNG", 9)).rows.assign(path="further")
-    rows = pd.concat([paperlike.rows, further], ignore_index=True)
-    manifest = replace(paperlike, rows=rows)
-    table = data_figures.mirrored_counts(opened(manifest, "paper")).reset_index()
-    ours = table[table["of"] == "paper profile"].set_index("part")
-    assert ours.loc[data_figures.HELD_OUT, ["source", "synthetic"]].tolist() == ["synthbuster", 1]
-    assert ours.loc[data_figures.OFFICIAL, "unlabelled"] == 2
-    assert metadata_by_class(manifest.rows).loc[("heldout", "synthetic"), "images"] == 1
-
-
-def test_images_beyond_the_quota_are_in_neither_run(paperlike):
+@pytest.mark.parametrize("profile", ["paper", "folder"])
+def test_images_are_counted_by_what_they_are_for(paperlike, profile):
     quota = {"data.selection.quotas": [{"source": "coco", "label": "real", "images": 2}]}
-    table = data_figures.mirrored_counts(opened(paperlike, "paper", **quota)).reset_index()
-    coco = table[table["source"] == "coco"].set_index("part")["real"]
-    assert coco.to_dict() == {data_figures.CONSTRAINED: 2, data_figures.UNUSED: 1}
-
-
-def test_no_row_can_be_taken_for_the_papers(paperlike):
-    table = data_figures.mirrored_counts(opened(paperlike, "folder"))
-    assert set(table.index.get_level_values("of")) == {"the paper", "folder profile"}
+    further = images(("heldout", "synthbuster", 1, 9, 9, "PNG", 9)).rows.assign(path="further")
+    manifest = replace(paperlike, rows=pd.concat([paperlike.rows, further], ignore_index=True))
+    chosen = quota if profile == "paper" else {}
+    table = data_figures.mirrored_counts(opened(manifest, profile, **chosen)).reset_index()
+    assert set(table["of"]) == {"the paper", f"{profile} profile"}  # none is taken for the paper's
+    ours = table[table["of"] == f"{profile} profile"].drop(columns="of")
+    if profile == "paper":
+        assert [tuple(row) for row in ours.to_numpy()] == [
+            (data_figures.CONSTRAINED, "coco", 2, 0, 0),
+            (data_figures.CONSTRAINED, "corvi", 0, 1, 0),
+            (data_figures.ADDED, "none", 0, 0, 0),
+            (data_figures.LOCAL, "itw", 0, 1, 0),
+            (data_figures.OFFICIAL, "hidden", 0, 0, 2),
+            (data_figures.HELD_OUT, "synthbuster", 0, 1, 0),
+            (data_figures.UNUSED, "coco", 1, 0, 0),
+            (data_figures.UNUSED, "other", 0, 1, 0),
+        ]
+        assert metadata_by_class(manifest.rows).loc[("heldout", "synthetic"), "images"] == 1
 
 
 def test_a_label_becomes_a_class_also_where_it_is_missing():
@@ -142,11 +129,11 @@ def test_giveaways_are_shares_and_medians(paperlike):
     assert real["share_of_it"] == pytest.approx(2 / 3)
     assert table.loc[("test", "unlabelled"), "images"] == 2
     assert table.index.get_level_values("split").unique().tolist() == ["train", "val", "test"]
-
-
-def test_giveaways_do_not_depend_on_the_order_of_the_files(paperlike):
-    mixed = replace(paperlike, rows=paperlike.rows.iloc[::-1].reset_index(drop=True))
-    pd.testing.assert_frame_equal(metadata_by_class(mixed.rows), metadata_by_class(paperlike.rows))
+    mixed = paperlike.rows.iloc[::-1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(metadata_by_class(mixed), table)
+    files = file_properties(paperlike.rows)
+    np.testing.assert_array_equal(files["shorter_side"], [480, 480, 400, 256, 10, 50, 20, 20])
+    assert files["bytes_per_pixel"].tolist()[2:4] == [2.0, 3.0]
 
 
 def test_both_runs_are_audited_where_their_images_are(photos, tiny_settings):
@@ -168,10 +155,6 @@ def test_a_run_without_images_is_left_out_of_the_audit(photos, tiny_settings):
     }
     experiment = Experiment.open("open", data_root=photos, overrides=chosen)
     assert data_figures.audit_runs(experiment)["run"].unique().tolist() == ["open"]
-
-
-def test_an_audit_of_no_run_says_so(photos, tiny_settings):
-    experiment = Experiment.open("open", data_root=photos, overrides=tiny_settings)
     empty = replace(experiment, manifest=experiment.manifest.select(split="val"))
     with pytest.raises(UserError, match="neither run"):
         data_figures.audit_runs(empty)
@@ -190,17 +173,8 @@ def test_duplicates_are_counted_by_split_and_by_disagreement():
     assert table.loc[("train", "val"), ["pairs", "of_other_class"]].tolist() == [2, 1]
     assert table.loc[("train", "test"), ["pairs", "of_other_class"]].tolist() == [1, 0]
     assert set(table["kind"]) == {"exact"}
-
-
-def test_no_duplicates_are_an_empty_table():
     none = data_figures.duplicate_counts(find_duplicates(images().rows))
     assert len(none) == 0 and "pairs" in none.columns
-
-
-def test_file_properties_are_the_files_own(paperlike):
-    table = file_properties(paperlike.rows)
-    np.testing.assert_array_equal(table["shorter_side"], [480, 480, 400, 256, 10, 50, 20, 20])
-    assert table["bytes_per_pixel"].tolist()[2:4] == [2.0, 3.0]
 
 
 @pytest.fixture
@@ -219,11 +193,8 @@ def test_giveaways_have_a_row_of_panels_a_split(manifest):
     # All photos are of one size: all are at or below it, none below.
     assert set(sides.lines[0].get_xdata()) == {-np.inf, 70}
     assert sides.lines[0].get_ydata()[[0, -1]].tolist() == [0, 1]
-    assert [text.get_text() for text in figure.legends[0].texts] == [
-        "real",
-        "synthetic",
-        "unlabelled",
-    ]
+    named = [text.get_text() for text in figure.legends[0].texts]
+    assert named == ["real", "synthetic", "unlabelled"]
 
 
 def test_a_common_size_is_a_large_mark(manifest):
@@ -276,16 +247,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_sources_are_sorted_by_class_and_then_by_their_images(folder):
+def test_a_card_is_shown_by_source_and_by_split_class_and_style(folder):
     table = sources_table(folder)
     assert list(table) == ["source", "class", "generators", "train", "val", "licence"]
     assert table["source"].tolist() == ["d", "b", "a", "c"]
     assert table["class"].tolist() == ["real", "real", "generated", "both"]
     assert table["generators"].tolist() == ["", "", "SDXL", "None"]
     assert table["licence"].tolist() == ["MIT", "none", "MIT", "MIT"]
-
-
-def test_counts_are_by_split_class_and_style(folder):
     table = counts_table(folder)
     assert list(table) == ["art", "photo", "unknown", "all"]
     assert table.loc[("train", "real")].tolist() == [0, 1, 0, 1]

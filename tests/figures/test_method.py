@@ -161,13 +161,9 @@ def test_overview_shows_the_detectors_sizes(built):
     assert any("demo-tiny: 4 blocks of width 32" in word for word in words)
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
     assert len(hatched) == 2 + 1 + 1  # frozen blocks, patch embedding, legend
-
-
-def test_an_encoder_that_is_frozen_whole_shows_no_trained_block(built):
-    profile, _ = built
     encoder = profile.encoder.model_copy(update={"trained_blocks": 0})
     frozen = Detector.build(encoder, profile.head, profile.images)
-    (axes,) = method_figures.overview(frozen, np.zeros((48, 48, 3), np.uint8)).axes
+    (axes,) = method_figures.overview(frozen, picture).axes
     assert len([patch for patch in axes.patches if patch.get_hatch()]) == 4 + 1 + 1
 
 

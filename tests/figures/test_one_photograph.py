@@ -87,9 +87,6 @@ def test_times_are_those_that_were_measured():
     assert table.loc[(11, "no"), "processor seconds"] == 30 and len(table) == 3
     said = one_photograph.a_further_picture(result)
     assert "takes 2.0 seconds" in said and "its map 10.0 more" in said
-
-
-def test_the_committed_times_are_of_one_picture_and_of_many():
     table = one_photograph.time_table(read_result(one_photograph.TIMES))
     assert {pictures for pictures, _ in table.index} > {1}
     assert (table > 0).all(axis=None)

@@ -10,6 +10,7 @@ from layerfusion.analysis.slices import error_slices
 from layerfusion.figures import errors, run, tables
 from layerfusion.metrics.flips import count_flips
 from layerfusion.metrics.probability import probability
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.paper import audit
 from layerfusion.paths import reference_folder
 from layerfusion.runs.record import Run, read_record
@@ -91,7 +92,7 @@ def test_thresholds_and_headline_are_the_records(record):
 def test_points_lie_on_their_curves_beside_the_papers(scored):
     points = audit.operating_points().loc["local"]
     for given in (None, points):
-        (axes,) = run.roc_curves(scored, given).axes
+        (axes,) = run.roc_curves(scored.scored["local"], given).axes
         drawn = [line.get_xydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
         theirs = drawn[1::2] if given is not None else []
         assert np.array_equal(theirs, [] if given is None else points.loc[list(RUNS)].to_numpy())
@@ -101,7 +102,7 @@ def test_points_lie_on_their_curves_beside_the_papers(scored):
 
 
 def test_the_chosen_threshold_is_the_top_of_its_curve(scored):
-    (axes,) = run.f1_over_threshold(scored).axes
+    (axes,) = run.f1_over_threshold(scored.scored["local"]).axes
     curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
     marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
     assert len(curves) == len(marks) == 2
@@ -111,7 +112,7 @@ def test_the_chosen_threshold_is_the_top_of_its_curve(scored):
 
 
 def test_recalibrated_scores_lie_nearer_to_the_diagonal(scored):
-    raw, mended = run.calibration(scored).axes
+    raw, mended = run.calibration(scored.scored["local"]).axes
 
     def distance(axes):
         return np.mean([np.abs(np.diff(line.get_xydata())).mean() for line in axes.lines[:2]])
@@ -120,9 +121,10 @@ def test_recalibrated_scores_lie_nearer_to_the_diagonal(scored):
 
 
 def test_a_panel_of_too_few_images_says_so():
-    few = (np.array([0, 1]), np.array([np.nan, np.nan]))
-    many = (np.tile([0, 1], 20), np.linspace(0, 1, 40))
-    figure = run.reliability_panels({"few": {"open": few}, "many": {"open": many}})
+    scores = np.linspace(0, 1, 40)
+    own = ScoredImages(pd.DataFrame({"label": np.tile([0, 1], 20)}), scores[None], scores[None])
+    ways = {"few": lambda own: np.nan * own.logits[0], "many": lambda own: own.logits[0]}
+    figure = run.reliability_panels({"open": own}, ways)
     said = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     assert said == [["too few images"], []]
 

@@ -88,13 +88,13 @@ def pieces(runs):
         "official errors": lambda: tables.official_errors(runs),
         "submissions": lambda: keep_submissions(runs, team="ours"),
         "sizes": lambda: size_table(runs.scored["local"], 60),
-        "points": lambda: run_figures.roc_curves(runs),
+        "points": lambda: run_figures.roc_curves(runs.scored["local"]),
         "recall gain": lambda: operating_points.recall_gain(runs.scored["local"]),
         "recall at rates": lambda: operating_points.recall_at_rates(runs.scored["local"]),
         "calibration": lambda: tables.calibration_table(runs.scored["local"]),
-        "calibration drawn": lambda: run_figures.calibration(runs),
+        "calibration drawn": lambda: run_figures.calibration(runs.scored["local"]),
         "choice": lambda: transfer.choice_table(runs.scored["local"]),
-        "F1 drawn": lambda: run_figures.f1_over_threshold(runs),
+        "F1 drawn": lambda: run_figures.f1_over_threshold(runs.scored["local"]),
         "slices": lambda: error_slices(runs),
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
         "gallery": lambda: error_gallery(manifest, local, record.threshold),
@@ -161,7 +161,7 @@ def test_too_few_images_are_not_recalibrated(unlucky):
     table = tables.calibration_table(unlucky.scored["local"])
     again = [name for name in table if "recalibrated" in name] + ["half of its F1"]
     assert table[again].isna().all(axis=None) and table.drop(columns=again).notna().all(axis=None)
-    _, mended = run_figures.calibration(unlucky).axes
+    _, mended = run_figures.calibration(unlucky.scored["local"]).axes
     assert [text.get_text() for text in mended.texts] == ["too few images"]
     choice = transfer.choice_table(unlucky.scored["local"])
     assert choice[["threshold", "F1"]].notna().all(axis=None)
@@ -254,7 +254,7 @@ def test_a_threshold_of_0_or_1_is_drawn_where_probabilities_end(unlucky):
     at = axes.lines[-1].get_xdata()[0]
     assert np.isfinite(at) and probability(at) == pytest.approx(run.record.threshold, abs=1e-15)
     assert 0 < probability(at - 1 if run.record.threshold else at + 1) < 1
-    (axes,) = run_figures.f1_over_threshold(unlucky).axes
+    (axes,) = run_figures.f1_over_threshold(unlucky.scored["local"]).axes
     marks = [line for line in axes.lines if len(line.get_xdata()) == 1]
     assert all(np.isfinite(mark.get_xydata()).all() for mark in marks)
 

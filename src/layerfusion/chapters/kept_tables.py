@@ -89,17 +89,15 @@ class ChapterTables:
             for run in runs:
                 shutil.copyfile(run.directory / RECORD, self._folder / f"{run.name}.json")
             return RecordComparison(against="itself")
-        experiment = self._experiment
-        if experiment is None:
-            if not self._recorded.is_dir():
+        found, rule, experiment = list[Difference](), FIXED, self._experiment
+        if experiment is not None:
+            there = recorded_run(experiment.profile, experiment.run, experiment.seed)
+            if there is None:
                 return RecordComparison(against="nothing")
-            return RecordComparison([d for name in self._fixed for d in self._compare(name, FIXED)])
-        there = recorded_run(experiment.profile, experiment.run, experiment.seed)
-        if there is None:
+            rule = Rule(same_kind(there.record), tolerances(self._recorded))
+            found = [d for run in runs for d in compare_runs(there.record, run.record, rule)]
+        elif not self._recorded.is_dir():
             return RecordComparison(against="nothing")
-        recorded = there.record
-        rule = Rule(same_kind(recorded), tolerances(self._recorded))
-        found = [d for run in runs for d in compare_runs(recorded, run.record, rule)]
         for name, fixed in self._fixed.items():
             found += self._compare(name, FIXED if fixed else rule)
         return RecordComparison(found)

@@ -1,7 +1,7 @@
 """Figures of runs, from their records and predictions; nothing here runs a model."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,12 +17,11 @@ from layerfusion.figures.style import COLOURS, RUN_STYLES, finish
 from layerfusion.metrics.calibration import recalibrated, reliability
 from layerfusion.metrics.probability import probability, threshold_logit
 from layerfusion.metrics.rates import COUNTS
+from layerfusion.metrics.scored import ScoredImages
 from layerfusion.runs.record import RunRecord
 
-if TYPE_CHECKING:  # it loads torch, which takes seconds
-    from layerfusion.analysis.comparison import Comparison
-
-LabelsAndScores = tuple[NDArray[np.int64], NDArray[np.float64]]
+# Of a run's images their probabilities, shape (images,), NaN where there are too few to fit them.
+Probabilities = Callable[[ScoredImages], NDArray[np.float64]]
 
 DIAGONAL: dict[str, Any] = {"color": "0.7", "linestyle": ":", "linewidth": 1}
 RANKING = {"roc_auc": ("ROC AUC", "-"), "average_precision": ("average precision", "--")}
@@ -116,18 +115,20 @@ def score_histogram(predictions: pd.DataFrame, threshold: float) -> Figure:
     return finish(figure)
 
 
-def roc_curves(comparison: "Comparison", points: pd.DataFrame | None = None) -> Figure:
-    """Draw both runs' ROC curves of local images with the points that their thresholds choose.
+def roc_curves(scored: Mapping[str, ScoredImages], points: pd.DataFrame | None = None) -> Figure:
+    """Draw both runs' ROC curves with the points that their thresholds choose.
 
     Parameters
     ----------
+    scored
+        The same images by run.
     points
         False-positive rate and recall of the paper's runs, by run: crosses, of other images, for
         their direction.
     """
     figure, axes = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
-    for run in RUNS:
-        own, colour = comparison.scored["local"][run], RUN_STYLES[run]["color"]
+    for run, own in scored.items():
+        colour = RUN_STYLES[run]["color"]
         fpr, tpr, _ = roc_curve(own.label, own.logits[0])
         axes.plot(fpr, tpr, color=colour, linewidth=1.4, label=f"{run} run")
         point = [own.predicted[0, own.label == label].mean() for label in (0, 1)]
@@ -142,11 +143,11 @@ def roc_curves(comparison: "Comparison", points: pd.DataFrame | None = None) -> 
     return finish(figure)
 
 
-def f1_over_threshold(comparison: "Comparison") -> Figure:
+def f1_over_threshold(scored: Mapping[str, ScoredImages]) -> Figure:
     """Draw F1 over the threshold's logit for both runs, the chosen threshold and 0.5 marked."""
     figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
-    for run in RUNS:
-        own, colour = comparison.scored["local"][run], RUN_STYLES[run]["color"]
+    for run, own in scored.items():
+        colour = RUN_STYLES[run]["color"]
         precision, recall, thresholds = precision_recall_curve(own.label, own.logits[0])
         hits = precision[:-1] + recall[:-1]
         f1 = np.divide(2 * precision[:-1] * recall[:-1], hits, where=hits > 0, out=0 * hits)
@@ -159,32 +160,32 @@ def f1_over_threshold(comparison: "Comparison") -> Figure:
     return finish(figure)
 
 
-def calibration(comparison: "Comparison") -> Figure:
-    """Draw how often images of like scores are synthetic: as the runs score, and recalibrated.
+def calibration(scored: Mapping[str, ScoredImages]) -> Figure:
+    """Draw how often images of like scores are synthetic: as the runs score, and recalibrated."""
+    ways: dict[str, Probabilities] = {
+        "as scored": as_scored,
+        "recalibrated (held out)": lambda own: recalibrated(own.label, own.logits[0]),
+    }
+    return reliability_panels(scored, ways)
 
-    A panel says so where there are too few images to recalibrate.
+
+def as_scored(own: ScoredImages) -> NDArray[np.float64]:
+    """Return the probabilities of the first seed, shape (images,)."""
+    return probability(own.logits[0])
+
+
+def reliability_panels(
+    scored: Mapping[str, ScoredImages], ways: Mapping[str, Probabilities]
+) -> Figure:
+    """Draw the share of synthetic images over their mean score, with intervals, a panel a way.
+
+    A panel says so where there are too few images.
     """
-    scored, held_out = {}, {}
-    for run in RUNS:
-        own = comparison.scored["local"][run]
-        scored[run] = (own.label, probability(own.logits[0]))
-        held_out[run] = (own.label, recalibrated(own.label, own.logits[0]))
-    return reliability_panels({"as scored": scored, "recalibrated (held out)": held_out})
-
-
-def reliability_panels(panels: Mapping[str, Mapping[str, LabelsAndScores]]) -> Figure:
-    """Draw the share of synthetic images over their mean score, with intervals.
-
-    Parameters
-    ----------
-    panels
-        By title and run: labels, shape (images,), and probabilities, of which NaN are not drawn.
-    """
-    count = len(panels)
-    size = (2.9 * count + 1, 3.4)
-    figure, grid = plt.subplots(1, count, figsize=size, sharey=True, layout="constrained")
-    for axes, (title, runs) in zip(grid, panels.items(), strict=True):
-        for run, (labels, scores) in runs.items():
+    size = (2.9 * len(ways) + 1, 3.4)
+    figure, grid = plt.subplots(1, len(ways), figsize=size, sharey=True, layout="constrained")
+    for axes, (title, way) in zip(grid, ways.items(), strict=True):
+        for run, own in scored.items():
+            labels, scores = own.label, way(own)
             if np.isnan(scores).any():
                 continue
             bins = reliability(labels, scores)

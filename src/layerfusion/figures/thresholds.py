@@ -1,20 +1,21 @@
 """Choosing a threshold, in words and figures made of the tables of predictions alone."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 
 from layerfusion.figures.intervals import draw_by_source, draw_intervals
-from layerfusion.figures.run import LabelsAndScores, reliability_panels
+from layerfusion.figures.run import as_scored, reliability_panels
 from layerfusion.figures.style import finish, legend_above
 from layerfusion.metrics.calibration import FITTED_ON, at_prevalence, held_out_probabilities
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.held_out import EVALUATED_ON
-from layerfusion.metrics.probability import probability
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL
 
@@ -206,10 +207,9 @@ def draw_reliability(scored: Mapping[str, ScoredImages]) -> Figure:
     scored
         By run. The first seed of each is drawn.
     """
-    panels: dict[str, dict[str, LabelsAndScores]] = {}
-    for run, own in scored.items():
-        panels.setdefault("as scored", {})[run] = own.label, probability(own.logits[0])
-        for where in FITTED_ON:
-            fitted = held_out_probabilities(own.images, own.logits[0], METHOD, where)
-            panels.setdefault(f"fitted on {where}", {})[run] = own.label, fitted
-    return reliability_panels(panels)
+
+    def fitted(own: ScoredImages, where: str) -> NDArray[np.float64]:
+        return held_out_probabilities(own.images, own.logits[0], METHOD, where)
+
+    ways = {f"fitted on {where}": partial(fitted, where=where) for where in FITTED_ON}
+    return reliability_panels(scored, {"as scored": as_scored, **ways})
