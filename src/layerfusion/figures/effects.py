@@ -56,7 +56,10 @@ def claims_text(study: FinishedStudy) -> str:
     effects = table[["paper", "effect"]].map(signed)
     intervals = [bounds(row, "+.4f") for row in table.to_dict("records")]
     effects["95 % interval"] = pd.Series(intervals, table.index).where(table["low"].notna(), "none")
-    return effects.join(table[["verdict", "seeds"]]).rename_axis(None).to_string()
+    shown = effects.join(table[["verdict", "seeds"]]).reset_index()
+    width = int(shown["claim"].str.len().max())
+    shown["claim"] = shown["claim"].str.ljust(width)
+    return shown.rename(columns={"claim": "claim".ljust(width)}).to_string(index=False)
 
 
 def claims_in_a_sentence(study: FinishedStudy) -> str:
