@@ -8,6 +8,7 @@ places it may look at, what it connects to and starts is an `Ended.event`.
 import atexit
 import importlib
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -17,12 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-MODULES = (
-    "layerfusion", "layerfusion.cli.main", "layerfusion.evidence.inspection",
-    "layerfusion.evidence.serving", "layerfusion.experiments.study", "layerfusion.model.fetching",
-    "layerfusion.release.calibration_report", "layerfusion.release.export",
-    "layerfusion.runs.experiment", "layerfusion.scoring.files", "layerfusion.task.submission",
-)  # fmt: skip
 PROGRAMS = Path(__file__).resolve().parent
 ROOM = 6 << 30  # bytes of addresses that a child may take beside those of its parent
 OTHER_PROGRAMS = {
@@ -148,8 +143,11 @@ class Child:
 def load_package() -> None:
     """Import what the children will need; their parent computes nothing, so it has no threads."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    for module in MODULES:
-        importlib.import_module(module)
+    import layerfusion
+
+    for module in pkgutil.walk_packages(layerfusion.__path__, "layerfusion."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
 
 
 def command_line(*words: object) -> Callable[[], object]:

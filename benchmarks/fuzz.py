@@ -101,15 +101,18 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.evidence.credentials import credentials
     from layerfusion.evidence.metadata import marks
     from layerfusion.experiments.tables import read_predictions
+    from layerfusion.files import CHECKSUMS, file_sha256
     from layerfusion.images.reading import probe_image, read_picture, read_pixels
     from layerfusion.model.detector import Detector
     from layerfusion.model.folder import DESCRIPTION, TRAINED
-    from layerfusion.model.weight_files import read_visual_weights
+    from layerfusion.model.huggingface import config_normalisation
+    from layerfusion.model.weight_files import file_activation, read_visual_weights
     from layerfusion.model.weights import embedded_weights
     from layerfusion.paths import project_root
     from layerfusion.runs.record import read_record
+    from layerfusion.scoring.reference import REFERENCE, read_reference
     from layerfusion.scoring.shipped import DEMO_FOLDER
-    from layerfusion.settings import load_profile
+    from layerfusion.settings import PROFILES, load_profile
     from layerfusion.task.check import check_submission
 
     pictures = list(images().values())
@@ -131,17 +134,23 @@ def targets(place: Path) -> dict[str, Target]:
     shutil.copytree(DEMO_FOLDER, detector, dirs_exist_ok=True)
     (detector / "SHA256SUMS").unlink(missing_ok=True)
 
-    def in_detector(name: str) -> Callable[[Path], object]:
+    def in_detector(
+        name: str, reader: Callable[[Path], object] = Detector.load
+    ) -> Callable[[Path], object]:
         def read(path: Path) -> object:
             shutil.copyfile(DEMO_FOLDER / DESCRIPTION, detector / DESCRIPTION)
             shutil.copyfile(DEMO_FOLDER / TRAINED, detector / TRAINED)
             shutil.copyfile(path, detector / name)
-            return Detector.load(detector)
+            return reader(detector)
 
         return read
 
+    def configured(path: Path) -> object:
+        beside = path.with_name("weights.safetensors")
+        shutil.copyfile(path, path.with_name("preprocessor_config.json"))
+        return file_activation(beside), config_normalisation(beside)
+
     manifest = file_of(saved_manifest, "manifest.parquet")
-    profile = Path(load_profile.__code__.co_filename).parent / "profiles/photographs.yaml"
     tests = pd.DataFrame({"path": ["t/a.jpg", "t/b.jpg"], "split": "test"})
     tests["label"] = pd.array([None, None], dtype="Int8")
     labels = b"image_id,label\na.jpg,real\nb.jpg,1\n"
@@ -162,7 +171,7 @@ def targets(place: Path) -> dict[str, Target]:
         ),
         "labels": Target(lambda path: label_test_images(tests, path), "labels.csv", [labels]),
         "configuration": Target(lambda path: load_profile(str(path)), "profile.yaml",
-                                [profile.read_bytes()]),
+                                [(PROFILES / "photographs.yaml").read_bytes()]),
         "submission": Target(
             lambda path: check_submission(path, ["a.jpg", "b.jpg"]), "team_open.csv", [table]
         ),
@@ -171,17 +180,54 @@ def targets(place: Path) -> dict[str, Target]:
             read_visual_weights, "weights.pt",
             [file_of(lambda path: torch.save(tensors, path), "w.pt")],
         ),
+        "ONNX weights": Target(read_visual_weights, "weights.onnx", onnx_exports()),
+        "weights' configuration": Target(
+            configured, "config.json",
+            [b'{"model_type": "clip", "vision_config": {"hidden_act": "quick_gelu"}, '
+             b'"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}'],
+        ),
         "detector's description": Target(in_detector(DESCRIPTION), "description",
                                          [(DEMO_FOLDER / DESCRIPTION).read_bytes()]),
         "detector's tensors": Target(in_detector(TRAINED), "tensors",
                                      [(DEMO_FOLDER / TRAINED).read_bytes()]),
+        "reference scores": Target(
+            in_detector(REFERENCE, read_reference), "validation.csv",
+            [b"label,logit\n0,-1.25\n1,0.5\n1,3\n"],
+        ),
+        "checksums": Target(
+            in_detector(CHECKSUMS), "sums",
+            [f"{file_sha256(DEMO_FOLDER / TRAINED)}  {TRAINED}\n".encode()],
+        ),
         "record": Target(read_record, "record.json",
-                         [(reference / "demo" / "open-seed1337.json").read_bytes()]),
+                         [(reference / "demo" / "open-seed1337" / "record.json").read_bytes()]),
         "predictions": Target(
             lambda path: read_predictions(path.parent), "predictions.parquet",
             [file_of(scores.to_parquet, "predictions.parquet")],
         ),
     }  # fmt: skip
+
+
+def onnx_exports() -> list[bytes]:
+    """Return two graphs of a small tower's start: in float32, and quantised by a node."""
+    from onnx import helper, numpy_helper
+
+    embedding = "vision_model.embeddings.class_embedding"
+    patches = "vision_model.embeddings.patch_embedding.weight"
+    matrix = np.arange(-8, 8, dtype=np.int8).reshape(4, 4)
+    arrays = {embedding: np.ones(4, np.float32), patches: np.ones((4, 3, 2, 2), np.float32)}
+    layer = "/vision_model/encoder/layers.0/mlp/fc1"
+    product = helper.make_node("MatMul", ["x", "m"], ["y"], name=f"{layer}/MatMul")
+    scaled = helper.make_node("DequantizeLinear", ["q", "s", "z"], ["m"], axis=1)
+    quantised = {"q": matrix, "s": np.ones(4, np.float32), "z": np.zeros(4, np.int8)}
+    made = []
+    for nodes, own in (
+        ([product], {"m": matrix.astype(np.float32)}),
+        ([scaled, product], quantised),
+    ):
+        tensors = [numpy_helper.from_array(array, name) for name, array in (arrays | own).items()]
+        graph = helper.make_graph(nodes, "tower", [], [], tensors)
+        made.append(helper.make_model(graph).SerializeToString())
+    return made
 
 
 def saved_manifest(path: Path) -> None:
