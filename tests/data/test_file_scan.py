@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from layerfusion.data import file_scan
-from layerfusion.data.file_scan import FileScan, perceptual_hash, scan_file, scanner_digest
+from layerfusion.data.file_scan import (
+    FileScan,
+    file_state,
+    perceptual_hash,
+    scan_file,
+    scanner_digest,
+)
 from layerfusion.images.reading import ImageError, read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -38,8 +44,7 @@ def can_be_read(path):
 def test_a_whole_file_of_every_format(tmp_path, kind, asked):
     (tmp_path / "image").write_bytes(WHOLE[kind])
     found = scan_file(tmp_path / "image", hash_file=asked, decode_file=asked)
-    state = (tmp_path / "image").stat()
-    assert (found.bytes, found.mtime_ns) == (state.st_size, state.st_mtime_ns)
+    assert (found.bytes, found.state) == file_state(tmp_path / "image")
     assert (found.width, found.height, found.format) == (30, 20, kind)
     assert found.reason is None and found.damage is None
     assert (found.sha256 is not None, found.phash is not None) == (asked, asked)
@@ -94,7 +99,7 @@ def test_a_bad_file_is_remembered_with_its_state(tmp_path):
     (tmp_path / "empty.jpg").touch()
     found = scan_file(tmp_path / "empty.jpg", hash_file=True, decode_file=True)
     assert (found.bytes, found.reason) == (0, "empty file")
-    assert found.mtime_ns == (tmp_path / "empty.jpg").stat().st_mtime_ns
+    assert found.state == file_state(tmp_path / "empty.jpg")[1]
 
 
 def test_too_little_memory_says_nothing_of_a_file(tmp_path, monkeypatch):
@@ -105,7 +110,7 @@ def test_too_little_memory_says_nothing_of_a_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(file_scan, "read_image", exhausted)
     found = scan_file(tmp_path / "image", hash_file=False, decode_file=True)
-    assert found.damage == "not enough memory to decode it" and found.mtime_ns is None
+    assert found.damage == "not enough memory to decode it" and found.state is None
 
 
 def test_inspections_are_known_by_the_libraries_that_made_them(

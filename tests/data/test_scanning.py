@@ -175,6 +175,27 @@ def test_only_what_is_new_or_changed_is_read_again(tree, tmp_path):
     assert look(tree, tmp_path / "cache")[1] == 0
 
 
+def test_files_exchanged_with_times_and_sizes_kept_are_read_again(tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for seed, name in enumerate(("a.bmp", "b.bmp")):
+        picture(tree / name, seed=seed)
+        os.utime(tree / name, ns=(10**18, 10**18))
+    first, _ = look(tree, tmp_path / "cache")
+    for old, new in (("a.bmp", "c.bmp"), ("b.bmp", "a.bmp"), ("c.bmp", "b.bmp")):
+        (tree / old).rename(tree / new)  # as rsync and dvc put a file in place of another
+    second, read = look(tree, tmp_path / "cache")
+    assert read == 2
+    assert second.rows["sha256"].tolist() == first.rows["sha256"].tolist()[::-1]
+
+    content = (tree / "a.bmp").read_bytes()
+    (tree / "a.bmp").write_bytes((tree / "b.bmp").read_bytes())  # as cp -p writes into one
+    (tree / "b.bmp").write_bytes(content)
+    for name in ("a.bmp", "b.bmp"):
+        os.utime(tree / name, ns=(10**18, 10**18))
+    assert same(look(tree, tmp_path / "cache")[0], first)
+
+
 def test_files_that_are_gone_leave_the_cache_and_others_stay(tree, tmp_path):
     look(tree, tmp_path / "cache")
     (tree / "a.jpg").unlink()

@@ -25,8 +25,8 @@ _LIBRARIES = ("pillow", "scipy")
 class FileScan(NamedTuple):
     """What one file says of itself.
 
-    `bytes` and `mtime_ns` (modification time, ns) are the state that was read; `mtime_ns` is
-    missing where the outcome may be another without the file changing, as when it may not be read.
+    `bytes` and `state` (`file_state`) are what the file was when it was read; `state` is missing
+    where the outcome may be another without the file changing, as when it may not be read.
     Width and height are upright pixels. Hashes are missing where they were not asked for.
 
     `reason` says why the file cannot be used, as its header or its end tell; everything below it is
@@ -34,7 +34,7 @@ class FileScan(NamedTuple):
     """
 
     bytes: int | None = None
-    mtime_ns: int | None = None
+    state: str | None = None
     reason: str | None = None
     width: int | None = None
     height: int | None = None
@@ -58,8 +58,7 @@ def scan_file(path: Path, *, hash_file: bool, decode_file: bool) -> FileScan:
         Whether to decode the image for its perceptual hash, which finds the corrupt ones.
     """
     try:
-        state = path.stat()
-        whole = FileScan(state.st_size, state.st_mtime_ns)
+        whole = FileScan(*file_state(path))
     except OSError:
         whole = FileScan()  # the next attempt says why
     try:
@@ -67,16 +66,32 @@ def scan_file(path: Path, *, hash_file: bool, decode_file: bool) -> FileScan:
         image = None if _ends_well(path, info.format) else read_image(path)
         sha256 = file_sha256(path) if hash_file else None
     except (ImageError, OSError) as error:
-        lasting = whole.mtime_ns if _lasts(error) else None
-        return whole._replace(mtime_ns=lasting, reason=_reason(error))
+        lasting = whole.state if _lasts(error) else None
+        return whole._replace(state=lasting, reason=_reason(error))
     whole = whole._replace(width=info.width, height=info.height, format=info.format, sha256=sha256)
     if not decode_file:
         return whole
     try:
         return whole._replace(phash=perceptual_hash(image or read_image(path)))
     except ImageError as error:
-        lasting = whole.mtime_ns if _lasts(error) else None
-        return whole._replace(mtime_ns=lasting, damage=error.reason)
+        lasting = whole.state if _lasts(error) else None
+        return whole._replace(state=lasting, damage=error.reason)
+
+
+def file_state(path: Path) -> tuple[int, str]:
+    """Return a file's length in bytes and what else changes when its content does, as text.
+
+    Modification time (ns), change time (ns) and inode. Programs that copy or exchange files often
+    set the first as it was; the second is the system's own, and a file put in place of another is
+    another inode.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    """
+    found = path.stat()
+    return found.st_size, f"{found.st_mtime_ns}-{found.st_ctime_ns}-{found.st_ino}"
 
 
 def perceptual_hash(image: Image.Image) -> str:

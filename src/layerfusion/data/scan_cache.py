@@ -15,7 +15,7 @@ from layerfusion.files import in_place_of
 from layerfusion.settings import digest
 
 # The columns of `layerfusion.data.file_scan.FileScan`, with the file's path before them.
-DTYPES = {"path": "str", "mtime_ns": "Int64", "reason": "str", "damage": "str"} | SCANNED_DTYPES
+DTYPES = {"path": "str", "state": "str", "reason": "str", "damage": "str"} | SCANNED_DTYPES
 
 
 class ScanCache:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from layerfusion.data.file_scan import FileScan, scan_file
+from layerfusion.data.file_scan import FileScan, file_state, scan_file
 from layerfusion.data.manifest import SCANNED_DTYPES, Progress, usable_cores
 from layerfusion.data.scan_cache import DTYPES, ScanCache
 
@@ -71,9 +71,9 @@ def scan(
         Whether to decode every image, which finds the corrupt ones, for its perceptual hash;
         otherwise headers and the ends of JPEG and PNG files tell most of the truncated ones.
     cache
-        A folder in which what was read is kept; None for none. A file of the same size and
-        modification time as before is not read again, unless more is asked for than is known. The
-        outcome is the same with and without.
+        A folder in which what was read is kept; None for none. A file of the same size, times and
+        inode as before (`file_state`) is not read again, unless more is asked for than is known.
+        The outcome is the same with and without.
     progress
         Called with the number of files done and of all files.
 
@@ -113,7 +113,7 @@ def scan(
         part = _table([paths[row] for row in rows], islice(scans, PART)).set_axis(rows)
         tables.append(part)
         if memory:
-            memory.add(part[part["mtime_ns"].notna()])
+            memory.add(part[part["state"].notna()])
     if memory:
         memory.merge(paths)
     scanned = _asked_for(pd.concat(tables).sort_index(), hash_files, decode_files)
@@ -121,9 +121,10 @@ def scan(
 
 
 def file_states(root: Path, paths: list[str]) -> pd.DataFrame:
-    """Return ``bytes`` and ``mtime_ns`` of files, int64; both -1 of one that is not there."""
+    """Return ``bytes`` (Int64) and ``state`` of files, as `file_state`; -1 and "" where none is."""
     states = in_threads(lambda path: _state(root / path), paths)
-    return pd.DataFrame(list(states), columns=["bytes", "mtime_ns"], dtype="int64")
+    table = pd.DataFrame(list(states), columns=["bytes", "state"])
+    return table.astype({"bytes": "Int64", "state": "str"})
 
 
 def _known(root: Path, paths: list[str], memory: ScanCache | None) -> pd.DataFrame:
@@ -134,16 +135,15 @@ def _known(root: Path, paths: list[str], memory: ScanCache | None) -> pd.DataFra
     known = pd.DataFrame({"path": paths}, dtype="str")
     if memory is None:
         return known.reindex(columns=list(DTYPES)).astype(DTYPES)
-    known = known.join(file_states(root, paths).astype("Int64"))
-    return known.merge(memory.read(), how="left", on=["path", "bytes", "mtime_ns"])[list(DTYPES)]
+    known = known.join(file_states(root, paths))
+    return known.merge(memory.read(), how="left", on=["path", "bytes", "state"])[list(DTYPES)]
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> tuple[int, str]:
     try:
-        state = path.stat()
+        return file_state(path)
     except OSError:
-        return -1, -1
-    return state.st_size, state.st_mtime_ns
+        return -1, ""
 
 
 def _decoded(known: pd.DataFrame) -> NDArray[np.bool_]:
