@@ -67,3 +67,14 @@ def failures(browser, address):
             url = details["request"]["url"]
             foreign += [] if url.startswith((address, "data:")) else [url]
     return {"complaints": complaints, "failed": failed, "foreign": foreign}
+
+
+def show(browser, address, *, scheme="light", width=1000, media=""):
+    """Open a page as a screen of some width and colours shows it."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    browser.get(address)

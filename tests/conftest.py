@@ -21,6 +21,7 @@ from layerfusion.metrics.probability import probability
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import resample_images
+from layerfusion.model.detector import Detector
 from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import RECORDED, Experiment
 from layerfusion.scoring.reference import write_reference
@@ -204,6 +205,11 @@ def scored(tmp_path_factory):
         local[run] = ScoredImages(table, logit[None], counts, np.array([threshold]))
     small = {run: own.subset(np.arange(images) < images // 2) for run, own in local.items()}
     return Comparison(dict.fromkeys(runs, experiment), runs, {"local": local, "small": small})
+
+
+def demo_detector():
+    """The toy that comes with the package."""
+    return Detector.load(DEMO_FOLDER)
 
 
 @pytest.fixture(scope="session")

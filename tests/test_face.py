@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import layerfusion
+from conftest import demo_detector
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
-from layerfusion.scoring.shipped import demo_detector
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "numpy", "pandas", "pydantic", "yaml", "matplotlib", "open_clip"}

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, read_record, write_record
+from layerfusion.files import in_place_of, new_folder, read_record, write_record
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -30,6 +30,22 @@ def test_a_block_that_fails_leaves_the_file_as_it_was(tmp_path, error):
         raise error
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_folder_is_complete_or_not_there(tmp_path, error):
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a").is_file()
+    with pytest.raises(UserError, match="already exists"), new_folder(tmp_path / "out"):
+        pass
+    expected = UserError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as caught, new_folder(tmp_path / "next") as folder:
+        (folder / "a").touch()
+        raise error
+    assert expected is KeyboardInterrupt or "written to" in str(caught.value)
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 
 
 def test_two_processes_that_share_a_file_do_not_mix_theirs(tmp_path):

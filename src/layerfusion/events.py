@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.parallel.launcher import launched
@@ -65,18 +65,14 @@ class _LineFormatter(logging.Formatter):
 
     converter = staticmethod(time.gmtime)
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
         if record.exc_info and record.exc_info[1]:
             text += f": {_described(record.exc_info[1])}"
         if not _is_own(record) and record.name != _WARNINGS:
             text = f"{record.name}: {text}"
-        record.message = one_line(text)
-        record.asctime = self.formatTime(record, self.datefmt)
-        return self.formatMessage(record)
+        at = self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ")
+        return f"{at} {record.levelname} {one_line(text)}"
 
 
 _FORMATTER = _LineFormatter()
@@ -130,21 +126,16 @@ def _warnings_to(handler: logging.Handler, *, shown: bool) -> Iterator[None]:
     former = warnings.showwarning
 
     def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *more: Any
     ) -> None:
         place = "/".join(Path(filename).parts[-2:])
         text = f"{category.__name__}: {message} ({place}:{lineno})"
         level = logging.WARNING
         handler.handle(logging.LogRecord(_WARNINGS, level, filename, lineno, text, (), None))
         if shown:
-            former(message, category, filename, lineno, file, line)
+            former(message, category, filename, lineno, *more)
 
-    warnings.showwarning = show
+    warnings.showwarning = show  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -239,14 +230,10 @@ def logged_to(path: Path, warn: Callable[[str], None]) -> Iterator[None]:
 
 def _ending(error: BaseException) -> tuple[int, str]:
     """Return level and text of the error that ended a block."""
-    match error:
-        case StopRequestedError():
-            return logging.INFO, str(error)
-        case UserError():
-            return logging.ERROR, str(error)
-        case KeyboardInterrupt():
-            return logging.INFO, "interrupted from the keyboard"
-    return logging.ERROR, _described(error)
+    if isinstance(error, KeyboardInterrupt):
+        return logging.INFO, "interrupted from the keyboard"
+    level = logging.INFO if isinstance(error, StopRequestedError) else logging.ERROR
+    return level, str(error) if isinstance(error, UserError) else _described(error)
 
 
 def _described(error: BaseException) -> str:

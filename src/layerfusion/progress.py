@@ -63,22 +63,24 @@ class Reporter:
 
     def warn(self, text: str) -> None:
         """Write one line that begins with ``warning:``."""
-        self._report(logging.WARNING, text, "warning: ")
+        self._report(logging.WARNING, text)
 
     def detail(self, text: str) -> None:
         """Write one line if the verbosity is `verbose`; a run's log always has it."""
         self._report(logging.DEBUG, text)
 
-    def _report(self, level: int, text: str, prefix: str = "") -> None:
+    def _report(self, level: int, text: str) -> None:
         line = one_line(text)  # for any handler: one that writes UTF-8 fails at lone bytes
         LOGGER.log(level, "%s", line)
-        if level > logging.DEBUG or self._verbosity is Verbosity.verbose:
-            self._print(level, line, prefix)
+        self._print(level, line)
 
-    def _print(self, level: int, line: str, prefix: str = "") -> None:
-        verbose = self._verbosity is Verbosity.verbose
-        shown = with_time(level, line) if verbose else prefix + line
-        self.console.print(shown, markup=False, soft_wrap=True)
+    def _print(self, level: int, line: str) -> None:
+        if self._verbosity is Verbosity.verbose:
+            line = with_time(level, line)
+        elif level == logging.WARNING:
+            line = f"warning: {line}"
+        if level > logging.DEBUG or self._verbosity is Verbosity.verbose:
+            self.console.print(line, markup=False, soft_wrap=True)
 
     @contextmanager
     def log_to(self, path: Path) -> Iterator[None]:

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +10,10 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from conftest import draw_image
+from conftest import demo_detector, draw_image
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import TRAINED
-from layerfusion.release import calibrated
 from layerfusion.release.calibrated import (
     as_values,
     calibration_html,
@@ -27,7 +25,7 @@ from layerfusion.release.calibration import calibrate
 from layerfusion.release.own_images import find_own_images
 from layerfusion.release.seen_images import seen_images
 from layerfusion.scoring.reference import read_reference
-from layerfusion.scoring.shipped import DEMO_FOLDER, demo_detector
+from layerfusion.scoring.shipped import DEMO_FOLDER
 
 
 def draw(root, *, dark, count=26):
@@ -187,16 +185,6 @@ def test_the_page_says_what_the_terminal_does_and_stands_alone(calibration):
     assert [row.th.text for row in rows] == list(table["folder"])
     addresses = [tag.get("src") or tag.get("href") for tag in soup.select("[src], [href]")]
     assert addresses == ["data:,"] and "@import" not in html and "url(" not in html
-
-
-def test_a_failure_leaves_nothing_behind(calibration, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr(calibrated, "write_reference", full)
-    with pytest.raises(UserError, match="cannot be written"):
-        write_calibrated(calibration, DEMO_FOLDER, tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_detector_without_a_threshold_is_refused(mine):

@@ -10,15 +10,14 @@ import threading
 import numpy as np
 import pytest
 
-from browsing import failures
-from conftest import draw_image
+from browsing import show
+from conftest import demo_detector, draw_image
 from layerfusion.evidence.inspection import report_html
 from layerfusion.evidence.pages import write_page
 from layerfusion.evidence.serving import Limits, listen
 from layerfusion.release.calibrated import calibration_html
 from layerfusion.release.calibration import calibrate
 from layerfusion.release.own_images import find_own_images
-from layerfusion.scoring.shipped import demo_detector
 
 PHONE = 390  # px
 ENOUGH = 4.5  # WCAG's AA for text
@@ -56,20 +55,9 @@ return [...document.body.querySelectorAll('*')]
   .filter(one => one.getBoundingClientRect().right > width + 0.5 && !scrolls(one.parentElement))
   .map(one => one.tagName + ' ' + one.className);
 """
+
+
 # What `drop` of a desktop brings: files in a DataTransfer, on the element below the pointer.
-DROP = """
-const bytes = Uint8Array.from(atob(arguments[0]), one => one.charCodeAt(0));
-const carried = new DataTransfer();
-carried.items.add(new File([bytes], arguments[1], {type: 'image/png'}));
-const target = document.querySelector('.drop p');
-const send = kind => target.dispatchEvent(
-  new DragEvent(kind, {dataTransfer: carried, bubbles: true, cancelable: true}));
-const over = !send('dragover') && document.querySelector('.drop').classList.contains('over');
-const kept = !send('drop');
-return [over, kept, document.querySelector('.drop').classList.contains('over')];
-"""
-
-
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory):
     path = tmp_path_factory.mktemp("picture") / ("holiday" + "_long" * 30 + ".png")
@@ -103,16 +91,6 @@ def pages(inspector, picture, tmp_path_factory):
     )
     write_page(calibration_html(made, "It is a toy"), folder / "calibration.html")
     return folder
-
-
-def show(browser, address, *, scheme="light", width=1000, media=""):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
-    )
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
-    browser.get(address)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -173,23 +151,3 @@ def headings_in_print(browser):
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"generateDocumentOutline": True})
     found = re.findall(rb"/Title \(((?:[^()\\]|\\.)*)", base64.b64decode(printed["data"]))
     return {title.replace(b"\\", b"").decode("ascii") for title in found}
-
-
-def test_a_dropped_file_is_uploaded_and_its_words_come_back(browser, inspector, picture):
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    server = listen(inspector, Limits(files=1, megabytes=5), port=0)
-    threading.Thread(target=server.run, daemon=True).start()
-    failures(browser, "")  # those of the pages before
-    show(browser, server.address)
-    sent = base64.b64encode(picture.read_bytes()).decode("ascii")
-    assert browser.execute_script(DROP, sent, "dropped.png") == [True, True, False]
-    assert browser.find_element("id", "state").text == "1 chosen: dropped.png"
-    browser.find_element("css selector", "button").click()
-    WebDriverWait(browser, 60).until(lambda _: browser.find_elements("css selector", ".verdict"))
-    word = inspector.inspect(picture, occlusion=False).level
-    assert browser.find_element("css selector", ".verdict").text == word.text.capitalize()
-    assert browser.find_element("css selector", "section.picture h2").text == "dropped.png"
-    faults = failures(browser, server.address)
-    server.close()
-    assert faults == {"complaints": [], "failed": [], "foreign": []}

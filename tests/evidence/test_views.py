@@ -5,13 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
+from conftest import demo_detector
+from layerfusion.evidence import attribution
 from layerfusion.evidence.attribution import block_contributions, occlusion_map
 from layerfusion.evidence.levels import EvidenceLevel as Level
 from layerfusion.evidence.levels import EvidenceScale
-from layerfusion.evidence.views import View, logits_of, pixels, score_views, verdict
-from layerfusion.images.transforms import EvaluationTransform
+from layerfusion.evidence.views import View, logits_of, score_views, verdict
+from layerfusion.images.transforms import EvaluationTransform, planes
 from layerfusion.scoring.reference import ReferenceScores
-from layerfusion.scoring.shipped import demo_detector
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,8 @@ def scale():
 
 
 def noise(width, height):
-    pixels_ = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels_)
+    pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
 
 
 def given(*words):
@@ -76,7 +77,7 @@ def test_any_size_has_its_forms(size, detector, scale):
 
 
 def test_contributions_are_those_of_an_independent_computation(detector):
-    crop = pixels(noise(*[detector.image_settings.crop] * 2))
+    crop = planes(np.asarray(noise(*[detector.image_settings.crop] * 2)))
     head = detector.head
     with torch.inference_mode():
         tokens = detector.eval().class_tokens(crop[None])
@@ -90,14 +91,15 @@ def test_contributions_are_those_of_an_independent_computation(detector):
     np.testing.assert_allclose(block_contributions(detector, tokens[0]), own, atol=1e-4)
 
 
-def test_the_map_is_of_the_fields_that_are_covered(detector):
+def test_the_map_is_of_the_fields_that_are_covered(detector, monkeypatch):
+    monkeypatch.setattr(attribution, "GRID", 2)
     side = detector.image_settings.crop
     plain = torch.full((3, side, side), 100, dtype=torch.uint8)
     np.testing.assert_allclose(
-        occlusion_map(detector, plain, logits_of(detector, plain[None])[0], grid=3), 0, atol=1e-4
+        occlusion_map(detector, plain, logits_of(detector, plain[None])[0]), 0, atol=1e-4
     )
-    crop = pixels(noise(side, side))
-    found = occlusion_map(detector, crop, logits_of(detector, crop[None])[0], grid=2)
+    crop = planes(np.asarray(noise(side, side)))
+    found = occlusion_map(detector, crop, logits_of(detector, crop[None])[0])
     covered = crop.clone()
     grey = crop.float().mean(dim=(1, 2), keepdim=True).round().to(torch.uint8)
     covered[:, : side // 2, side // 2 :] = grey

@@ -106,13 +106,8 @@ def test_the_head_is_rounded_and_small_and_its_folder_complete(shipped, made):
         assert tensor.dtype == torch.float16 and torch.equal(tensor, own[name].half())
     weights = (folder / "trained.safetensors").stat().st_size
     assert weights < 0.55 * (made[2].directory / "detector" / "trained.safetensors").stat().st_size
-
-
-def test_a_loaded_head_computes_in_float32(shipped):
-    detector = Detector.load(shipped[0])
-    written = read_trained_tensors(shipped[0])
-    for name, parameter in detector.trained_parameters().items():
-        assert parameter.dtype == torch.float32
+    for name, parameter in Detector.load(folder).trained_parameters().items():
+        assert parameter.dtype == torch.float32  # it computes in these
         assert torch.equal(parameter.detach(), written[name].float())
 
 
@@ -173,15 +168,6 @@ def test_nothing_is_overwritten_and_no_place_invented(export, tmp_path):
     answer = export("--out", tmp_path / "out", "--predictions", tmp_path / "no" / "p.parquet")
     one_sentence(answer, "--predictions", "create it first")
     assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
-
-
-def test_a_failure_leaves_nothing_behind(export, tmp_path, monkeypatch):
-    def full(facts):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(exporting, "model_card", full)
-    one_sentence(export("--out", tmp_path / "out"), "No space left on device")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_weight_that_float16_cannot_hold_is_refused(made):

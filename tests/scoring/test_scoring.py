@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import logit
 
-from conftest import draw_image
+from conftest import demo_detector, draw_image
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.weights import resolved
 from layerfusion.scoring.files import score_images, write_scores
 from layerfusion.scoring.inputs import find_images
-from layerfusion.scoring.shipped import demo_detector
 from layerfusion.settings import LoaderSettings, load_profile
 
 ALONE = LoaderSettings(workers=0)
@@ -66,6 +65,7 @@ def test_good_files_are_scored_and_bad_ones_named(odd_files, detector):
     assert len(good) == 8 and good["probability"].between(0, 1).all()
     assert (good["predicted"] == (good["probability"] >= good["threshold"])).all()
     assert table["threshold"].nunique() == 1
+    assert table["warning"].str.contains("mean nothing for real photographs").all()
 
 
 def test_a_score_depends_on_its_image_alone(odd_files, detector):
@@ -75,12 +75,6 @@ def test_a_score_depends_on_its_image_alone(odd_files, detector):
     assert together["grey.png"] == pytest.approx(alone, abs=1e-6)
     in_workers = score_images(detector, images, loader=LoaderSettings(workers=2))
     np.testing.assert_array_equal(in_workers["probability"].to_numpy(), together.to_numpy())
-
-
-def test_the_demo_detector_says_what_it_is_worth(odd_files, detector):
-    images, _ = find_images([odd_files / "grey.png"])
-    table = score_images(detector, images, loader=ALONE)
-    assert table["warning"].str.contains("mean nothing for real photographs").all()
 
 
 def test_the_demo_detector_is_of_the_current_demo_profile(detector):

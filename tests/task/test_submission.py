@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import TINY_OPTIONS, open_tiny
+from conftest import TINY_OPTIONS, demo_detector, open_tiny
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.errors import UserError
 from layerfusion.metrics.probability import probability as logistic
@@ -16,7 +16,7 @@ from layerfusion.paths import runs_root
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
-from layerfusion.scoring.shipped import demo_detector
+from layerfusion.scoring.files import write_scores
 from layerfusion.task.check import check_submission, keep_submissions
 from layerfusion.task.submission import (
     COLUMNS,
@@ -25,7 +25,6 @@ from layerfusion.task.submission import (
     score_test_images,
     submission_name,
     submission_table,
-    write_submission,
 )
 
 IMAGES = [f"{number}f3a.jpg" for number in range(8)]
@@ -54,7 +53,7 @@ def read(path):
 def good(tmp_path):
     """A file without a mistake, of eight images."""
     path = tmp_path / "ours_open.csv"
-    write_submission(GOOD, path)
+    write_scores(GOOD, path)
     return path
 
 
@@ -94,7 +93,7 @@ def test_a_team_name_that_is_no_part_of_a_file_name_is_refused(team):
         submission_name(team, "open")
 
 
-def test_the_task_has_two_runs_with_a_name_each():
+def test_the_tasks_two_runs_have_a_name_each():
     assert submission_name("our-team_2", "constrained") == "our-team_2_constrained.csv"
     with pytest.raises(UserError, match="not 'third'"):
         submission_name("ours", "third")
@@ -119,7 +118,7 @@ probability = st.floats(0, 1)
 def test_what_is_written_passes_the_check_and_reads_back_bit_for_bit(tmp_path, rows, threshold):
     path = tmp_path / "ours_constrained.csv"
     table = submission_table(predictions(list(rows), list(rows.values())), threshold)
-    write_submission(table, path)
+    write_scores(table, path)
     assert check_submission(path, rows.keys()) == []
     assert (
         dict(zip(*read(path)[["image_id", "prob"]].to_dict("list").values(), strict=True)) == rows
@@ -283,7 +282,7 @@ def test_text_that_is_not_utf8_is_named_by_its_line_and_the_rest_still_checked(g
 @given(start=st.integers(0, 200), cut=st.integers(0, 40), junk=st.binary(max_size=30))
 @overwriting
 def test_no_damage_stops_the_check(good, start, cut, junk):
-    write_submission(GOOD, good)
+    write_scores(GOOD, good)
     whole = good.read_bytes()
     damaged = whole[:start] + junk + whole[start + cut :]
     good.write_bytes(damaged)
@@ -318,25 +317,16 @@ def test_mistakes_do_not_hide_each_other(good):
 def test_the_two_runs_must_differ_in_their_probabilities(good):
     other = good.with_name("ours_constrained.csv")
     shifted = GOOD.assign(threshold=0.5, label=(GOOD["prob"] >= 0.5).astype(int))
-    write_submission(shifted[::-1], other)
+    write_scores(shifted[::-1], other)
     (problem,) = check_submission(good, IMAGES, other)
     assert "the same as in ours_constrained.csv for all 8 images" in problem
     shifted.loc[0, "prob"] = 5e-324
-    write_submission(shifted, other)
+    write_scores(shifted, other)
     assert check_submission(good, IMAGES, other) == []
-
-
-def test_equal_runs_are_found_through_ids_without_extension(good):
-    other = good.with_name("ours_constrained.csv")
-    good.replace(other)
-    write_submission(GOOD, good)
-    replaced(b".jpg", b"")(other)
+    write_scores(GOOD, other)
+    replaced(b".jpg", b"")(other)  # its ids mean the same images
     (problem,) = check_submission(good, IMAGES, other)
     assert "all 8 images" in problem
-
-
-def test_runs_that_cannot_be_compared_are_not_passed_over(good):
-    other = good.with_name("ours_constrained.csv")
     other.write_text("")
     (problem,) = check_submission(good, IMAGES, other)
     assert "cannot be compared" in problem
@@ -399,14 +389,10 @@ def test_a_run_keeps_the_same_file_from_its_predictions(experiment, submit, phot
     assert keep_submission(finished, predicted, team="ours") == kept  # again, as a chapter would
     assert submit("--detector", finished.directory / "detector")[0] == 0
     assert kept.read_bytes() == (tmp_path / "ours_open.csv").read_bytes()
-
-
-def test_labelled_predictions_make_a_submission_too(experiment):
-    finished = experiment.place.read()
-    validated = finished.predictions().query("label == 1")
-    scored = validated.assign(probability=logistic(validated["logit"]))
+    labelled = finished.predictions().query("label == 1")
+    scored = labelled.assign(probability=logistic(labelled["logit"]))
     table = submission_table(scored, finished.record.threshold)
-    assert list(table.columns) == COLUMNS and len(table) == len(validated) == 12
+    assert list(table.columns) == COLUMNS and len(table) == len(labelled) == 12
 
 
 def test_scores_are_of_the_precision_of_training(experiment, photos, monkeypatch, tmp_path):
@@ -514,7 +500,7 @@ def test_the_check_lists_mistakes_and_tells_by_its_status(run, good, checked_ima
 @pytest.mark.parametrize("named", [True, False], ids=["named", "found beside"])
 def test_the_check_compares_both_runs(run, good, checked_images, tmp_path, named):
     other = tmp_path / "old.csv" if named else tmp_path / "ours_constrained.csv"
-    write_submission(GOOD, other)
+    write_scores(GOOD, other)
     against = ["--against", other] if named else []
     status, out, _ = run("submission", "check", good, "--images", checked_images, *against)
     assert status == 1 and f"the same as in {other.name}" in out

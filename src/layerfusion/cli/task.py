@@ -51,13 +51,13 @@ def submit(
     photos/test --team ours --out .`
     """
     from layerfusion.model.prefix_cache import open_prefix_cache
+    from layerfusion.scoring.files import write_scores
     from layerfusion.scoring.shipped import detector_folder
     from layerfusion.task.submission import (
         find_test_images,
         score_test_images,
         submission_table,
         with_every_image,
-        write_submission,
     )
 
     if detector and choice != RunChoice(run=choice.run):
@@ -78,7 +78,7 @@ def submit(
     say_unscored(scored, reporter, f"; its prob is {unreadable_as}")
     if passed_over:
         reporter.say(f"note: {passed_over} other files in {images} passed over")
-    write_submission(table, path)
+    write_scores(table, path)
     print_values(
         {
             "file": path,

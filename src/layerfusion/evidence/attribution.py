@@ -1,5 +1,7 @@
 """Which blocks of the encoder, and which places of the picture, a score depends on."""
 
+from itertools import pairwise, product
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,10 +43,8 @@ def block_contributions(detector: Detector, tokens: Tensor) -> NDArray[np.float6
         return np.asarray((whole - head.classifier(without))[:, 0].cpu().double())
 
 
-def occlusion_map(
-    detector: Detector, crop: Tensor, logit: float, *, grid: int = GRID
-) -> NDArray[np.float64]:
-    """Return how much the logit falls where a field of the crop is covered, shape (grid, grid).
+def occlusion_map(detector: Detector, crop: Tensor, logit: float) -> NDArray[np.float64]:
+    """Return how much the logit falls where a field of the crop is covered, shape (GRID, GRID).
 
     Covered is a square of the crop's mean colour (Zeiler and Fergus 2014). Positive is where the
     picture looks generated to the detector. What it reads of a picture as a whole shows nowhere.
@@ -56,16 +56,14 @@ def occlusion_map(
     logit
         Its score.
     """
-    side = crop.shape[-1]
-    edges = np.linspace(0, side, grid + 1).round().astype(int)
+    edges = np.linspace(0, crop.shape[-1], GRID + 1).round().astype(int)
     grey = crop.float().mean(dim=(1, 2), keepdim=True).round().to(torch.uint8)
-    covered = crop.repeat(grid * grid, 1, 1, 1)
-    for field in range(grid * grid):
-        row, column = divmod(field, grid)
-        top, bottom = edges[row], edges[row + 1]
-        left, right = edges[column], edges[column + 1]
-        covered[field, :, top:bottom, left:right] = grey
-    return np.asarray(logit - np.array(logits_of(detector, covered))).reshape(grid, grid)
+    covered = crop.repeat(GRID * GRID, 1, 1, 1)
+    for one, ((top, bottom), (left, right)) in zip(
+        covered, product(pairwise(edges), repeat=2), strict=True
+    ):
+        one[:, top:bottom, left:right] = grey
+    return np.asarray(logit - np.array(logits_of(detector, covered))).reshape(GRID, GRID)
 
 
 def overlay(crop: Image.Image, occlusion: NDArray[np.float64]) -> Image.Image:

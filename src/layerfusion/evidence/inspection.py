@@ -57,7 +57,7 @@ class InspectionReport:
     blocks
         How much the logit falls without each block that the head reads, shape (blocks,).
     occlusion
-        How much it falls where the picture is covered, shape (grid, grid); None if not asked for.
+        How much it falls where the picture is covered, shape (GRID, GRID); None if not asked for.
     marks
         The metadata of the file.
     limits
@@ -127,20 +127,17 @@ class Inspector:
         occlusion
             Whether to make the occlusion map: fifty scores more.
         """
-        name = printable(name or path.name)
+        name, sha256 = printable(name or path.name), None
+        found: tuple[Mark, ...] = ()
         try:
             check_is_file(path)
-            sha256 = file_sha256(path)
-        except ImageError as error:
-            return InspectionReport(name, error=error.reason)
-        except OSError as error:
-            return InspectionReport(name, error=(error.strerror or "it cannot be read").lower())
-        found = tuple(marks(path))
-        try:
+            sha256, found = file_sha256(path), tuple(marks(path))
             image = read_image(path)
             scored = score_views(self.detector, self.scale, image)
         except ImageError as error:
             return InspectionReport(name, error=error.reason, sha256=sha256, marks=found)
+        except OSError as error:
+            return InspectionReport(name, error=(error.strerror or "it cannot be read").lower())
         crop, (level, reason) = scored.crop, verdict(scored.views)
         own = scored.views[0].logit
         return InspectionReport(

@@ -31,10 +31,9 @@ class EvidenceLevel(IntEnum):
         """As a report writes it."""
         if self == EvidenceLevel.UNSURE:
             return "unsure"
-        return f"{'no' if self == EvidenceLevel.NONE else self.name.lower()} {_OF}"
+        amount = "no" if self == EvidenceLevel.NONE else self.name.lower()
+        return f"{amount} evidence of a generated image"
 
-
-_OF = "evidence of a generated image"
 
 # At most this share of the validation photographs scores as high as an image with this level; and
 # at most this share of the generated images as low as one without evidence.

@@ -3,7 +3,6 @@
 Only this machine can reach it, and of the pages that a browser here has open only this one.
 """
 
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,6 @@ from layerfusion.evidence.pages import page
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-HTTP_PORT = 80
 LOOPBACK = "127.0.0.1"
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -60,13 +58,10 @@ class Service:
         Used by one request at a time.
     limits
         Of each request.
-    port
-        Where it is served: a request that names another host came by a foreign name.
     """
 
     inspector: Inspector
     limits: Limits
-    port: int
     _one_at_a_time: Lock = field(default_factory=Lock)
 
     def __call__(
@@ -78,9 +73,10 @@ class Service:
         return response(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
-        port = "" if self.port == HTTP_PORT else f":{self.port}"  # browsers leave it out
+        own = request.environ["SERVER_PORT"]
+        port = "" if own == "80" else f":{own}"  # browsers leave it out
         hosts = {f"{name}{port}" for name in (LOOPBACK, "localhost")}
-        if request.headers.get("Host") not in hosts:
+        if request.headers.get("Host") not in hosts:  # the request came by a foreign name
             return Response("This page is for this machine only.\n", status=403)
         if request.path != "/":
             return Response("There is only one page here: /\n", status=404)
@@ -168,18 +164,17 @@ def listen(inspector: Inspector, limits: Limits, *, port: int) -> Server:
     """
     inspector.about()  # fails now, not at the first picture
     try:
-        listening = socket.create_server((LOOPBACK, port))
+        server = create_server(
+            Service(inspector, limits),
+            host=LOOPBACK,
+            port=port,
+            ident=None,
+            # What is somewhat too large is read, so that a browser gets to see why it is refused.
+            max_request_body_size=4 * limits.megabytes * 1_000_000,
+        )
     except OSError as error:
         raise UserError(
             f"port {port} cannot be used ({(error.strerror or str(error)).lower()}); choose "
             "another with --port, or 0 for any"
         ) from None
-    port = listening.getsockname()[1]
-    server = create_server(
-        Service(inspector, limits, port),
-        sockets=[listening],
-        ident=None,
-        # What is somewhat too large is read, so that a browser gets to see why it is refused.
-        max_request_body_size=4 * limits.megabytes * 1_000_000,
-    )
-    return Server(f"http://{LOOPBACK}:{port}/", server.run, server.close)
+    return Server(f"http://{LOOPBACK}:{server.effective_port}/", server.run, server.close)

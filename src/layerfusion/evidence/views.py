@@ -10,7 +10,7 @@ from torch import Tensor
 
 from layerfusion.evidence.levels import EvidenceLevel, EvidenceScale
 from layerfusion.images.degradations import degradation
-from layerfusion.images.transforms import EvaluationTransform, enlarge
+from layerfusion.images.transforms import EvaluationTransform, enlarge, planes
 from layerfusion.model.detector import Detector
 from layerfusion.model.features import extract
 
@@ -116,7 +116,7 @@ def _other_crops(
         "lower right crop": (right, bottom),
     }
     crops = {
-        name: pixels(large.crop((left, top, left + side, top + side)))
+        name: planes(np.asarray(large.crop((left, top, left + side, top + side))))
         for name, (left, top) in corners.items()
         if (right, bottom) != (0, 0)
     }
@@ -126,8 +126,3 @@ def _other_crops(
         shrunk = large.resize((size[0], size[1]), Image.Resampling.BICUBIC)
         crops["shrunk as a whole"] = transform(shrunk)
     return crops
-
-
-def pixels(image: Image.Image) -> Tensor:
-    """Return an RGB image as uint8 (3, height, width)."""
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from layerfusion.errors import UserError
 from layerfusion.images.reading import IMAGE_SUFFIXES, begins_as_image, is_special
 
 # What other programs leave beside images: the resource forks of macOS's archives, thumbnails and
@@ -41,13 +42,16 @@ def files_below(folder: Path) -> FilesBelow:
 
     Raises
     ------
-    OSError
+    UserError
         If a folder cannot be listed.
     """
     images: list[str] = []
     others: list[str] = []
-    for path in _walked(folder):
-        (images if _is_image(folder, path) else others).append(path)
+    try:
+        for path in _walked(folder):
+            (images if _is_image(folder, path) else others).append(path)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
     return FilesBelow(sorted(images), sorted(others))
 
 

@@ -35,6 +35,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         has a threshold predicts with it before.
     """
 
+    classes_ = np.array([0, 1])
+
     def __init__(self, detector: Detector | None = None) -> None:
         self.detector = detector
 
@@ -80,11 +82,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Sequence[str | Path]) -> NDArray[np.int64]:  # noqa: N803
         """Return the class of each image, shape (n,), as `layerfusion score` labels it."""
         return decide(self._logits(X), self._threshold()).astype(np.int64)
-
-    @property
-    def classes_(self) -> NDArray[np.int64]:
-        """The two classes."""
-        return np.array([0, 1])
 
     def _logits(self, X: Sequence[str | Path]) -> NDArray[np.float64]:  # noqa: N803
         """Return the logit of each image, shape (n,); errors as of `predict_proba`."""

@@ -6,13 +6,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from layerfusion.data.manifest import Progress
 from layerfusion.errors import UserError
 from layerfusion.files import named_by_user
 from layerfusion.metrics.probability import decide, published_probability
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
 from layerfusion.scoring.inputs import find_images
-from layerfusion.scoring.predictions import Progress, score_files
+from layerfusion.scoring.predictions import score_files
 from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
@@ -50,11 +51,11 @@ def score(
         If the detector's weights are not on this machine, a path does not exist, no image is found,
         or the detector cannot be read or was not calibrated.
     """
-    chosen = detector if isinstance(detector, Detector) else detector_folder(detector)
+    if not isinstance(detector, Detector):
+        detector = Detector.load(detector_folder(detector))
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     images, _ = find_images([Path(path) for path in given])
-    loaded = chosen if isinstance(chosen, Detector) else Detector.load(chosen)
-    return score_images(loaded, images, device=device)
+    return score_images(detector, images, device=device)
 
 
 def score_images(

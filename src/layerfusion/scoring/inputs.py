@@ -7,7 +7,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from layerfusion.errors import UserError
-from layerfusion.images.finding import FilesBelow, files_below, printable
+from layerfusion.images.finding import files_below, printable
 
 
 def check_paths(paths: Sequence[Path]) -> None:
@@ -43,7 +43,7 @@ def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:
     passed_over = 0
     for path in paths:
         if path.is_dir():
-            below = _listed(path)
+            below = files_below(path)
             passed_over += len(below.others)
             found += [(name, path / name) for name in below.images]
         else:
@@ -51,13 +51,6 @@ def find_images(paths: Sequence[Path]) -> tuple[dict[str, Path], int]:
     if not found:
         raise UserError(f"there are no images in {', '.join(map(str, paths))}")
     return dict(sorted(zip(_ids(found), (file for _, file in found), strict=True))), passed_over
-
-
-def _listed(folder: Path) -> FilesBelow:
-    try:
-        return files_below(folder)
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
 
 
 def _ids(found: Sequence[tuple[str, Path]]) -> list[str]:

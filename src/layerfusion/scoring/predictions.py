@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
-from layerfusion.data.manifest import Manifest
+from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.files import in_place_of
 from layerfusion.images.reading import ImageError
 from layerfusion.parallel.processes import Processes
 from layerfusion.settings import ImageSettings, LoaderSettings
-
-Progress = Callable[[int, int], None]
 
 # What a prediction keeps of the manifest, for slices by size, source and platform.
 CARRIED = ["label", "split", "source", "generator", "platform", "width", "height", "format"]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
 
@@ -39,21 +40,14 @@ def read_reference(detector: Path) -> ReferenceScores:
         If there are none, or they are no scores of images of both classes.
     """
     own, of_run = detector / REFERENCE, detector.absolute().parent / PREDICTIONS
-    try:
-        if own.is_file():
-            table, path = pd.read_csv(own), own
-        elif of_run.is_file():
-            table, path = read_parquet(of_run), of_run
-        else:
-            raise UserError(
-                f"{detector} has no {REFERENCE}: without scores of labelled images nothing says "
-                "what its scores mean; use a finished run's detector, or one that `layerfusion "
-                "export` made"
-            )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{detector / REFERENCE} cannot be read: {reason}") from None
-    return _checked(table, path)
+    if own.is_file():
+        return _checked(read_csv(own), own)
+    if of_run.is_file():
+        return _checked(read_parquet(of_run), of_run)
+    raise UserError(
+        f"{detector} has no {REFERENCE}: without scores of labelled images nothing says what its "
+        "scores mean; use a finished run's detector, or one that `layerfusion export` made"
+    )
 
 
 def write_reference(predictions: pd.DataFrame, detector: Path) -> None:

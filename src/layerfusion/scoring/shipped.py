@@ -3,26 +3,18 @@
 from pathlib import Path
 
 from layerfusion.errors import UserError
-from layerfusion.model.detector import Detector
 from layerfusion.model.folder import TRAINED, read_description
 from layerfusion.model.known_weights import KNOWN
 from layerfusion.paths import PACKAGE
 
 DEMO = "demo"  # what the toy is called wherever a detector can be named
 
+# The toy: trained on pictures that this project makes, on top of a small encoder. Its scores mean
+# nothing for real photographs, as its `notice` says.
 DEMO_FOLDER = PACKAGE / "scoring" / "demo_detector"
 DEFAULT_FOLDER = PACKAGE / "scoring" / "photographs_detector"
 
 _OR_THE_TOY = f" (or try the toy: --detector {DEMO})"
-
-
-def demo_detector() -> Detector:
-    """Return the toy that comes with the package.
-
-    It is trained on pictures that this project makes, on top of a small encoder, and its `notice`
-    says so: its scores mean nothing for real photographs.
-    """
-    return Detector.load(DEMO_FOLDER)
 
 
 def detector_folder(named: str | Path | None = None, *, weights: str | None = None) -> Path:

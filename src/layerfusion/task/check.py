@@ -5,8 +5,8 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -22,9 +22,36 @@ from layerfusion.task.submission import COLUMNS, keep_submission
 LONGEST_SHOWN = 80  # characters of a value that a sentence shows
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]+_(constrained|open)\.csv")
-Row = tuple[int, dict[str, str]]  # its line, and the text of each column by name
 Mistake = tuple[str, int, str]  # what is wrong, in which line, an example
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class Row(NamedTuple):
+    """A row of a file: what can be told of it.
+
+    Attributes
+    ----------
+    line
+        Its line; the header is line 1.
+    text
+        Of each column by name. A column that the file lacks is in no row, and a row with too few or
+        too many fields has an image_id at most.
+    image
+        The test image that its image_id means, if any.
+    wrong
+        How the image_id is written wrongly, if it is.
+    """
+
+    line: int
+    text: dict[str, str]
+    image: str | None
+    wrong: str | None
+
+    def fraction(self, column: str) -> float | None:
+        """Return the number in [0, 1] that a column holds; None if it is none."""
+        text = self.text.get(column, "")
+        value = float(text) if _NUMBER.fullmatch(text) else -1.0  # Python takes ``1_0``
+        return value if 0 <= value <= 1 else None
 
 
 def check_submission(
@@ -54,20 +81,20 @@ def check_submission(
     """
     if other is not None and other.resolve() == path.resolve():
         raise UserError(f"{path} cannot be compared with itself; name the other run's file")
-    file = _read(path)
-    problems = [] if _FILE_NAME.fullmatch(path.name) else [
-        f"the file's name {path.name} is not of the form TEAM_constrained.csv or TEAM_open.csv, "
-        "with letters, digits, - and _ in TEAM"
-    ]  # fmt: skip
-    problems += file.problems
-    if not file.rows:
-        return problems
     resolve = _resolver(image_ids)
-    problems += _sentences(_mistakes(file.rows, resolve))
-    problems += _missing(file.rows, image_ids, resolve)
+    rows, problems = _read(path, resolve)
+    if not _FILE_NAME.fullmatch(path.name):
+        problems.insert(
+            0,
+            f"the file's name {path.name} is not of the form TEAM_constrained.csv or "
+            "TEAM_open.csv, with letters, digits, - and _ in TEAM",
+        )
+    if not rows:
+        return problems
+    problems += _sentences(_mistakes(rows))
+    problems += _missing(rows, image_ids)
     if other is not None:  # its own mistakes are not ours to report
-        ours, theirs = (_probabilities(rows, resolve) for rows in (file.rows, _read(other).rows))
-        problems += _same_probabilities(ours, theirs, other.name)
+        problems += _same_probabilities(rows, _read(other, resolve)[0], other.name)
     return problems
 
 
@@ -109,29 +136,23 @@ def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("run")
 
 
-@dataclass
-class _File:
-    """A file's rows as (line, text of each column by name), and what is wrong with it as a file.
+Resolve = Callable[[str | None], tuple[str | None, str | None]]
 
-    A row holds what can be told of it: a column that the file lacks is in no row, and a row with
-    too few or too many fields has an image_id at most.
+
+def _read(path: Path, resolve: Resolve) -> tuple[list[Row], list[str]]:
+    """Return a file's rows, and what is wrong with it as a file.
+
+    It is read as leniently as possible, so that one mistake does not hide the others.
     """
-
-    rows: list[Row] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-
-def _read(path: Path) -> _File:
-    """Read a file as leniently as possible, so that one mistake does not hide the others."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     text, problems = _decode(data)
     if text is None:
-        return _File(problems=problems)
+        return [], problems
     if not text.strip():
-        return _File(problems=["the file is empty"])
+        return [], ["the file is empty"]
     first = text.lstrip().splitlines()[0]
     delimiter = next((mark for mark in ",;\t" if mark in first), ",")
     if delimiter != ",":
@@ -141,8 +162,9 @@ def _read(path: Path) -> _File:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         lines = [(reader.line_num, fields) for fields in reader]
     except csv.Error as error:
-        return _File(problems=[*problems, f"line {reader.line_num} is not CSV: {error}"])
-    return _with_columns(lines, problems)
+        return [], [*problems, f"line {reader.line_num} is not CSV: {error}"]
+    rows, wrong = _with_columns(lines, resolve)
+    return rows, problems + wrong
 
 
 def _decode(data: bytes) -> tuple[str | None, list[str]]:
@@ -170,13 +192,13 @@ def _decode(data: bytes) -> tuple[str | None, list[str]]:
     return text, problems
 
 
-def _with_columns(lines: list[tuple[int, list[str]]], problems: list[str]) -> _File:
+def _with_columns(
+    lines: list[tuple[int, list[str]]], resolve: Resolve
+) -> tuple[list[Row], list[str]]:
     """Name every row's fields by the header, and say what is wrong with both."""
     top = next(index for index, (_, fields) in enumerate(lines) if fields)
     header = lines[top][1]
-    wrong = _header_problem(header)
-    if wrong:
-        problems.append(wrong)
+    problems = list(_header_problem(header))
     headless = _is_no_header(header)
     names = COLUMNS if headless else [_plain(name) for name in header]
     rows: list[Row] = []
@@ -190,27 +212,29 @@ def _with_columns(lines: list[tuple[int, list[str]]], problems: list[str]) -> _F
             count = f"{len(fields)}, not {len(names)}"
             mistakes.append(("the number of fields is wrong", line, count))
             row = {name: text for name, text in row.items() if name == "image_id"}
-        rows.append((line, row))
+        rows.append(Row(line, row, *resolve(row.get("image_id"))))
     if not rows:
         problems.append("there is a header and no row")
-    return _File(rows, [*problems, *_sentences(mistakes)])
+    return rows, [*problems, *_sentences(mistakes)]
 
 
-def _header_problem(header: list[str]) -> str | None:
-    """Say how a header differs from the task's; None if it does not."""
+def _header_problem(header: list[str]) -> Iterator[str]:
+    """Say how a header differs from the task's."""
     exact = ",".join(COLUMNS)
     if header == COLUMNS:
-        return None
+        return
     if _is_no_header(header):
-        return f"there is no header; the first line must be exactly {exact}"
-    if header[0] in ("", "Unnamed: 0") and header[1:] == COLUMNS:
-        return "the first column is a row index, as pandas writes it; write with index=False"
-    if sorted(header) == sorted(COLUMNS):
-        return f"the columns are in another order ({','.join(header)}); it must be exactly {exact}"
-    lacking = [f"lacks '{name}'" for name in COLUMNS if name not in header]
-    further = [f"has {_quoted(name)} too many" for name in header if name not in COLUMNS]
-    repeated = [f"has '{name}' more than once" for name in COLUMNS if header.count(name) > 1]
-    return f"the header {', '.join(lacking + further + repeated)}; it must be exactly {exact}"
+        yield f"there is no header; the first line must be exactly {exact}"
+    elif header[0] in ("", "Unnamed: 0") and header[1:] == COLUMNS:
+        yield "the first column is a row index, as pandas writes it; write with index=False"
+    elif sorted(header) == sorted(COLUMNS):
+        named = ",".join(header)
+        yield f"the columns are in another order ({named}); it must be exactly {exact}"
+    else:
+        wrong = [f"lacks '{name}'" for name in COLUMNS if name not in header]
+        wrong += [f"has {_quoted(name)} too many" for name in header if name not in COLUMNS]
+        wrong += [f"has '{name}' more than once" for name in COLUMNS if header.count(name) > 1]
+        yield f"the header {', '.join(wrong)}; it must be exactly {exact}"
 
 
 def _is_no_header(fields: list[str]) -> bool:
@@ -221,15 +245,14 @@ def _plain(name: str) -> str:
     return name.strip().lower()
 
 
-Resolve = Callable[[str], tuple[str | None, str | None]]
-
-
 def _resolver(image_ids: Collection[str]) -> Resolve:
     """Return what finds the test image that an id means, and how it is written wrongly if so."""
     names = frozenset(map(composed, image_ids))
     by_stem = {PurePosixPath(name).stem: name for name in sorted(names)}
 
-    def resolve(text: str) -> tuple[str | None, str | None]:
+    def resolve(text: str | None) -> tuple[str | None, str | None]:
+        if text is None:
+            return None, None
         text = composed(text)
         bare = PurePosixPath(text.strip().replace("\\", "/")).name
         stem = PurePosixPath(bare).stem
@@ -246,45 +269,42 @@ def _resolver(image_ids: Collection[str]) -> Resolve:
     return resolve
 
 
-def _mistakes(rows: Sequence[Row], resolve: Resolve) -> Iterator[Mistake]:
+def _mistakes(rows: Sequence[Row]) -> Iterator[Mistake]:
     """Compare rows with the test images, value by value."""
-    lines: dict[str, int] = {}  # of every image that is there, the first
-    thresholds = Counter(_fraction(row.get("threshold")) for _, row in rows)
+    first: dict[str, int] = {}  # of every image that is there, its line
+    thresholds = Counter(row.fraction("threshold") for row in rows)
     del thresholds[None]
     usual = thresholds.most_common(1)[0][0] if thresholds else None
-    for line, row in rows:
-        if (text := row.get("image_id")) is not None:
-            name, wrong = resolve(text)
-            if wrong:
-                meant = f" should be {_quoted(name)}" if name else ""
-                yield wrong, line, _quoted(text) + meant
-            if name and lines.setdefault(name, line) != line:
-                before = f"{_quoted(text)}, as in line {lines[name]}"
-                yield "an image is there once more", line, before
+    for row in rows:
+        text, line = row.text.get("image_id", ""), row.line
+        if row.wrong:
+            meant = f" should be {_quoted(row.image)}" if row.image else ""
+            yield row.wrong, line, _quoted(text) + meant
+        if row.image and first.setdefault(row.image, line) != line:
+            before = f"{_quoted(text)}, as in line {first[row.image]}"
+            yield "an image is there once more", line, before
         for column in ("prob", "threshold"):
-            if (text := row.get(column)) is not None and _fraction(text) is None:
-                wrong = "is outside [0, 1]" if _NUMBER.fullmatch(text) else "is not a number"
-                yield f"{column} {wrong}", line, _quoted(text)
-        threshold = _fraction(row.get("threshold"))
+            if column in row.text and row.fraction(column) is None:
+                number = row.text[column]
+                wrong = "is outside [0, 1]" if _NUMBER.fullmatch(number) else "is not a number"
+                yield f"{column} {wrong}", line, _quoted(number)
+        threshold = row.fraction("threshold")
         if threshold not in (None, usual):
             yield f"threshold is not that of most rows, {usual},", line, f"{threshold}"
-        yield from _label_mistakes(line, row, _fraction(row.get("prob")), threshold)
+        if "label" in row.text:
+            yield from _label_mistakes(row, row.text["label"])
 
 
-def _label_mistakes(
-    line: int, row: dict[str, str], prob: float | None, threshold: float | None
-) -> Iterator[Mistake]:
-    text = row.get("label")
-    if text is None:
+def _label_mistakes(row: Row, label: str) -> Iterator[Mistake]:
+    if re.fullmatch(r"[01]\.0*", label):
+        yield "label is written as a float, not as 0 or 1,", row.line, _quoted(label)
+    elif label not in ("0", "1"):
+        yield "label is not 0 or 1", row.line, _quoted(label)
         return
-    if re.fullmatch(r"[01]\.0*", text):
-        yield "label is written as a float, not as 0 or 1,", line, _quoted(text)
-    elif text not in ("0", "1"):
-        yield "label is not 0 or 1", line, _quoted(text)
-        return
-    if prob is not None and threshold is not None and float(text) != float(prob >= threshold):
-        why = f"label {text}, prob {prob}, threshold {threshold}"
-        yield "label contradicts prob >= threshold", line, why
+    prob, threshold = row.fraction("prob"), row.fraction("threshold")
+    if prob is not None and threshold is not None and float(label) != float(prob >= threshold):
+        why = f"label {label}, prob {prob}, threshold {threshold}"
+        yield "label contradicts prob >= threshold", row.line, why
 
 
 def _sentences(mistakes: Iterable[Mistake]) -> Iterator[str]:
@@ -298,8 +318,8 @@ def _sentences(mistakes: Iterable[Mistake]) -> Iterator[str]:
         yield f"{what} in {rows}" + (f": {example}" if example else "")
 
 
-def _missing(rows: Sequence[Row], image_ids: Collection[str], resolve: Resolve) -> Iterator[str]:
-    given = {resolve(row["image_id"])[0] for _, row in rows if "image_id" in row}
+def _missing(rows: Sequence[Row], image_ids: Collection[str]) -> Iterator[str]:
+    given = {row.image for row in rows if "image_id" in row.text}
     missing = sorted(set(map(composed, image_ids)) - given)
     if given and missing:
         yield (
@@ -308,33 +328,18 @@ def _missing(rows: Sequence[Row], image_ids: Collection[str], resolve: Resolve) 
         )
 
 
-def _probabilities(rows: Sequence[Row], resolve: Resolve) -> dict[str | None, float]:
-    """Return the probability of each test image that has one."""
-    found = {
-        resolve(row["image_id"])[0]: _fraction(row.get("prob"))
-        for _, row in rows
-        if "image_id" in row
-    }
-    return {name: prob for name, prob in found.items() if name and prob is not None}
-
-
 def _quoted(text: str) -> str:
     """Return a value as a sentence can show it: in quotes, of one line, not too long."""
     shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
     return f"'{one_line(shown)}'"
 
 
-def _fraction(text: str | None) -> float | None:
-    """Return the number in [0, 1] that a text is; None if it is none. Python takes ``1_0``."""
-    value = float(text) if text is not None and _NUMBER.fullmatch(text) else -1.0
-    return value if 0 <= value <= 1 else None
-
-
-def _same_probabilities(
-    ours: dict[str | None, float], theirs: dict[str | None, float], name: str
-) -> Iterator[str]:
+def _same_probabilities(rows: Sequence[Row], others: Sequence[Row], name: str) -> Iterator[str]:
     """Say if two files give every image that both have the same probability."""
-    both = ours.keys() & theirs.keys()
+    ours, theirs = (
+        {row.image: row.fraction("prob") for row in own if row.image} for own in (rows, others)
+    )
+    both = [one for one in ours if ours[one] is not None and theirs.get(one) is not None]
     if not both:
         yield f"no test image has a prob here and in {name}, so the runs cannot be compared"
     elif all(ours[image] == theirs[image] for image in both):

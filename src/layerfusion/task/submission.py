@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from layerfusion.arithmetic import deterministic
+from layerfusion.data.manifest import Progress
 from layerfusion.errors import UserError
 from layerfusion.metrics.probability import published_probability
 from layerfusion.model.detector import Detector
@@ -14,7 +15,6 @@ from layerfusion.parallel.processes import open_fabric
 from layerfusion.runs.record import RECORD, Run, RunRecord, read_record
 from layerfusion.scoring.files import score_images, write_scores
 from layerfusion.scoring.inputs import find_images
-from layerfusion.scoring.predictions import Progress
 from layerfusion.settings import LoaderSettings
 
 COLUMNS = ["image_id", "prob", "label", "threshold"]
@@ -176,19 +176,6 @@ def submission_table(predictions: pd.DataFrame, threshold: float) -> pd.DataFram
     return table.sort_values("image_id", ignore_index=True)
 
 
-def write_submission(table: pd.DataFrame, path: Path) -> None:
-    """Write a `submission_table` as the task's CSV; `path` is complete or what it was before.
-
-    Floats are written so that they read back bit for bit, and the bytes are the same everywhere.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
-    """
-    write_scores(table[COLUMNS], path)
-
-
 def keep_submission(run: Run, predictions: pd.DataFrame, *, team: str) -> Path:
     """Write the submission of a finished run into its folder, and return where.
 
@@ -198,14 +185,14 @@ def keep_submission(run: Run, predictions: pd.DataFrame, *, team: str) -> Path:
     Raises
     ------
     UserError
-        As `submission_name`, `submission_table` and `write_submission`.
+        As `submission_name`, `submission_table` and `write_scores`.
     """
     path = run.place / FOLDER / submission_name(team, run.record.run)
     threshold = run.record.threshold
     published = published_probability(predictions["logit"], threshold)
     table = submission_table(predictions.assign(probability=published), threshold)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_submission(table, path)
+    write_scores(table, path)
     return path
 
 

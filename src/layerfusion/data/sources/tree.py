@@ -46,10 +46,7 @@ def list_images(folder: Path) -> list[str]:
     UserError
         If there is no such folder, it cannot be listed or a file's name is not UTF-8.
     """
-    try:
-        return [_utf8(path) for path in files_below(existing_folder(folder)).images]
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
+    return [_utf8(path) for path in files_below(existing_folder(folder)).images]
 
 
 def locate(root: Path, name: str) -> Path | None:
