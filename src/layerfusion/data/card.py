@@ -88,8 +88,7 @@ def make_card(root: Path) -> Card:
     _check_contents(rows["sha256"], root)
     images = rows.rename_axis("path").reset_index().sort_values("path", ignore_index=True)
     untold = files[(files["split"] == "test") & ~files.index.isin(rows.index)]
-    numbers = {column: pd.to_numeric(images[column]) for column in ("label", "width", "height")}
-    table = images.assign(**numbers)[list(IMAGE_DTYPES)].astype(IMAGE_DTYPES)
+    table = images[list(IMAGE_DTYPES)].astype(IMAGE_DTYPES)
     return Card(_sources(images), table, len(untold))
 
 
@@ -178,20 +177,16 @@ def _sources(images: pd.DataFrame) -> pd.DataFrame:
     """Return a row a source, as `Card` says, of images with the columns of `MEANT` as text."""
     used = set(images["split"])
     splits = [split for split in SPLITS if split in ("train", "val") or split in used]
-    rows = []
-    for source, own in images.groupby("source", sort=True):
-        labels = set(own["label"])
-        row: dict[str, str | int] = {
-            "source": str(source),
-            "what": WHAT[2] if len(labels) > 1 else WHAT[int(labels.pop())],
-            "generators": _listed(own["generator"]),
-            "styles": _listed(own["style"]),
-            "platforms": _listed(own["platform"]),
-        }
-        row |= {split: int((own["split"] == split).sum()) for split in splits}
-        public = own["origin"][~own["origin"].str.match(_LOCAL)]
-        rows.append(row | {"licence": _listed(own["licence"]), "origin": _listed(public)})
-    return pd.DataFrame(rows)
+    public = images["origin"].mask(images["origin"].str.match(_LOCAL), "")
+    grouped = images.assign(origin=public).groupby("source")
+    labels = grouped["label"].agg(lambda own: own.iloc[0] if own.nunique() == 1 else "both")
+    what = labels.replace({"0": "real", "1": "generated"}).rename("what")
+    counts = grouped["split"].value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=splits, fill_value=0)
+    listed = grouped[["generator", "style", "platform", "licence", "origin"]].agg(_listed)
+    plural = {name: f"{name}s" for name in ("generator", "style", "platform")}
+    table = pd.concat([what, listed.rename(columns=plural), counts], axis=1).reset_index()
+    return table[["source", "what", *plural.values(), *splits, "licence", "origin"]]
 
 
 def _listed(values: pd.Series) -> str:
