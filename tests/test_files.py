@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from layerfusion.errors import UserError
-from layerfusion.files import in_place_of, new_folder, read_record, write_record
+from layerfusion.files import alone, in_place_of, new_folder, read_record, write_record
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -102,3 +102,24 @@ def test_what_is_no_record_is_one_sentence(tmp_path, content):
     with pytest.raises(UserError, match="is not a valid study: ") as caught:
         read_record(Record, path, "study")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_folder_is_filled_by_one_process_at_a_time(tmp_path):
+    folder = tmp_path / "studies" / "mine"
+    waits = f"""
+from pathlib import Path
+from layerfusion.files import alone
+with alone(Path({str(folder)!r}), "busy"):
+    print("in", flush=True)
+    input()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", waits], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "in\n"
+    with pytest.raises(UserError, match="busy"), alone(folder, "busy"):
+        pass
+    other.kill()  # leaves nothing that is in anybody's way
+    other.communicate()
+    with alone(folder, "busy"):
+        pass

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from filelock import FileLock, Timeout
+
 from layerfusion.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +53,34 @@ def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def alone(folder: Path, otherwise: str) -> Iterator[None]:
+    """Keep other processes of this machine from filling the same folder while the block runs.
+
+    Parameters
+    ----------
+    folder
+        Made, but for itself; a file ``.<name>.lock`` beside it stays.
+    otherwise
+        The error where another process is at it.
+
+    Raises
+    ------
+    UserError
+        If another process is at it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(otherwise) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def named_by_user(path: Path, what: str) -> Iterator[Path]:
     """Yield where to write a file that a user names, as `in_place_of` does.
 
@@ -82,7 +112,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists():
         raise UserError(f"{out} already exists; remove it or name another --out")
-    partial = out.with_name(f".{out.name}.partial")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()

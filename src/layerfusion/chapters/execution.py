@@ -22,9 +22,9 @@ from layerfusion.chapters.source import with_stable_ids
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
 from layerfusion.events import Verbosity, verbosity
-from layerfusion.files import CHECKSUMS, file_sha256, write_checksums
+from layerfusion.files import CHECKSUMS, alone, file_sha256, write_checksums
 from layerfusion.model.weights import weights_file
-from layerfusion.paths import project_root, reference_folder, runs_root
+from layerfusion.paths import project_root, reference_folder, runs_root, shown
 from layerfusion.progress import Reporter
 from layerfusion.provenance import code_sha256, library_versions, unchanged_commit
 from layerfusion.runs.record import RunPlace, read_record
@@ -104,6 +104,20 @@ def run_chapters(
         If a name is unknown, or the profile or its images cannot be read.
     """
     folder = runs_root() / Path(profile).stem / "chapters"
+    busy = f"another process is executing the chapters in {shown(folder)}; wait for it"
+    with alone(folder, busy):
+        return _run(folder, names, profile, parameters, publish=publish, again=again)
+
+
+def _run(
+    folder: Path,
+    names: list[str],
+    profile: str,
+    parameters: Mapping[str, Any],
+    *,
+    publish: bool,
+    again: bool,
+) -> Executed:
     staged = folder / "staged"
     chosen = _resolve(names) or _chapters_of(profile)
     common = _common_key(profile, parameters) if chosen else {}
@@ -143,6 +157,11 @@ def build_book(profile: str, executed: Executed) -> Path:
         messages have been shown by then.
     """
     stage = runs_root() / Path(profile).stem / "book"
+    with alone(stage, f"another process is building the book in {shown(stage)}; wait for it"):
+        return _build(stage, profile, executed)
+
+
+def _build(stage: Path, profile: str, executed: Executed) -> Path:
     ignore = shutil.ignore_patterns("_build", "*.ipynb", ".ipynb_checkpoints")
     shutil.copytree(project_root() / "book", stage, ignore=ignore, dirs_exist_ok=True)
     pages = {notebook.name: notebook for notebook in executed.notebooks}

@@ -71,7 +71,7 @@ class ChapterTables:
         """
         path = self._path(self._folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with in_place_of(path) as partial:
+        with in_place_of(path, shared=True) as partial:
             table.to_csv(partial)
         self._fixed[name] = fixed
         return table

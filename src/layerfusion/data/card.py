@@ -115,7 +115,7 @@ def write_card(
         contents[CROISSANT] = _croissant(card, contents, name, published, creator)
         folder.mkdir(parents=True, exist_ok=True)
         for file, content in contents.items():  # the last holds the hashes of the others
-            with in_place_of(folder / file) as partial:
+            with in_place_of(folder / file, shared=True) as partial:
                 partial.write_bytes(content)
     except OSError as error:
         reason = error.strerror or error

@@ -38,6 +38,7 @@ from layerfusion.experiments.tables import (
     write_table,
 )
 from layerfusion.experiments.variant import Given, Variant
+from layerfusion.files import alone
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.parallel.processes import open_fabric
@@ -216,7 +217,8 @@ class Study:
             reporter.say(f"found finished in {shown(directory)}; nothing is trained or scored")
             return read_study(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        with reporter.log_to(directory / LOG):
+        busy = f"another process is making the study in {shown(directory)}; wait for it"
+        with alone(directory, busy), reporter.log_to(directory / LOG):
             cells, tables = zip(*self.cells(reporter), strict=True)
             write_table(predictions_table(tables), directory / PREDICTIONS)
             write_table(image_table(self.images), directory / IMAGES)

@@ -78,14 +78,14 @@ def predictions_table(cells: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 def write_csv(table: pd.DataFrame, path: Path) -> Path:
     """Write a table as CSV; `path` is complete or what it was before. Return it."""
-    with in_place_of(path) as partial:
+    with in_place_of(path, shared=True) as partial:
         table.to_csv(partial, index=False, lineterminator="\n")
     return path
 
 
 def write_table(table: pd.DataFrame, path: Path) -> Path:
     """Write a table as Parquet; `path` is complete or what it was before. Return it."""
-    with in_place_of(path) as partial:
+    with in_place_of(path, shared=True) as partial:
         table.to_parquet(partial, index=False, compression="zstd")
     return path
 

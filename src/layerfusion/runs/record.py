@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from layerfusion import files
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
-from layerfusion.errors import UserError
 from layerfusion.metrics.probability import probability
 from layerfusion.paths import reference_folder, runs_root
 from layerfusion.recipe import RECIPE
@@ -189,16 +187,12 @@ class RunPlace:
         UserError
             If another process is training it.
         """
-        self.finished.parent.mkdir(parents=True, exist_ok=True)
-        path = self.finished.with_name(f".{self.finished.name}.lock")
-        try:
-            with FileLock(path, timeout=0):
-                yield
-        except Timeout:
-            raise UserError(
-                f"another process is training {self.finished.name}; wait for it, or train with "
-                "another seed"
-            ) from None
+        busy = (
+            f"another process is training {self.finished.name}; wait for it, or train with "
+            "another seed"
+        )
+        with files.alone(self.finished, busy):
+            yield
 
 
 def recorded_run(profile: Profile, run: str, seed: int) -> Run | None:

@@ -168,5 +168,5 @@ def predictions_of(manifest: Manifest, logits: NDArray[np.float64] | pd.Series) 
 def write_predictions(predictions: pd.DataFrame, path: Path) -> None:
     """Write a table of predictions as Parquet; `path` is complete or what it was before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with in_place_of(path) as partial:
+    with in_place_of(path, shared=True) as partial:
         predictions.to_parquet(partial, index=False)
