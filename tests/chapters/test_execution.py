@@ -12,6 +12,7 @@ from layerfusion.chapters import execution
 from layerfusion.chapters import parameters as chapters
 from layerfusion.chapters.execution import build_book, run_chapters
 from layerfusion.errors import UserError
+from layerfusion.files import alone
 from layerfusion.paths import PACKAGE
 
 ROOT = PACKAGE.parents[1]
@@ -56,6 +57,15 @@ def test_a_chapter_that_fails_replaces_nothing(small_book):
     with pytest.raises(UserError, match=r"chapter 00_small failed: broken \(the failed notebook"):
         executed.check()
     assert (good.read_bytes(), published.read_bytes()) == before
+
+
+def test_chapters_and_books_are_made_by_one_process_at_a_time(small_book):
+    executed = run_chapters([], parameters={})
+    made = paths.runs_root() / "demo"
+    with alone(made / "chapters", ""), pytest.raises(UserError, match="another process is exec"):
+        run_chapters([], parameters={})
+    with alone(made / "book", ""), pytest.raises(UserError, match="another process is building"):
+        build_book("demo", executed)
 
 
 def test_a_failure_keeps_no_other_chapter_from_its_end(small_book):

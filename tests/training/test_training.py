@@ -2,9 +2,11 @@
 
 import json
 import math
-import os
 import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -46,7 +48,9 @@ def run_training(photos, directory, overrides, *, seed=3, training_rows=None):
         directory=directory,
         reporter=Reporter(),
     )
-    return progress, Detector.load(directory / loop.BEST_DETECTOR)
+    with pytest.MonkeyPatch.context() as patch:  # a detector of one's own may name its tower's file
+        patch.setenv("LAYERFUSION_RUNS", str(directory))
+        return progress, Detector.load(directory / loop.BEST_DETECTOR)
 
 
 def same_tensors(one, other):
@@ -94,7 +98,8 @@ def signal_before_batch(monkeypatch, name, number):
     def batches_and_a_signal(*arguments, **named):
         for index, batch in enumerate(batches(*arguments, **named)):
             if index == number:
-                os.kill(os.getpid(), signal.SIGTERM)
+                job = [psutil.Process(), *psutil.Process().children()]  # all of it, as `timeout`
+                subprocess.run(["kill", "-TERM", *(str(process.pid) for process in job)])
             yield batch
 
     monkeypatch.setattr(module, name, batches_and_a_signal)
@@ -118,6 +123,16 @@ def test_a_termination_signal_stops_after_a_saved_step(
     assert same_tensors(detector, uninterrupted[1])
     steps = [session["from_step"] for session in progress.sessions]
     assert steps == [0, 3 if name == "training_batches" else 4]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_workers_leave_a_termination_signal_to_the_training(
+    photos, tmp_path, tiny_settings, monkeypatch
+):
+    settings = tiny_settings | {"training.batch_size": 4, "loader.workers": 2}
+    signal_before_batch(monkeypatch, "training_batches", 1)
+    with pytest.raises(StopRequestedError, match="epoch 1, after step 2"):
+        run_training(photos, tmp_path / "cut", settings)
 
 
 def test_a_full_disk_leaves_the_former_checkpoint(photos, tmp_path, tiny_settings, monkeypatch):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -169,6 +170,7 @@ def loaded_draws(
         images,
         batch_sampler=batches,
         num_workers=worker_count(loader),
+        worker_init_fn=_outlive_sigterm,
         collate_fn=_collate_training,
         pin_memory=torch.cuda.is_available(),
     )
@@ -189,6 +191,7 @@ def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterato
         images,
         batch_size=loader.evaluation_batch_size,
         num_workers=min(workers, batches) if batches > 1 else 0,
+        worker_init_fn=_outlive_sigterm,
         collate_fn=_collate_scoring,
         pin_memory=torch.cuda.is_available(),
     )
@@ -224,6 +227,15 @@ def evaluation_crops(
         done += len(batch.images)
         if progress:
             progress(done, len(files))
+
+
+def _outlive_sigterm(worker: int) -> None:
+    """Have a worker leave SIGTERM to the process that it works for, and end when that ends.
+
+    `timeout` and schedulers send it to all processes of a job; without its workers a training could
+    not come to the end of its step.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _while_workers_live(loaded: Iterable[Batch]) -> Iterator[Batch]:
