@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
-from layerfusion.errors import UserError
+from layerfusion.errors import UserError, reason
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -48,6 +48,10 @@ def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename is None:  # what fails in the middle of writing names no file
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -84,6 +88,8 @@ def alone(folder: Path, otherwise: str) -> Iterator[None]:
 def named_by_user(path: Path, what: str) -> Iterator[Path]:
     """Yield where to write a file that a user names, as `in_place_of` does.
 
+    A link stays, and the file that it leads to is written, as the shell's ``>`` does.
+
     Parameters
     ----------
     what
@@ -95,10 +101,10 @@ def named_by_user(path: Path, what: str) -> Iterator[Path]:
         If it cannot be written.
     """
     try:
-        with in_place_of(path, shared=True) as partial:
+        with in_place_of(Path(os.path.realpath(path)), shared=True) as partial:
             yield partial
     except OSError as error:
-        raise UserError(f"{what} cannot be written to {path}: {error.strerror}") from None
+        raise UserError(f"{what} cannot be written to {path}: {reason(error)}") from None
 
 
 @contextmanager
@@ -110,7 +116,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     UserError
         If something is there already, or it cannot be written.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise UserError(f"{out} already exists; remove it or name another --out")
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -119,7 +125,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         yield partial
         partial.replace(out)
     except OSError as error:
-        raise UserError(f"the detector cannot be written to {out}: {error.strerror}") from None
+        raise UserError(f"the detector cannot be written to {out}: {reason(error)}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

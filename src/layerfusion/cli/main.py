@@ -11,6 +11,7 @@ from rich.console import Console
 import layerfusion
 from layerfusion.cli.calibrate import calibrate
 from layerfusion.cli.data import data_app
+from layerfusion.cli.failures import check_streams, drop_unwritten, in_one_sentence
 from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
@@ -166,7 +167,7 @@ def _execute(choice: SeedChoice, names: list[str], **how: bool) -> "Executed":
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit status 2.
+    """Run the command line; whatever ends it is one sentence, and exit status 2 if a user can help.
 
     Of several processes one prints it, and all of them end.
     """
@@ -175,9 +176,13 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # file names may not fit the encoding
             stream.reconfigure(errors="backslashreplace")
     try:
-        with on_screen(), _together():
+        check_streams()
+        if "" in sys.argv[1:]:  # as a path it would be the current folder
+            raise UserError("a word of the command is empty, as of a variable that is not set")
+        with on_screen(), in_one_sentence(), _together():
             app()
     except UserError as error:
+        drop_unwritten()
         if not isinstance(error, ReportedElsewhereError):
             console = Console(stderr=True, highlight=False)
             console.print(one_line(f"error: {error}"), markup=False, soft_wrap=True)

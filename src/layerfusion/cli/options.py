@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _FOLDERS = re.compile(r"(?<![\w.])(?:~|\.{1,2})?/[^\s'\",\]}]*/")
 
 
+UNREAD = "standard output was closed before all was written to it"
+
+
 class RunName(StrEnum):
     """The paper's two runs."""
 
@@ -215,7 +218,10 @@ def _with_options(function: Callable[..., None]) -> Callable[..., None]:
         for name, group in groups.items():
             options = {field.name: given.pop(field.name) for field in fields(group)}
             given[name] = group(**options)
-        function(**given)
+        try:
+            function(**given)
+        except BrokenPipeError:  # of which typer would say nothing
+            raise UserError(UNREAD) from None
 
     parameters: list[Parameter] = []
     for name, parameter in (own | signature(_in_front).parameters).items():

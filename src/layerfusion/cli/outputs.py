@@ -1,5 +1,6 @@
 """Options that name a result: checked when they are read, before anything is computed."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -28,8 +29,9 @@ def output_option(help: str, *, kind: Kind = "file", metavar: str = "FILE") -> A
 def check_output(path: Path, option: str, *, kind: Kind = "file") -> None:
     """Refuse an output that cannot be written, or that would replace what must not be lost.
 
-    A result takes the place of what is there. In that of a device, as root, it would take it from
-    every program of the machine; in that of an image, what was to be scored would be gone.
+    A result takes the place of what is there, or of what a link leads to. In that of a device, as
+    root, it would take it from every program of the machine; in that of an image, what was to be
+    scored would be gone.
 
     Parameters
     ----------
@@ -41,12 +43,15 @@ def check_output(path: Path, option: str, *, kind: Kind = "file") -> None:
     Raises
     ------
     UserError
-        If the folder around it does not exist, a `new folder` exists, a `folder` is a
-        file, or a file is a folder, a pipe, a socket, a device or an image.
+        If the folder around it does not exist or cannot be written to, a `new folder` exists, a
+        `folder` is a file, or a file is a folder, a pipe, a socket, a device or an image.
     """
-    if kind in ("file", "new folder") and not path.absolute().parent.is_dir():
+    target = Path(os.path.realpath(path))
+    if kind in ("file", "new folder") and not target.parent.is_dir():
         raise UserError(f"the folder of {option} {path} does not exist; create it first")
-    if kind == "new folder" and path.exists():
+    if target.parent.is_dir() and not os.access(target.parent, os.W_OK | os.X_OK):
+        raise UserError(f"{option} {path} cannot be written: no permission for its folder")
+    if kind == "new folder" and os.path.lexists(path):
         raise UserError(f"{option} {path} already exists; remove it or choose another name")
     if kind == "folder" and path.exists() and not path.is_dir():
         raise UserError(f"{option} {path} is a file; name a folder")

@@ -7,9 +7,14 @@ from rich.table import Table
 WIDTH = 100
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # rich would end the program in silence
+
+
 def wide_console() -> Console:
     """Return a console as wide as the terminal, else of `WIDTH` columns."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
     return console
