@@ -1,16 +1,19 @@
 """`layerfusion serve` and the report: by HTTP, and as a browser shows them."""
 
 import base64
+import contextlib
 import signal
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from io import BytesIO
 
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from werkzeug.test import Client
+from werkzeug.test import Client, EnvironBuilder
 
 from browsing import failures, show
 from conftest import draw_image
@@ -144,19 +147,43 @@ def test_a_taken_port_is_one_sentence(inspector):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is no signal of its own there")
-def test_ctrl_c_ends_it_quietly(detector):
+@pytest.mark.parametrize(
+    ("asked", "at_work"), [("SIGINT", False), ("SIGINT", True), ("SIGHUP", True)]
+)
+def test_a_signal_ends_it_quietly_and_leaves_no_picture(
+    detector, pictures, tmp_path, monkeypatch, asked, at_work
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     # What a shell starts in the background ignores Ctrl-C, and so would all that is started here.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     command = ["-m", "layerfusion", "serve", "--port", "0", "--detector", detector]
     with subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stderr.readline().startswith("open http://127.0.0.1:")
-            process.send_signal(signal.SIGINT)
+            address = process.stderr.readline().split()[1]
+            assert address.startswith("http://127.0.0.1:")
+            if at_work:
+                threading.Thread(target=send, args=(address, pictures[1]), daemon=True).start()
+                end = time.monotonic() + 60
+                while not list(tmp_path.glob("layerfusion-*/picture")) and time.monotonic() < end:
+                    time.sleep(0.001)
+            process.send_signal(signal.Signals[asked])
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()
             signal.signal(signal.SIGINT, before)
-    assert (process.returncode, err) == (0, "")
+    assert process.returncode == 0
+    assert "Traceback" not in err and (at_work or err == "")
+    assert not list(tmp_path.glob("layerfusion-*"))
+
+
+def send(address, picture):
+    """Send a picture as the page's form does, with the map that takes longest."""
+    form = EnvironBuilder(data={"pictures": (picture.open("rb"), picture.name), "occlusion": "on"})
+    environ = form.get_environ()
+    body = environ["wsgi.input"].read()
+    headers = {"Content-Type": environ["CONTENT_TYPE"], "Origin": address.rstrip("/")}
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(urllib.request.Request(address, body, headers)).read()
 
 
 def names_shown(browser):

@@ -1,5 +1,6 @@
 """The command line's `layerfusion serve`: the report of `inspect` on a local page."""
 
+import signal
 from contextlib import suppress
 from typing import Annotated
 
@@ -30,5 +31,7 @@ def serve(
 
     server = listen(Inspector.load(detector), Limits(max_files, max_mb), port=port)
     with suppress(KeyboardInterrupt):
+        for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):
+            signal.signal(signal.Signals[name], signal.default_int_handler)
         Reporter().say(f"open {server.address} (Ctrl-C ends it)")
         server.run()

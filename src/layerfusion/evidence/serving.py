@@ -3,6 +3,7 @@
 Only this machine can reach it, and of the pages that a browser here has open only this one.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,10 @@ class Service:
     inspector: Inspector
     limits: Limits
     _one_at_a_time: Lock = field(default_factory=Lock)
+    # Gone when the program ends, if the picture in it is not by then.
+    _folder: "TemporaryDirectory[str]" = field(
+        default_factory=lambda: TemporaryDirectory(prefix="layerfusion-")
+    )
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -125,10 +130,21 @@ class Service:
 
     def _inspect(self, sent: FileStorage, *, occlusion: bool) -> InspectionReport:
         """Inspect a file that was sent, which lies on disk for so long only."""
-        with TemporaryDirectory(prefix="layerfusion-") as folder:
-            path = Path(folder) / "picture"
+        path = Path(self._folder.name) / "picture"
+        try:
             sent.save(path)
             return self.inspector.inspect(path, name=sent.filename, occlusion=occlusion)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave no picture on the disk; end the program if one is being inspected at this moment.
+
+        Its thread cannot be stopped, and torch aborts if the interpreter goes while it computes.
+        """
+        self._folder.cleanup()
+        if self._one_at_a_time.locked():
+            os._exit(0)
 
 
 class Server(NamedTuple):
@@ -139,7 +155,7 @@ class Server(NamedTuple):
     address
         What a browser opens.
     run
-        Answers requests until Ctrl-C.
+        Answers requests until a KeyboardInterrupt; then leaves no picture on the disk.
     close
         Stops listening.
     """
@@ -163,9 +179,10 @@ def listen(inspector: Inspector, limits: Limits, *, port: int) -> Server:
         If the port is taken.
     """
     inspector.about()  # fails now, not at the first picture
+    service = Service(inspector, limits)
     try:
         server = create_server(
-            Service(inspector, limits),
+            service,
             host=LOOPBACK,
             port=port,
             ident=None,
@@ -177,4 +194,9 @@ def listen(inspector: Inspector, limits: Limits, *, port: int) -> Server:
             f"port {port} cannot be used ({(error.strerror or str(error)).lower()}); choose "
             "another with --port, or 0 for any"
         ) from None
-    return Server(f"http://{LOOPBACK}:{server.effective_port}/", server.run, server.close)
+
+    def run() -> None:
+        server.run()  # returns at KeyboardInterrupt
+        service.close()
+
+    return Server(f"http://{LOOPBACK}:{server.effective_port}/", run, server.close)

