@@ -1,9 +1,13 @@
 """Profiles: what they hold, and one sentence for every way to get a setting wrong."""
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from layerfusion.errors import UserError
-from layerfusion.settings import digest, load_profile, parse_override, profile_names
+from layerfusion.settings import Profile, digest, load_profile, parse_override, profile_names
 
 
 def test_the_profiles_come_with_the_package():
@@ -102,3 +106,47 @@ def test_numerics_are_the_settings_that_numbers_depend_on():
         len({base, key({}, "constrained"), key({"training.epochs": 1}), key({"images.crop": 32})})
         == 4
     )
+
+
+def numbers(schema, definitions, name=""):
+    """Yield every number that a schema of settings holds: its dotted name and its own schema."""
+    if "$ref" in schema:
+        yield from numbers(definitions[schema["$ref"].rpartition("/")[2]], definitions, name)
+    for inner, own in schema.get("properties", {}).items():
+        yield from numbers(own, definitions, f"{name}.{inner}".lstrip("."))
+    for own in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("prefixItems", ())):
+        yield from numbers(own, definitions, name)
+    for inner in ("items", "additionalProperties"):
+        if isinstance(schema.get(inner), dict):
+            yield from numbers(schema[inner], definitions, name)
+    if schema.get("type") in ("integer", "number"):
+        yield name, schema
+
+
+SCHEMA = Profile.model_json_schema()
+NUMBERS = list(numbers(SCHEMA, SCHEMA["$defs"]))
+# Their bounds are those of a pair, or of the encoder that is read.
+OTHERWISE = ("images.augmentation.jpeg_quality", "images.augmentation.resample_size", "head.reads")
+
+
+def test_every_number_of_the_settings_has_bounds():
+    assert len(NUMBERS) > 40
+    for name, schema in NUMBERS:
+        upper = {"maximum", "exclusiveMaximum"} & schema.keys()
+        lower = {"minimum", "exclusiveMinimum"} & schema.keys()
+        assert (upper and lower) or name in OTHERWISE, name
+
+
+@given(
+    st.sampled_from([name for name, _ in NUMBERS if not name.startswith("data.sources")]),
+    st.one_of(st.floats(), st.integers()),
+)
+def test_a_number_that_passes_is_one_that_can_be_used(name, number):
+    value = [number] * {"encoder.mean": 3, "encoder.std": 3}.get(name, 2)
+    wanted = value if name in (*OTHERWISE, "encoder.mean", "encoder.std") else number
+    try:
+        load_profile("demo", {name: wanted})
+    except UserError as error:
+        assert f"'{name.split('.')[0]}" in str(error)
+    else:
+        assert math.isfinite(number) and abs(number) <= 2**32

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
@@ -29,6 +30,12 @@ from layerfusion.parallel.launcher import launched
 Bar = Callable[[int, int], None]
 
 LINE_EVERY = 10.0  # seconds, where no terminal shows a bar
+
+
+@cache
+def warn_once(text: str) -> None:
+    """Write a warning, the first time alone that this process has it."""
+    Reporter().warn(text)
 
 
 class _Rate(ProgressColumn):

@@ -3,6 +3,7 @@
 A row of the table is a command line and words of what it says. Each runs in a folder that holds::
 
     photos/{train,val}/{real,synthetic}/*.png   unsorted/*.png   one_class/{train,val}/real/*.png
+    classes/{0,1}/*.png
     a.txt   a.csv   empty/   empty.yaml   list.yaml   short.yaml   cp1252.yaml   broken_detector/
 """
 
@@ -57,6 +58,9 @@ train --run open --set training.head_learning_rate=-1   | 'training.head_learnin
 train --run open --set images.crop=0                    | 'images.crop'
 train --run open --set images.crop=32                   | takes images of 64 px; set images.crop=64
 train --run open --set images.min_side=10               | min_side must be at least crop
+train --run open --set training.clip_norm=.inf          | 'training.clip_norm'
+train --run open --set loader.workers=100000            | 'loader.workers'
+train --run open --set compute.threads=100000           | 'compute.threads'
 train --run open --set encoder.model=ViT-XXL            | OpenCLIP knows no model 'ViT-XXL'
 train --run open --set encoder.model=RN50               | is not an OpenCLIP vision transformer
 train --run open --set encoder.model=gone.json          | model-config JSON not found
@@ -83,6 +87,7 @@ train --run open --set data.selection.name=best         | 'data.selection.name'
 train --run open --set data.selection.seed=-1           | 'data.selection.seed'
 score                                                   | Missing argument
 score gone.jpg --detector demo                          | there is no file or folder gone.jpg
+score https://example.org/a.jpg --detector demo         | https://example.org/a.jpg is an address
 score empty --detector demo                             | there are no images in empty
 score photos                                            | needs the weights 'clip-vit-b-16-int8'
 score photos --detector gone                            | gone holds no detector.json
@@ -117,10 +122,12 @@ calibrate a.txt --out new --detector demo               | a.txt is a file; give 
 calibrate empty --out new --detector demo               | there are no images in empty
 calibrate unsorted --out new --detector demo            | sort them into folders named so
 calibrate photos --out new --detector demo              | to calibrate, 50 are needed at least
+calibrate classes --out new --detector demo             | a folder 0 or 1 says neither: rename it
 calibrate one_class --out new --detector demo           | to calibrate, both classes are needed
 submit                                                  | Missing option
 submit --run open --images photos --team a --out gone   | the folder of --out gone/a_open.csv does
 submit --run open --images gone --team a --out .        | there is no folder gone
+submit --run open --images photos --team a --out . --unreadable-as nan | is no probability
 submit --run open --images photos --team ../a --out .   | use letters, digits, - and _
 submit --run open --images photos --team a --out . --detector gone | gone holds no detector.json
 submit --run open --images photos --team a --out . --detector x --seed 1 | give one of them
@@ -174,7 +181,7 @@ def folder(tmp_path_factory):
     rng = np.random.default_rng(0)
     pictures = (
         "photos/train/real/a photos/train/synthetic/b photos/val/real/c photos/val/synthetic/d "
-        "unsorted/a one_class/train/real/a one_class/val/real/b"
+        "unsorted/a one_class/train/real/a one_class/val/real/b classes/0/a classes/1/b"
     )
     for name in pictures.split():
         path = root / f"{name}.png"

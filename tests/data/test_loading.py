@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from layerfusion.data import loading
 from layerfusion.data.loading import (
     EvaluationImages,
     TrainingImages,
@@ -17,6 +21,7 @@ from layerfusion.data.loading import (
 )
 from layerfusion.data.sampling import Draw
 from layerfusion.errors import UserError
+from layerfusion.progress import warn_once
 from layerfusion.settings import ImageSettings, LoaderSettings
 
 
@@ -103,3 +108,71 @@ def test_seeds_take_their_views_in_orders_of_their_own(root):
 
 def test_without_views_every_draw_is_an_image_of_its_own(root):
     assert len(drawn(images(root), 0)) == 60
+
+
+@pytest.fixture
+def own_warnings(capfd):
+    warn_once.cache_clear()
+    return lambda: capfd.readouterr().err
+
+
+def of_one(root):
+    looked_at = EvaluationImages([root / "a.png"] * 4, ImageSettings(crop=32, min_side=32))
+    return scoring_batches(looked_at, LoaderSettings(workers=2, evaluation_batch_size=1))
+
+
+def test_without_room_in_shared_memory_there_are_no_workers(root, monkeypatch, own_warnings):
+    expected = torch.cat([batch.images for batch in of_one(root)])
+    monkeypatch.setattr(loading, "SHARED_MEMORY", root)
+    monkeypatch.setattr(loading.shutil, "disk_usage", lambda path: SimpleNamespace(free=100))
+    state = torch.get_rng_state()
+    alone = torch.cat([batch.images for batch in of_one(root)])
+    after = torch.get_rng_state()
+    assert torch.equal(alone, expected) and "in this process alone" in own_warnings()
+    torch.set_rng_state(state)
+    monkeypatch.undo()
+    list(of_one(root))
+    assert torch.equal(after, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."),
+        RuntimeError("unable to write to file </torch_7_1>"),
+    ],
+)
+def test_workers_that_cannot_begin_are_done_without(root, monkeypatch, own_warnings, error):
+    class Refused(loading.DataLoader):
+        def __iter__(self):
+            iterator = super().__iter__() if not self.num_workers else None
+            if iterator is None:
+                torch.rand(1)
+                raise error
+            return iterator
+
+    monkeypatch.setattr(loading, "DataLoader", Refused)
+    state = torch.get_rng_state()
+    assert len(list(of_one(root))) == 4 and "in this process alone" in own_warnings()
+    after = torch.get_rng_state()
+    torch.set_rng_state(state)
+    monkeypatch.undo()
+    list(of_one(root))
+    assert torch.equal(after, torch.get_rng_state())
+
+
+def test_a_script_without_a_guard_is_scored_where_processes_are_spawned(root, tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "multiprocessing.set_start_method('spawn', force=True)\n"
+        "from layerfusion import score\n"
+        f"print(len(score([{str(root / 'a.png')!r}] * 65, 'demo')))\n"
+    )
+    environ = os.environ | {"LAYERFUSION_WORKERS": "1"}
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False, env=environ
+    )
+    assert (done.returncode, done.stdout) == (0, "65\n")
+    assert done.stderr.count("\n") == 1 and "if __name__ == '__main__'" in done.stderr

@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from conftest import draw_image
+from layerfusion.evidence.inspection import report_html
 from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.evidence.metadata import LONGEST, marks
 
@@ -147,3 +148,12 @@ def test_a_description_of_any_length_is_cut_before_it_is_looked_through(tmp_path
     )
     (found,) = marks(tmp_path / "a.tif")
     assert found.says.startswith("a cat ddd") and len(found.says) == LONGEST + 3
+
+
+def test_a_name_is_no_command_and_no_markup(inspector, tmp_path):
+    path = tmp_path / "\x1b[31m<b>\u202e.png"
+    path.write_bytes(b"")
+    found = inspector.inspect(path)
+    html = report_html([found], inspector.about())
+    assert r"\x1b[31m<b>\u202e.png" in str(found) and r"\x1b[31m&lt;b&gt;\u202e.png" in html
+    assert not {"\x1b", "\u202e"} & {*str(found), *html}

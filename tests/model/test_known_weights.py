@@ -156,6 +156,13 @@ def test_a_python_without_pip_says_so(known, run, monkeypatch):
     assert left_behind() == []
 
 
+def test_a_full_disk_is_called_one(known, pip, run):
+    pip.wheel = None
+    pip.errors = "ERROR: Could not install packages: [Errno 28] No space left on device\n"
+    status, _, err = run("get", NAME)
+    assert status == 2 and "there is no room for package==1.0" in err and "online" not in err
+
+
 def test_another_wheel_is_refused(known, pip, run, wheel):
     content = bytearray(wheel.read_bytes())
     content[len(content) // 2] ^= 1

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from layerfusion.cli.options import DetectorOption, JsonOption, NewFolderOption, ReportOption
-from layerfusion.cli.outputs import write_report
+from layerfusion.cli.outputs import print_lines, write_report
 from layerfusion.progress import Reporter
 
 
@@ -59,6 +59,8 @@ def calibrate(
     if as_json:
         print(json.dumps(as_values(made) | {"folder": str(out)}, indent=2, allow_nan=False))
     else:
-        print("\n".join([*sentences(made), f"Use it: layerfusion score IMAGES --detector {out}"]))
+        print_lines(
+            "\n".join([*sentences(made), f"Use it: layerfusion score IMAGES --detector {out}"])
+        )
     if report is not None:
         write_report(calibration_html(made, loaded.notice), report, reporter)

@@ -2,14 +2,15 @@
 
 from itertools import groupby
 
+from rich import markup
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from layerfusion.cli.tables import plain_table
 from layerfusion.data.check import DataCheck, Depth
+from layerfusion.events import one_line
 
 _DEPTHS: dict[Depth, str] = {
     "names": "Only names and sizes were read: of corrupt files, empty ones alone are counted, and "
@@ -35,6 +36,11 @@ def show(check: DataCheck, depth: Depth, console: Console) -> None:
         if not obstacles:
             verdict = "[green]can run[/]" + escape(_reservation(check, run))
         console.print(f"[bold]{escape(run)}[/]: {verdict}")
+
+
+def escape(text: str) -> str:
+    """Return a text that names may be in, for rich to print as it stands."""
+    return markup.escape(one_line(text))
 
 
 def _table(check: DataCheck) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerfusion.cli.options import Commands, DataChoice, ProfileOption
-from layerfusion.cli.outputs import output_option
+from layerfusion.cli.outputs import output_option, print_lines
 from layerfusion.errors import UserError
 from layerfusion.files import named_by_user
 from layerfusion.paths import runs_root
@@ -47,6 +47,7 @@ def check(
     from layerfusion.cli.check_screen import show
     from layerfusion.cli.tables import wide_console
     from layerfusion.data.check import check_data
+    from layerfusion.data.csv_tables import csv_text
     from layerfusion.settings import load_profile
 
     if quick and decode:
@@ -57,7 +58,7 @@ def check(
     show(found, depth, wide_console())
     if out is not None:
         with named_by_user(out, "the unreadable files") as partial:
-            found.unreadable.to_csv(partial, index=False)
+            partial.write_text(csv_text(found.unreadable), encoding="utf-8", newline="")
     if any(found.obstacles.values()):
         raise typer.Exit(1)
 
@@ -142,9 +143,9 @@ def _describe(found: "Manifest", profile: "Profile", reporter: Reporter) -> None
     from layerfusion.data.metadata import manifest_warnings
     from layerfusion.data.selection import select_training
 
-    print(_counts(found))
+    print_lines(_counts(found))
     for path, reason in found.skipped.head(LISTED).itertuples(index=False):
-        print(f"skipped {path}: {reason}")
+        print_lines(f"skipped {path}: {reason}")
     if len(found.skipped) > LISTED:
         print(f"skipped {len(found.skipped) - LISTED:,} more")
     print(f"{len(found.rows):,} images, {len(found.skipped):,} files skipped")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from layerfusion.cli.options import JsonOption, ReferenceDetectorOption, ReportOption
-from layerfusion.cli.outputs import write_report
+from layerfusion.cli.outputs import print_lines, write_report
 from layerfusion.progress import Reporter
 
 
@@ -29,7 +29,8 @@ def inspect(
     picture is unsure. *Attribution*: the encoder's blocks, and a map of the picture. *Metadata*:
     EXIF, IPTC, generators' texts and Content Credentials, none of which counts for the verdict.
 
-    It is never proof. No evidence of a generated image is no evidence of a photograph.
+    It is never proof. No evidence of a generated image is no evidence of a photograph. The exit
+    status is 1 if no picture can be read.
 
     Example: `layerfusion inspect holiday.jpg --report holiday.html`
     """
@@ -49,8 +50,10 @@ def inspect(
     if as_json:
         print(json.dumps({"about": about, "pictures": [as_values(one) for one in found]}, indent=2))
     else:
-        print("\n\n".join(map(str, found)))
+        print_lines("\n\n".join(map(str, found)))
         if about["notice"]:
             reporter.warn(about["notice"])
     if report is not None:
         write_report(report_html(found, about), report, reporter)
+    if all(one.error for one in found):
+        raise typer.Exit(1)

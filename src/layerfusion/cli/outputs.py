@@ -8,12 +8,15 @@ from typing import Any, Literal
 import typer
 
 from layerfusion.errors import UserError
+from layerfusion.events import one_line
 from layerfusion.progress import Reporter
 
 Kind = Literal["file", "file in a new folder", "folder", "new folder"]
 
 
-def output_option(help: str, *, kind: Kind = "file", metavar: str = "FILE") -> Any:
+def output_option(
+    help: str, *, kind: Kind = "file", metavar: str = "FILE", hidden: bool = False
+) -> Any:
     """Return the option of a command that names what it writes; `check_output` checks its value."""
 
     def check(
@@ -23,7 +26,7 @@ def output_option(help: str, *, kind: Kind = "file", metavar: str = "FILE") -> A
             check_output(path, option.opts[0], kind=kind)
         return path
 
-    return typer.Option(metavar=metavar, help=help, callback=check)
+    return typer.Option(metavar=metavar, help=help, callback=check, hidden=hidden)
 
 
 def check_output(path: Path, option: str, *, kind: Kind = "file") -> None:
@@ -67,10 +70,15 @@ def check_output(path: Path, option: str, *, kind: Kind = "file") -> None:
         raise UserError(f"{option} {path} is an image, which would be lost; name another file")
 
 
+def print_lines(text: str) -> None:
+    """Print text that may hold a stranger's names, without a terminal's commands in them."""
+    print("\n".join(map(one_line, text.split("\n"))))
+
+
 def print_values(values: Mapping[str, object]) -> None:
     """Print values behind their names, a line each, in two columns."""
     for name, value in values.items():
-        print(f"{name:<10}{value}")
+        print_lines(f"{name:<10}{value}")
 
 
 def write_report(html: str, path: Path, reporter: Reporter) -> None:

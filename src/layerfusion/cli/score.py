@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerfusion.cli.options import DetectorOption
-from layerfusion.cli.outputs import output_option
+from layerfusion.cli.outputs import output_option, print_lines
 from layerfusion.parallel.launcher import launched
 from layerfusion.progress import Reporter
 
@@ -32,7 +32,8 @@ def score(
 
     *logit* is the detector's output and *probability* its sigmoid. It is not calibrated: compare it
     with *threshold*, never with 0.5. *predicted* is 1, synthetic, where probability >= threshold,
-    else 0, real. A file that cannot be read is a row with its reason in *error*.
+    else 0, real. A file that cannot be read is a row with its reason in *error*; the exit
+    status is 1 if that is so of all of them.
 
     The default detector is the package's own, of photographs: a head on CLIP ViT-B/16, whose
     weights `layerfusion weights get clip-vit-b-16-int8` downloads once. `--detector demo` is a toy
@@ -48,6 +49,7 @@ def score(
 
     check_paths(paths)  # before seconds go by in loading torch
 
+    from layerfusion.data.csv_tables import csv_text
     from layerfusion.model.detector import Detector
     from layerfusion.model.prefix_cache import open_prefix_cache
     from layerfusion.parallel.processes import join_processes, open_fabric
@@ -72,13 +74,19 @@ def score(
     if launched().rank > 0:
         return
     if out is None:
-        table.to_csv(sys.stdout, index=False)
+        text = csv_text(table)
+        if sys.stdout.isatty():
+            print_lines(text[:-1])
+        else:
+            sys.stdout.write(text)
     else:
         write_scores(table, out)
     say_unscored(table, reporter)
     scored = int(table["error"].isna().sum())
     also = f"; {passed_over} other files passed over" if passed_over else ""
     reporter.say(f"{scored} of {len(table)} images scored{also}" + (f"; {out}" if out else ""))
+    if not scored:
+        raise typer.Exit(1)
 
 
 def say_unscored(table: "pd.DataFrame", reporter: Reporter, consequence: str = "") -> None:

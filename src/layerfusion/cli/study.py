@@ -14,6 +14,7 @@ from layerfusion.cli.options import (
     ProfileOption,
     PublishOption,
 )
+from layerfusion.cli.outputs import output_option, print_lines
 from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
 from layerfusion.paths import reference_folder, runs_root, shown
@@ -29,7 +30,7 @@ study_app = Commands(
     help="Make detectors over several seeds, score them, and compare: a question each.",
 )
 
-SeedsOption = Annotated[int, typer.Option(min=2, help="Number of seeds.")]
+SeedsOption = Annotated[int, typer.Option(min=2, max=1000, help="Number of seeds.")]
 CommandsOption = Annotated[
     bool,
     typer.Option("--commands", help="Print the commands that train the runs, and train nothing."),
@@ -197,7 +198,7 @@ def corruptions(
     finished = study.obtain(reporter)
     table = corruption_table(finished.predictions, finished.record.cells[0].threshold)
     names = {condition: condition for condition in table.index}
-    print(shown_table(table, names).drop(columns="condition").to_string())
+    print_lines(shown_table(table, names).drop(columns="condition").to_string())
     _end(finished, options.publish)
 
 
@@ -249,7 +250,7 @@ def content(
     content_sheet(labelled.root, table, words).savefig(sheet, bbox_inches="tight")
     label = labelled.rows["label"].map({0: "real", 1: "synthetic"}).to_numpy()
     counts = table.assign(group=table["group"].map(words), label=label)
-    print(counts.value_counts(["group", "label"]).unstack(fill_value=0).to_string())
+    print_lines(counts.value_counts(["group", "label"]).unstack(fill_value=0).to_string())
     print(f"sheet: {shown(sheet)}")
     if options.publish:
         publish_files(place, lambda folder: write_content(finished, folder))
@@ -261,7 +262,9 @@ def processors(
         list[str] | None, typer.Argument(metavar="[NAME]...", help="All of them unless named.")
     ] = None,
     publish: PublishOption = False,
-    here: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    here: Annotated[
+        Path | None, output_option("Where a process of its own writes.", hidden=True)
+    ] = None,
 ) -> None:
     """Train the demo as other processors would, and broken, to know how far its numbers move.
 

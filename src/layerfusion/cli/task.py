@@ -1,13 +1,14 @@
 """The command line's `layerfusion submit` and `layerfusion submission`."""
 
 from collections.abc import Collection
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from layerfusion.cli.options import Commands, RunChoice, RunName
-from layerfusion.cli.outputs import check_output, output_option, print_values
+from layerfusion.cli.outputs import check_output, output_option, print_lines, print_values
 from layerfusion.cli.score import say_unscored
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
@@ -62,6 +63,8 @@ def submit(
 
     if detector and choice != RunChoice(run=choice.run):
         raise UserError("--detector names a detector and settings lead to one: give one of them")
+    if unreadable_as is not None and isnan(unreadable_as):  # which no bound of an option refuses
+        raise UserError("--unreadable-as nan is no probability; give one from 0 to 1")
     path, reporter = _place(out, team, choice.run, force), Reporter()
     if detector is not None:
         detector_folder(detector)
@@ -159,7 +162,7 @@ def _check(path: Path, image_ids: Collection[str], against: Path | None) -> None
     other = against or other_run(path)
     problems = check_submission(path, image_ids, other)
     for problem in problems:
-        print(f"problem   {problem}")
+        print_lines(f"problem   {problem}")
     if problems:
         raise typer.Exit(1)
     compared = f"; its probabilities are not those of {other.name}" if other else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from layerfusion.data.csv_tables import csv_text
 from layerfusion.data.manifest import SPLITS
 from layerfusion.data.sources.description import read_description
 from layerfusion.data.sources.folder import find_folder_images
@@ -109,7 +110,7 @@ def write_card(
     """
     try:
         contents = {
-            SOURCES: card.sources.to_csv(index=False, lineterminator="\n").encode(),
+            SOURCES: csv_text(card.sources).encode(),
             IMAGES: card.images.to_parquet(None, index=False, compression="zstd"),
         }
         contents[CROISSANT] = _croissant(card, contents, name, published, creator)

@@ -1,4 +1,4 @@
-"""CSV files of users: a table of text or one sentence."""
+"""CSV files: a table of text or one sentence in, whole rows out."""
 
 from pathlib import Path
 from typing import Any
@@ -33,3 +33,14 @@ def read_csv(file: Path, *, what: str | None = None, **options: Any) -> pd.DataF
         reason = " ".join(str(error).split())
         raise UserError(f"{what or file} cannot be read as CSV: {reason}") from None
     return table
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    r"""Return a table as CSV: rows end in ``\n`` on all systems, floats are in full.
+
+    Before Python 3.13 a cell with a ``\r``, which a file's name may hold, is quoted only if it has
+    a line feed too; without quotes it tears its row.
+    """
+    marked = table.replace("\r", "\n\0", regex=True)  # no name or text holds the second of them
+    text: str = marked.to_csv(index=False, lineterminator="\n")
+    return text.replace("\n\0", "\r")

@@ -1,20 +1,25 @@
 """From manifest rows to batches of uint8 images, in worker processes."""
 
 import math
+import multiprocessing
 import os
+import shutil
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from rich.filesize import decimal
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from layerfusion.data.manifest import Progress, usable_cores
 from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
+from layerfusion.events import one_line
 from layerfusion.images.degradations import degradation as degradation_of
 from layerfusion.images.degradations import evaluated
 from layerfusion.images.reading import ImageError, read_picture, set_pixel_limit
@@ -26,12 +31,13 @@ from layerfusion.images.transforms import (
 )
 from layerfusion.parallel.launcher import launched
 from layerfusion.parallel.processes import Processes
-from layerfusion.settings import ImageSettings, LoaderSettings
+from layerfusion.progress import warn_once
+from layerfusion.settings import MOST_PROCESSES, ImageSettings, LoaderSettings
 
 # A file that cannot be read travels through the loader as its error: raised in a worker it would
 # reach the user as that worker's stack trace.
 Item = Tensor | ImageError
-Batch = TypeVar("Batch")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, where Linux keeps what processes share
 
 WORKERS_VARIABLE = "LAYERFUSION_WORKERS"
 
@@ -52,7 +58,7 @@ class TrainingImages(Dataset[tuple[Item, int]]):
         views: int | None = None,
     ) -> None:
         set_pixel_limit()  # or each worker would say what is wrong with it
-        self.root = root
+        self.root, self.item_bytes = root, 3 * settings.crop**2
         self.paths = rows["path"].tolist()
         self.labels = rows["label"].astype(int).tolist()
         self.transform = TrainingTransform(settings)
@@ -93,7 +99,7 @@ class EvaluationImages(Dataset[tuple[int, Item]]):
         self, files: Sequence[Path], settings: ImageSettings, *, degradation: str | None = None
     ) -> None:
         set_pixel_limit()
-        self.files = files
+        self.files, self.item_bytes = files, 3 * settings.crop**2
         self.transform = EvaluationTransform(settings)
         self.degrade = None if degradation is None else degradation_of(degradation)
 
@@ -166,15 +172,14 @@ def loaded_draws(
     ImageError
         If a file cannot be read.
     """
-    loaded: Iterable[tuple[Tensor, Tensor] | ImageError] = DataLoader(
+    loaded: Iterator[tuple[Tensor, Tensor] | ImageError] = _loaded(
         images,
+        workers=worker_count(loader),
+        room=images.item_bytes * max(map(len, batches), default=0),
         batch_sampler=batches,
-        num_workers=worker_count(loader),
-        worker_init_fn=_outlive_sigterm,
         collate_fn=_collate_training,
-        pin_memory=torch.cuda.is_available(),
     )
-    for batch in _while_workers_live(loaded):
+    for batch in loaded:
         if isinstance(batch, ImageError):
             raise batch
         yield batch
@@ -187,15 +192,13 @@ def scoring_batches(images: EvaluationImages, loader: LoaderSettings) -> Iterato
     nothing to be prepared beside, and needs none.
     """
     workers, batches = worker_count(loader), math.ceil(len(images) / loader.evaluation_batch_size)
-    loaded: Iterable[ScoringBatch] = DataLoader(
+    yield from _loaded(
         images,
+        workers=min(workers, batches) if batches > 1 else 0,
+        room=images.item_bytes * loader.evaluation_batch_size,
         batch_size=loader.evaluation_batch_size,
-        num_workers=min(workers, batches) if batches > 1 else 0,
-        worker_init_fn=_outlive_sigterm,
         collate_fn=_collate_scoring,
-        pin_memory=torch.cuda.is_available(),
     )
-    yield from _while_workers_live(loaded)
 
 
 def evaluation_crops(
@@ -238,17 +241,68 @@ def _outlive_sigterm(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _while_workers_live(loaded: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield batches; say it in a sentence if a worker process is lost."""
-    try:
-        yield from loaded
-    except RuntimeError as error:  # torch has no class of its own for it
-        if "DataLoader worker" not in str(error):
-            raise
-        raise UserError(
-            "a process that prepares images was ended from outside, most likely for want of "
-            f"memory; use fewer of them: {WORKERS_VARIABLE}=0, or --set loader.workers=0"
-        ) from None
+def end_if_imported_by_worker() -> None:
+    """End this process if it is a worker that imports, and so runs, the script that started it.
+
+    Where processes are spawned a script without ``if __name__ == "__main__":`` is run by each of
+    its workers. That one of them ends is what `_loaded` notices in the script itself.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)
+
+
+def _loaded(dataset: Dataset[Any], *, workers: int, room: int, **how: Any) -> Iterator[Any]:
+    """Yield batches that worker processes prepare, or this one where there can be no others.
+
+    `room` is the size of a batch in shared memory, bytes; `how` are arguments of `DataLoader`.
+    """
+    end_if_imported_by_worker()
+    how |= {"pin_memory": torch.cuda.is_available(), "worker_init_fn": _outlive_sigterm}
+    obstacle, begun = _no_room(workers * room * 2), False  # each prepares two batches in advance
+    random_state = torch.get_rng_state()  # of which a loader draws a seed
+    if workers and not obstacle:
+        try:
+            for batch in DataLoader(dataset, num_workers=workers, **how):
+                begun = True
+                yield batch
+            return
+        except (OSError, EOFError, RuntimeError) as error:
+            obstacle = None if begun else _obstacle(error)
+            if obstacle is None:
+                raise _lost_worker(error) from None
+            torch.set_rng_state(random_state)
+    if workers:
+        warn_once(f"images are prepared in this process alone, which takes longer: {obstacle}")
+    yield from DataLoader(dataset, **how)
+
+
+def _no_room(needed: int) -> str | None:
+    """Return what is wrong if memory that processes share has not so many bytes; None if it has."""
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free < needed:
+        return f"{SHARED_MEMORY} has no room for {decimal(needed)} (docker run --shm-size 1g)"
+    return None
+
+
+def _obstacle(error: Exception) -> str | None:
+    """Return why workers could not begin; None if it is another error."""
+    text = str(error)
+    if isinstance(error, OSError | EOFError):
+        return f"no others could be started ({text or type(error).__name__})"
+    if "Bus error" in text or "shared memory" in text or "unable to write to file" in text:
+        return f"{SHARED_MEMORY} has no room"
+    if "DataLoader worker" in text and multiprocessing.get_start_method() != "fork":
+        return "others ended at once, as where a script lacks if __name__ == '__main__':"
+    return None
+
+
+def _lost_worker(error: Exception) -> Exception:
+    """Return the sentence for a worker that was lost; another error as it is."""
+    if not isinstance(error, RuntimeError) or "DataLoader worker" not in str(error):
+        return error  # torch has no class of its own for it
+    return UserError(
+        "a process that prepares images was ended from outside, most likely for want of "
+        f"memory; use fewer of them: {WORKERS_VARIABLE}=0, or --set loader.workers=0"
+    )
 
 
 def _collate_training(items: list[tuple[Item, int]]) -> tuple[Tensor, Tensor] | ImageError:
@@ -274,13 +328,17 @@ def worker_count(loader: LoaderSettings) -> int:
     Raises
     ------
     UserError
-        If ``$LAYERFUSION_WORKERS``, which counts where the setting is not made, is no number.
+        If ``$LAYERFUSION_WORKERS``, which counts where the setting is not made, is no number or
+        above `MOST_PROCESSES`.
     """
     if loader.workers is not None:
         return loader.workers
     chosen = os.environ.get(WORKERS_VARIABLE)
     if not chosen:
         return usable_cores(launched().core_sharers)
-    if not chosen.isdecimal():
-        raise UserError(f"{WORKERS_VARIABLE}={chosen} is not a number of processes; give 0 or more")
+    if not chosen.isdecimal() or len(chosen) > 4 or int(chosen) > MOST_PROCESSES:
+        raise UserError(
+            f"{WORKERS_VARIABLE}={one_line(chosen)[:40]} is not a number of processes; give 0 to "
+            f"{MOST_PROCESSES}"
+        )
     return int(chosen)

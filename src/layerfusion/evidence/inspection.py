@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import layerfusion
+from layerfusion.events import one_line
 from layerfusion.evidence.attribution import block_contributions, occlusion_map, overlay
 from layerfusion.evidence.levels import (
     GENERATED,
@@ -127,7 +128,7 @@ class Inspector:
         occlusion
             Whether to make the occlusion map: fifty scores more.
         """
-        name, sha256 = printable(name or path.name), None
+        name, sha256 = one_line(printable(name or path.name)), None
         found: tuple[Mark, ...] = ()
         try:
             check_is_file(path)

@@ -43,7 +43,7 @@ def files_below(folder: Path) -> FilesBelow:
     Raises
     ------
     UserError
-        If a folder cannot be listed.
+        If a folder cannot be listed, or they are nested too deeply.
     """
     images: list[str] = []
     others: list[str] = []
@@ -52,6 +52,8 @@ def files_below(folder: Path) -> FilesBelow:
             (images if _is_image(folder, path) else others).append(path)
     except OSError as error:
         raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
+    except RecursionError:
+        raise UserError(f"the folders in {folder} are nested too deeply to be listed") from None
     return FilesBelow(sorted(images), sorted(others))
 
 

@@ -49,6 +49,17 @@ _NOT_READ = {
     "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
     "Photoshop": re.compile(rb"8BPS"),
 }
+# What is no image and may hold some, and what to do with it.
+_HOLDERS = {
+    "an archive; extract it and give the folder": re.compile(
+        rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|Rar!\x1a|7z\xbc\xaf|\xfd7zXZ|BZh"
+    ),
+    "a PDF; save its pictures as files, with pdfimages -all for instance": re.compile(rb"%PDF"),
+    "a video; save frames of it as PNG, with ffmpeg for instance": re.compile(
+        rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |\x00\x00\x01\xba|FLV\x01|OggS", re.DOTALL
+    ),
+    "a web page; save the picture in it": re.compile(rb"\s*<(?:!doctype|html)", re.IGNORECASE),
+}
 _JPEGS = ("JPEG", "MPO")
 _BEGINNING = 16  # bytes that tell
 
@@ -433,6 +444,9 @@ def _unidentified(path: Path) -> str:
         return "this Pillow reads no AVIF; install a newer one, or convert it to PNG"
     if kind is not None:
         return "truncated or damaged file"
+    for name, signature in _HOLDERS.items():
+        if signature.match(start):
+            return f"not an image but {name}"
     return "not an image (JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF)"
 
 

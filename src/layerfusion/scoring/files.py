@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from layerfusion.data.csv_tables import csv_text
+from layerfusion.data.loading import end_if_imported_by_worker
 from layerfusion.data.manifest import Progress
 from layerfusion.errors import UserError
 from layerfusion.files import named_by_user
@@ -51,9 +53,12 @@ def score(
         If the detector's weights are not on this machine, a path does not exist, no image is found,
         or the detector cannot be read or was not calibrated.
     """
+    end_if_imported_by_worker()
     if not isinstance(detector, Detector):
         detector = Detector.load(detector_folder(detector))
     given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if "" in given:
+        raise UserError("a path is empty; name a file or a folder, such as '.'")
     images, _ = find_images([Path(path) for path in given])
     return score_images(detector, images, device=device)
 
@@ -132,4 +137,4 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
         If the file cannot be written.
     """
     with named_by_user(path, "the scores") as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")  # not the system's: same bytes
+        partial.write_text(csv_text(table), encoding="utf-8", newline="")

@@ -1,6 +1,7 @@
 """The images that somebody names: files and folders in, an id of its own for each out."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, count
@@ -9,10 +10,15 @@ from pathlib import Path
 from layerfusion.errors import UserError
 from layerfusion.images.finding import files_below, printable
 
+_ADDRESS = re.compile(r"(?:https?|ftp|s3|gs|file):/")  # a path has one slash in place of two
+
 
 def check_paths(paths: Sequence[Path]) -> None:
     """Raise a UserError if one of some files and folders does not exist."""
     for path in paths:
+        if _ADDRESS.match(str(path)):
+            address = str(path).replace(":/", "://", 1)
+            raise UserError(f"{address} is an address, not a file; download it and name the file")
         if not (path.exists() or path.is_symlink()):
             raise UserError(f"there is no file or folder {path}")
 

@@ -18,8 +18,14 @@ LastBlock = Literal["full", "class_token"]
 Blocks = Literal["all", "last", "mean"]
 WeightsPer = Literal["block", "feature"]
 Activation = Literal["quick_gelu", "gelu"]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Bounded where no machine and no float32 goes further: what passes here can be used.
+Count = Annotated[int, Field(ge=1, le=10**9)]
+MOST_PROCESSES = 1024
+Processes = Annotated[int, Field(ge=0, le=MOST_PROCESSES)]
+BatchSize = Annotated[int, Field(ge=1, le=2**16)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Mean = Annotated[float, Field(ge=-1e6, le=1e6)]
+Deviation = Annotated[float, Field(ge=1e-6, le=1e6)]
 Channels = tuple[float, float, float]  # red, green, blue
 Normalisation = tuple[Channels, Channels]  # mean and standard deviation of pixels in 0..1
 PROFILES = PACKAGE / "profiles"
@@ -43,11 +49,11 @@ class EncoderSettings(Strict):
     # auto follows the weights: OpenAI's were trained with QuickGELU.
     activation: Literal["auto", "quick_gelu", "gelu"] = "auto"
     # Mean that is subtracted from pixels in 0..1: red, green, blue; None follows the weights.
-    mean: tuple[Finite, Finite, Finite] | None = None
+    mean: tuple[Mean, Mean, Mean] | None = None
     # Deviation that they are then divided by; None follows the weights.
     std: tuple[Deviation, Deviation, Deviation] | None = None
     # Last blocks that are fine-tuned.
-    trained_blocks: int = Field(default=2, ge=0)
+    trained_blocks: int = Field(default=2, ge=0, le=10_000)
     # Seed of the weights when they are 'random'.
     random_seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     # float16: round what the frozen blocks give, so that keeping it takes half the room and
@@ -66,7 +72,7 @@ class HeadSettings(Strict):
     blocks: Blocks = "all"
     # Both left out where they are the paper's, so that they are no news to runs made before them.
     # Ablation: numbers of the blocks that are read, counted from 1; None: all.
-    reads: tuple[int, ...] | None = Field(
+    reads: tuple[Annotated[int, Field(le=10_000)], ...] | None = Field(
         default=None, min_length=1, exclude_if=lambda reads: reads is None
     )
     # Ablation: feature gives each feature of the projection its own weights of the blocks; the
@@ -137,36 +143,36 @@ class ImageSettings(Strict):
 class TrainingSettings(Strict):
     """Optimisation (paper, section 3; the author's code where the paper is silent)."""
 
-    batch_size: int = Field(default=16, ge=1)
-    epochs: int = Field(default=3, ge=1)
-    head_learning_rate: float = Field(default=3e-4, gt=0)
-    backbone_learning_rate: float = Field(default=1e-5, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
+    batch_size: BatchSize = 16
+    epochs: Count = 3
+    head_learning_rate: Positive = 3e-4
+    backbone_learning_rate: Positive = 1e-5
+    weight_decay: float = Field(default=1e-4, ge=0, le=1e6)
     # Largest L2 norm of the gradient.
-    clip_norm: float = Field(default=1.0, gt=0)
+    clip_norm: Positive = 1.0
     # Epochs without a better AUC before a stop.
-    patience: int = Field(default=1, ge=1)
+    patience: Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     # Shorter sides below this are small, px.
-    small_side: int = Field(default=512, ge=0)
+    small_side: int = Field(default=512, ge=0, le=10**9)
     # Sampling weight of small images.
-    small_weight: float = Field(default=1.25, gt=0)
+    small_weight: float = Field(default=1.25, ge=1e-6, le=1e6)
     # Stop after so many steps.
-    max_steps: int | None = Field(default=None, ge=1)
+    max_steps: Count | None = None
     # Left out where there is none, so that it is no news to runs that were made before it.
     # Augmented views that an image has, the same in all epochs, seeds and runs, so that a frozen
     # encoder sees each of them once; None: a new one at every draw.
-    views: int | None = Field(default=None, ge=1, exclude_if=lambda views: views is None)
+    views: Count | None = Field(default=None, exclude_if=lambda views: views is None)
     # Minutes between two savings; 0 saves after every step.
-    checkpoint_minutes: float = Field(default=10, ge=0)
+    checkpoint_minutes: float = Field(default=10, ge=0, le=1e6)
 
 
 class LoaderSettings(Strict):
     """How images are read and scored: speed, not numbers (a batch's size moves their last bits)."""
 
     # Processes that read images; None: one a core, 8 at most.
-    workers: int | None = Field(default=None, ge=0)
-    evaluation_batch_size: int = Field(default=64, ge=1)
+    workers: Processes | None = None
+    evaluation_batch_size: BatchSize = 64
     # Keep what the frozen blocks give for every image in the user's cache.
     prefix_cache: bool = False
 
@@ -177,7 +183,7 @@ class ComputeSettings(Strict):
     # portable: those of every x86-64 processor with AVX2, for the same bits on all.
     instructions: Literal["native", "portable"] = "native"
     # Number of threads; None: as many as torch chooses.
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=MOST_PROCESSES)
 
 
 class FolderSource(Strict):
@@ -194,9 +200,9 @@ class WorldSource(Strict):
     kind: Literal["world"]
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     # Pictures in each of the sources constrained and social.
-    train_per_class: int = Field(ge=1)
+    train_per_class: Count
     # Pictures in each of the splits val and test.
-    evaluation_per_class: int = Field(ge=1)
+    evaluation_per_class: Count
 
 
 class PublishedSource(Strict):
@@ -222,7 +228,7 @@ class QuotaSettings(Strict):
     source: str = Field(min_length=1)
     label: Literal["real", "synthetic"]
     # How many in all, or for each combination that `each` names.
-    images: int = Field(ge=1)
+    images: Count
     each: tuple[Literal["platform", "generator"], ...] = ()
     # Take images of these platforms alone, and expect each of them.
     platforms: tuple[str, ...] | None = None

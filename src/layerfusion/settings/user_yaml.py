@@ -19,7 +19,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class Strict(BaseModel):
     """A model whose values never change, and that refuses names it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # No setting is infinite: most that bound something would pass, and fail where they are used.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def below_root(path: str) -> str:

@@ -215,12 +215,22 @@ def test_a_csv_fills_in_what_folder_names_leave_open(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["name,platform\na.jpg,X\n", "path,label\ntest/a.jpg,1\n", "path,platform,generator\n"]
+    ("text", "why"),
+    [
+        ("name,platform\na.jpg,X\n", "has no column path"),
+        ("path;platform\ntest/a.jpg;X\n", "has no column path or file_name, separated by commas"),
+        ("path,platform\n/data/a.jpg,X\n", "names no image"),
+        ("path,label\ntest/a.jpg,1\n", ""),
+        ("path,platform,generator\n", "names no image"),
+    ],
 )
-def test_a_csv_about_something_else_is_ignored(tmp_path, text):
+def test_a_csv_about_something_else_is_ignored_and_said(tmp_path, text, why, capfd):
     plant(tmp_path, "test/a.jpg")
     (tmp_path / "metadata.csv").write_text(text)
     assert describe(tmp_path) == {"test/a.jpg": (None, "test", "folder", None, None)}
+    describe(tmp_path)
+    said = capfd.readouterr().err
+    assert said.count("is not used") == bool(why) and why in said
 
 
 @pytest.mark.parametrize("content", [b"", b"path,platform\ntest/a.jpg,caf\xe9", b'path\n"a\n'])

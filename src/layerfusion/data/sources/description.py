@@ -8,6 +8,7 @@ import pandas as pd
 from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.sources.layout import PLATFORMS
 from layerfusion.images.finding import composed
+from layerfusion.progress import warn_once
 
 DESCRIPTIONS = ("manifest.csv", "metadata.csv")
 
@@ -34,6 +35,8 @@ def described(root: Path, paths: pd.Index, columns: Sequence[str]) -> pd.DataFra
             names = rows.index.map(composed)
             known = rows.set_axis(names)[~names.duplicated()]
             found = known.reindex(paths.map(composed), columns=table.columns)
+            if len(paths) and known.columns.size and not names.isin(paths.map(composed)).any():
+                warn_once(f"{root / name} is not used: it names no image that is in {root}")
             table = table.fillna(found.set_axis(paths))
     return table
 
@@ -57,6 +60,7 @@ def read_description(file: Path, columns: Sequence[str]) -> pd.DataFrame | None:
     rows = read_csv(file)
     key = next((column for column in ("path", "file_name") if column in rows), None)
     if key is None:
+        warn_once(f"{file} is not used: it has no column path or file_name, separated by commas")
         return None
     paths = rows[key].str.replace("\\", "/").str.removeprefix("./")
     rows = rows[[column for column in columns if column in rows]]

@@ -1,7 +1,7 @@
 """Source kind `folder`: a tree whose folder names, or a layout file, say what its images are."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -106,7 +106,7 @@ def _by_names(root: Path) -> Callable[[str], Place]:
         if label is None and split != "test":
             raise UserError(
                 f"nothing says whether the images in {where} are real or synthetic; sort them into "
-                f"folders named so, or give a layout ({LAYOUT})"
+                f"folders named so, or give a layout ({LAYOUT}){numbered(names)}"
             )
         platform = _only(PLATFORMS, names, where, "platform")
         labelled = next((i for i, name in enumerate(names) if name in LABELS), len(names))
@@ -115,6 +115,11 @@ def _by_names(root: Path) -> Callable[[str], Place]:
         return Place(label, split, above or DEFAULT_SOURCE, generator, platform)
 
     return lambda path: place(PurePosixPath(path).parent)
+
+
+def numbered(names: Iterable[str]) -> str:
+    """Return what to do if names of folders are numbers of classes, which may mean either."""
+    return "; a folder 0 or 1 says neither: rename it" if {"0", "1"} & {*names} else ""
 
 
 def _only(meanings: dict[str, Any], names: list[str], where: Path, what: str) -> Any:
