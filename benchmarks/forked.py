@@ -9,6 +9,7 @@ import atexit
 import importlib
 import os
 import pkgutil
+import re
 import resource
 import signal
 import sys
@@ -67,9 +68,11 @@ class Ended:
 
     @property
     def last_line(self) -> str:
-        """The last line that it said, printable."""
+        """The last line that it said, printable; of a traceback also our innermost line in it."""
         lines = self.said.strip().splitlines() or [""]
-        return ascii(lines[-1])[1:-1]
+        ours = re.findall(r'File ".*?/(layerfusion/[^"]*)", line (\d+)', self.said)
+        where = " at {}:{}".format(*ours[-1]) if ours else ""
+        return ascii(lines[-1])[1:-1] + where
 
 
 class Child:
