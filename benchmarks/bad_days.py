@@ -261,7 +261,8 @@ class Campaign:
             if self.disk:
                 self.disk.watch(place)
             self._look_at(place, outcome)
-        self._to_its_end(place, *self.command.resumed)
+        if self.command.replaces or not any(place.glob(self.command.ends)):
+            self._to_its_end(place, *self.command.resumed)
         outcome.left = unfinished_files(place)
         outcome.equal = self.command.result(place) == self.result
         outcome.seconds = round(time.perf_counter() - began, 1)

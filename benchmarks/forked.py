@@ -170,11 +170,12 @@ def reading(function: Callable[..., object], *arguments: object) -> Callable[[],
 
     def work() -> None:
         from layerfusion.errors import UserError
+        from layerfusion.events import one_line
 
         try:
             function(*arguments)
         except UserError as error:
-            sys.exit(f"error: {error}")
+            sys.exit(one_line(f"error: {error}"))
 
     return work
 
