@@ -127,7 +127,7 @@ calibrate one_class --out new --detector demo           | to calibrate, both cla
 submit                                                  | Missing option
 submit --run open --images photos --team a --out gone   | the folder of --out gone/a_open.csv does
 submit --run open --images gone --team a --out .        | there is no folder gone
-submit --run open --images photos --team a --out . --unreadable-as nan | is no probability
+submit --run open --images photos --team a --out . --unreadable-as nan | less than or equal to 1
 submit --run open --images photos --team ../a --out .   | use letters, digits, - and _
 submit --run open --images photos --team a --out . --detector gone | gone holds no detector.json
 submit --run open --images photos --team a --out . --detector x --seed 1 | give one of them

@@ -1,7 +1,6 @@
 """The command line's `layerfusion submit` and `layerfusion submission`."""
 
 from collections.abc import Collection
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,8 +62,6 @@ def submit(
 
     if detector and choice != RunChoice(run=choice.run):
         raise UserError("--detector names a detector and settings lead to one: give one of them")
-    if unreadable_as is not None and isnan(unreadable_as):  # which no bound of an option refuses
-        raise UserError("--unreadable-as nan is no probability; give one from 0 to 1")
     path, reporter = _place(out, team, choice.run, force), Reporter()
     if detector is not None:
         detector_folder(detector)
