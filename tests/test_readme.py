@@ -11,6 +11,7 @@ import pytest
 from conftest import TINY, TINY_OPTIONS
 from layerfusion.evidence import serving
 from layerfusion.model import fetching
+from layerfusion.paths import runs_root
 from test_project import ROOT, readme_commands
 
 # Settings under which a run can be exported: a frozen encoder that is named.
@@ -101,7 +102,8 @@ def test_the_code_of_the_readme_runs(photos, finished, tmp_path, monkeypatch):
     labels = [path.parent.name == "synthetic" for path in paths]
     names = {"paths": paths, "labels": labels, "TINY": TINY}
     tiny = 'profile="demo", data_root="photos", overrides=TINY'
+    mine = f'"{runs_root() / "my-detector"}"'  # where it may name the file of its tiny tower
     for code in code_blocks("python"):
-        exec(code.replace('profile="demo"', tiny), names)
+        exec(code.replace('profile="demo"', tiny).replace('"my-detector"', mine), names)
     assert names["probabilities"].shape == (len(paths), 2)
     assert names["run"].directory == finished.directory

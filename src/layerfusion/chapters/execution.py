@@ -104,6 +104,8 @@ def run_chapters(
         If a name is unknown, or the profile or its images cannot be read.
     """
     folder = runs_root() / Path(profile).stem / "chapters"
+    _resolve(names)  # what is mistyped leaves no folder behind
+    load_profile(profile, parameters.get("settings"))
     busy = f"another process is executing the chapters in {shown(folder)}; wait for it"
     with alone(folder, busy):
         return _run(folder, names, profile, parameters, publish=publish, again=again)
