@@ -16,7 +16,7 @@ import torch
 from cv2.typing import MatLike
 from torch.nn.functional import interpolate
 
-from layerfusion.images.reading import Pixels
+from layerfusion.images.pixel_types import Pixels
 
 _LEVELS = np.arange(256, dtype=np.float32)
 

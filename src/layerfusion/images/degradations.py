@@ -19,7 +19,8 @@ from torchvision.transforms.v2 import functional as F
 from layerfusion.errors import UserError
 from layerfusion.images import corruptions
 from layerfusion.images.augmentation import recompress
-from layerfusion.images.reading import Picture, Pixels
+from layerfusion.images.pixel_types import Pixels
+from layerfusion.images.reading import Picture
 from layerfusion.images.resizing import Box, along_rows_first, bicubic, needed, resized_part
 from layerfusion.images.transforms import EvaluationTransform, planes
 

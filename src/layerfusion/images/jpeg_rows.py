@@ -4,16 +4,17 @@ A baseline JPEG is coded from the top to the bottom. Told by its own header that
 decoder stops there; what follows it passes over.
 """
 
+from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-_MARKER = 0xFF
+from layerfusion.images.parts import jpeg_segments
+
 _BASELINE = (0xC0, 0xC1)  # frames whose rows are coded in their order
 _OTHER_FRAMES = {*range(0xC2, 0xD0)} - {0xC4, 0xC8, 0xCC}  # these three are no frames
-_SCAN = 0xDA
 _END = b"\xff\xd9"
 _BLOCK = 8  # px
 _TAIL = 64  # bytes at the end of a file, among which the end of the image must be
@@ -57,17 +58,14 @@ def upper_rows(data: bytes, rows: int) -> NDArray[np.uint8] | None:
 
 def _baseline_frame(data: bytes) -> _Frame | None:
     """Find the frame of a baseline JPEG; None of any other."""
-    start = 2  # behind the start of the image
-    while start + 18 <= len(data) and data[start] == _MARKER:
-        marker = data[start + 1]
-        if marker in _BASELINE:
+    for marker, start in jpeg_segments(BytesIO(data)):
+        if marker in _BASELINE and start + 18 <= len(data):
             components = data[start + 9]
             sampling = [each & 15 for each in data[start + 11 : start + 11 + 3 * components : 3]]
             if not 1 <= components <= 3 or not all(1 <= each <= 4 for each in sampling):
                 return None
             height = int.from_bytes(data[start + 5 : start + 7], "big")
             return _Frame(start + 5, height, _BLOCK * max(sampling))
-        if marker == _SCAN or marker in _OTHER_FRAMES:
+        if marker in _OTHER_FRAMES:
             return None
-        start += 1 if marker == _MARKER else 2 + int.from_bytes(data[start + 2 : start + 4], "big")
     return None

@@ -4,15 +4,19 @@ import struct
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from PIL import PngImagePlugin
 
+from layerfusion.images.parts import MOST_PARTS, few
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _PROFILE = b"iCCP"  # a printer's may be as long; nobody here applies it
 _DROPPED = (*_TEXT, _PROFILE)
+MOST_TEXTS = 100  # that are looked at
 _FRAME = 12  # bytes of a chunk beside its data: length, name and checksum
 
 
@@ -41,11 +45,16 @@ def without_long_text(file: BinaryIO) -> BytesIO | None:
     BytesIO or None
         The file's other chunks; None where Pillow can be given the file itself, also because it is
         no PNG.
+
+    Raises
+    ------
+    UnsupportedError
+        If it has more than `MOST_PARTS` chunks.
     """
     try:
         if file.read(len(_SIGNATURE)) != _SIGNATURE:
             return None
-        chunks = list(_chunks(file))
+        chunks = list(few(_chunks(file)))
         texts = [chunk for chunk in chunks if chunk.name in _DROPPED]
         if sum(_length(file, chunk) for chunk in texts) <= PngImagePlugin.MAX_TEXT_CHUNK:
             return None
@@ -54,17 +63,25 @@ def without_long_text(file: BinaryIO) -> BytesIO | None:
         file.seek(0)
 
 
-def text_chunks(path: str | Path, longest: int) -> list[tuple[str, str]]:
+def text_chunks(
+    path: str | Path, longest: int, keyword: str | None = None
+) -> list[tuple[str, str]]:
     """Return the keywords and texts of a PNG file, in its order, texts cut at `longest` characters.
 
-    Nothing of a file that is no PNG, cannot be opened or breaks off before its text.
+    Nothing of a file that is no PNG, cannot be opened or breaks off before its text. The first
+    `MOST_TEXTS` of them, and of `MOST_PARTS` chunks; with a keyword, its first text only.
     """
+    begins, most = (b"", MOST_TEXTS) if keyword is None else (keyword.encode("latin-1") + b"\0", 1)
     try:
         with Path(path).open("rb") as file:
             if file.read(len(_SIGNATURE)) != _SIGNATURE:
                 return []
-            texts = [chunk for chunk in _chunks(file) if chunk.name in _TEXT]
-            return [_decoded(file, chunk, longest) for chunk in texts]
+            texts = (
+                chunk
+                for chunk in islice(_chunks(file), MOST_PARTS)
+                if chunk.name in _TEXT and _read(file, chunk.start + 8, len(begins)) == begins
+            )
+            return [_decoded(file, chunk, longest) for chunk in islice(texts, most)]
     except OSError:
         return []
 

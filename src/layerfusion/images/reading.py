@@ -6,23 +6,29 @@ import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
-import numpy as np
 import simplejpeg
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from layerfusion.errors import UserError
 from layerfusion.images.jpeg_rows import upper_rows
-from layerfusion.images.libtiff import without_libtiffs_words
+from layerfusion.images.parts import (
+    MOST_PARTS,
+    UnsupportedError,
+    check_parts,
+    check_scans,
+    jpeg_segments,
+)
+from layerfusion.images.pixel_types import Pixels, decoded
 from layerfusion.images.png_text import without_long_text
-
-Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
@@ -60,7 +66,19 @@ _HOLDERS = {
     ),
     "a web page; save the picture in it": re.compile(rb"\s*<(?:!doctype|html)", re.IGNORECASE),
 }
+_NOT_SUPPORTED = " is not supported; convert it, to PNG for instance"
 _JPEGS = ("JPEG", "MPO")
+# Markers of a JPEG's frame by how it is coded (ITU T.81, table B.1, and T.87).
+_USUAL_JPEGS = {0xC0, 0xC1, 0xC2}
+_RARE_JPEGS = {
+    0xC3: "lossless",
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xDE), "hierarchical"),
+    **dict.fromkeys((0xC9, 0xCA), "arithmetic-coded"),
+    0xCB: "lossless",
+    **dict.fromkeys((0xCD, 0xCE, 0xCF), "hierarchical"),
+    0xF7: "near-lossless",
+}
+_ANIMATED, _ANIMATED_OR_CLEAR = 0x02, 0x12  # flags of a WebP
 _BEGINNING = 16  # bytes that tell
 
 # The limit is checked here, and said of each file that is beyond it.
@@ -102,10 +120,6 @@ class ImageError(UserError):
     def __str__(self) -> str:
         """Return one sentence with the path and the reason."""
         return f"cannot read image '{self.path}': {self.reason}"
-
-
-class _UnsupportedError(Exception):
-    """Pixels that decode well and have no faithful 8-bit form; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +228,7 @@ def read_picture(path: str | Path) -> Picture:
         data = _jpeg_data(image)
         if data is None or turn is not None:
             pixels = None if data is None else _decoded_jpeg(data, image.height)
-            pixels = _by_pillow(image) if pixels is None else pixels
+            pixels = decoded(image) if pixels is None else pixels
             return Picture.of(pixels if turn is None else turn(pixels))
         size = image.height, image.width
 
@@ -222,7 +236,7 @@ def read_picture(path: str | Path) -> Picture:
         pixels = _decoded_jpeg(data, rows)
         if pixels is None:
             with opened(path) as image:
-                return _by_pillow(image)
+                return decoded(image)
         return pixels
 
     return Picture(size, decode)
@@ -295,17 +309,36 @@ def opened(path: str | Path) -> Iterator[ImageFile]:
     try:
         with (
             Path(path).open("rb") as file,
-            Image.open(without_long_text(file) or file, formats=_FORMATS) as image,
+            Image.open(_for_pillow(file), formats=_FORMATS) as image,
         ):
             # Pillow only warns of up to twice its limit, and catching a warning is not thread safe.
             limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
             if limit is not None and pixels > limit:
-                raise _UnsupportedError(_too_many(pixels))
+                raise UnsupportedError(_too_many(pixels))
             yield image
     except Exception as error:
         # Decoders meet hostile bytes with nearly every built-in exception; none is the user's
         # business, and one bad file among thousands must not end a run.
         raise ImageError(path, _reason(Path(path), error)) from error
+
+
+def _for_pillow(file: BinaryIO) -> BinaryIO:
+    """Return a file for Pillow to open, or what of it Pillow takes; refuse one of endless parts."""
+    check_parts(file)
+    return without_long_text(file) or _with_clear_canvas(file) or file
+
+
+def _with_clear_canvas(file: BinaryIO) -> BytesIO | None:
+    """Return an animated WebP as one whose canvas may be clear: Pillow would show it black.
+
+    None of any other file, which is left at its beginning.
+    """
+    start = bytearray(file.read(21))
+    if start[:4] + start[8:16] != b"RIFFWEBPVP8X" or start[-1] & _ANIMATED_OR_CLEAR != _ANIMATED:
+        file.seek(0)
+        return None
+    start[-1] |= _ANIMATED_OR_CLEAR
+    return BytesIO(start + file.read())
 
 
 def set_pixel_limit() -> None:
@@ -350,36 +383,16 @@ def _orientation(image: ImageFile) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return a decoded image of any pixel type as RGB; not a copy where it is RGB already."""
-    if image.mode == "F":
-        raise _UnsupportedError("pixel type F is not supported")
-    if image.mode.startswith("I"):
-        return _grey16_to_rgb(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        page = Image.new("RGB", image.size, "white")
-        page.paste(rgba, mask=rgba)
-        return page
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _by_pillow(image: ImageFile) -> Pixels:
-    """Return all pixels of an opened image, as they are stored."""
-    with without_libtiffs_words() if image.format == "TIFF" else nullcontext():
-        image.load()
-    return np.asarray(_to_rgb(image))
-
-
 def _jpeg_data(image: ImageFile) -> bytes | None:
     """Return an opened JPEG's bytes; None where it is none, and where its pixels are inks."""
-    if image.format not in _JPEGS or image.mode not in ("RGB", "L") or image.fp is None:
+    if image.format not in _JPEGS or image.fp is None:
         return None
     before = image.fp.tell()
     image.fp.seek(0)
     data = image.fp.read()
     image.fp.seek(before)
-    return data
+    check_scans(data, image.width * image.height)
+    return data if image.mode in ("RGB", "L") else None
 
 
 def _decoded_jpeg(data: bytes, rows: int) -> Pixels | None:
@@ -396,21 +409,10 @@ def _decoded_jpeg(data: bytes, rows: int) -> Pixels | None:
     return whole
 
 
-def _grey16_to_rgb(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bit by 1/257, rounded; Pillow's own conversion clips at 255."""
-    wide = np.asarray(image).astype(np.int32)
-    if wide.min() < 0 or wide.max() > 65535:
-        raise _UnsupportedError("pixel values beyond 16 bits are not supported")
-    grey = ((wide + 128) // 257).astype(np.uint8)
-    if "transparency" in image.info:
-        grey[wide == image.info["transparency"]] = 255
-    return Image.fromarray(grey).convert("RGB")
-
-
 def _reason(path: Path, error: Exception) -> str:
     """Say in a few words why opening or decoding a file failed."""
     match error:
-        case _UnsupportedError():
+        case UnsupportedError():
             return str(error)
         case FileNotFoundError():
             return "file not found"
@@ -426,7 +428,11 @@ def _reason(path: Path, error: Exception) -> str:
             return _unidentified(path)
         case OSError(strerror=str(trouble)):
             return trouble.lower()
+    if (kind := _kind_of_jpeg(path)) is not None:
+        return kind + _NOT_SUPPORTED
     detail = " ".join(str(error).split()) or type(error).__name__
+    if detail.startswith("Unsupported"):
+        return detail.removeprefix("Unsupported ") + _NOT_SUPPORTED
     return "truncated file" if "truncated" in detail.lower() else f"damaged file ({detail})"
 
 
@@ -442,12 +448,34 @@ def _unidentified(path: Path) -> str:
         return "this pixel type of TIFF is not supported; convert it to 8 bits a channel"
     if kind == "AVIF" and not features.check("avif"):
         return "this Pillow reads no AVIF; install a newer one, or convert it to PNG"
+    if kind == "JPEG" and (rare := _kind_of_jpeg(path)) is not None:
+        return rare + _NOT_SUPPORTED
     if kind is not None:
         return "truncated or damaged file"
     for name, signature in _HOLDERS.items():
         if signature.match(start):
             return f"not an image but {name}"
     return "not an image (JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF)"
+
+
+def _kind_of_jpeg(path: Path) -> str | None:
+    """Name a kind of JPEG that few programs read; None of a usual one, and of what is none."""
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        if not _SIGNATURES["JPEG"].match(file.read(_BEGINNING)):
+            return None
+        for marker, start in islice(jpeg_segments(file), MOST_PARTS):
+            if marker in _RARE_JPEGS:
+                return f"{_RARE_JPEGS[marker]} JPEG"
+            if marker in _USUAL_JPEGS:
+                file.seek(start + 4)
+                frame = file.read(6)
+                if len(frame) < 6:
+                    return None
+                bits, channels = frame[0], frame[5]
+                if bits != 8:
+                    return f"a JPEG of {bits} bits a channel"
+                return None if channels in (1, 3, 4) else f"a JPEG of {channels} channels"
+    return None
 
 
 def _has_unknown_pixels(tiff: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from layerfusion.images.reading import Pixels
+from layerfusion.images.pixel_types import Pixels
 
 Size = tuple[int, int]  # (height, width), px
 

@@ -23,7 +23,8 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from layerfusion.images import augmentation
-from layerfusion.images.reading import Picture, Pixels
+from layerfusion.images.pixel_types import Pixels
+from layerfusion.images.reading import Picture
 from layerfusion.settings import ImageSettings
 
 RgbImage = Image.Image | Pixels | Picture
