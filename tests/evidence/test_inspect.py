@@ -14,8 +14,10 @@ from layerfusion.evidence.levels import EvidenceLevel
 from layerfusion.evidence.metadata import LONGEST, marks
 
 XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description Iptc4xmpExt:DigitalSourceType='
-    b'"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/></x:xmpmeta>'
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><Description '
+    b'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    b'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"'
+    b"/></x:xmpmeta>"
 )
 
 
@@ -157,3 +159,30 @@ def test_a_name_is_no_command_and_no_markup(inspector, tmp_path):
     html = report_html([found], inspector.about())
     assert r"\x1b[31m<b>\u202e.png" in str(found) and r"\x1b[31m&lt;b&gt;\u202e.png" in html
     assert not {"\x1b", "\u202e"} & {*str(found), *html}
+
+
+def test_a_picture_that_cannot_be_degraded_ends_no_other(run, detector, tmp_path):
+    Image.new("L", (2, 65_501)).save(tmp_path / "long.png")
+    draw_image(np.random.default_rng(0), dark=True, size=(60, 50)).save(tmp_path / "usual.png")
+    status, out, err = run("inspect", tmp_path, "--json", "--detector", detector)
+    assert status == 0, err
+    long, usual = json.loads(out)["pictures"]
+    assert long["name"] == "long.png" and "65500 px" in long["error"] and long["sha256"]
+    assert usual["error"] is None and usual["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "not enough memory to inspect it"),
+        (RuntimeError("odd\nthings"), "odd things"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_whatever_a_picture_does_is_its_answer(inspector, pictures, monkeypatch, error, words):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("layerfusion.evidence.inspection.score_views", fail)
+    found = inspector.inspect(pictures / "camera.jpg")
+    assert (found.name, found.error) == ("camera.jpg", words) and found.marks

@@ -13,6 +13,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import Client, EnvironBuilder
 
 from browsing import failures, show
@@ -130,6 +132,24 @@ def test_too_much_is_refused_and_the_setting_is_named(client, files, option):
     answer = client.post("/", data=sent(*files), headers=OWN)
     assert answer.status_code == 413
     assert option in BeautifulSoup(answer.text, "html.parser").find(role="alert").text
+
+
+def test_a_picture_without_an_answer_costs_no_other_its_own(client, pictures, tmp_path):
+    Image.new("L", (2, 65_501)).save(tmp_path / "long.png")
+    files = [(path.name, path.read_bytes()) for path in (tmp_path / "long.png", pictures[-1])]
+    answer = client.post("/", data=sent(*files), headers=OWN)
+    assert answer.status_code == 200
+    said = [one.text for one in BeautifulSoup(answer.text, "html.parser").select(".verdict")]
+    assert said[0] == "Could not be read" != said[1]
+
+
+def test_a_full_disk_is_the_pictures_answer(client, pictures, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FileStorage, "save", fail)
+    answer = client.post("/", data=sent(("a.png", b"x")), headers=OWN)
+    assert answer.status_code == 200 and "no space left on device" in answer.text
 
 
 def test_other_paths_and_methods(client):

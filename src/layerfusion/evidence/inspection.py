@@ -133,24 +133,26 @@ class Inspector:
         try:
             check_is_file(path)
             sha256, found = file_sha256(path), tuple(marks(path))
-            image = read_image(path)
-            scored = score_views(self.detector, self.scale, image)
-        except ImageError as error:
-            return InspectionReport(name, error=error.reason, sha256=sha256, marks=found)
-        except OSError as error:
-            return InspectionReport(name, error=(error.strerror or "it cannot be read").lower())
+            known = {"name": name, "sha256": sha256, "marks": found}
+            return self._inspect(read_image(path), known, occlusion=occlusion)
+        except Exception as error:  # whatever one picture does is that picture's answer
+            return InspectionReport(name, error=_reason(error), sha256=sha256, marks=found)
+
+    def _inspect(
+        self, image: Image.Image, known: dict[str, Any], *, occlusion: bool
+    ) -> InspectionReport:
+        """Return the report of a picture of whose file some things are known."""
+        scored = score_views(self.detector, self.scale, image)
         crop, (level, reason) = scored.crop, verdict(scored.views)
         own = scored.views[0].logit
         return InspectionReport(
-            name=name,
-            sha256=sha256,
+            **known,
             level=level,
             reason=reason,
             shares=self.scale.shares(level),
             views=tuple(scored.views),
             blocks=block_contributions(self.detector, scored.tokens),
             occlusion=occlusion_map(self.detector, crop, own) if occlusion else None,
-            marks=found,
             limits=self._limits(image),
             size=image.size,
             image=small_copy(image),
@@ -179,6 +181,18 @@ class Inspector:
             side=min(image.size),
         )
         return tuple(text.splitlines())
+
+
+def _reason(error: Exception) -> str:
+    """Say why a picture has no report."""
+    match error:
+        case ImageError():
+            return error.reason
+        case OSError(strerror=str(trouble)):
+            return trouble.lower()
+        case MemoryError():
+            return "not enough memory to inspect it"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def as_values(found: InspectionReport) -> dict[str, Any]:

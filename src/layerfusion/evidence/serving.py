@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request, Response
 from layerfusion.errors import UserError
 from layerfusion.evidence.inspection import InspectionReport, Inspector, report_html
 from layerfusion.evidence.pages import page
+from layerfusion.images.finding import printable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -134,6 +135,10 @@ class Service:
         try:
             sent.save(path)
             return self.inspector.inspect(path, name=sent.filename, occlusion=occlusion)
+        except OSError as error:  # of the disk, which may be full
+            trouble = (error.strerror or str(error)).lower()
+            name = printable(str(sent.filename))
+            return InspectionReport(name, error=f"it cannot be kept here: {trouble}")
         finally:
             path.unlink(missing_ok=True)
 
