@@ -57,7 +57,7 @@ class Ended:
         """What that is for a user: ``accepted``, ``refused`` in one sentence, or what is wrong."""
         if self.code is None:
             return "hang"
-        if "Traceback (most recent" in self.said:
+        if "Traceback (most recent" in self.said or "a mistake of layerfusion" in self.said:
             return "traceback"
         if self.code < 0:
             return f"ended by {signal.Signals(-self.code).name}"

@@ -423,7 +423,8 @@ def main() -> None:
                 continue
             folder = place / str(number)
             folder.mkdir()
-            rows.append({"kind": kind, "wrong": attack(folder)})
+            wrong = [text.replace(str(place), "") for text in attack(folder)]
+            rows.append({"kind": kind, "wrong": wrong})
             print("FOUND" if rows[-1]["wrong"] else "     ", json.dumps(rows[-1]), flush=True)
             _remove(folder)
     finally:

@@ -225,7 +225,6 @@ def weight_files(outside: Outside) -> dict[str, tuple[str, Make]]:
         "a pipe": ("w.safetensors", os.mkfifo),
         "a device": ("w.pt", _device),
         "a device named .onnx": ("w.onnx", _device),
-        "a link to a secret": ("w.pt", lambda file: file.symlink_to(outside.secret)),
         "a folder": ("w.pt", Path.mkdir),
     }  # fmt: skip
 
@@ -521,7 +520,6 @@ def attempts(place: Path, outside: Outside) -> list[tuple[str, Path, dict[str, A
     import pandas as pd
 
     from layerfusion.model.detector import Detector
-    from layerfusion.model.weight_files import read_visual_weights
     from layerfusion.scoring.reference import write_reference
     from layerfusion.scoring.shipped import DEMO_FOLDER
 
@@ -543,7 +541,7 @@ def attempts(place: Path, outside: Outside) -> list[tuple[str, Path, dict[str, A
 
         score = ("score", image, "--detector", "demo", "--weights", file, "--out", "s.csv")
         found.append((f"weights, {kind}", folder, {
-            "make": write, "load": forked.reading(read_visual_weights, file),
+            "make": write, "load": forked.reading(_read, file),
             "score": forked.command_line(*score),
         }))  # fmt: skip
     for number, (kind, change) in enumerate(detector_folders(outside).items()):
@@ -561,12 +559,23 @@ def attempts(place: Path, outside: Outside) -> list[tuple[str, Path, dict[str, A
     return found
 
 
+def _read(file: Path) -> None:
+    """Read weights and what else is looked up in them and beside them."""
+    from layerfusion.model.huggingface import config_normalisation
+    from layerfusion.model.weight_files import file_activation, read_visual_weights
+
+    config_normalisation(file)
+    file_activation(file)
+    read_visual_weights(file)
+
+
 def meant(kind: str, way: str) -> set[str]:
     """Return what loading should bring about; tensors may be read that then fit no model."""
-    whole, file = kind.split(", ", 1)[1] in MEANT, kind.startswith("weights")
-    if whole:
+    source, name = kind.split(", ", 1)
+    if name in MEANT:
         return {"accepted"}
-    return {"refused", "accepted"} if file and way == "load" else {"refused"}
+    harmless = source == "weights" and (way == "load" or name.startswith("beside"))
+    return {"refused", "accepted"} if harmless else {"refused"}
 
 
 def outcome(ended: forked.Ended, outside: Outside, idle_mib: float) -> str:
@@ -614,7 +623,8 @@ def main() -> None:
                 child = forked.Child(work, work_folder, variables=variables, looks_at=looks_at)
                 ended = child.wait(HANG)
                 row[way] = outcome(ended, outside, idle)
-                row["said"] = "; ".join([*ended.events[:2], ended.last_line])[:300]
+                said = "; ".join([*ended.events[:2], ended.last_line])
+                row["said"] = said.replace(str(place), "")[:300]
                 row["mib"] = max(row.get("mib", 0), round(ended.peak_mib - idle))
             rows.append(row)
             row["holds"] = all(row[way] in meant(kind, way) for way in ways)
