@@ -37,6 +37,7 @@ HEAVY = 2000  # MiB beside those of the process before it loads
 SLOW, HANG = 20, 60  # seconds on a shared machine
 GB = 1 << 30
 MEANT = {"a whole folder", "a whole folder of a hub", "whole weights"}  # and these are accepted
+HARMLESS = ("beside", "notice that a terminal obeys")  # these may be
 
 Make = Callable[[Path], object]
 
@@ -574,12 +575,12 @@ def meant(kind: str, way: str) -> set[str]:
     source, name = kind.split(", ", 1)
     if name in MEANT:
         return {"accepted"}
-    harmless = source == "weights" and (way == "load" or name.startswith("beside"))
+    harmless = name.startswith(HARMLESS) or (source == "weights" and way == "load")
     return {"refused", "accepted"} if harmless else {"refused"}
 
 
-def outcome(ended: forked.Ended, outside: Outside, idle_mib: float) -> str:
-    """Return what loading brought about, the worst of it first."""
+def outcome(ended: forked.Ended, work: Path, outside: Outside, idle_mib: float) -> str:
+    """Return what loading brought about in a folder, the worst of it first."""
     events = [*ended.events, *outside.touched()]
     if any(event.startswith(("started", "wrote")) for event in events):
         return "executed"
@@ -587,7 +588,8 @@ def outcome(ended: forked.Ended, outside: Outside, idle_mib: float) -> str:
         if any(event.startswith(kind) for event in events):
             return kind
     if ended.verdict in ("accepted", "refused"):
-        if forked.control_characters(ended.out + ended.said):
+        written = [path.read_text("utf-8", "replace") for path in work.iterdir()]
+        if forked.control_characters("".join([ended.out, ended.said, *written])):
             return "control characters"
         if ended.peak_mib - idle_mib > HEAVY or ended.seconds > SLOW:
             return f"{ended.verdict}, at a price"
@@ -622,7 +624,7 @@ def main() -> None:
                 looks_at = [folder, place / "image.png", place / "cache", place / "home"]
                 child = forked.Child(work, work_folder, variables=variables, looks_at=looks_at)
                 ended = child.wait(HANG)
-                row[way] = outcome(ended, outside, idle)
+                row[way] = outcome(ended, work_folder, outside, idle)
                 said = "; ".join([*ended.events[:2], ended.last_line])
                 row["said"] = said.replace(str(place), "")[:300]
                 row["mib"] = max(row.get("mib", 0), round(ended.peak_mib - idle))
