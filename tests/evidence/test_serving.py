@@ -85,12 +85,12 @@ def test_the_page_is_a_plain_form_of_its_own(client):
 
 
 def test_pictures_are_answered_with_the_levels_of_inspect(client, inspector, pictures, monkeypatch):
-    folders = []
+    files_seen = []
     inspect = Inspector.inspect
     monkeypatch.setattr(
         Inspector,
         "inspect",
-        lambda self, path, **options: folders.append(path.parent) or inspect(self, path, **options),
+        lambda self, path, **options: files_seen.append(path) or inspect(self, path, **options),
     )
     files = [(path.name, path.read_bytes()) for path in pictures]
     answer = client.post("/", data=sent(*files), headers=OWN)
@@ -102,7 +102,7 @@ def test_pictures_are_answered_with_the_levels_of_inspect(client, inspector, pic
         name: word.text.capitalize() if word is not None else "Could not be read"
         for name, word in expected.items()
     }
-    assert len(folders) == 3 and not any(folder.exists() for folder in folders)
+    assert len(files_seen) == 3 and not any(path.exists() for path in files_seen)
 
 
 @pytest.mark.parametrize(
