@@ -95,11 +95,12 @@ def targets(place: Path) -> dict[str, Target]:
     import torch
     from safetensors.torch import save
 
+    from layerfusion.apps.evidence.credentials import credentials
+    from layerfusion.apps.evidence.metadata import marks
+    from layerfusion.apps.task.check import check_submission
     from layerfusion.data.labels import label_test_images
     from layerfusion.data.manifest import Manifest
     from layerfusion.data.sources.folder import find_folder_images
-    from layerfusion.evidence.credentials import credentials
-    from layerfusion.evidence.metadata import marks
     from layerfusion.experiments.tables import read_predictions
     from layerfusion.files import CHECKSUMS, file_sha256
     from layerfusion.images.reading import probe_image, read_picture, read_pixels
@@ -113,7 +114,6 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.scoring.reference import REFERENCE, read_reference
     from layerfusion.scoring.shipped import DEMO_FOLDER
     from layerfusion.settings import PROFILES, load_profile
-    from layerfusion.task.check import check_submission
 
     pictures = list(images().values())
     tree = place / "tree"

@@ -16,8 +16,8 @@ from typing import Any
 import pandas as pd
 from keeping import circumstances, keep
 
-from layerfusion.evidence.inspection import Inspector
-from layerfusion.evidence.levels import EvidenceLevel
+from layerfusion.apps.evidence.inspection import Inspector
+from layerfusion.apps.evidence.levels import EvidenceLevel
 from layerfusion.images.finding import files_below
 from layerfusion.metrics.uncertainty import share_interval
 

@@ -27,11 +27,11 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
 from layerfusion.data.metadata import metadata_by_class
-from layerfusion.figures import data as data_figures
-from layerfusion.figures import sheets, style
+from layerfusion.pages.figures import data as data_figures
+from layerfusion.pages.figures import sheets, style
 
 experiment = open_chapter("open", globals())
 manifest = experiment.manifest

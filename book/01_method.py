@@ -31,10 +31,10 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from layerfusion.analysis import architecture
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import method as method_figures
-from layerfusion.figures import style
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
+from layerfusion.pages.figures import method as method_figures
+from layerfusion.pages.figures import style
 from layerfusion.images.reading import read_image
 from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.model.detector import Detector

@@ -35,10 +35,10 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import run as run_figures
-from layerfusion.figures import tables
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
+from layerfusion.pages.figures import run as run_figures
+from layerfusion.pages.figures import tables
 
 experiment = open_chapter("constrained", globals())
 kept = ChapterTables("02_constrained_run", experiment)

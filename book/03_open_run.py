@@ -36,10 +36,10 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import errors, sheets, style, tables
-from layerfusion.figures import run as run_figures
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
+from layerfusion.pages.figures import errors, sheets, style, tables
+from layerfusion.pages.figures import run as run_figures
 from layerfusion.metrics.flips import added_images, count_flips, flips
 
 experiment = open_chapter("open", globals())

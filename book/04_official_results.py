@@ -29,13 +29,13 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import run as run_figures
-from layerfusion.figures import tables as table_figures
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
+from layerfusion.pages.figures import run as run_figures
+from layerfusion.pages.figures import tables as table_figures
 from layerfusion.paper import audit, detectable
 from layerfusion.paper import numbers as paper
-from layerfusion.task.check import keep_submissions
+from layerfusion.apps.task.check import keep_submissions
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("04_official_results", experiment)

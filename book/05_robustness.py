@@ -30,10 +30,10 @@ from IPython.display import Markdown, display
 
 from layerfusion.analysis import robustness
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import tables as table_figures
-from layerfusion.figures.corruptions import draw_curve
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
+from layerfusion.pages.figures import tables as table_figures
+from layerfusion.pages.figures.corruptions import draw_curve
 from layerfusion.metrics.groups import size_table
 
 experiment = open_chapter("open", globals())

@@ -32,12 +32,12 @@ from myst_nb import glue
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.content import content_groups
 from layerfusion.analysis.slices import error_slices, held_out_errors
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
-from layerfusion.figures import errors as error_figures
-from layerfusion.figures import run as run_figures
-from layerfusion.figures import sheets, style
-from layerfusion.figures import tables as table_figures
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
+from layerfusion.pages.figures import errors as error_figures
+from layerfusion.pages.figures import run as run_figures
+from layerfusion.pages.figures import sheets, style
+from layerfusion.pages.figures import tables as table_figures
 from layerfusion.metrics import operating_points
 from layerfusion.metrics.groups import worst_groups
 from layerfusion.metrics.transfer import choice_table

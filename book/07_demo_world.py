@@ -33,16 +33,16 @@ from myst_nb import glue
 from layerfusion.paths import reference_folder
 from layerfusion.analysis.probes import class_tokens, probe_blocks
 from layerfusion.analysis.shortcuts import radial_spectra, report_shortcut, shortcut_baselines
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import open_chapter
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import open_chapter
 from layerfusion.analysis.recorded import tolerances
 from layerfusion.data.sources.world import contents
 from layerfusion.experiments.processors import read_processors, shown_processors
 from layerfusion.experiments.record import published_study
-from layerfusion.figures import probes as probe_figures
-from layerfusion.figures import sheets, style
-from layerfusion.figures.effects import claims_table, draw_claims
-from layerfusion.figures.run import draw_processors
+from layerfusion.pages.figures import probes as probe_figures
+from layerfusion.pages.figures import sheets, style
+from layerfusion.pages.figures.effects import claims_table, draw_claims
+from layerfusion.pages.figures.run import draw_processors
 from layerfusion.model.detector import Detector
 from layerfusion.provenance import processor_name
 

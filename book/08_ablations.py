@@ -29,12 +29,12 @@ settings = {}
 import pandas as pd
 from IPython.display import Markdown, display
 
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import checked_parameters
 from layerfusion.experiments import catalogue
 from layerfusion.experiments.record import published_study
-from layerfusion.figures.effects import cells_table, draw_variants, in_a_sentence, variants_table
-from layerfusion.figures.effects import training_costs
+from layerfusion.pages.figures.effects import cells_table, draw_variants, in_a_sentence
+from layerfusion.pages.figures.effects import training_costs, variants_table
 from layerfusion.paths import reference_folder
 
 tables = ChapterTables("08_ablations", checked_parameters(globals()))

@@ -31,11 +31,11 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import checked_parameters
 from layerfusion.experiments.baselines import registry
 from layerfusion.experiments.record import published_study
-from layerfusion.figures import baselines
+from layerfusion.pages.figures import baselines
 from layerfusion.paths import reference_folder
 from layerfusion.provenance import processor_name
 

@@ -36,17 +36,17 @@ from layerfusion.metrics.groups import (
     worst_groups,
     worst_sources,
 )
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import checked_parameters
 from layerfusion.experiments.content import read_content
 from layerfusion.experiments.errors import study_errors
 from layerfusion.experiments.record import published_study
 from layerfusion.experiments.shortcuts import read_shortcuts
-from layerfusion.figures import effects
-from layerfusion.figures import errors as error_figures
-from layerfusion.figures.data import counts_table, sources_table
-from layerfusion.figures.intervals import draw_by_source
-from layerfusion.figures.tables import by_run
+from layerfusion.pages.figures import effects
+from layerfusion.pages.figures import errors as error_figures
+from layerfusion.pages.figures.data import counts_table, sources_table
+from layerfusion.pages.figures.intervals import draw_by_source
+from layerfusion.pages.figures.tables import by_run
 from layerfusion.paths import reference_folder
 from layerfusion.provenance import processor_name
 from layerfusion.settings import Profile

@@ -38,11 +38,11 @@ from layerfusion.metrics.transfer import (
     left_out_sources,
     recall_table,
 )
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import checked_parameters
 from layerfusion.experiments.record import published_study
-from layerfusion.figures import thresholds as threshold_figures
-from layerfusion.figures.tables import by_run
+from layerfusion.pages.figures import thresholds as threshold_figures
+from layerfusion.pages.figures.tables import by_run
 from layerfusion.paper import detectable
 from layerfusion.paths import reference_folder
 

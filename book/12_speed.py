@@ -30,10 +30,10 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.analysis.projection import project
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import checked_parameters
-from layerfusion.figures import benchmarks
-from layerfusion.figures.benchmarks import read_result
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import checked_parameters
+from layerfusion.pages.figures import benchmarks
+from layerfusion.pages.figures.benchmarks import read_result
 from layerfusion.settings import load_profile
 
 tables = ChapterTables("12_speed", checked_parameters(globals()))

@@ -31,11 +31,11 @@ settings = {}
 from IPython.display import Markdown, display
 
 from layerfusion.analysis.corruptions import corruption_table
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import checked_parameters
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import checked_parameters
 from layerfusion.experiments import corruptions
 from layerfusion.experiments.record import published_study
-from layerfusion.figures import corruptions as corruption_figures
+from layerfusion.pages.figures import corruptions as corruption_figures
 from layerfusion.paths import reference_folder
 
 tables = ChapterTables("13_platforms", checked_parameters(globals()))

@@ -23,12 +23,12 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion.chapters.kept_tables import ChapterTables
-from layerfusion.chapters.parameters import checked_parameters
-from layerfusion.evidence.levels import levels_by_source
+from layerfusion.pages.chapters.kept_tables import ChapterTables
+from layerfusion.pages.chapters.parameters import checked_parameters
+from layerfusion.apps.evidence.levels import levels_by_source
 from layerfusion.experiments.record import published_study
-from layerfusion.figures import one_photograph
-from layerfusion.figures.benchmarks import in_a_line, read_result
+from layerfusion.pages.figures import one_photograph
+from layerfusion.pages.figures.benchmarks import in_a_line, read_result
 from layerfusion.paths import reference_folder
 
 tables = ChapterTables("14_one_photograph", checked_parameters(globals()))

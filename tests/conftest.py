@@ -225,7 +225,7 @@ def detector(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def inspector(detector):
-    from layerfusion.evidence.inspection import Inspector
+    from layerfusion.apps.evidence.inspection import Inspector
 
     return Inspector.load(detector)
 

@@ -11,8 +11,9 @@ PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text
 EXTRAS = ("book", "c2pa", "figures", "onnx", "serve")
 NAMES = {"c2pa-python": "c2pa", "ipykernel": "IPython", "jupyter-book": "jupyter_book"}
 
-# Modules that need an extra; all that is imported from `layerfusion.figures` may.
-NEED = ("layerfusion.chapters", "layerfusion.evidence.serving", "layerfusion.figures",
+# Modules that need an extra; all that is imported from `layerfusion.pages.figures` may.
+NEED = ("layerfusion.pages.chapters", "layerfusion.apps.evidence.serving",
+        "layerfusion.pages.figures",
         "layerfusion.model.fetching", "layerfusion.model.onnx_export")  # fmt: skip
 
 CHILD = """

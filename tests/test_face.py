@@ -23,7 +23,7 @@ HEAVY = {"torch", "numpy", "pandas", "pydantic", "yaml", "matplotlib", "open_cli
         ("layerfusion", HEAVY),
         ("layerfusion.cli.main", HEAVY),
         ("layerfusion.scoring.files", {"sklearn", "scipy.stats", "matplotlib"}),
-        ("layerfusion.chapters.kept_tables", {"torch", "open_clip", "torchvision"}),
+        ("layerfusion.pages.chapters.kept_tables", {"torch", "open_clip", "torchvision"}),
         ("layerfusion.experiments.record", {"torch", "open_clip", "torchvision"}),
     ],
 )

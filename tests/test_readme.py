@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from conftest import TINY, TINY_OPTIONS
-from layerfusion.evidence import serving
+from layerfusion.apps.evidence import serving
 from layerfusion.model import fetching
 from layerfusion.paths import runs_root
 from test_project import ROOT, readme_commands
@@ -35,7 +35,7 @@ COMMANDS = {
 
 # Executed where their results are tested, for each takes a minute.
 ELSEWHERE = {
-    "chapters run": "tests/chapters/test_execution.py",
+    "chapters run": "tests/pages/chapters/test_execution.py",
     "study claims": "tests/experiments/test_study.py",
     "study weights": "tests/experiments/test_study.py",
     "study baselines": "tests/experiments/test_baseline_studies.py",

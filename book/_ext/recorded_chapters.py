@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from layerfusion.chapters.source import read_chapter
+from layerfusion.pages.chapters.source import read_chapter
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import pytest
 from conftest import TINY, draw_classes, draw_image
 from layerfusion.analysis import robustness
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.figures import tables
-from layerfusion.figures.corruptions import draw_curve
 from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.rates import report
+from layerfusion.pages.figures import tables
+from layerfusion.pages.figures.corruptions import draw_curve
 from layerfusion.runs.experiment import Experiment
 
 SWEEP = robustness.Sweep("JPEG quality", {90: "jpeg-90", 40: "jpeg-40"}, paper=85)

@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import binomtest
 
 from layerfusion.analysis.corruptions import corruption_table
-from layerfusion.figures import corruptions as figures
 from layerfusion.metrics.probability import probability
+from layerfusion.pages.figures import corruptions as figures
 
 
 @pytest.fixture(scope="module")

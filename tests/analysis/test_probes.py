@@ -14,9 +14,9 @@ from layerfusion.analysis.probes import class_tokens, linear_probe, probe_blocks
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
-from layerfusion.figures.probes import probes_over_depth, radial_spectra
 from layerfusion.images.reading import ImageError
 from layerfusion.model.detector import Detector
+from layerfusion.pages.figures.probes import probes_over_depth, radial_spectra
 
 WIDTH = 6
 

@@ -11,7 +11,7 @@ from layerfusion.paths import PACKAGE
 
 ROOT = PACKAGE.parents[1]
 PAGE = (ROOT / "book" / "inside.md").read_text(encoding="utf-8")
-(CONTRACT,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+CONTRACT, *_ = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
     "contracts"
 ]
 ROOMS = [name for layer in CONTRACT["layers"] for name in layer.split(" | ")]

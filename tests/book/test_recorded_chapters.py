@@ -10,7 +10,7 @@ pytest.importorskip("jupyter_book")
 
 from sphinx.errors import ExtensionError
 
-from layerfusion.chapters.source import read_chapter
+from layerfusion.pages.chapters.source import read_chapter
 from sphinx_sites import build_site
 
 ROOT = Path(__file__).resolve().parents[2]

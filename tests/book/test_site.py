@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from browsing import chromium, failures
-from layerfusion.chapters.source import read_chapter
+from layerfusion.pages.chapters.source import read_chapter
 from layerfusion.paper import numbers as paper
 
 bs4 = pytest.importorskip("bs4")

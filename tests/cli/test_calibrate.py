@@ -11,19 +11,19 @@ import pytest
 from bs4 import BeautifulSoup
 
 from conftest import demo_detector, draw_image
-from layerfusion.errors import UserError
-from layerfusion.model.detector import Detector
-from layerfusion.model.folder import TRAINED
-from layerfusion.release.calibrated import (
+from layerfusion.apps.release.calibrated import (
     as_values,
     calibration_html,
     notice,
     sentences,
     write_calibrated,
 )
-from layerfusion.release.calibration import calibrate
-from layerfusion.release.own_images import find_own_images
-from layerfusion.release.seen_images import seen_images
+from layerfusion.apps.release.calibration import calibrate
+from layerfusion.apps.release.own_images import find_own_images
+from layerfusion.apps.release.seen_images import seen_images
+from layerfusion.errors import UserError
+from layerfusion.model.detector import Detector
+from layerfusion.model.folder import TRAINED
 from layerfusion.scoring.reference import read_reference
 from layerfusion.scoring.shipped import DEMO_FOLDER
 

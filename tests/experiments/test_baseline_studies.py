@@ -18,8 +18,8 @@ from layerfusion.experiments.baselines.features import FrozenEncoder, training_v
 from layerfusion.experiments.baselines.linear_probe import fit_linear_probe
 from layerfusion.experiments.baselines.linear_svm import fit_linear_svm
 from layerfusion.experiments.study import Study
-from layerfusion.figures import baselines as pages
 from layerfusion.model.detector import Detector
+from layerfusion.pages.figures import baselines as pages
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
 

@@ -15,15 +15,15 @@ from layerfusion.experiments.errors import study_errors
 from layerfusion.experiments.record import disagreement, published_studies, published_study
 from layerfusion.experiments.shortcuts import read_shortcuts
 from layerfusion.experiments.tables import describe_images
-from layerfusion.figures import baselines
-from layerfusion.figures.effects import (
+from layerfusion.metrics.groups import source_table
+from layerfusion.pages.figures import baselines
+from layerfusion.pages.figures.effects import (
     claims_of_worlds,
     claims_table,
     styled_worlds,
     variants_table,
 )
-from layerfusion.figures.intervals import draw_by_source
-from layerfusion.metrics.groups import source_table
+from layerfusion.pages.figures.intervals import draw_by_source
 from layerfusion.paths import project_root
 from layerfusion.scoring.shipped import DEFAULT_FOLDER
 

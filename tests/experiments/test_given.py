@@ -10,15 +10,15 @@ from torch import nn
 from conftest import draw_classes
 from layerfusion.analysis.corruptions import corruption_table
 from layerfusion.analysis.effects import Contrast, difference
+from layerfusion.apps.release.own_images import find_own_images
 from layerfusion.errors import UserError
 from layerfusion.experiments import corruptions, given
 from layerfusion.experiments.corruptions import CONDITIONS, CURVES, corruption_study
 from layerfusion.experiments.record import publish, published_study
 from layerfusion.experiments.study import Study
 from layerfusion.experiments.variant import Variant
-from layerfusion.figures.corruptions import draw_corruptions, what_was_measured
 from layerfusion.model.detector import Detector
-from layerfusion.release.own_images import find_own_images
+from layerfusion.pages.figures.corruptions import draw_corruptions, what_was_measured
 from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.files import score
 from layerfusion.scoring.shipped import DEMO_FOLDER

@@ -18,7 +18,8 @@ from layerfusion.experiments.catalogue import ABLATIONS, STUDIES, claims
 from layerfusion.experiments.record import publish, published_studies, read_study
 from layerfusion.experiments.study import Study
 from layerfusion.experiments.tables import DTYPES, read_predictions, write_table
-from layerfusion.figures.effects import (
+from layerfusion.files import CHECKSUMS
+from layerfusion.pages.figures.effects import (
     METRICS,
     VERDICTS,
     beside_shortcuts,
@@ -32,7 +33,6 @@ from layerfusion.figures.effects import (
     metrics_table,
     variants_table,
 )
-from layerfusion.files import CHECKSUMS
 from layerfusion.paths import runs_root
 from layerfusion.runs import conditions, experiment
 from layerfusion.runs.condition import CONDITIONS

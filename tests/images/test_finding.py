@@ -6,14 +6,14 @@ import unicodedata
 import pytest
 from PIL import Image
 
+from layerfusion.apps.evidence.inspection import Inspector
+from layerfusion.apps.evidence.metadata import marks
+from layerfusion.apps.task.submission import find_test_images
 from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.errors import UserError
-from layerfusion.evidence.inspection import Inspector
-from layerfusion.evidence.metadata import marks
 from layerfusion.images.finding import composed, files_below
 from layerfusion.images.reading import ImageError, begins_as_image, probe_image, read_pixels
 from layerfusion.scoring.inputs import find_images
-from layerfusion.task.submission import find_test_images
 
 
 def picture(path, kind="JPEG"):

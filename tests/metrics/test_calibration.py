@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from layerfusion.figures.tables import calibration_table
 from layerfusion.metrics.calibration import expected_calibration_error, recalibrated, reliability
 from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.transfer import choice_table, threshold_choices
+from layerfusion.pages.figures.tables import calibration_table
 from layerfusion.paper import numbers as paper
 
 

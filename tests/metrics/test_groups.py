@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from layerfusion.analysis.measures import scored_images
-from layerfusion.figures.errors import in_a_sentence
 from layerfusion.metrics import groups
 from layerfusion.metrics.groups import (
     EVERY,
@@ -21,6 +20,7 @@ from layerfusion.metrics.groups import (
 )
 from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
 from layerfusion.metrics.scored import ScoredImages
+from layerfusion.pages.figures.errors import in_a_sentence
 
 # By source: label, style, images, and by how much its logits lie above the real images' mean.
 SOURCES = {

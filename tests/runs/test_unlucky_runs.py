@@ -15,17 +15,17 @@ from layerfusion.analysis import measures, robustness
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.recorded import ALONE
 from layerfusion.analysis.slices import error_slices, held_out_errors
-from layerfusion.chapters.parameters import chapter_paths
-from layerfusion.chapters.source import read_chapter
-from layerfusion.figures import errors as error_figures
-from layerfusion.figures import run as run_figures
-from layerfusion.figures import tables
-from layerfusion.figures.corruptions import draw_curve
-from layerfusion.figures.sheets import error_gallery
+from layerfusion.apps.task.check import keep_submissions
 from layerfusion.metrics import held_out, operating_points, transfer
 from layerfusion.metrics.groups import size_table
 from layerfusion.metrics.probability import probability
-from layerfusion.task.check import keep_submissions
+from layerfusion.pages.chapters.parameters import chapter_paths
+from layerfusion.pages.chapters.source import read_chapter
+from layerfusion.pages.figures import errors as error_figures
+from layerfusion.pages.figures import run as run_figures
+from layerfusion.pages.figures import tables
+from layerfusion.pages.figures.corruptions import draw_curve
+from layerfusion.pages.figures.sheets import error_gallery
 from unlucky import SETTINGS, WORLDS, plant
 
 pytestmark = [

@@ -33,17 +33,17 @@ def calibrate(
     Example: `layerfusion calibrate mine --out my_detector --report mine.html`
     then `layerfusion score PHOTOS --detector my_detector`
     """
-    from layerfusion.model.detector import Detector
-    from layerfusion.parallel.processes import open_fabric
-    from layerfusion.release.calibrated import (
+    from layerfusion.apps.release.calibrated import (
         as_values,
         calibration_html,
         sentences,
         write_calibrated,
     )
-    from layerfusion.release.calibration import calibrate as calibrate_on
-    from layerfusion.release.own_images import find_own_images
-    from layerfusion.release.seen_images import read_seen
+    from layerfusion.apps.release.calibration import calibrate as calibrate_on
+    from layerfusion.apps.release.own_images import find_own_images
+    from layerfusion.apps.release.seen_images import read_seen
+    from layerfusion.model.detector import Detector
+    from layerfusion.parallel.processes import open_fabric
     from layerfusion.scoring.shipped import detector_folder
 
     reporter, folder = Reporter(), detector_folder(detector)

@@ -38,7 +38,7 @@ def inspect(
 
     check_paths(photos)  # before seconds go by in loading torch
 
-    from layerfusion.evidence.inspection import Inspector, as_values, report_html
+    from layerfusion.apps.evidence.inspection import Inspector, as_values, report_html
 
     reporter, inspector = Reporter(), Inspector.load(detector)
     images, _ = find_images(photos)

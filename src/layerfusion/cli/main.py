@@ -34,7 +34,7 @@ from layerfusion.paths import shown, with_home
 from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
-    from layerfusion.chapters.execution import Executed
+    from layerfusion.pages.chapters.execution import Executed
 
 app = Commands(
     pretty_exceptions_enable=False,
@@ -100,7 +100,7 @@ def train(
 
     Example: `torchrun --nproc-per-node 4 -m -- layerfusion train --profile paper -d DIR --run open`
     """
-    from layerfusion.figures.tables import headline
+    from layerfusion.pages.figures.tables import headline
     from layerfusion.parallel.processes import join_processes
 
     if resume and fresh:
@@ -145,7 +145,7 @@ def book(choice: SeedChoice) -> None:
 
     If a chapter fails, the book shows its last good execution and the command ends with the error.
     """
-    from layerfusion.chapters.execution import build_book
+    from layerfusion.pages.chapters.execution import build_book
 
     executed = _execute(choice, [])
     print(f"open {shown(build_book(choice.profile, executed))}")
@@ -154,7 +154,7 @@ def book(choice: SeedChoice) -> None:
 
 def _execute(choice: SeedChoice, names: list[str], **how: bool) -> "Executed":
     """Execute chapters with the parameters that differ from their defaults."""
-    from layerfusion.chapters.execution import run_chapters
+    from layerfusion.pages.chapters.execution import run_chapters
 
     given: dict[str, Any] = {}
     if choice.data_root is not None:

@@ -83,7 +83,7 @@ def print_values(values: Mapping[str, object]) -> None:
 
 def write_report(html: str, path: Path, reporter: Reporter) -> None:
     """Write an HTML report and say how to look at it; raises what `write_page` does."""
-    from layerfusion.evidence.pages import write_page
+    from layerfusion.apps.evidence.pages import write_page
 
     write_page(html, path)
     reporter.say(f"open {path}")

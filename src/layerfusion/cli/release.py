@@ -25,8 +25,8 @@ def export(
 
     Example: `layerfusion export -p photographs -d photos --run open --out photographs_detector`
     """
-    from layerfusion.release.export import KEPT, check_shippable
-    from layerfusion.release.export import export as export_run
+    from layerfusion.apps.release.export import KEPT, check_shippable
+    from layerfusion.apps.release.export import export as export_run
     from layerfusion.scoring.predictions import write_predictions
 
     reporter = Reporter()

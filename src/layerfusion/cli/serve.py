@@ -26,8 +26,8 @@ def serve(
 
     Example: `layerfusion serve --port 9000`
     """
-    from layerfusion.evidence.inspection import Inspector
-    from layerfusion.evidence.serving import Limits, listen
+    from layerfusion.apps.evidence.inspection import Inspector
+    from layerfusion.apps.evidence.serving import Limits, listen
 
     server = listen(Inspector.load(detector), Limits(max_files, max_mb), port=port)
     with suppress(KeyboardInterrupt):

@@ -74,7 +74,7 @@ class LabelledChoice(DataChoice):
             If there are none, or too few.
         """
         if self.images is not None:
-            from layerfusion.release.own_images import find_own_images
+            from layerfusion.apps.release.own_images import find_own_images
 
             with reporter.bar("reading images", 0) as bar:
                 return find_own_images(self.images, bar).manifest, "folder", "DIR"
@@ -125,7 +125,7 @@ for _name in DESCRIPTIONS:
 def _run(name: str, options: StudyChoice, seeds: int, commands: bool) -> None:
     from layerfusion.experiments.commands import shared_options
     from layerfusion.experiments.study import Study
-    from layerfusion.figures.effects import cells_table, claims_text, variants_table
+    from layerfusion.pages.figures.effects import cells_table, claims_text, variants_table
 
     reporter, overrides = Reporter(), options.overrides
     if seeds < FEWEST_SEEDS and not commands:
@@ -172,8 +172,8 @@ def corruptions(
     """
     from layerfusion.analysis.corruptions import corruption_table
     from layerfusion.experiments.corruptions import corruption_study
-    from layerfusion.figures.corruptions import shown as shown_table
     from layerfusion.model.detector import Detector
+    from layerfusion.pages.figures.corruptions import shown as shown_table
     from layerfusion.scoring.shipped import detector_folder
 
     reporter = Reporter()
@@ -224,7 +224,7 @@ def content(
     """
     from layerfusion.experiments.baselines.features import FrozenEncoder
     from layerfusion.experiments.content import group_content, write_content
-    from layerfusion.figures.sheets import content_sheet
+    from layerfusion.pages.figures.sheets import content_sheet
     from layerfusion.settings import load_profile
 
     reporter = Reporter()

@@ -1,0 +1,161 @@
+"""From a finished run to a folder that can be shipped: rounded head, new threshold, model card."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from safetensors.torch import save_file
+
+from layerfusion.apps.release.facts import Facts
+from layerfusion.apps.release.model_card import model_card
+from layerfusion.apps.release.seen_images import seen_images, write_seen
+from layerfusion.data.sources.description import described
+from layerfusion.errors import UserError
+from layerfusion.experiments.tables import describe_images
+from layerfusion.files import new_folder, write_checksums
+from layerfusion.metrics.probability import probability
+from layerfusion.metrics.thresholds import best_f1_threshold
+from layerfusion.model.detector import Detector
+from layerfusion.model.folder import TRAINED, read_trained_tensors
+from layerfusion.progress import Reporter
+from layerfusion.runs.condition import CONDITIONS
+from layerfusion.runs.conditions import score_condition
+from layerfusion.runs.experiment import Experiment
+from layerfusion.runs.record import Run
+from layerfusion.scoring.reference import write_reference
+from layerfusion.settings import Profile
+
+CARD = "MODEL_CARD.md"
+LICENCES = ("licence", "license")  # what a description may call the column
+
+# Columns of a validation image's predictions, where these are asked for.
+KEPT = ["image_id", "label", "logit", "source", "style", "width", "height"]
+
+
+def check_shippable(profile: Profile) -> None:
+    """Raise a UserError if a run of these settings trains more than a head.
+
+    Trained blocks of CLIP are hundreds of megabytes, and would ship weights that are not ours.
+    """
+    blocks = profile.encoder.trained_blocks
+    if blocks > 0:
+        raise UserError(
+            f"a detector whose encoder is frozen can be exported, and this run trains the last "
+            f"{blocks} blocks; choose a run with encoder.trained_blocks=0"
+        )
+
+
+def export(
+    experiment: Experiment,
+    run: Run,
+    out: Path,
+    *,
+    command: str,
+    reporter: Reporter | None = None,
+) -> Facts:
+    """Write the detector of a finished run to a new folder: complete, or not there at all.
+
+    It holds ``detector.json``, ``trained.safetensors`` in float16, ``validation.csv`` (label and
+    logit of the validation images, without their names), ``seen_images.csv`` (the beginning of the
+    hash of each training and validation image), ``MODEL_CARD.md``, and ``SHA256SUMS``.
+    What is shipped is the rounded head, so the validation images are scored again with it, in
+    float32 as `layerfusion score` does, and the threshold is chosen again as a run's is: largest
+    F1.
+
+    Parameters
+    ----------
+    command
+        The command in the card.
+
+    Returns
+    -------
+    Facts
+        What the card was written from.
+
+    Raises
+    ------
+    UserError
+        If `check_shippable` objects, a weight is too large for float16, something is at `out`, or
+        the folder cannot be written.
+    ImageError
+        If a validation image cannot be read any more.
+    """
+    check_shippable(experiment.profile)
+    detector = run.detector()
+    round_head(detector)
+    scored = _score(experiment, detector, reporter or Reporter())
+    local = scored["local"]
+    detector.threshold = best_f1_threshold(local["label"], probability(local["logit"]))
+    with new_folder(out) as folder:
+        detector.cpu().save(folder)
+        halves = {name: tensor.half() for name, tensor in read_trained_tensors(folder).items()}
+        save_file(halves, folder / TRAINED)  # nothing is lost by that: they are rounded
+        write_reference(local, folder)
+        seen = seen_images(experiment.training.rows, experiment.validation.rows)
+        if seen is not None:
+            write_seen(seen, folder)
+        size = (folder / TRAINED).stat().st_size
+        facts = _facts(experiment, run, detector.threshold, scored, size, command)
+        (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+        write_checksums(folder)
+    return facts
+
+
+def round_head(detector: Detector) -> None:
+    """Round what was trained to float16, in place; the parameters stay float32.
+
+    Raises
+    ------
+    UserError
+        If a weight is larger than float16 can hold.
+    """
+    rounded = {name: p.detach().half() for name, p in detector.trained_parameters().items()}
+    for name, tensor in rounded.items():
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"{name} holds weights that float16 cannot; this head cannot be exported"
+            )
+    detector.restore(rounded)
+
+
+def _score(
+    experiment: Experiment, detector: Detector, reporter: Reporter
+) -> dict[str, pd.DataFrame]:
+    """Return predictions of the validation images under each condition, by its name.
+
+    In float32, whatever the training's precision was: the threshold is for whoever scores.
+    """
+    return {
+        name: score_condition(
+            [detector], experiment.validation, condition, experiment.profile, "fp32", reporter
+        )[0]
+        for name, condition in CONDITIONS.items()
+        if condition.split == "val" and not condition.small
+    }
+
+
+def _facts(
+    experiment: Experiment,
+    run: Run,
+    threshold: float,
+    scored: dict[str, pd.DataFrame],
+    head_bytes: int,
+    command: str,
+) -> Facts:
+    known = describe_images(experiment.used)  # in place of what the folders say
+    said = described(experiment.used.root, known.index, LICENCES)
+    known["licence"] = said["licence"].fillna(said["license"])
+    own = ["image_id", "label", "logit", "width", "height"]
+    before = run.predictions().set_index("image_id")["logit"]
+    after = scored["local"].set_index("image_id")["logit"]
+    return Facts(
+        profile=experiment.profile,
+        record=run.record,
+        threshold=threshold,
+        moved=float((before[after.index] - after).abs().max()),
+        head_bytes=head_bytes,
+        training=experiment.training.rows[["path", "label"]].join(known, on="path"),
+        scored={name: table[own].join(known, on="image_id") for name, table in scored.items()},
+        command=command,
+        date=datetime.now(UTC).date().isoformat(),
+    )

@@ -1,0 +1,1 @@
+"""What the book shows: figures and tables, and how its chapters are executed."""

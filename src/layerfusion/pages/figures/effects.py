@@ -1,0 +1,321 @@
+"""Effects of a study in tables, in a sentence and as a figure: intervals over the line at 0."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
+
+from layerfusion.analysis.measures import RUNS
+from layerfusion.experiments.record import FinishedStudy
+from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.uncertainty import LEVEL, image_interval
+from layerfusion.pages.figures.formatting import (
+    bounds,
+    interval_cells,
+    lay_out,
+    signed,
+    with_interval,
+)
+from layerfusion.pages.figures.intervals import draw_bars, interval_panels
+from layerfusion.pages.figures.style import finish, legend_above
+
+# Told apart by marker too. Shades that show on white and on black.
+VERDICTS = {
+    "holds": {"color": "#009E73", "marker": "o"},
+    "undecided": {"color": "#999999", "marker": "D"},
+    "does not hold": {"color": "#D55E00", "marker": "s"},
+}
+METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
+NAMED = 3  # differences that a sentence names one by one
+WORLDS = ("photographs", "demo")
+
+# What the claims that make up the first sentence on photographs are about, in their order.
+QUESTIONS = {
+    "open-above-constrained-local-roc_auc": "the open training images help",
+    "fusion-above-last-constrained": "fusing all blocks beats the last one alone, constrained run",
+    "fusion-above-last-open": "fusing all blocks beats the last one alone, open run",
+    "fusion-above-mean-constrained": "learned weights beat equal ones, constrained run",
+    "fusion-above-mean-open": "learned weights beat equal ones, open run",
+}
+ANSWERS = {"holds": "yes", "does not hold": "no, the reverse", "undecided": "undecided"}
+
+
+def claims_table(study: FinishedStudy) -> pd.DataFrame:
+    """Return the effects of a study as claims, a row each.
+
+    Returns
+    -------
+    DataFrame
+        ``claim``; ``paper``, ``effect``, ``low``, ``high`` (differences of rates, positive where
+        the claim holds, NaN where there is none); ``verdict``; ``seeds``.
+    """
+    columns = ["claim", "paper", "effect", "low", "high", "verdict", "seeds"]
+    return study.effects.rename(columns={"text": "claim"})[columns]
+
+
+def claims_text(study: FinishedStudy) -> str:
+    """Return the claims as a terminal shows them: aligned columns, effects with four decimals."""
+    table = claims_table(study).set_index("claim")
+    effects = table[["paper", "effect"]].map(signed)
+    intervals = [bounds(row, "+.4f") for row in table.to_dict("records")]
+    effects["95 % interval"] = pd.Series(intervals, table.index).where(table["low"].notna(), "none")
+    shown = effects.join(table[["verdict", "seeds"]]).reset_index()
+    width = int(shown["claim"].str.len().max())
+    shown["claim"] = shown["claim"].str.ljust(width)
+    return shown.rename(columns={"claim": "claim".ljust(width)}).to_string(index=False)
+
+
+def claims_in_a_sentence(study: FinishedStudy) -> str:
+    """Return what a study says to the paper's first questions, as Markdown, numbers included."""
+    said = []
+    claims = study.effects.set_index("name").to_dict("index")
+    for name, question in QUESTIONS.items():
+        if claim := claims.get(name):
+            found = with_interval(claim, "effect", "+.3f")
+            answer = f"**{ANSWERS.get(claim['verdict'], claim['verdict'])}**"
+            said.append(f"{question}: {answer}" + (f" ({found} of AUC)" if found else ""))
+    means = {run: study.scored["local"][run].interval("roc_auc").estimate for run in RUNS}
+    auc = " and ".join(f"{mean:.3f} ({run})" for run, mean in means.items())
+    answers = "; ".join(said)
+    return f"ROC AUC on validation images is {auc}. {answers[:1].upper()}{answers[1:]}."
+
+
+def claims_of_worlds(photographs: FinishedStudy, demo: FinishedStudy) -> pd.DataFrame:
+    """Put the claims of two studies into one table, in the paper's order.
+
+    Returns
+    -------
+    DataFrame
+        A row a claim that either study has: ``claim``; ``paper`` (its effect, NaN where the paper
+        has none); of each of `WORLDS` ``<world>``, ``<world>_low``, ``<world>_high`` (effect and
+        interval, NaN where not measured) and ``<world>_verdict``. Effects are differences of rates,
+        positive where the claim holds.
+    """
+    first, second = (claims_table(own).set_index("claim") for own in (photographs, demo))
+    named = [
+        own[["effect", "low", "high", "verdict"]]
+        .add_prefix(f"{world}_")
+        .rename(columns={f"{world}_effect": world})
+        for own, world in zip((first, second), WORLDS, strict=True)
+    ]
+    together = pd.concat(named, axis=1)  # first come the claims of the first
+    together.insert(0, "paper", first["paper"].combine_first(second["paper"]))
+    verdicts = [f"{world}_verdict" for world in WORLDS]
+    return together.fillna(dict.fromkeys(verdicts, "not measured")).reset_index(names="claim")
+
+
+def styled_worlds(table: pd.DataFrame) -> Styler:
+    """Lay `claims_of_worlds` out: the paper, both worlds, the verdict on photographs."""
+    answers = {world: _answers(table, world) for world in WORLDS}
+    shown = pd.DataFrame(
+        {
+            "The paper": table["paper"].map(signed).tolist(),
+            "Photographs, CLIP B/16": answers["photographs"],
+            "Demo world": answers["demo"],
+            "Verdict on photographs": table["photographs_verdict"].tolist(),
+        },
+        index=table["claim"].tolist(),
+    )
+    caption = (
+        f"Differences of AUC, F1 or rates, positive where a claim holds, with {LEVEL:.0%} "
+        "intervals over other seeds and other images. Neither world is the paper's: directions "
+        "can be compared, sizes cannot."
+    )
+    return lay_out(shown, "answers", caption)
+
+
+def variants_table(study: FinishedStudy) -> pd.DataFrame:
+    """Return what each variant scored and how far it is from what it is compared with.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by the variant's name, in the record's order: ``run``; ``variant``, in words;
+        ``images``, how many it was trained on; ``roc_auc``, ``low`` and ``high`` (mean over seeds
+        with its 95 % interval over seeds and images); ``against``, in words; ``difference``,
+        ``difference_low``, ``difference_high`` (NaN where it is compared with nothing);
+        ``machines``, of both, several where they were not trained on one.
+    """
+    record, texts = study.record, {own.name: own.text for own in study.record.variants}
+    images = {cell.variant: cell.training_images for cell in record.cells}
+    rows = {
+        one.name: {"run": one.run, "variant": one.text, "images": images[one.name]}
+        | study.scored["local"][one.name].interval("roc_auc").row("roc_auc")
+        for one in record.variants
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
+    contrasts = {one.terms[0].variant: one for one in record.contrasts}
+    found = study.effects.set_index("name").loc[[one.name for one in contrasts.values()]]
+    found.index = pd.Index(list(contrasts))
+    found.insert(0, "against", [texts[one.terms[1].variant] for one in contrasts.values()])
+    names = {"effect": "difference", "low": "difference_low", "high": "difference_high"}
+    columns = ["against", *names.values(), "machines"]
+    joined = table.join(found.rename(columns=names)[columns])
+    return joined.fillna({"against": ""}).astype({"machines": "str"})
+
+
+def cells_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of variants as a page has room for it: number and interval in one cell.
+
+    Parameters
+    ----------
+    table
+        As `variants_table` returns it.
+
+    Returns
+    -------
+    DataFrame
+        Text, indexed by ``run`` and ``variant``: ``images``, ``ROC AUC`` and ``difference``, empty
+        where a variant is compared with nothing.
+    """
+    cells = table[["run", "variant"]].copy()
+    cells["images"] = table["images"].map("{:,}".format)
+    cells["ROC AUC"] = interval_cells(table, "roc_auc")
+    cells["difference"] = interval_cells(table, "difference", "+.3f")
+    return cells.set_index(["run", "variant"])
+
+
+def metrics_table(study: FinishedStudy) -> pd.DataFrame:
+    """Return the metrics of every trained variant under every condition, means over seeds.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``blocks``, ``condition``, then a column a metric, rates in [0, 1]; ``auc_sd``, the
+        standard deviation of ROC AUC between seeds, NaN of one. Conditions whose images have no
+        labels, or were not scored, are left out.
+    """
+    rows = []
+    for variant in study.record.variants:
+        row = {"run": variant.run, "blocks": variant.overrides.get("head.blocks", "all")}
+        for on in (*study.record.conditions, "small"):
+            if on in study.scored:
+                means = mean_metrics(study.scored[on][variant.name], METRICS)
+                rows.append(row | {"condition": on} | means)
+    return pd.DataFrame(rows)
+
+
+def mean_metrics(scored: ScoredImages, metrics: tuple[Metric, ...]) -> dict[str, float]:
+    """Return metrics, means over seeds, and ``auc_sd``, the deviation of ROC AUC between these."""
+    spread = getattr(scored.interval("roc_auc"), "seed_sd", np.nan)
+    return {one: scored.interval(one).estimate for one in metrics} | {"auc_sd": spread}
+
+
+def beside_shortcuts(shortcuts: pd.DataFrame, study: FinishedStudy) -> pd.DataFrame:
+    """Return the shortcut features that use all of something, with the paper's head below.
+
+    Parameters
+    ----------
+    shortcuts
+        As `layerfusion.experiments.shortcuts.read_shortcuts` returns them.
+
+    Returns
+    -------
+    DataFrame
+        ``run``, ``detector``, ``roc_auc``, ``low`` and ``high``. The interval of the paper's head
+        is that of its first seed, over images alone, like those of the others.
+    """
+    names = {"name": "detector", "roc_auc_low": "low", "roc_auc_high": "high"}
+    heads = [
+        {"run": run, "detector": "all blocks, fused"}
+        | image_interval(study.scored["local"][run].auc[0]).row("roc_auc")
+        for run in RUNS
+    ]
+    own = pd.DataFrame(heads)
+    table = pd.concat([shortcuts.rename(columns=names)[[*own]], own])
+    return table.sort_values("run", kind="stable", ignore_index=True)
+
+
+def training_costs(study: FinishedStudy) -> dict[str, Any]:
+    """Return what making a study took: ``command``, ``trainings``, ``minutes`` and ``on`` what."""
+    cells = study.record.cells
+    return {
+        "command": study.record.command,
+        "trainings": len(cells),
+        "minutes": round(sum(cell.seconds for cell in cells) / 60),
+        "on": "; ".join(dict.fromkeys(cell.machine for cell in cells)),
+    }
+
+
+def in_a_sentence(table: pd.DataFrame) -> str:
+    """Return what the differences of variants say, as Markdown, numbers included.
+
+    Parameters
+    ----------
+    table
+        As `variants_table` returns it.
+    """
+    compared = table[table["difference"].notna()]
+    clear = compared[(compared["difference_low"] > 0) | (compared["difference_high"] < 0)]
+    by_chance = (1 - LEVEL) * len(compared)
+    s = "s" if len(clear) == 1 else ""
+    begin = f"Of {len(compared)} differences **{len(clear) or 'none'}** exclude{s} 0"
+    begin += f" (chance alone would let {by_chance:.1f})"
+    if clear.empty:
+        widest = compared.iloc[int(compared["difference"].abs().argmax())]
+        return f"{begin}; the largest is {_difference(widest)}."
+    if len(clear) > NAMED:
+        by_size = clear.iloc[clear["difference"].abs().argsort()]
+        largest, smallest = _difference(by_size.iloc[-1]), _difference(by_size.iloc[0])
+        return f"{begin}; the largest is {largest}, the smallest of them {smallest}."
+    return f"{begin}: {'; '.join(_difference(row) for _, row in clear.iterrows())}."
+
+
+def draw_claims(claims: pd.DataFrame) -> Figure:
+    """Draw each claim's effect with its interval, and the paper's own effect as a cross.
+
+    Parameters
+    ----------
+    claims
+        As `claims_table` returns them.
+    """
+    figure, axes = plt.subplots(figsize=(8, 0.32 * len(claims) + 1), layout="constrained")
+    unmeasured = claims["verdict"] == "not measured"
+    names = claims["claim"].mask(unmeasured, claims["claim"] + " (not measured)")
+    places = pd.Series(range(len(claims)), index=claims.index)
+    for verdict, style in VERDICTS.items():
+        own = claims["verdict"] == verdict
+        draw_bars(axes, claims[own], "effect", places[own], {**style, "label": verdict})
+    axes.scatter(claims["paper"], places, marker="x", color="black", zorder=3, label="the paper")
+    axes.axvline(0, color="0.5", linewidth=1)
+    axes.set_yticks(places, names, fontsize="small")
+    axes.invert_yaxis()
+    axes.set_xlabel(f"effect, positive where the claim holds; bars: {LEVEL:.0%}, seeds and images")
+    legend_above(figure, axes)
+    return finish(figure)
+
+
+def draw_variants(table: pd.DataFrame) -> Figure:
+    """Draw each variant's difference from its reference, a panel a run, bars for intervals.
+
+    Parameters
+    ----------
+    table
+        As `variants_table` returns it. References are left out: they are the line at 0.
+    """
+    compared = table[table["difference"].notna()]
+    one = compared.groupby("run")["against"].transform("nunique") == 1
+    reference = compared["against"].where(one, "")
+    panel = (compared["run"] + ", against: " + reference).where(one, compared["run"])
+    names = compared["variant"].where(one, compared["variant"] + " - " + compared["against"])
+    named = compared.assign(panel=panel, name=names)
+    label = f"difference of ROC AUC; bars: {LEVEL:.0%}, seeds and images"
+    return interval_panels(named, "difference", label, rows="name", panels="panel")
+
+
+def _difference(row: pd.Series) -> str:
+    who = f"{row['variant']} against {row['against']}, {row['run']} run"
+    return f"{who}: {with_interval(row.to_dict(), 'difference', '+.3f')}"
+
+
+def _answers(table: pd.DataFrame, world: str) -> list[str]:
+    """Return the cells of a world: effect and interval, or that there is none."""
+    return [
+        "not measured"
+        if pd.isna(row[world])
+        else f'{signed(row[world])}<br><span class="difference">{bounds(row, "+.3f", world)}</span>'
+        for row in table.to_dict("records")
+    ]

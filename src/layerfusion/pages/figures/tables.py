@@ -1,0 +1,332 @@
+"""Tables of runs: of one from its record, and the paper's own with a run beside every number.
+
+For a run of the profile `paper` numbers can be held against the paper's. For any other profile only
+the direction of a claim can, and verdicts speak of nothing else.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from layerfusion.analysis.comparison import Comparison
+from layerfusion.analysis.effects import verdict
+from layerfusion.analysis.measures import RUNS
+from layerfusion.metrics.calibration import calibration_row
+from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.uncertainty import LEVEL, Values, image_interval, share_interval
+from layerfusion.pages.figures.formatting import bounds, lay_out, pivoted
+from layerfusion.paper import numbers as paper
+from layerfusion.paths import shown
+from layerfusion.runs.record import Run, RunRecord
+
+# Columns of Table 1, in the paper's order and words.
+TABLE_1_COLUMNS: dict[Metric, str] = {
+    "accuracy": "Acc.",
+    "precision": "Prec.",
+    "recall": "Rec.",
+    "f1": "F1",
+    "roc_auc": "AUC",
+    "average_precision": "AP",
+}
+TABLE_2_COLUMNS: dict[str, tuple[Metric, str]] = {
+    "JPEG F1": ("f1", "jpeg"),
+    "JPEG AUC": ("roc_auc", "jpeg"),
+    "Launder F1": ("f1", "launder"),
+    "Launder AUC": ("roc_auc", "launder"),
+    "Small F1": ("f1", "small"),
+}
+RUN_NAMES = {"constrained": "Constr.", "open": "Open"}  # the paper's
+
+
+class Cell(NamedTuple):
+    """One number of the paper: where its table has it, and what it is."""
+
+    row: str
+    column: str
+    metric: Metric
+    run: str
+    on: str
+
+
+TABLE_1 = tuple(
+    Cell(f"{split.capitalize()}, {RUN_NAMES[run]}", column, metric, run, split)
+    for split in ("local", "official")
+    for run in RUNS
+    for metric, column in TABLE_1_COLUMNS.items()
+)
+TABLE_2 = tuple(
+    Cell(RUN_NAMES[run], column, metric, run, on)
+    for run in RUNS
+    for column, (metric, on) in TABLE_2_COLUMNS.items()
+)
+
+
+class Gain(NamedTuple):
+    """A claim that the open run is above the constrained one, and where the paper makes it."""
+
+    text: str
+    place: str
+    metric: Metric
+    on: str
+
+
+GAINS = (
+    Gain("Social training images help: local F1", "Table 1", "f1", "local"),
+    Gain("and local ROC AUC", "Table 1", "roc_auc", "local"),
+    Gain("they help most through recall", "Table 1", "recall", "local"),
+    Gain("On the official images: F1", "Table 1", "f1", "official"),
+    Gain("and ROC AUC", "Table 1", "roc_auc", "official"),
+    Gain("Under JPEG of quality 85: F1", "Table 2", "f1", "jpeg"),
+    Gain("Laundered: F1", "Table 2", "f1", "launder"),
+    Gain("Small images: F1", "Table 2", "f1", "small"),
+)
+THRESHOLDS = "Thresholds are very small: outputs are no probabilities"
+
+
+def threshold_table(record: RunRecord) -> pd.DataFrame:
+    """Return what the run's threshold does, beside 0.5 and the oracle, a row a threshold."""
+    names = {
+        "calibrated": "calibrated (largest F1 on these images)",
+        "half": "0.5",
+        "oracle": "oracle (knows the labels; here the same images)",
+    }
+    rows = {title: record.metrics[name] for name, title in names.items()}
+    columns = ["threshold", "accuracy", "precision", "recall", "f1"]
+    return pd.DataFrame.from_dict(rows, orient="index")[columns].astype(float)
+
+
+def headline(run: Run) -> str:
+    """Return the numbers that a run is known by, a line each, and where its record lies."""
+    ranking = run.record.metrics["ranking"]
+    numbers = {
+        "F1": run.record.metrics["calibrated"]["f1"],
+        "AUC": ranking["roc_auc"],
+        "AP": ranking["average_precision"],
+        "threshold": run.record.threshold,
+    }
+    lines = [f"{k:<10}{v:.4f}" if v >= 1e-3 else f"{k:<10}{v:.4g}" for k, v in numbers.items()]
+    return "\n".join([*lines, f"{'record':<10}{shown(run.directory)}/record.json"])
+
+
+def by_run(
+    scored: Mapping[str, ScoredImages], table: Callable[[ScoredImages], pd.DataFrame]
+) -> pd.DataFrame:
+    """Return a table of each run's images, below each other and indexed by ``run``."""
+    tables = {run: table(own) for run, own in scored.items()}
+    return pd.concat(tables, names=["run"]).droplevel(1)
+
+
+def calibration_table(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
+    """Return both runs' thresholds beside what calibrated scores would ask for.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``run``. Columns: ``paper`` (the paper's threshold, of its author's repository),
+        ``half of the paper's F1`` (local, Table 1), and those of
+        `layerfusion.metrics.calibration.calibration_row`.
+    """
+    rows = {
+        run: {
+            "paper": paper.THRESHOLDS[run],
+            "half of the paper's F1": paper.table_1("local", run).f1 / 2,
+        }
+        | calibration_row(own)
+        for run, own in scored.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+
+
+def local_row(run: str) -> tuple[Cell, ...]:
+    """Return the cells of a run's local row of Table 1."""
+    return tuple(cell for cell in TABLE_1 if (cell.run, cell.on) == (run, "local"))
+
+
+def side_by_side(cells: Sequence[Cell], runs: Comparison, profile: str) -> pd.DataFrame:
+    """Return a row for each number of a table of the paper, with the same number of a run.
+
+    Parameters
+    ----------
+    profile
+        Of the runs. Only for ``paper`` there is a verdict: ``agrees`` where they differ by no more
+        than `layerfusion.paper.numbers.TOLERANCE`, else ``differs``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``row``, ``column``, ``paper``, ``run``, ``low``, ``high`` (the interval over other
+        images), ``difference`` (run minus paper) and ``verdict``. What was not measured is NaN, its
+        verdict ``not measured``; what these images do not define (ROC AUC of one class) is NaN and
+        ``not defined``. Bounds alone are NaN where an interval is not defined.
+    """
+    rows = []
+    for cell in cells:
+        printed = paper.reported(cell.metric, cell.run, cell.on)
+        assert printed is not None, cell
+        row: dict[str, Any] = {"row": cell.row, "column": cell.column, "paper": printed}
+        values = _measured(runs, cell.metric, (cell.run,), cell.on)
+        if isinstance(values, str):
+            rows.append(row | {"verdict": values})
+            continue
+        found = image_interval(values[cell.run])
+        difference = found.estimate - printed
+        judged = "agrees" if abs(difference) <= paper.TOLERANCE else "differs"
+        row |= found.row("run") | {"difference": difference}
+        rows.append(row | {"verdict": judged if profile == "paper" else "not comparable"})
+    columns = ["row", "column", "paper", "run", "low", "high", "difference", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def overview(comparison: Comparison, profile: str) -> pd.DataFrame:
+    """Return the claims of `GAINS` and the one on thresholds, the paper's numbers and the runs'.
+
+    Parameters
+    ----------
+    profile
+        Of the runs. Those of ``paper`` repeat the paper's, and a verdict speaks of numbers too.
+
+    Returns
+    -------
+    DataFrame
+        A row a claim: ``claim``, ``place`` (in the paper); ``paper_constrained``, ``paper_open``,
+        ``constrained``, ``open``; ``difference`` (open minus constrained) with ``low`` and ``high``
+        over other images; ``verdict``. NaN and "not measured" where there is nothing, "not defined"
+        where these images do not define the number; a difference without bounds is "undecided".
+    """
+    rows = [_gain(gain, comparison, profile == "paper") for gain in GAINS]
+    thresholds = {run: comparison.runs[run].record.threshold for run in RUNS}
+    printed = {f"paper_{run}": paper.THRESHOLDS[run] for run in RUNS}
+    small = all(value < 0.5 for value in thresholds.values())
+    found = "both below 0.5" if small else "not both below 0.5"
+    row = {"claim": THRESHOLDS, "place": "section 5", **printed, **thresholds, "verdict": found}
+    return pd.DataFrame([*rows, row])
+
+
+def official_errors(comparison: Comparison) -> pd.DataFrame:
+    """Return the errors on official images that section 5 counts, the paper's and a run's.
+
+    Counts of two benchmarks of different size cannot be compared, shares of a class can.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``run`` and ``errors`` (false negatives, false positives). Columns: ``paper`` (the
+        count), ``of`` (images of that class) and ``paper share``; ``this run``, ``of these`` and
+        ``share`` with ``low`` and ``high`` (Wilson's interval); ``difference`` of the shares.
+        Without labelled test images the run's columns are missing values, and without any of a
+        class the share is.
+    """
+    rows, official = {}, comparison.scored.get("official")
+    for run, errors in paper.OFFICIAL_ERRORS.items():
+        for kind, label in (("false_negatives", 1), ("false_positives", 0)):
+            printed, images = getattr(errors, kind), paper.IMAGES["official"][label]
+            row = {"paper": printed, "of": images, "paper share": printed / images}
+            if official is not None:
+                own = official[run].label == label
+                wrong, images = int(official[run].wrong[0, own].sum()), int(own.sum())
+                share = share_interval(wrong, images)
+                row |= {"this run": wrong, "of these": images} | share.row("share")
+                row["difference"] = share.estimate - row["paper share"]
+            rows[run, kind.replace("_", " ")] = row
+    columns = ["paper", "of", "paper share", "this run", "of these", "share", "low", "high"]
+    table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=[*columns, "difference"])
+    counts = dict.fromkeys(["this run", "of these"], "Int64")
+    return table.astype(counts).rename_axis(["run", "errors"])
+
+
+def styled(table: pd.DataFrame, profile: str) -> Styler:
+    """Lay `side_by_side` out as the paper does; a cell: paper, run, interval, difference.
+
+    The caption says whose numbers are whose, and whether they can be compared: a picture of the
+    table alone must not deceive.
+    """
+    cells = table.assign(text=[_text(row) for row in table.to_dict("records")])
+    caption = (
+        f"In each cell: the paper; {_of_profile(profile)} with its {LEVEL:.0%} interval over other "
+        f"images; the difference. {_not_to_be_compared(profile)}"
+    )
+    return lay_out(pivoted(cells, "row", "column", "text"), "mirror", caption)
+
+
+def styled_overview(table: pd.DataFrame, profile: str) -> Styler:
+    """Lay an `overview` out in four columns: the claim, the paper, the runs, the verdict."""
+    rows = table.to_dict("records")
+    laid = pd.DataFrame(
+        {
+            "The paper": [_numbers(row, "paper_") for row in rows],
+            _of_profile(profile).capitalize(): [_numbers(row) + _gained(row) for row in rows],
+            "Verdict": [row["verdict"] for row in rows],
+        },
+        index=[f"{row['claim']} ({row['place']})" for row in rows],
+    )
+    caption = (
+        "From the constrained run to the open one; below, the difference with its "
+        f"{LEVEL:.0%} interval over other images. {_not_to_be_compared(profile)}"
+    )
+    return lay_out(laid, "glance", caption)
+
+
+def _measured(
+    runs: Comparison, metric: Metric, names: Sequence[str], on: str
+) -> dict[str, Values] | str:
+    """Return runs' values and replicates, by run, or ``not measured`` or ``not defined``."""
+    try:
+        values = {name: runs(metric, name, on=on) for name in names}
+    except LookupError:
+        return "not measured"
+    return "not defined" if any(np.isnan(own[0]) for own in values.values()) else values
+
+
+def _gain(gain: Gain, comparison: Comparison, comparable: bool) -> dict[str, Any]:
+    printed = {run: paper.reported(gain.metric, run, gain.on) for run in RUNS}
+    row: dict[str, Any] = {"claim": gain.text, "place": gain.place}
+    row |= {f"paper_{run}": value for run, value in printed.items()}
+    values = _measured(comparison, gain.metric, RUNS, gain.on)
+    if isinstance(values, str):
+        return row | {"verdict": values}
+    interval = image_interval(values["open"] - values["constrained"])
+    found: str = verdict(interval)
+    if comparable:
+        near = [abs(values[run][0] - (printed[run] or 0)) <= paper.TOLERANCE for run in RUNS]
+        found += "; numbers agree" if all(near) else "; numbers differ"
+    row |= {run: float(value[0]) for run, value in values.items()}
+    return row | interval.row("difference") | {"verdict": found}
+
+
+def _of_profile(profile: str) -> str:
+    """Return what a table calls the runs that stand beside the paper's."""
+    return "this run" if profile == "paper" else f"the {profile} profile"
+
+
+def _not_to_be_compared(profile: str) -> str:
+    """Return the sentence that keeps a table of another world from being taken for the paper's."""
+    if profile == "paper":
+        return ""
+    return f"The {profile} profile is another world: the two cannot be compared."
+
+
+def _text(row: dict[Hashable, Any]) -> str:
+    printed = f'<span class="paper">paper {row["paper"]:.4f}</span>'
+    if row["verdict"] in ("not measured", "not defined"):
+        return f"{printed}<br>{row['verdict']}"
+    run = f"<b>{row['run']:.4f}</b><br>{bounds(row, '.3f')}"
+    judged = "" if row["verdict"] == "not comparable" else f" {row['verdict']}"
+    return f'{printed}<br>{run}<br><span class="difference">{row["difference"]:+.4f}{judged}</span>'
+
+
+def _numbers(row: dict[Hashable, Any], prefix: str = "") -> str:
+    constrained, opened = (row[prefix + run] for run in RUNS)
+    if pd.isna(constrained):
+        return "not defined" if row["verdict"] == "not defined" else "not measured"
+    kind = ".2g" if max(constrained, opened) < 0.01 else ".4f"
+    return f"{constrained:{kind}} → {opened:{kind}}"
+
+
+def _gained(row: dict[Hashable, Any]) -> str:
+    if pd.isna(row["difference"]):
+        return ""
+    interval = f"{row['difference']:+.4f} {bounds(row, '+.3f')}"
+    return f'<br><span class="difference">{interval}</span>'

@@ -1,0 +1,62 @@
+"""The page on speed reads results that are committed, whatever they say."""
+
+import pandas as pd
+import pytest
+
+from layerfusion.analysis.projection import Work, project
+from layerfusion.pages.figures import benchmarks
+
+
+@pytest.fixture(scope="module")
+def preparation():
+    return benchmarks.read_result(benchmarks.PREPARATION)
+
+
+def test_each_row_of_the_preparation_is_shown_with_its_ratio(preparation):
+    table = benchmarks.measured_table("preparation", preparation)
+    assert len(table) == len(preparation["preparation"])
+    assert (table["least"] <= table["times"]).all() and (table["times"] <= table["most"]).all()
+
+
+def test_tables_of_steps_decoders_and_encoder(preparation):
+    assert benchmarks.steps_table(preparation)["ms"].is_monotonic_decreasing
+    assert "pillow" in benchmarks.decoders_table(preparation).index
+    gpu, cpu = (benchmarks.read_result(name) for name in (benchmarks.GPU, benchmarks.CPU))
+    table = benchmarks.encoder_table(gpu, cpu)
+    assert len(table) == len(gpu["measured"]) + len(cpu["measured"])
+    assert gpu["date"] in benchmarks.in_a_line(gpu) and "H100" in benchmarks.in_a_line(gpu)
+
+
+def test_scoring_is_shown_beside_the_forward_pass():
+    table = benchmarks.measured_table("scoring", benchmarks.read_result(benchmarks.SCORING))
+    assert {"score, from files, an image", "forward pass alone, an image"} <= set(table.index)
+
+
+def test_training_is_shown_beside_the_obvious_way_and_what_images_take():
+    result = benchmarks.read_result(benchmarks.TRAINING)
+    table = benchmarks.measured_table("training", result)
+    assert list(table.index) == ["forward pass", "training step", "training from files"]
+    assert (table["least"] <= table["times"]).all() and (table["times"] <= table["most"]).all()
+    assert result["logits_differ_by"] < 1e-4
+    said = benchmarks.images_share_in_a_sentence(result)
+    shares = [row["share"]["median"] for row in result["measured"] if "share" in row]
+    assert all(f"{share:.1%}" in said for share in shares) and len(shares) == 2
+
+
+def test_rates_are_the_measured_ones(preparation):
+    gpu = benchmarks.read_result(benchmarks.GPU)
+    rates = benchmarks.rates(gpu, preparation)
+    table = project([Work("score", 10**6, training=False)], rates, [1])
+    assert isinstance(table, pd.DataFrame) and table["hours"].item() > 0
+    shown = benchmarks.shown_projection(table)
+    assert shown.loc[("score", 1), "images"] == "1,000,000"
+    assert float(shown.loc[("score", 1), "hours"]) == pytest.approx(table["hours"].item(), rel=0.05)
+    assert f"{benchmarks.STORE_IN_GB} GB/s" in benchmarks.assumptions(rates)
+    ratio = preparation["preparation"][0]["ratio"]["median"]
+    assert f"{ratio:.1f} times" in benchmarks.in_a_sentence(preparation)
+
+
+def test_the_papers_runs_see_each_image_once_an_epoch():
+    work = {piece.name: piece.images for piece in benchmarks.papers_work(3)}
+    assert work["constrained run, 3 epochs"] == 3 * (75_000 + 75_000)
+    assert work["open run, 3 epochs"] == 3 * (75_000 + 60_000 + 75_000 + 60_000)
