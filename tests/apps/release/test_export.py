@@ -83,13 +83,15 @@ def export(made, tree, run, monkeypatch):
 
 
 @pytest.fixture
-def shipped(export, tmp_path):
+def shipped(export, made, tmp_path):
     """An exported detector, and the predictions that were asked for with it."""
-    folder, predictions = tmp_path / "shipped", tmp_path / "validation.parquet"
+    # Below the runs: its tower is a file of the tests, and a folder from elsewhere may name none.
+    folder, predictions = made[0]["RUNS"] / tmp_path.name, tmp_path / "validation.parquet"
     status, out, err = export("--out", folder, "--predictions", predictions)
     assert status == 0, err
     assert out.splitlines()[-1].split() == ["detector", str(folder)]
-    return folder, pd.read_parquet(predictions)
+    yield folder, pd.read_parquet(predictions)
+    shutil.rmtree(folder)
 
 
 def test_the_head_is_rounded_and_small_and_its_folder_complete(shipped, made):
@@ -98,7 +100,7 @@ def test_the_head_is_rounded_and_small_and_its_folder_complete(shipped, made):
         "MODEL_CARD.md", "SHA256SUMS", "detector.json", "seen_images.csv", "trained.safetensors",
         "validation.csv",
     ]  # fmt: skip
-    assert not list(folder.parent.glob(".*"))
+    assert not list(folder.parent.glob(".*.partial"))
     written = read_trained_tensors(folder)
     own = read_trained_tensors(made[2].directory / "detector")
     assert written.keys() == own.keys()
@@ -170,7 +172,8 @@ def test_nothing_is_overwritten_and_no_place_invented(export, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
 
 
-def test_a_weight_that_float16_cannot_hold_is_refused(made):
+def test_a_weight_that_float16_cannot_hold_is_refused(made, monkeypatch):
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(made[0]["RUNS"]))
     detector = made[2].detector()
     with torch.no_grad():
         next(iter(detector.trained_parameters().values())).fill_(1e6)

@@ -87,11 +87,11 @@ class InspectionReport:
 
     def __str__(self) -> str:
         """Return the report as a terminal shows it."""
-        return render("evidence/templates/report.txt.j2", found=self)
+        return render("apps/evidence/templates/report.txt.j2", found=self)
 
     def _repr_html_(self) -> str:
         """Return the picture and its level, as a notebook shows them."""
-        return render("evidence/templates/figure.html.j2", found=self)
+        return render("apps/evidence/templates/figure.html.j2", found=self)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Inspector:
         settings = self.detector.image_settings
         large = enlarge(image, settings.min_side)
         text = render(
-            "evidence/templates/limits.txt.j2",
+            "apps/evidence/templates/limits.txt.j2",
             settings=settings,
             seen=settings.crop**2 / (large.width * large.height),
             enlarged=large.size != image.size,

@@ -19,7 +19,7 @@ NOT_MEASURED = "not measured"
 
 
 def render(template: str, **values: object) -> str:
-    """Return a template of the package filled in, such as ``evidence/templates/report.html.j2``.
+    """Return a template filled in, such as ``apps/evidence/templates/report.html.j2``.
 
     Values of pages (``.html.j2``) are escaped. Filters: `number` (a format specification), `rows`
     (of a DataFrame), `of` (a row's `Interval`), `interval` (its text), `cell` (one line of a
@@ -62,7 +62,7 @@ def page(template: str, *, script: str | None = None, **values: object) -> str:
     Parameters
     ----------
     template, script
-        Names of files of `evidence/templates`; no script where the page has none.
+        Names of files of `apps/evidence/templates`; no script where the page has none.
     """
     style, code = _asset("page.css"), "" if script is None else _asset(script)
     hashes = [hashlib.sha256(text.encode()).digest() for text in (style, code)]
@@ -71,7 +71,7 @@ def page(template: str, *, script: str | None = None, **values: object) -> str:
         f"default-src 'none'; style-src {allowed[0]}; script-src {allowed[1]}; "
         "img-src data:; form-action 'self'; base-uri 'none'"
     )
-    name = f"evidence/templates/{template}"
+    name = f"apps/evidence/templates/{template}"
     return render(name, style=style, script=code, policy=policy, **values)
 
 

@@ -210,7 +210,7 @@ def _rendered(template: str, made: Calibration, **further: object) -> str:
     separates = "clearly" if low >= CLEARLY else "somewhat" if low >= SOMEWHAT else None
     shortcut = {"name": best["name"], "roc_auc": of(best, "roc_auc"), "separates": separates}
     values = summary(made) | {"shortcut": shortcut} | further
-    return render(f"release/templates/{template}.j2", **values)
+    return render(f"apps/release/templates/{template}.j2", **values)
 
 
 def _left_out(made: Calibration) -> list[str]:

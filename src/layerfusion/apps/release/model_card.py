@@ -23,7 +23,7 @@ def model_card(facts: Facts) -> str:
     title = f"layerfusion: {facts.profile.name}, {facts.record.run} run"
     encoder, made = facts.profile.encoder, facts.record.provenance
     text = render(
-        "release/templates/model_card.md.j2",
+        "apps/release/templates/model_card.md.j2",
         title=title,
         facts=facts,
         profile=facts.profile,
