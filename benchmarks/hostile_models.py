@@ -200,7 +200,7 @@ def weight_files(outside: Outside) -> dict[str, tuple[str, Make]]:
         "pickle in a .npz": ("w.npz", lambda file: np.savez(file, a=np.array([System(written)]))),
         "pickle named .safetensors": ("w.safetensors", pickled()),
         "pickle named .onnx": ("w.onnx", pickled()),
-        "zip with names that climb": ("w.pt", packed("../../outside/written", "/elsewhere/written")),
+        "zip with names that climb": ("w.pt", packed("../../outside/written", "/out/written")),
         "zip with a bomb": ("w.pt", packed("archive/data/9", size=GB)),
         "zip whose pickle is a bomb": (
             "w.pt", lambda file: _repacked(first, file, {"archive/data.pkl": 3 * GB}, {0}),
