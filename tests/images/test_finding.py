@@ -114,3 +114,9 @@ def test_pipes_sockets_and_devices_are_never_opened(tmp_path):
         assert marks(tmp_path / name) == [] and not begins_as_image(tmp_path / name)
         found_out = Inspector(None, None).inspect(tmp_path / name)
         assert found_out.error == "a pipe, socket or device, not a file"
+
+
+def test_a_link_to_itself_ends_no_walk(tmp_path):
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    picture(tmp_path / "good.jpg")
+    assert files_below(tmp_path).images == ["good.jpg", "self.png"]

@@ -3,10 +3,12 @@
 import json
 import pickle
 
+import numpy as np
+import onnx
 import open_clip
 import pytest
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
 from layerfusion.errors import UserError
@@ -290,3 +292,17 @@ def test_an_export_without_the_modules_names_is_refused(named, tmp_path):
 def save_without_check(model, path):
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def test_a_graph_in_a_circle_and_a_constant_without_a_name_are_refused(tmp_path):
+    circle = [
+        helper.make_node("Identity", ["a"], ["b"]),
+        helper.make_node("Identity", ["b"], ["a"]),
+        helper.make_node("MatMul", ["x", "a"], ["y"]),
+    ]
+    nameless = [helper.make_node("Constant", [], [], value=numpy_helper.from_array(np.eye(2)))]
+    for number, nodes in enumerate((circle, nameless)):
+        path = tmp_path / f"{number}.onnx"
+        onnx.save(helper.make_model(helper.make_graph(nodes, "g", [], [])), path)
+        with pytest.raises(UserError, match="cannot be read as CLIP weights"):
+            read_visual_weights(path)

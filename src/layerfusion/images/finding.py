@@ -79,10 +79,17 @@ def _walked(folder: Path, prefix: str = "", above: tuple[Path, ...] = ()) -> Ite
             if entry.name.startswith(".") or entry.name.lower() in DEBRIS:
                 continue
             path = prefix + entry.name
-            if entry.is_dir():
+            if _is_folder(entry):
                 yield from _walked(folder / entry.name, path + "/", (*above, real))
             else:
                 yield path
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: an entry that nothing can be read from
+        return False
 
 
 def _is_image(folder: Path, path: str) -> bool:

@@ -115,11 +115,13 @@ def _check_sum(path: Path) -> None:
     """Raise a UserError if a file is not the one that `CHECKSUMS` beside it names; it need not."""
     try:
         sums = read_text(path.parent / CHECKSUMS).splitlines()
-        expected = [line.split()[0] for line in sums if line.endswith(f"  {path.name}")]
-        if expected and file_sha256(path) != expected[0]:
-            raise UserError(
-                f"{path} is not the file that {CHECKSUMS} beside it names: damaged, or changed; "
-                "get the folder again"
-            )
-    except (OSError, ValueError):
-        return  # a folder without them; what is wrong with the file itself is said in reading it
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.parent / CHECKSUMS} cannot be read: {error}") from None
+    expected = [line.split()[0] for line in sums if line.endswith(f"  {path.name}")]
+    if expected and path.is_file() and file_sha256(path) != expected[0]:
+        raise UserError(
+            f"{path} is not the file that {CHECKSUMS} beside it names: damaged, or changed; "
+            "get the folder again"
+        )

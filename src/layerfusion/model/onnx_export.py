@@ -90,15 +90,15 @@ def onnx_tensors(model: ModelProto, path: str | Path) -> dict[str, Tensor]:
     UserError
         If weights are damaged, or lie in another file.
     """
-    graph = _Graph(model)
     try:
+        graph = _Graph(model)
         linear = dict(graph.linear_weights())
         return dict(graph.other_weights()) | linear
     except _ElsewhereError:
         raise UserError(
             f"{path} keeps its weights in another file; export the model into one file"
         ) from None
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path} cannot be read as CLIP weights; a tensor in it is damaged ({reason})"

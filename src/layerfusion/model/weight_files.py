@@ -99,6 +99,8 @@ def is_torchscript(path: Path) -> bool:
 
 def _named_tensors(path: Path) -> dict[str, Tensor]:
     """Return all tensors of a file by the names that they have in it."""
+    if not path.is_file():  # in a pipe nothing may ever come, and a device has no end
+        raise UserError(f"{path} is not a file of weights")
     if path.suffix == ".onnx":
         # Not needed for any other file, and it takes a while to import.
         from layerfusion.model.onnx_export import load_onnx, onnx_tensors

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-from safetensors.torch import save_file
 
 from layerfusion.apps.release.facts import Facts
 from layerfusion.apps.release.model_card import model_card
@@ -17,6 +16,7 @@ from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import TRAINED, read_trained_tensors
+from layerfusion.model.tensors import write_tensors
 from layerfusion.progress import Reporter
 from layerfusion.runs.condition import CONDITIONS
 from layerfusion.runs.conditions import score_condition
@@ -89,7 +89,7 @@ def export(
     with new_folder(out) as folder:
         detector.cpu().save(folder)
         halves = {name: tensor.half() for name, tensor in read_trained_tensors(folder).items()}
-        save_file(halves, folder / TRAINED)  # nothing is lost by that: they are rounded
+        write_tensors(folder / TRAINED, halves)  # nothing is lost by that: they are rounded
         write_reference(local, folder)
         seen = seen_images(experiment.training.rows, experiment.validation.rows)
         if seen is not None:
