@@ -49,7 +49,8 @@ def in_place_of(path: Path, *, shared: bool = False) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        if error.filename is None:  # what fails in the middle of writing names no file
+        # What fails in the middle of writing names no file; a text alone would be lost by one.
+        if error.filename is None and error.errno is not None:
             error.filename = str(path)
         raise
     finally:
