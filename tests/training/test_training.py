@@ -203,7 +203,7 @@ def test_a_frozen_encoder_trains_the_head_alone(photos, tmp_path, tiny_settings)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(photos, tmp_path, tiny_settings):
-    wild = {"training.head_learning_rate": 1e30, "training.epochs": 3}
+    wild = {"training.head_learning_rate": 1e6, "training.weight_decay": 1.0, "training.epochs": 3}
     with pytest.raises(UserError, match="the training loss is"):
         run_training(photos, tmp_path, tiny_settings | wild)
 
