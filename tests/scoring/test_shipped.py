@@ -148,7 +148,7 @@ def test_the_default_detector_is_small_and_has_its_card():
     assert (folder / TRAINED).stat().st_size < 1e6
     assert {tensor.dtype for tensor in read_trained_tensors(folder).values()} == {torch.float16}
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    template = paths.PACKAGE / "release" / "templates" / "model_card.md.j2"
+    template = paths.PACKAGE / "apps" / "release" / "templates" / "model_card.md.j2"
     prose = [line for line in template.read_text(encoding="utf-8").splitlines() if "{" not in line]
     assert card.startswith("---\n") and len(prose) > 80
     assert [line for line in prose if line not in card] == [
