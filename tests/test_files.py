@@ -1,5 +1,6 @@
 """Files that are complete or what they were before."""
 
+import os
 import subprocess
 import sys
 
@@ -46,6 +47,17 @@ def test_a_folder_is_complete_or_not_there(tmp_path, error):
         raise error
     assert expected is KeyboardInterrupt or "written to" in str(caught.value)
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_a_new_folder_removes_what_killed_processes_left_of_it(tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    left, at_work = (tmp_path / f".out.{pid}.partial" for pid in (killed.pid, os.getppid()))
+    for folder in (left, at_work):
+        (folder / "half").mkdir(parents=True)
+    with new_folder(tmp_path / "out"):
+        pass
+    assert sorted(tmp_path.iterdir()) == [at_work, tmp_path / "out"]
 
 
 def test_two_processes_that_share_a_file_do_not_mix_theirs(tmp_path):

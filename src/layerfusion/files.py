@@ -1,6 +1,7 @@
 """Atomic writes, records and checksums: a file is complete or unchanged, and can be checked."""
 
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import psutil
 from filelock import FileLock, Timeout
 
 from layerfusion.errors import UserError, reason
@@ -112,6 +114,8 @@ def named_by_user(path: Path, what: str) -> Iterator[Path]:
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to fill, which becomes `out` when the block ends well.
 
+    Its name until then has this process's number; those that killed processes left go here.
+
     Raises
     ------
     UserError
@@ -119,8 +123,11 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if os.path.lexists(out):
         raise UserError(f"{out} already exists; remove it or name another --out")
+    for left in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
+        number = left.suffixes[-2][1:]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
         yield partial

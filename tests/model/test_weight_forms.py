@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 
 import numpy as np
 import onnx
@@ -306,3 +307,17 @@ def test_a_graph_in_a_circle_and_a_constant_without_a_name_are_refused(tmp_path)
         onnx.save(helper.make_model(helper.make_graph(nodes, "g", [], [])), path)
         with pytest.raises(UserError, match="cannot be read as CLIP weights"):
             read_visual_weights(path)
+
+
+def test_a_checkpoint_that_expands_is_refused(tmp_path):
+    tower = {"class_embedding": torch.zeros(8), "conv1.weight": torch.zeros(8, 3, 4, 4)}
+    torch.save(tower, tmp_path / "whole.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    assert read_visual_weights(tmp_path / "whole.pt")
+    with pytest.raises(UserError, match="cannot be read as CLIP weights"):
+        read_visual_weights(tmp_path / "packed.pt")

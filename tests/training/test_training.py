@@ -1,10 +1,12 @@
 """Training: interrupted anywhere it ends as if it had not been, and nothing else changes it."""
 
+import errno
 import json
 import math
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -18,7 +20,6 @@ from layerfusion.data import loading
 from layerfusion.data.loading import TrainingBatch
 from layerfusion.data.opening import open_data
 from layerfusion.errors import StopRequestedError, UserError
-from layerfusion.model import tensors
 from layerfusion.model.detector import Detector
 from layerfusion.parallel import processes
 from layerfusion.progress import Reporter
@@ -139,11 +140,12 @@ def test_a_full_disk_leaves_the_former_checkpoint(photos, tmp_path, tiny_setting
     run_training(photos, tmp_path, tiny_settings | {"training.epochs": 1})
     former = (tmp_path / loop.CHECKPOINT).read_bytes()
 
-    def fail(_, path, metadata):
-        path.write_bytes(b"half")
-        raise OSError("No space left on device")
+    def fail(path, content):
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tensors, "save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(UserError, match="No space left"):
         run_training(photos, tmp_path, tiny_settings)
     assert (tmp_path / loop.CHECKPOINT).read_bytes() == former

@@ -30,8 +30,12 @@ def serve(
     from layerfusion.apps.evidence.serving import Limits, listen
 
     server = listen(Inspector.load(detector), Limits(max_files, max_mb), port=port)
-    with suppress(KeyboardInterrupt):
-        for name in {"SIGTERM", "SIGHUP"} & set(signal.Signals.__members__):
-            signal.signal(signal.Signals[name], signal.default_int_handler)
-        Reporter().say(f"open {server.address} (Ctrl-C ends it)")
-        server.run()
+    asked = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    former = {one: signal.signal(one, signal.default_int_handler) for one in asked}
+    try:
+        with suppress(KeyboardInterrupt):
+            Reporter().say(f"open {server.address} (Ctrl-C ends it)")
+            server.run()
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)

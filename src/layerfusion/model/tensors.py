@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from layerfusion.files import in_place_of
@@ -37,14 +37,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], **metadata: str) ->
         If it cannot be written.
     """
     ours = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        with in_place_of(path) as partial:
-            partial.touch()
-            mode = partial.stat().st_mode  # as any file here has it; safetensors' is its user's
-            save_file(ours, partial, metadata=metadata or None)
-            partial.chmod(mode)
-    except SafetensorError as error:
-        raise OSError(str(error)) from None
+    # Not by `save_file`: it writes through a temporary file of its own, which a kill leaves, and
+    # which no other user may read.
+    content = save(ours, metadata=metadata or None)
+    with in_place_of(path) as partial:
+        partial.write_bytes(content)
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

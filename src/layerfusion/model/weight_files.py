@@ -129,6 +129,10 @@ def _unpacked(path: Path) -> Any:
         return read_tensors(path)[0]
     if is_torchscript(path):
         return torchscript_tensors(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(entry.compress_type for entry in archive.infolist()):
+                raise ValueError("torch stores its files; what expands is a bomb")
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
