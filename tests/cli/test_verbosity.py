@@ -21,7 +21,7 @@ def commands(group, name=""):
         yield from commands(command, f"{name} {inner}".strip())
 
 
-@pytest.mark.parametrize(("name", "command"), commands(get_command(app)))
+@pytest.mark.parametrize(("name", "command"), list(commands(get_command(app))))
 def test_every_command_has_both_and_a_help_text_for_each_option(run, name, command):
     options = [option for parameter in command.params for option in parameter.opts]
     for option in ("--quiet", "-q", "--verbose", "-v"):
