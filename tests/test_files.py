@@ -3,12 +3,22 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from pydantic import BaseModel
 
+from layerfusion.apps.task.check import check_submission
+from layerfusion.data.csv_tables import read_csv
+from layerfusion.data.parquet import read_parquet
 from layerfusion.errors import UserError
-from layerfusion.files import alone, in_place_of, new_folder, read_record, write_record
+from layerfusion.files import alone, in_place_of, new_folder, read_record, read_text, write_record
+from layerfusion.model.fetching import convert
+from layerfusion.model.known_weights import KNOWN
+from layerfusion.model.onnx_export import load_onnx
+from layerfusion.model.tensors import read_tensors
+from layerfusion.model.weight_files import file_activation, read_visual_weights
+from layerfusion.settings.user_yaml import read_yaml
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -114,6 +124,26 @@ def test_what_is_no_record_is_one_sentence(tmp_path, content):
     with pytest.raises(UserError, match="is not a valid study: ") as caught:
         read_record(Record, path, "study")
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+@pytest.mark.parametrize(
+    "read",
+    [
+        load_onnx, read_csv, read_parquet, read_tensors, read_text, read_visual_weights,
+        lambda path: read_yaml(path, "layout"), lambda path: check_submission(path, []),
+        lambda path: convert(next(iter(KNOWN.values())), path),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["onnx", "pt"])
+def test_no_reader_waits_at_a_pipe(read, suffix, tmp_path):
+    path = tmp_path / f"pipe.{suffix}"
+    os.mkfifo(path)
+    with pytest.raises((UserError, OSError, ValueError)) as caught:
+        read(path)
+    assert len(str(caught.value).splitlines()) == 1
+    with suppress(UserError):
+        file_activation(path)
 
 
 def test_a_folder_is_filled_by_one_process_at_a_time(tmp_path):

@@ -144,22 +144,46 @@ def write_record(record: "BaseModel", path: Path) -> None:
         partial.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file that somebody else may have made.
+def check_regular(path: Path) -> int:
+    """Return the bytes of a file to be opened; in a pipe nothing may come, a device has no end.
 
     Raises
     ------
     FileNotFoundError
         If there is none.
     OSError
-        If it is no regular file, as a pipe in which nothing comes, or has more than 10 MB.
-    ValueError
-        If it is not UTF-8.
+        If it is a pipe, a device or a folder.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    if found.st_size > _LONGEST_TEXT:
+    return found.st_size
+
+
+def leads_out(path: Path) -> bool:
+    """Say whether a file is a link that leads out of its folder: in a stranger's, to one of mine.
+
+    In the hub's cache, which this machine's client made, files are links to the ``blobs`` beside
+    ``snapshots``: there all that belongs to a repository is one folder.
+    """
+    folder = path.parent.resolve()
+    for above in folder.parents:
+        if above.name == "snapshots" and above.parent.name.startswith("models--"):
+            folder = above.parent
+    return path.is_symlink() and not path.resolve().is_relative_to(folder)
+
+
+def read_text(path: Path, longest: int = _LONGEST_TEXT) -> str:
+    """Return the text of a file that somebody else may have made, of so many bytes at most.
+
+    Raises
+    ------
+    OSError
+        As `check_regular`, or if it is longer.
+    ValueError
+        If it is not UTF-8.
+    """
+    if check_regular(path) > longest:
         raise OSError(errno.EFBIG, "it is too long for what it should be", str(path))
     return path.read_text(encoding="utf-8")
 
@@ -181,13 +205,17 @@ def write_checksums(folder: Path) -> None:
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
+def read_record(
+    kind: type[RecordT], path: Path, what: str, longest: int = _LONGEST_TEXT
+) -> RecordT:
     """Read a record that `write_record` wrote.
 
     Parameters
     ----------
     what
         Its kind in error messages, such as ``study``.
+    longest
+        Bytes that it may have: each wrong value in it becomes an object of a kilobyte.
 
     Raises
     ------
@@ -195,7 +223,7 @@ def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
         If there is none, or it is not a record of this version.
     """
     try:
-        return kind.model_validate_json(read_text(path))
+        return kind.model_validate_json(read_text(path, longest))
     except FileNotFoundError:
         raise UserError(f"{what} not found: {path}") from None
     except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors

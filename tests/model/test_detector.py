@@ -9,7 +9,7 @@ import torch
 from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
 from layerfusion.model.detector import Detector
-from layerfusion.model.folder import TRAINED, read_trained_tensors
+from layerfusion.model.folder import DESCRIPTION, TRAINED, read_trained_tensors
 from layerfusion.paths import runs_root
 from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
@@ -125,6 +125,34 @@ def test_a_detector_from_elsewhere_names_no_file(detector, folder, tmp_path):
     shutil.copytree(tmp_path, folder, ignore=lambda *_: ["runs"], dirs_exist_ok=True)
     images = images_of(detector)
     assert torch.equal(Detector.load(folder)(images), detector(images))
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION, TRAINED, "SHA256SUMS", "validation.csv"])
+def test_a_detector_from_elsewhere_links_to_nothing_outside(name, tmp_path):
+    folder = shutil.copytree(DEMO_FOLDER, tmp_path / "theirs")
+    mine = tmp_path / "mine"
+    (folder / name).rename(mine) if (folder / name).exists() else mine.write_text("mine")
+    (folder / name).symlink_to(mine)
+    with pytest.raises(UserError, match=f"{name} is a link that leads out"):
+        Detector.load(folder)
+
+
+def test_the_hubs_cache_is_one_folder_of_links(tmp_path):
+    snapshot, blobs = tmp_path / "models--me--it" / "snapshots" / "1", tmp_path / "models--me--it/b"
+    shutil.copytree(DEMO_FOLDER, blobs)
+    snapshot.mkdir(parents=True)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(f"../../b/{blob.name}")
+    assert Detector.load(snapshot).threshold == Detector.load(DEMO_FOLDER).threshold
+
+
+def test_a_long_description_is_refused_before_anything_is_made_of_it(tmp_path):
+    folder = shutil.copytree(DEMO_FOLDER, tmp_path / "theirs")
+    description = json.loads((folder / DESCRIPTION).read_text())
+    description["head"]["reads"] = [0.5] * 10**6  # each would be an error of a kilobyte
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+    with pytest.raises(UserError, match="too long for what it should be"):
+        Detector.load(folder)
 
 
 def test_other_frozen_weights_are_refused(detector, folder):

@@ -253,6 +253,16 @@ def test_another_layout_is_named(name, words, tmp_path):
     refused(tmp_path / "m.safetensors", words)
 
 
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_what_lies_beside_weights_leads_to_no_other_folder(name, named, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    path = write_beside(tmp_path / "theirs", named, "own.json")
+    (tmp_path / "mine.json").write_text('{"model_type": "clip", "vision_config": {}}')
+    (path.parent / name).symlink_to(tmp_path / "mine.json")
+    with pytest.raises(UserError, match=f"{name} is a link that leads out of the folder"):
+        resolved(EncoderSettings(model="demo-tiny", weights=str(path)))
+
+
 def test_a_file_of_something_else_is_named(tmp_path):
     torch.save([torch.zeros(3)], tmp_path / "m.bin")
     refused(tmp_path / "m.bin", "holds a list instead of named tensors")

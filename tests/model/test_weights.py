@@ -2,8 +2,10 @@
 
 import json
 import warnings
+from types import SimpleNamespace
 
 import open_clip
+import psutil
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -176,6 +178,16 @@ def test_a_damaged_or_dangerous_file_is_refused(tmp_path):
     for path in (text, forbidden, truncated):
         with pytest.raises(UserError, match="cannot be read as CLIP weights"):
             build_tower(EncoderSettings(model="demo-tiny", weights=str(path)))
+
+
+def test_what_does_not_fit_into_free_memory_is_not_begun(monkeypatch):
+    free = SimpleNamespace(total=10**15, available=10**5)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(open_clip, "CLIP", None)
+    settings = EncoderSettings(model="demo-tiny", weights="random")
+    with pytest.raises(UserError, match="parameters, more than there is free memory for"):
+        build_tower(settings)
+    encoder_identity(settings)  # of what is named and not built nothing is asked
 
 
 def test_a_file_that_is_no_model_config_is_refused(tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from layerfusion.errors import UserError
+from layerfusion.files import check_regular
 
 
 def read_csv(file: Path, *, what: str | None = None, **options: Any) -> pd.DataFrame:
@@ -26,6 +27,7 @@ def read_csv(file: Path, *, what: str | None = None, **options: Any) -> pd.DataF
         If it cannot be read.
     """
     try:
+        check_regular(file)
         table: pd.DataFrame = pd.read_csv(file, dtype="str", **options)
     except FileNotFoundError:
         raise

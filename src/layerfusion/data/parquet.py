@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as arrow
 
 from layerfusion.errors import UserError
+from layerfusion.files import check_regular
 
 
 def read_parquet(path: Path, dtypes: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -26,6 +27,7 @@ def read_parquet(path: Path, dtypes: Mapping[str, str] | None = None) -> pd.Data
         If it cannot be read, a column is missing, or holds other values.
     """
     try:
+        check_regular(path)
         found = pd.read_parquet(path)
         for column in found.columns[found.dtypes == "str"]:  # not UTF-8, it would fail where used
             arrow.array(found[column]).validate(full=True)

@@ -15,6 +15,7 @@ from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.folder import (
     CARD,
     DetectorDescription,
+    is_own,
     read_description,
     read_trained_tensors,
     write_folder,
@@ -30,7 +31,6 @@ from layerfusion.model.weights import (
     check_names_no_file,
     resolved,
 )
-from layerfusion.paths import runs_root
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 
@@ -229,7 +229,7 @@ class Detector(nn.Module):
         directory = Path(directory)
         description = read_description(directory)
         encoder = description.encoder
-        if not directory.resolve().is_relative_to(runs_root().resolve()):  # anybody's, not mine
+        if not is_own(directory):
             check_names_no_file(encoder, f"the detector in {directory}", weights)
         # Detectors saved before the two were stored saw OpenAI's, whatever their weights.
         mean, std = encoder.mean or OPENAI[0], encoder.std or OPENAI[1]

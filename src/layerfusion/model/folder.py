@@ -15,15 +15,18 @@ from layerfusion.files import (
     CHECKSUMS,
     file_sha256,
     in_place_of,
+    leads_out,
     read_record,
     read_text,
     write_record,
 )
 from layerfusion.model.tensors import read_tensors, write_tensors
+from layerfusion.paths import runs_root
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings
 
 DESCRIPTION, TRAINED = "detector.json", "trained.safetensors"
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"  # as hubs call them
+_LONGEST_DESCRIPTION = 20_000  # bytes; usual ones have a thousand
 
 
 class DetectorDescription(BaseModel):
@@ -74,14 +77,26 @@ def read_description(directory: Path) -> DetectorDescription:
     Raises
     ------
     UserError
-        If there is none, or it is not valid.
+        If there is none, it is not valid, or the folder is somebody else's and a file in it is a
+        link that leads out of it.
     """
     path = description_file(directory)
+    if directory.is_dir() and not is_own(directory):
+        for out in filter(leads_out, directory.iterdir()):
+            raise UserError(
+                f"{out} is a link that leads out of the detector's folder, and in a detector from "
+                "elsewhere it may not; put the file itself there if you trust it"
+            )
     if not path.is_file():
         raise UserError(
             f"{directory} holds no {DESCRIPTION}; give the folder 'detector' of a finished run"
         )
-    return read_record(DetectorDescription, path, "detector's description")
+    return read_record(DetectorDescription, path, "detector's description", _LONGEST_DESCRIPTION)
+
+
+def is_own(directory: Path) -> bool:
+    """Say whether a folder lies below that of my runs, and so is no stranger's."""
+    return directory.resolve().is_relative_to(runs_root().resolve())
 
 
 def read_trained_tensors(directory: Path) -> dict[str, Tensor]:

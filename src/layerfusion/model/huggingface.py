@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from layerfusion.errors import UserError
-from layerfusion.files import read_text
+from layerfusion.files import leads_out, read_text
 from layerfusion.settings import Activation, Normalisation
 
 # Every CLIP tower has it, and of the other models of that library none under this name.
@@ -160,6 +160,11 @@ def _beside(path: Path, name: str) -> dict[str, Any]:
     if path.absolute().parent.name == "onnx":
         folders.append(path.absolute().parent.parent)
     for folder in folders:
+        if leads_out(folder / name):
+            raise UserError(
+                f"{folder / name} is a link that leads out of the folder of the weights; put the "
+                "file itself there if you trust it"
+            )
         try:
             values = json.loads(read_text(folder / name))
         except (OSError, ValueError, RecursionError):

@@ -16,6 +16,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from torch import Tensor
 
 from layerfusion.errors import UserError
+from layerfusion.files import check_regular
 from layerfusion.settings import Activation
 
 _FLOATS = {
@@ -44,6 +45,7 @@ def load_onnx(path: Path) -> ModelProto:
         If it is not one, or is cut off.
     """
     try:
+        check_regular(path)
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None

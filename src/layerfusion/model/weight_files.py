@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from layerfusion.errors import UserError
+from layerfusion.files import check_regular
 from layerfusion.model.huggingface import config_activation, openclip_names, tower_prefix
 from layerfusion.model.tensors import read_tensors
 from layerfusion.model.torchscript import torchscript_tensors
@@ -91,6 +92,7 @@ def file_activation(path: Path) -> Activation | None:
 def is_torchscript(path: Path) -> bool:
     """Say whether a file is a TorchScript archive: a zip that holds code and its constants."""
     try:
+        check_regular(path)
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):

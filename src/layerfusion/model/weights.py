@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -70,7 +71,8 @@ def model_config(model: str) -> dict[str, Any]:
             f"the visual tower of '{model}' is not an OpenCLIP vision transformer; choose a ViT "
             "such as ViT-L-14"
         )
-    _check_size(vision, model)
+    machine = psutil.virtual_memory().total
+    _check_size(vision, model, machine, "the memory of this machine holds")
     return config
 
 
@@ -107,6 +109,8 @@ def build_tower(settings: EncoderSettings) -> VisionTransformer:
         If the model or its weights cannot be had, or do not fit each other.
     """
     config, source = model_config(settings.model), weights_source(settings)
+    free = "there is free memory for here; end other programs, or choose a smaller model"
+    _check_size(config["vision_cfg"], settings.model, _free_memory(), free)
     activation = resolved(settings).activation
     tower = _empty_tower(config, settings.model, initialised=source == "random")
     if source == "random":
@@ -274,8 +278,19 @@ def set_activation(tower: VisionTransformer, activation: str) -> None:
         block.mlp.gelu = QuickGELU() if activation == "quick_gelu" else nn.GELU()
 
 
-def _check_size(vision: Mapping[str, Any], model: str) -> None:
-    """Raise a UserError if a tower's sizes are no numbers, or need more memory than there is."""
+def _free_memory() -> int:
+    """Return how many bytes this process may still take: of the machine, and of its limits."""
+    own, limits = psutil.Process(), [psutil.virtual_memory().available]
+    with suppress(OSError, ValueError):  # "max": the container has no limit
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8")))
+    with suppress(AttributeError):  # not Linux
+        limit = own.rlimit(psutil.RLIMIT_AS)[0]
+        limits += [limit - own.memory_info().vms] * (limit != psutil.RLIM_INFINITY)
+    return min(limits)
+
+
+def _check_size(vision: Mapping[str, Any], model: str, room: int, whose: str) -> None:
+    """Raise a UserError if a tower's sizes are no numbers, or it needs more than `room` bytes."""
     try:
         depth, width = int(vision["layers"]), int(vision["width"])
         side, patch = vision.get("image_size", 224), vision.get("patch_size", 16)
@@ -288,10 +303,10 @@ def _check_size(vision: Mapping[str, Any], model: str) -> None:
         sound = False
     if not sound:
         raise UserError(f"the visual tower of '{model}' has no sizes of a vision transformer")
-    if 4 * parameters > psutil.virtual_memory().total:
+    if 4 * parameters > room:
         raise UserError(
-            f"the visual tower of '{model}' would have {parameters:.1e} parameters, more than the "
-            "memory of this machine holds"
+            f"the visual tower of '{model}' would have {parameters:.1e} parameters, more than "
+            f"{whose}"
         )
 
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from layerfusion.errors import UserError
+from layerfusion.files import read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -116,7 +117,7 @@ def read_yaml(path: Path, what: str) -> Any:
         If the file cannot be read, or as for `parse_yaml`.
     """
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), what)
+        return parse_yaml(read_text(path), what)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{what} is not UTF-8 from line {line} on; save it as UTF-8") from None

@@ -113,8 +113,9 @@ class Inspector:
     def load(cls, detector: str | Path | None = None) -> "Inspector":
         """Load a detector and its reference scores; the arguments and errors of both readers."""
         folder = detector_folder(detector)
+        loaded = Detector.load(folder)  # first: it looks at what else lies in the folder
         scale = EvidenceScale(read_reference(folder))
-        return cls(Detector.load(folder).to(open_fabric("fp32").device), scale)
+        return cls(loaded.to(open_fabric("fp32").device), scale)
 
     def inspect(
         self, path: Path, *, name: str | None = None, occlusion: bool = True

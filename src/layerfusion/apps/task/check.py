@@ -14,6 +14,7 @@ from layerfusion.analysis.comparison import Comparison
 from layerfusion.apps.task.submission import COLUMNS, keep_submission
 from layerfusion.errors import UserError
 from layerfusion.events import one_line
+from layerfusion.files import check_regular
 from layerfusion.images.finding import composed
 from layerfusion.metrics.probability import decide
 from layerfusion.runs.condition import CONDITIONS
@@ -145,6 +146,7 @@ def _read(path: Path, resolve: Resolve) -> tuple[list[Row], list[str]]:
     It is read as leniently as possible, so that one mistake does not hide the others.
     """
     try:
+        check_regular(path)
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
