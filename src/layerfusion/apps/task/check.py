@@ -1,18 +1,16 @@
-"""What is wrong with a submission file: every mistake, each in one sentence."""
+"""What is wrong with a submission file: a table of rules, each with its sentence."""
 
 import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.apps.task.submission import COLUMNS, keep_submission
-from layerfusion.errors import UserError
+from layerfusion.errors import UserError, reason
 from layerfusion.events import one_line
 from layerfusion.files import check_regular
 from layerfusion.images.finding import composed
@@ -21,44 +19,62 @@ from layerfusion.runs.condition import CONDITIONS
 from layerfusion.runs.conditions import obtain_together
 
 LONGEST_SHOWN = 80  # characters of a value that a sentence shows
+EXACTLY = f"it must be exactly {','.join(COLUMNS)}"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]+_(constrained|open)\.csv")
-Mistake = tuple[str, int, str]  # what is wrong, in which line, an example
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"  # Python takes ``1_0``
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
+# Of the file's bytes: what must not be, and its sentence.
+FILE_RULES: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (lambda data: not data.strip(), "the file is empty"),
+    (
+        lambda data: data.startswith((*_UTF16, b"\xef\xbb\xbf")) or not _is_utf8(data),
+        "the file is not UTF-8 without a byte-order mark (BOM), as Excel writes one; save it so",
+    ),
+    (lambda data: b"\r" in data, "lines end in CR LF or CR, as on Windows; end them in LF alone"),
+)
 
-class Row(NamedTuple):
-    """A row of a file: what can be told of it.
-
-    Attributes
-    ----------
-    line
-        Its line; the header is line 1.
-    text
-        Of each column by name. A column that the file lacks is in no row, and a row with too few or
-        too many fields has an image_id at most.
-    image
-        The test image that its image_id means, if any.
-    wrong
-        How the image_id is written wrongly, if it is.
-    """
-
-    line: int
-    text: dict[str, str]
-    image: str | None
-    wrong: str | None
-
-    def fraction(self, column: str) -> float | None:
-        """Return the number in [0, 1] that a column holds; None if it is none."""
-        text = self.text.get(column, "")
-        value = float(text) if _NUMBER.fullmatch(text) else -1.0  # Python takes ``1_0``
-        return value if 0 <= value <= 1 else None
+# Of rows: the columns that a rule needs, what is wrong, and in which rows. Beside the columns of
+# the file, which are text, a row has `image`, the test image that it means, and its numbers in
+# [0, 1], `p` and `t`; each is missing where it is none.
+ROW_RULES: tuple[tuple[list[str], str, Callable[[pd.DataFrame], pd.Series]], ...] = (
+    (
+        ["image_id"],
+        "image_id is not the file name of a test image, with its extension,",
+        lambda rows: rows["image"].isna(),
+    ),
+    (
+        ["image_id"],
+        "an image is there once more",
+        lambda rows: rows["image"].notna() & rows["image"].duplicated(),
+    ),
+    (["prob"], "prob is not a number in [0, 1]", lambda rows: rows["p"].isna()),
+    (["threshold"], "threshold is not a number in [0, 1]", lambda rows: rows["t"].isna()),
+    (
+        ["threshold"],
+        "threshold is not that of most rows",
+        lambda rows: rows["t"].notna() & ~rows["t"].isin(rows["t"].mode()[:1]),
+    ),
+    (["label"], "label is not 0 or 1", lambda rows: ~rows["label"].isin(["0", "1"])),
+    (
+        ["label", "prob", "threshold"],
+        "label contradicts prob >= threshold",
+        lambda rows: (
+            rows["label"].isin(["0", "1"])
+            & rows[["p", "t"]].notna().all(axis=1)
+            & ((rows["label"] == "1") != (rows["p"] >= rows["t"]))
+        ),
+    ),
+)
 
 
 def check_submission(
     path: Path, image_ids: Collection[str], other: Path | None = None
 ) -> list[str]:
     """Compare a submission file with the task's rules.
+
+    It is read as leniently as possible, so that one mistake does not hide the others.
 
     Parameters
     ----------
@@ -82,20 +98,25 @@ def check_submission(
     """
     if other is not None and other.resolve() == path.resolve():
         raise UserError(f"{path} cannot be compared with itself; name the other run's file")
-    resolve = _resolver(image_ids)
-    rows, problems = _read(path, resolve)
+    names = set(map(composed, image_ids))
+    rows, problems = _read(path, names)
     if not _FILE_NAME.fullmatch(path.name):
         problems.insert(
             0,
             f"the file's name {path.name} is not of the form TEAM_constrained.csv or "
             "TEAM_open.csv, with letters, digits, - and _ in TEAM",
         )
-    if not rows:
-        return problems
-    problems += _sentences(_mistakes(rows))
-    problems += _missing(rows, image_ids)
-    if other is not None:  # its own mistakes are not ours to report
-        problems += _same_probabilities(rows, _read(other, resolve)[0], other.name)
+    whole = rows[rows["whole"]]
+    for columns, what, broken in ROW_RULES:
+        if len(whole) and set(columns) <= set(whole.columns):
+            problems += _sentence(what, whole[broken(whole)], columns)
+    if len(rows) and (missing := sorted(names - set(rows["image"]))):
+        first = _quoted(missing[0])
+        problems.append(
+            f"{len(missing):,} of {len(names):,} test images are missing, first {first}"
+        )
+    if other is not None and len(rows):  # its own mistakes are not ours to report
+        problems += _same_probabilities(rows, _read(other, names)[0], other.name)
     return problems
 
 
@@ -137,197 +158,78 @@ def keep_submissions(comparison: Comparison, *, team: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("run")
 
 
-Resolve = Callable[[str | None], tuple[str | None, str | None]]
+def _read(path: Path, names: set[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return a file's rows, as `ROW_RULES` has them, and what is wrong with it as a file.
 
-
-def _read(path: Path, resolve: Resolve) -> tuple[list[Row], list[str]]:
-    """Return a file's rows, and what is wrong with it as a file.
-
-    It is read as leniently as possible, so that one mistake does not hide the others.
+    Rows have their ``line`` in the file, and are ``whole`` if they have a field a column.
     """
     try:
         check_regular(path)
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    text, problems = _decode(data)
-    if text is None:
-        return [], problems
-    if not text.strip():
-        return [], ["the file is empty"]
-    first = text.lstrip().splitlines()[0]
-    delimiter = next((mark for mark in ",;\t" if mark in first), ",")
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
+    problems = [sentence for broken, sentence in FILE_RULES if broken(data)]
+    text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig", errors="replace")
+    top = next(iter(text.lstrip().splitlines()), "")
+    delimiter = max(",;\t", key=top.count)
     if delimiter != ",":
-        name = {";": "semicolons", "\t": "tabs"}[delimiter]
-        problems.append(f"columns are separated by {name}; separate them by commas")
+        problems.append(f"columns are separated by {delimiter!r}; separate them by commas")
+    lined = io.StringIO(text if text.strip() else "", newline="")
+    reader = csv.reader(lined, delimiter=delimiter, strict=True)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         lines = [(reader.line_num, fields) for fields in reader]
     except csv.Error as error:
-        return [], [*problems, f"line {reader.line_num} is not CSV: {error}"]
-    rows, wrong = _with_columns(lines, resolve)
-    return rows, problems + wrong
-
-
-def _decode(data: bytes) -> tuple[str | None, list[str]]:
-    """Return the text of a file, None if it is none, and what is wrong with its bytes."""
-    problems = []
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        problems.append("the file is encoded as UTF-16; save it as UTF-8 without a byte-order mark")
-        text = data.decode("utf-16", errors="replace")
-    elif b"\0" in data:
-        return None, ["the file is not text (it holds zero bytes); give the CSV itself"]
-    else:
-        if data.startswith(b"\xef\xbb\xbf"):
-            problems.append(
-                "the file begins with a byte-order mark (BOM), as Excel writes it; save it as "
-                "UTF-8 without one"
-            )
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            problems.append(f"the file is not UTF-8 from line {line} on; save it as UTF-8")
-            text = data.decode("utf-8-sig", errors="replace")
-    if "\r" in text:
-        problems.append("lines end in CR LF or CR, as on Windows; end them in LF alone")
-    return text, problems
-
-
-def _with_columns(
-    lines: list[tuple[int, list[str]]], resolve: Resolve
-) -> tuple[list[Row], list[str]]:
-    """Name every row's fields by the header, and say what is wrong with both."""
-    top = next(index for index, (_, fields) in enumerate(lines) if fields)
-    header = lines[top][1]
-    problems = list(_header_problem(header))
-    headless = _is_no_header(header)
-    names = COLUMNS if headless else [_plain(name) for name in header]
-    rows: list[Row] = []
-    mistakes: list[Mistake] = []
-    for line, fields in lines[:top] + lines[top if headless else top + 1 :]:
-        row = dict(zip(names, fields, strict=False))
-        if not fields:
-            mistakes.append(("a row is empty", line, ""))
-            continue
-        if len(fields) != len(names):
-            count = f"{len(fields)}, not {len(names)}"
-            mistakes.append(("the number of fields is wrong", line, count))
-            row = {name: text for name, text in row.items() if name == "image_id"}
-        rows.append(Row(line, row, *resolve(row.get("image_id"))))
-    if not rows:
+        lines = []
+        problems.append(f"line {reader.line_num} is not CSV: {error}")
+    header = next((fields for _, fields in lines if fields), [])
+    has_header = bool({name.strip().lower() for name in header} & set(COLUMNS))
+    if header and header != COLUMNS:
+        problems.append(f"the first line is {_quoted(','.join(header))}; {EXACTLY}")
+    columns = header if has_header else COLUMNS
+    below = [(line, fields) for line, fields in lines if not (has_header and fields is header)]
+    if header and not below:
         problems.append("there is a header and no row")
-    return rows, [*problems, *_sentences(mistakes)]
+    rows = _table(below, columns, names)
+    wrong = rows[~rows["whole"]]
+    problems += _sentence(f"a row has not {len(columns)} fields", wrong, ["fields"])
+    return rows, problems
 
 
-def _header_problem(header: list[str]) -> Iterator[str]:
-    """Say how a header differs from the task's."""
-    exact = ",".join(COLUMNS)
-    if header == COLUMNS:
-        return
-    if _is_no_header(header):
-        yield f"there is no header; the first line must be exactly {exact}"
-    elif header[0] in ("", "Unnamed: 0") and header[1:] == COLUMNS:
-        yield "the first column is a row index, as pandas writes it; write with index=False"
-    elif sorted(header) == sorted(COLUMNS):
-        named = ",".join(header)
-        yield f"the columns are in another order ({named}); it must be exactly {exact}"
-    else:
-        wrong = [f"lacks '{name}'" for name in COLUMNS if name not in header]
-        wrong += [f"has {_quoted(name)} too many" for name in header if name not in COLUMNS]
-        wrong += [f"has '{name}' more than once" for name in COLUMNS if header.count(name) > 1]
-        yield f"the header {', '.join(wrong)}; it must be exactly {exact}"
+def _table(lines: list[tuple[int, list[str]]], columns: list[str], names: set[str]) -> pd.DataFrame:
+    """Return rows of text by column, with what `ROW_RULES` and `_read` say beside it."""
+    known = [name for name in COLUMNS if name in columns]
+    fields = [dict(zip(columns, own, strict=False)) for _, own in lines]
+    rows = pd.DataFrame(fields, columns=known, dtype="str").fillna("")
+    counts = [len(own) for _, own in lines]
+    rows = rows.assign(line=[line for line, _ in lines], fields=counts)
+    rows["whole"] = rows["fields"] == len(columns)
+    nothing = pd.Series("", rows.index, dtype="str")
+    image = rows.get("image_id", nothing).map(composed)
+    rows["image"] = image.where(image.isin(names))
+    for number, column in (("p", "prob"), ("t", "threshold")):
+        texts = rows.get(column, nothing)
+        value = texts.where(texts.str.fullmatch(_NUMBER)).map(float, na_action="ignore")
+        rows[number] = value.astype(float).where(lambda own: own.between(0, 1))
+    return rows
 
 
-def _is_no_header(fields: list[str]) -> bool:
-    return not {_plain(name) for name in fields} & set(COLUMNS)
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in data
 
 
-def _plain(name: str) -> str:
-    return name.strip().lower()
-
-
-def _resolver(image_ids: Collection[str]) -> Resolve:
-    """Return what finds the test image that an id means, and how it is written wrongly if so."""
-    names = frozenset(map(composed, image_ids))
-    by_stem = {PurePosixPath(name).stem: name for name in sorted(names)}
-
-    def resolve(text: str | None) -> tuple[str | None, str | None]:
-        if text is None:
-            return None, None
-        text = composed(text)
-        bare = PurePosixPath(text.strip().replace("\\", "/")).name
-        stem = PurePosixPath(bare).stem
-        if text in names:
-            return text, None
-        if bare in names:
-            return bare, "image_id is more than the file name"
-        if bare in by_stem:
-            return by_stem[bare], "image_id lacks the extension"
-        if stem in by_stem:
-            return by_stem[stem], "image_id has another extension than the file"
-        return None, "image_id is no test image"
-
-    return resolve
-
-
-def _mistakes(rows: Sequence[Row]) -> Iterator[Mistake]:
-    """Compare rows with the test images, value by value."""
-    first: dict[str, int] = {}  # of every image that is there, its line
-    thresholds = Counter(row.fraction("threshold") for row in rows)
-    del thresholds[None]
-    usual = thresholds.most_common(1)[0][0] if thresholds else None
-    for row in rows:
-        text, line = row.text.get("image_id", ""), row.line
-        if row.wrong:
-            meant = f" should be {_quoted(row.image)}" if row.image else ""
-            yield row.wrong, line, _quoted(text) + meant
-        if row.image and first.setdefault(row.image, line) != line:
-            before = f"{_quoted(text)}, as in line {first[row.image]}"
-            yield "an image is there once more", line, before
-        for column in ("prob", "threshold"):
-            if column in row.text and row.fraction(column) is None:
-                number = row.text[column]
-                wrong = "is outside [0, 1]" if _NUMBER.fullmatch(number) else "is not a number"
-                yield f"{column} {wrong}", line, _quoted(number)
-        threshold = row.fraction("threshold")
-        if threshold not in (None, usual):
-            yield f"threshold is not that of most rows, {usual},", line, f"{threshold}"
-        if "label" in row.text:
-            yield from _label_mistakes(row, row.text["label"])
-
-
-def _label_mistakes(row: Row, label: str) -> Iterator[Mistake]:
-    if re.fullmatch(r"[01]\.0*", label):
-        yield "label is written as a float, not as 0 or 1,", row.line, _quoted(label)
-    elif label not in ("0", "1"):
-        yield "label is not 0 or 1", row.line, _quoted(label)
-        return
-    prob, threshold = row.fraction("prob"), row.fraction("threshold")
-    if prob is not None and threshold is not None and float(label) != float(prob >= threshold):
-        why = f"label {label}, prob {prob}, threshold {threshold}"
-        yield "label contradicts prob >= threshold", row.line, why
-
-
-def _sentences(mistakes: Iterable[Mistake]) -> Iterator[str]:
-    """Return a sentence for each kind of mistake: how many rows have it, and the first of them."""
-    kinds: dict[str, list[tuple[int, str]]] = {}
-    for what, line, example in mistakes:
-        kinds.setdefault(what, []).append((line, example))
-    for what, found in kinds.items():
-        line, example = found[0]
-        rows = f"{len(found):,} rows, first in line {line}" if len(found) > 1 else f"line {line}"
-        yield f"{what} in {rows}" + (f": {example}" if example else "")
-
-
-def _missing(rows: Sequence[Row], image_ids: Collection[str]) -> Iterator[str]:
-    given = {row.image for row in rows if "image_id" in row.text}
-    missing = sorted(set(map(composed, image_ids)) - given)
-    if given and missing:
-        yield (
-            f"{len(missing):,} of {len(image_ids):,} test images are missing, first "
-            f"{_quoted(missing[0])}"
-        )
+def _sentence(what: str, rows: pd.DataFrame, columns: list[str]) -> Iterator[str]:
+    """Yield the sentence of a rule, if rows break it: how many, and what the first of them has."""
+    if len(rows):
+        first = rows.iloc[0]
+        where = f"line {first['line']}"
+        if len(rows) > 1:
+            where = f"{len(rows):,} rows, first in {where}"
+        has = ", ".join(f"{column} {_quoted(str(first[column]))}" for column in columns)
+        yield f"{what} in {where}: {has}"
 
 
 def _quoted(text: str) -> str:
@@ -336,15 +238,15 @@ def _quoted(text: str) -> str:
     return f"'{one_line(shown)}'"
 
 
-def _same_probabilities(rows: Sequence[Row], others: Sequence[Row], name: str) -> Iterator[str]:
+def _same_probabilities(rows: pd.DataFrame, others: pd.DataFrame, name: str) -> Iterator[str]:
     """Say if two files give every image that both have the same probability."""
     ours, theirs = (
-        {row.image: row.fraction("prob") for row in own if row.image} for own in (rows, others)
+        own.dropna(subset=["image", "p"]).drop_duplicates("image") for own in (rows, others)
     )
-    both = [one for one in ours if ours[one] is not None and theirs.get(one) is not None]
-    if not both:
+    both = ours.merge(theirs, on="image")
+    if both.empty:
         yield f"no test image has a prob here and in {name}, so the runs cannot be compared"
-    elif all(ours[image] == theirs[image] for image in both):
+    elif (both["p_x"] == both["p_y"]).all():
         yield (
             f"prob is the same as in {name} for all {len(both):,} images that both have; the two "
             "runs must be those of two detectors"
