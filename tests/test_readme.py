@@ -18,8 +18,8 @@ from test_project import ROOT, readme_commands
 RUN = "-p folder -d {photos} --set encoder.trained_blocks=0 --set encoder.activation=quick_gelu"
 # In this order, for some need what others made.
 COMMANDS = {
-    "data check": RUN + " --quick",
-    "data manifest": RUN + " --no-hash",
+    "data check": RUN,
+    "data manifest": RUN,
     "data card": "-d {card} --out {out}/card --name photos",
     "weights list": "",
     "weights get": "clip-vit-b-16-int8",

@@ -36,7 +36,9 @@ def test_manifest_lists_counts_runs_and_where_it_lies(photos, tmp_path):
 
 
 def test_manifest_without_hash_and_decoding_lies_with_the_profile_s_runs(photos):
-    result = manifest_of(photos, "--no-hash", "--no-decode")
+    result = manifest_of(
+        photos, "--set", "data.hash_files=false", "--set", "data.decode_files=false"
+    )
     assert result.exit_code == 0
     rows = Manifest.load(runs_root() / "folder" / "manifest.parquet", photos).rows
     assert rows["sha256"].isna().all() and rows["phash"].isna().all()

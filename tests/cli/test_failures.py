@@ -78,7 +78,7 @@ def test_names_that_cannot_be(run, words, sentence):
 
 
 @pytest.mark.parametrize(
-    "words", ["--version", "--help", "weights list", "weights where", "score --detector demo P"]
+    "words", ["--version", "--help", "weights list", "score --detector demo P"]
 )
 @pytest.mark.parametrize("output", [">&-", "> /dev/full", "| true"])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")

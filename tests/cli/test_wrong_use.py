@@ -146,7 +146,6 @@ data check --profile none                               | there is no profile 'n
 data check --profile folder                             | --data-root
 data check --profile folder --data-root gone            | there is no folder gone
 data check --profile demo                               | makes its own images: there is nothing to
-data check -d photos --quick --decode                   | give one of them
 data check -d photos --out gone/bad.csv                 | the folder of --out gone/bad.csv does
 data manifest --profile folder                          | give it with --data-root
 data manifest --profile folder -d photos --out photos   | --out photos is a folder; name a file in
@@ -155,7 +154,6 @@ data manifest --profile folder -d photos --out a.txt/m  | a.txt/m cannot be writ
 data manifest --profile folder -d empty                 | there are no images in empty
 data card gone                                          | Missing option
 weights get nothing                                     | there are no weights 'nothing'
-weights where nothing                                   | there are no weights 'nothing'
 study claims --seeds 1                                  | greater than or equal to 2
 study claims --seeds few                                | valid integer
 study claims --profile folder                           | give it with --data-root

@@ -99,12 +99,12 @@ def test_one_missing_set_keeps_one_run_from_running(check, complete, tmp_path):
     for folder in complete.iterdir():
         if folder.name != "TrueFake":
             (tmp_path / folder.name).symlink_to(folder)
-    status, out, _ = check("--data-root", tmp_path, "--quick")
+    status, out, _ = check("--data-root", tmp_path)
     assert status == 1
     assert out.endswith("constrained: can run open: cannot run: TrueFake is missing")
     assert out.count("is missing (") == 1
     fewer = ["--set", "runs.open.train_sources=[coco, corvi]"]
-    assert check("--data-root", tmp_path, "--quick", *fewer)[0] == 0
+    assert check("--data-root", tmp_path, *fewer)[0] == 0
 
 
 def test_half_extracted_sets_are_named_with_their_parts(check, tmp_path):
@@ -140,18 +140,11 @@ def test_what_is_damaged_is_listed_and_counted(check, tmp_path):
     assert [one.duplicates for one in found.values()].count(0) == 6
 
 
-def test_a_quick_look_finds_empty_files_and_reads_none(tmp_path):
-    plant(tmp_path, kinds=("coco", "itw_sm"), images=1, corrupt=True, empty=True, duplicates=1)
-    quick = check_data(load_profile("paper"), tmp_path, depth="names")
-    assert quick.unreadable["reason"].tolist() == ["empty file"]
-    assert {one.duplicates for one in quick.sources} == {None}
-
-
 def test_only_the_first_unreadable_files_are_on_the_screen(check, tmp_path):
     (tmp_path / "train2017").mkdir()
     for number in range(25):
         (tmp_path / f"train2017/{number:02d}.jpg").touch()
-    status, out, _ = check("--data-root", tmp_path, "--quick", "--out", tmp_path / "bad.csv")
+    status, out, _ = check("--data-root", tmp_path, "--out", tmp_path / "bad.csv")
     assert status == 1
     assert "25 files cannot be read and are left out, the first 20" in out
     assert "19.jpg: empty file" in out and "20.jpg" not in out
@@ -163,7 +156,7 @@ def test_only_the_first_unreadable_files_are_on_the_screen(check, tmp_path):
 def test_images_that_lie_otherwise_than_published_are_noted(check, complete, tmp_path):
     shutil.copytree(complete / "synthbuster", tmp_path / "synthbuster")
     (tmp_path / "synthbuster" / "glide").rename(tmp_path / "synthbuster" / "glide2")
-    _, out, _ = check("--data-root", tmp_path, "--quick")
+    _, out, _ = check("--data-root", tmp_path)
     assert "Synthbuster: images in its folder that do not lie as its layout says" in out
     assert "passed over: 1, the first of them synthbuster/glide2/" in out
     assert "Synthbuster: glide 0 of 1" in out
@@ -181,7 +174,7 @@ def test_labels_of_test_images_are_checked(check, complete, tmp_path):
     names = sorted(path.name for path in (complete / "taska_test").iterdir())
     labels = tmp_path / "labels.csv"
     labels.write_text("\n".join(["image_id,label", *(f"{name},1" for name in names)]))
-    given = ["--data-root", complete, "--quick", "--set", f"data.test_labels={labels}"]
+    given = ["--data-root", complete, "--set", f"data.test_labels={labels}"]
     status, out, _ = check(*given)
     assert status == 0 and "labels all 4 test images" in out
     labels.write_text(labels.read_text() + "\nno.jpg,1")

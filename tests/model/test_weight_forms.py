@@ -222,8 +222,8 @@ def test_shapes_of_another_model_are_refused(named, tmp_path):
         ({"self_attn.q_proj.weight": None}, "do not make up one"),
         ({"self_attn.v_proj.bias": torch.zeros(5)}, "do not make up one"),
         ({"mlp.fc1.bias": None}, "c_fc.bias should have shape .* and is missing"),
-        ({"self_attn.qkv.weight": torch.zeros(4, 4)}, "which CLIP's has not"),
-        ({"mlp.gate": torch.zeros(4)}, "which CLIP's has not"),
+        ({"self_attn.qkv.weight": torch.zeros(4, 4)}, "which has no transformer"),
+        ({"mlp.gate": torch.zeros(4)}, "which has no transformer"),
     ],
 )
 def test_a_tower_with_other_tensors_is_refused(change, words, named, tmp_path):
@@ -235,22 +235,10 @@ def test_a_tower_with_other_tensors_is_refused(change, words, named, tmp_path):
             build_tower(EncoderSettings(model="demo-tiny", weights=str(path)))
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("visual.trunk.blocks.0.attn.qkv.weight", "timm"),
-        ("visual.layer1.0.conv1.weight", "ResNet"),
-        ("vision_model.embeddings.patch_embedding.weight", "SigLIP"),
-        ("embeddings.cls_token", "DINOv2"),
-        ("blocks.0.attn.qkv.weight", "timm's vision"),
-        ("text_model.embeddings.token_embedding.weight", "a text tower alone"),
-        ("head.block_logits", "detector's trained"),
-        ("something.else", "unknown layout .one is 'something.else'"),
-    ],
-)
-def test_another_layout_is_named(name, words, tmp_path):
+@pytest.mark.parametrize("name", ["visual.layer1.0.conv1.weight", "embeddings.cls_token"])
+def test_another_layout_is_named(name, tmp_path):
     save_file({name: torch.zeros(3)}, tmp_path / "m.safetensors")
-    refused(tmp_path / "m.safetensors", words)
+    refused(tmp_path / "m.safetensors", f"holds 1 tensors, such as '{name}'; expected is a CLIP")
 
 
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])

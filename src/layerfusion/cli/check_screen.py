@@ -9,23 +9,23 @@ from rich.padding import Padding
 from rich.table import Table
 
 from layerfusion.cli.tables import plain_table
-from layerfusion.data.check import DataCheck, Depth
+from layerfusion.data.check import DataCheck
 from layerfusion.events import one_line
 
-_DEPTHS: dict[Depth, str] = {
-    "names": "Only names and sizes were read: of corrupt files, empty ones alone are counted, and "
-    "duplicates are not searched for.",
-    "ends": "Headers and ends of the files were read; --decode also finds damage in the middle of "
-    "a file that a decoder notices.",
-    "pixels": "Every file was decoded. Damage that a decoder does not notice, such as changed "
-    "pixels in a JPEG, is not found.",
-}
+_READ = (
+    "Headers and ends of the files were read; --decode also finds damage in the middle of a file "
+    "that a decoder notices."
+)
+_DECODED = (
+    "Every file was decoded. Damage that a decoder does not notice, such as changed pixels in a "
+    "JPEG, is not found."
+)
 
 
-def show(check: DataCheck, depth: Depth, console: Console) -> None:
+def show(check: DataCheck, console: Console, *, decoded: bool) -> None:
     """Print a check, readable at 100 columns."""
     console.print(_table(check))
-    console.print(_DEPTHS[depth])
+    console.print(_DECODED if decoded else _READ)
     for heading, rows in groupby(check.findings, key=lambda finding: finding[0]):
         console.print(f"\n[bold]{escape(heading)}[/]")
         for _, sentence in rows:
@@ -55,7 +55,7 @@ def _table(check: DataCheck) -> Table:
             _number(one.expected and max(0, one.expected - one.found)),
             decimal(one.bytes),
             f"{one.corrupt:,}",
-            _number(one.duplicates),
+            f"{one.duplicates:,}",
             escape(one.licence or "-"),
         )
     return table

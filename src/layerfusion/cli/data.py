@@ -9,13 +9,11 @@ import typer
 
 from layerfusion.cli.options import Commands, DataChoice, ProfileOption
 from layerfusion.cli.outputs import output_option, print_lines
-from layerfusion.errors import UserError
 from layerfusion.files import named_by_user
 from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
-    from layerfusion.data.check import Depth
     from layerfusion.data.manifest import Manifest
     from layerfusion.settings import Profile
 
@@ -32,7 +30,6 @@ class _PaperChoice(DataChoice):
 @data_app.command()
 def check(
     choice: _PaperChoice,
-    quick: Annotated[bool, typer.Option("--quick", help="Read names and sizes only.")] = False,
     decode: Annotated[
         bool, typer.Option("--decode", help="Decode every image: slow, finds all damage.")
     ] = False,
@@ -50,12 +47,9 @@ def check(
     from layerfusion.data.csv_tables import csv_text
     from layerfusion.settings import load_profile
 
-    if quick and decode:
-        raise UserError("--quick reads no file and --decode every one: give one of them")
-    depth: Depth = "names" if quick else "pixels" if decode else "ends"
     chosen = load_profile(choice.profile, choice.overrides)
-    found = check_data(chosen, choice.data_root, depth=depth)
-    show(found, depth, wide_console())
+    found = check_data(chosen, choice.data_root, decode=decode)
+    show(found, wide_console(), decoded=decode)
     if out is not None:
         with named_by_user(out, "the unreadable files") as partial:
             partial.write_text(csv_text(found.unreadable), encoding="utf-8", newline="")
@@ -73,26 +67,19 @@ def manifest(
             kind="file in a new folder",
         ),
     ] = None,
-    no_hash: Annotated[
-        bool, typer.Option("--no-hash", help="Compute no sha256: equal files are not found.")
-    ] = False,
-    no_decode: Annotated[
-        bool, typer.Option("--no-decode", help="Decode no pixels: damage inside is not found.")
-    ] = False,
 ) -> None:
     """Scan every image of a profile and write the manifest, one row per image.
 
     An interrupted scan resumes. Later scans, of this command and of training, read new and changed
-    files only. Even with --no-decode most truncated files are found.
+    files only. `--set data.hash_files=false` computes no sha256, so that equal files are not found;
+    `--set data.decode_files=false` decodes no pixels, and finds most of the truncated files only.
 
     Example: `layerfusion data manifest --profile paper --data-root /data`
     """
     from layerfusion.data.opening import open_data
     from layerfusion.settings import load_profile
 
-    skipped = {"data.hash_files": no_hash, "data.decode_files": no_decode}
-    off = {setting: False for setting, given in skipped.items() if given}
-    reporter, chosen = Reporter(), load_profile(choice.profile, choice.overrides | off)
+    reporter, chosen = Reporter(), load_profile(choice.profile, choice.overrides)
     cache = runs_root() / chosen.name
     with reporter.bar("reading images", 0) as bar:
         found = open_data(chosen.data, data_root=choice.data_root, cache=cache, progress=bar)

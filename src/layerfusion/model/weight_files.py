@@ -18,19 +18,6 @@ from layerfusion.settings import Activation
 # The name that a matrix gets whose node in an ONNX graph names no module.
 _UNNAMED = ".weight"
 
-# What else people have in such files, by what a name in it begins with or holds.
-_OTHERS = {
-    "visual.trunk.": "an OpenCLIP model whose tower is one of timm's",
-    "layer1.0.": "a convolutional network (a ResNet)",
-    "lora_": "a LoRA adapter, changes to weights that are elsewhere",
-    "block_logits": "a detector's trained tensors",
-    "vision_model.": "a tower without CLIP's class token (as SigLIP's is)",
-    "embeddings.cls_token": "a Hugging Face ViT or DINOv2",
-    "attn.qkv.": "one of timm's vision transformers",
-    "text_model.": "a text tower alone",
-    "token_embedding": "a text tower alone",
-}
-
 
 def read_visual_weights(path: Path) -> dict[str, Tensor]:
     """Read the visual tower's tensors, under OpenCLIP's names, from a local weights file.
@@ -60,9 +47,10 @@ def read_visual_weights(path: Path) -> dict[str, Tensor]:
     visual = {n.removeprefix("visual."): t for n, t in named.items() if n.startswith("visual.")}
     tower = visual or named
     if not {"class_embedding", "conv1.weight"} <= tower.keys():
+        found = f"{len(named)} tensors, such as '{min(named)}'" if named else "no tensors"
         raise UserError(
-            f"{path} holds {_described(named)}; expected is a CLIP vision transformer under "
-            "OpenCLIP's, OpenAI's or Hugging Face's names"
+            f"{path} holds {found}; expected is a CLIP vision transformer under OpenCLIP's, "
+            "OpenAI's or Hugging Face's names"
         )
     return tower
 
@@ -136,13 +124,3 @@ def _unpacked(path: Path) -> Any:
             if any(entry.compress_type for entry in archive.infolist()):
                 raise ValueError("torch stores its files; what expands is a bomb")
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _described(names: Mapping[str, object]) -> str:
-    """Say, for an error, what kind of model names belong to."""
-    if not names:
-        return "no tensors"
-    for mark, model in _OTHERS.items():
-        if any(name.startswith(mark) or mark in name for name in names):
-            return model
-    return f"{len(names)} tensors of an unknown layout (one is '{min(names)}')"

@@ -368,6 +368,6 @@ def _fill(
     for name in tensors.keys() - expected.keys():
         if name.startswith("transformer.resblocks."):
             raise UserError(
-                f"the weights {settings.weights} do not fit {settings.model}: it has fewer blocks"
+                f"the weights {settings.weights} do not fit {settings.model}, which has no {name}"
             )
     tower.load_state_dict({name: tensors[name] for name in expected})
