@@ -40,6 +40,9 @@ NOT_LISTED = {
     "1,200 folders deep", "1,200 folders deep, of long names", "a folder without permission",
 }  # fmt: skip
 
+# At an output the shell's own > follows it, and so do the commands.
+FOLLOWED = "a link to a file"
+
 Make = Callable[[Path], object]
 
 
@@ -241,7 +244,7 @@ def targets(image: Path) -> dict[str, Make]:
     return {
         "an image": lambda path: shutil.copyfile(image, path),
         "a link to an image": lambda path: path.symlink_to(image),
-        "a link to a file": lambda path: path.symlink_to(_precious(path)),
+        FOLLOWED: lambda path: path.symlink_to(_precious(path)),
         "a pipe": os.mkfifo,
         "a device": lambda path: path.symlink_to("/dev/full"),
         "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
@@ -305,7 +308,7 @@ def attempts(place: Path) -> Iterator[tuple[str, Callable[[Path], list[str]]]]:
     yield "a run for export and submit", _prepared(names["export --out"][3:-1])
     for option, words in names.items():
         for kind, make in targets(image).items():
-            yield f"{option}, {kind}", _output_attack(make, words)
+            yield f"{option}, {kind}", _output_attack(make, words, followed=kind == FOLLOWED)
         yield f"{option}, a name of 300 bytes", _long_name_attack(words)
     scored = forked.command_line("score", images / "val", "--detector", "demo")
     for kind, file in {"a full device": "/dev/full", "closed": ""}.items():
@@ -346,14 +349,23 @@ def _folder_attack(
     return attack
 
 
-def _output_attack(make: Make, words: tuple[object, ...]) -> Callable[[Path], list[str]]:
+def _output_attack(
+    make: Make, words: tuple[object, ...], *, followed: bool
+) -> Callable[[Path], list[str]]:
     def attack(folder: Path) -> list[str]:
         work, submits = folder / "work", words[0] == "submit"  # which names its file itself
         work.mkdir()
         make(work / ("us_open.csv" if submits else "out"))
         before = state(work)
         named = forked.command_line(*words, "." if submits else "out")
-        wrong = _complaints(_run(named, work), "refused")
+        ended = _run(named, work)
+        wrong = _complaints(ended, "refused", *["accepted"] * followed)
+        if ended.verdict == "accepted" and followed:  # the link stays, and leads to the result
+            links = [entry for entry in before if entry[0] != "precious.txt"]
+            kept = (work / "precious.txt").read_bytes() != b"precious" and links == [
+                entry for entry in state(work) if entry[0] != "precious.txt"
+            ]
+            return [*wrong, *([] if kept else ["the link is not followed"])]
         return [*wrong, *(["what was there has changed"] if state(work) != before else [])]
 
     return attack

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read, its two special cases, and what a system says."""
+"""The one exception a user is meant to read, its special cases, and what a system says."""
 
 
 def reason(error: OSError) -> str:
@@ -34,6 +34,16 @@ class StopRequestedError(UserError):
     """
 
     status = 143
+
+
+class InterruptedFromKeyboardError(UserError):
+    """Stopped by Ctrl-C; exit status 128 + SIGINT, as of a program killed.
+
+    A terminal sends it to all processes of a run, so that none has to tell the others.
+    """
+
+    status = 130
+    agreed = True
 
 
 class ReportedElsewhereError(UserError):

@@ -62,6 +62,18 @@ def test_whatever_ends_a_command_is_one_sentence(
     assert bool(before) == shown and (not shown or before[0].startswith("Traceback"))
 
 
+@pytest.mark.parametrize("words", ["score x", "train --run open"])
+def test_ctrl_c_is_one_sentence(run, monkeypatch, words):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("layerfusion.scoring.inputs.check_paths", interrupt)
+    monkeypatch.setattr("layerfusion.cli.options.DataChoice.open_run", interrupt)
+    code, out, err = run(*words.split())
+    assert (code, out, err.count("\n")) == (130, "", 1) and "what was finished is kept" in err
+    assert err.endswith(", with --resume\n") == words.startswith("train")
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [

@@ -53,6 +53,19 @@ def test_a_lost_worker_is_one_sentence(root, monkeypatch):
         list(scoring_batches(looked_at, LoaderSettings(workers=1, evaluation_batch_size=1)))
 
 
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="processes are spawned here")
+def test_a_signal_at_a_workers_birth_ends_nothing(root):
+    born = [True]
+    os.register_at_fork(after_in_child=lambda: born and os.kill(os.getpid(), signal.SIGTERM))
+    looked_at = EvaluationImages([root / "a.png"] * 2, ImageSettings(crop=32, min_side=32))
+    try:
+        loaded = scoring_batches(looked_at, LoaderSettings(workers=1, evaluation_batch_size=1))
+        assert [batch.readable for batch in loaded] == [[0], [1]]
+    finally:
+        born.clear()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
 def test_a_single_batch_is_scored_without_workers(root, monkeypatch):
     seen = []
     prepared = EvaluationImages.__getitem__

@@ -1,6 +1,9 @@
 """One way to walk a tree: links, debris, names that do not say what a file is."""
 
 import os
+import subprocess
+import sys
+import time
 import unicodedata
 
 import pytest
@@ -41,6 +44,21 @@ def test_links_are_followed_and_never_up(tmp_path):
     assert files_below(root).images == [
         "b.jpg", "folder.png/c.jpg", "gone.jpg", "link/inside/a.jpg",
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no paths of such a length")
+def test_deep_folders_are_walked_at_once(tmp_path):
+    within = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1200):  # more than Python calls within each other
+        os.mkdir("d", dir_fd=within)
+        above, within = within, os.open("d", os.O_RDONLY, dir_fd=within)
+        os.close(above)
+    os.close(os.open("a.jpg", os.O_CREAT, dir_fd=within))
+    os.close(within)
+    began = time.perf_counter()
+    assert files_below(tmp_path).images == ["d/" * 1200 + "a.jpg"]
+    assert time.perf_counter() - began < 5
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # which Python's own way cannot
 
 
 def test_every_command_finds_the_same_images(tmp_path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layerfusion.cli.outputs import output_option
-from layerfusion.errors import UserError
+from layerfusion.errors import InterruptedFromKeyboardError, UserError
 from layerfusion.events import VARIABLE, Verbosity
 from layerfusion.progress import Reporter
 
@@ -220,8 +220,14 @@ def _with_options(function: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**options)
         try:
             function(**given)
-        except BrokenPipeError:  # of which typer would say nothing
+        except BrokenPipeError:  # of which typer would say nothing, as of Ctrl-C
             raise UserError(UNREAD) from None
+        except KeyboardInterrupt:
+            more = ", with --resume" if "resume" in given else ""
+            raise InterruptedFromKeyboardError(
+                "stopped from the keyboard: what was finished is kept, and nothing more is "
+                f"written; to go on, give the same command{more}"
+            ) from None
 
     parameters: list[Parameter] = []
     for name, parameter in (own | signature(_in_front).parameters).items():

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -241,6 +242,22 @@ def _outlive_sigterm(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+@contextmanager
+def _without_sigterm() -> Iterator[None]:
+    """Keep SIGTERM waiting while the block starts workers: it would end one that cannot ignore it.
+
+    Workers are born with this, and ignore what waited when they come to `_outlive_sigterm`.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
 def end_if_imported_by_worker() -> None:
     """End this process if it is a worker that imports, and so runs, the script that started it.
 
@@ -262,7 +279,9 @@ def _loaded(dataset: Dataset[Any], *, workers: int, room: int, **how: Any) -> It
     random_state = torch.get_rng_state()  # of which a loader draws a seed
     if workers and not obstacle:
         try:
-            for batch in DataLoader(dataset, num_workers=workers, **how):
+            with _without_sigterm():
+                batches = iter(DataLoader(dataset, num_workers=workers, **how))
+            for batch in batches:
                 begun = True
                 yield batch
             return

@@ -43,7 +43,7 @@ def files_below(folder: Path) -> FilesBelow:
     Raises
     ------
     UserError
-        If a folder cannot be listed, or they are nested too deeply.
+        If a folder cannot be listed.
     """
     images: list[str] = []
     others: list[str] = []
@@ -52,8 +52,6 @@ def files_below(folder: Path) -> FilesBelow:
             (images if _is_image(folder, path) else others).append(path)
     except OSError as error:
         raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from None
-    except RecursionError:
-        raise UserError(f"the folders in {folder} are nested too deeply to be listed") from None
     return FilesBelow(sorted(images), sorted(others))
 
 
@@ -70,19 +68,24 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _walked(folder: Path, prefix: str = "", above: tuple[Path, ...] = ()) -> Iterator[str]:
-    real = folder.resolve()
-    if real in above:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in DEBRIS:
-                continue
-            path = prefix + entry.name
-            if _is_folder(entry):
-                yield from _walked(folder / entry.name, path + "/", (*above, real))
-            else:
-                yield path
+def _walked(folder: Path) -> Iterator[str]:
+    to_walk: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while to_walk:
+        prefix, above = to_walk.pop()
+        place = os.path.join(folder, prefix)  # noqa: PTH118, of 1,200 folders a `Path` takes longer
+        found = os.stat(place)  # noqa: PTH116
+        own = found.st_dev, found.st_ino
+        if own in above:
+            continue
+        within = above | {own}
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.lower() in DEBRIS:
+                    continue
+                if _is_folder(entry):
+                    to_walk.append((f"{prefix}{entry.name}/", within))
+                else:
+                    yield prefix + entry.name
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
