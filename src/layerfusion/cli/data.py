@@ -84,7 +84,7 @@ def manifest(
     with reporter.bar("reading images", 0) as bar:
         found = open_data(chosen.data, data_root=choice.data_root, cache=cache, progress=bar)
     file = out or cache / "manifest.parquet"
-    found.save(file)
+    found.save(file.resolve())  # a link stays, as for `named_by_user`
     _describe(found, chosen, reporter)
     print(f"manifest {file}")
 

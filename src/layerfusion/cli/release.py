@@ -5,6 +5,7 @@ from typing import Annotated
 
 from layerfusion.cli.options import NewFolderOption, RunChoice
 from layerfusion.cli.outputs import output_option, print_values
+from layerfusion.files import named_by_user
 from layerfusion.progress import Reporter
 
 
@@ -27,7 +28,6 @@ def export(
     """
     from layerfusion.apps.release.export import KEPT, check_shippable
     from layerfusion.apps.release.export import export as export_run
-    from layerfusion.scoring.predictions import write_predictions
 
     reporter = Reporter()
     experiment = choice.open(reporter)
@@ -36,7 +36,8 @@ def export(
     command = choice.command("export", "--out", "FOLDER")
     facts = export_run(experiment, finished, out, command=command, reporter=reporter)
     if predictions is not None:
-        write_predictions(facts.local[KEPT], predictions)
+        with named_by_user(predictions, "the scores") as partial:
+            facts.local[KEPT].to_parquet(partial, index=False)
     auc = facts.rates(facts.local)["roc_auc"]
     former = finished.record.threshold
     print_values(

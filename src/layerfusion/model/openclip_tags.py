@@ -1,5 +1,7 @@
 """The pretrained tags that OpenCLIP knows of the usual CLIP models, and which are here."""
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,11 @@ class PretrainedTag:
             config = open_clip.get_pretrained_cfg(self.model, self.tag)
             return Path(open_clip.download_pretrained(config))
         except Exception as error:  # the hub's clients raise whatever their transport raises
+            if os.strerror(errno.ENOSPC) in str(error) or getattr(error, "filename", None):
+                raise UserError(
+                    f"{self.name} cannot be kept ({' '.join(str(error).split())}); make room for "
+                    f"{self.bytes / 1e6:.0f} MB, or have HF_HOME name a folder that has some"
+                ) from None
             raise UserError(
                 f"OpenCLIP could not download {self.name} ({type(error).__name__}); go online, or "
                 "download it elsewhere and give the file's path as encoder.weights"

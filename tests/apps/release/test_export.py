@@ -87,7 +87,9 @@ def shipped(export, made, tmp_path):
     """An exported detector, and the predictions that were asked for with it."""
     # Below the runs: its tower is a file of the tests, and a folder from elsewhere may name none.
     folder, predictions = made[0]["RUNS"] / tmp_path.name, tmp_path / "validation.parquet"
+    predictions.symlink_to("linked.parquet")
     status, out, err = export("--out", folder, "--predictions", predictions)
+    assert predictions.is_symlink()
     assert status == 0, err
     assert out.splitlines()[-1].split() == ["detector", str(folder)]
     yield folder, pd.read_parquet(predictions)
