@@ -11,6 +11,7 @@ import numpy as np
 import open_clip
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from browsing import chromium
@@ -205,6 +206,26 @@ def scored(tmp_path_factory):
         local[run] = ScoredImages(table, logit[None], counts, np.array([threshold]))
     small = {run: own.subset(np.arange(images) < images // 2) for run, own in local.items()}
     return Comparison(dict.fromkeys(runs, experiment), runs, {"local": local, "small": small})
+
+
+def photo(width, height, seed=0):
+    """Noise on a coloured ramp: neither flat nor unlike itself when mirrored or turned."""
+    y, x = np.mgrid[:height, :width]
+    ramp = np.stack([x * 255 / width, y * 255 / height, (x + y) * 127 / (width + height)], axis=-1)
+    noise = np.random.default_rng(seed).normal(0, 20, ramp.shape)
+    return Image.fromarray(np.clip(ramp + noise, 0, 255).astype(np.uint8))
+
+
+def tiny_detector(seed=1, **overrides):
+    """A detector of the tiny tower in evaluation mode, its head drawn from the seed."""
+    profile = load_profile("demo", TINY | overrides)
+    return Detector.build(profile.encoder, profile.head, profile.images, seed=seed).eval()
+
+
+def tiny_images(count, seed=0):
+    """Noise as the tiny tower takes it: uint8, shape (count, 3, 48, 48)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, 48, 48), dtype=torch.uint8, generator=generator)
 
 
 def demo_detector():

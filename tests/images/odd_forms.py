@@ -444,6 +444,9 @@ def _webps():
     rgb = BYTES[..., :3]
     data = _coded(Image.fromarray(rgb), "WEBP", lossless=True)
     yield "WebP", Form(data, rgb)
+    frames = {"save_all": True, "append_images": [Image.fromarray(255 - rgb)]}
+    data = _coded(Image.fromarray(rgb), "WEBP", lossless=True, **frames)
+    yield "WebP, animated", Form(data, rgb)
     image = Image.fromarray(BYTES)
     data = _coded(image, "WEBP", lossless=True, exact=True)
     yield "WebP with alpha", Form(data, over_white(rgb, BYTES[..., 3] / 255))

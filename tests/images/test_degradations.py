@@ -1,4 +1,4 @@
-"""Degradations against the same steps written out in Pillow, at every size, and on the way in."""
+"""What befalls images on their way: as Pillow and torchvision do it, and stronger with strength."""
 
 import io
 import pickle
@@ -12,8 +12,10 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
+from conftest import photo
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.errors import UserError
+from layerfusion.experiments.corruptions import CONDITIONS, CURVES
 from layerfusion.images.degradations import (
     LARGEST_JPEG_SIDE,
     Jpeg,
@@ -25,18 +27,8 @@ from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.scoring.predictions import score_files
 from layerfusion.settings import ImageSettings, LoaderSettings
 
-launder = Launder()
-# Those of the author's robustness runs.
-AUTHORS = ["jpeg-95", "jpeg-85", "jpeg-75", "launder"]
 SMALL = ImageSettings(crop=48, min_side=64)
 ALONE = LoaderSettings(workers=0)
-
-
-def photo(width, height, seed=0):
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    ramp = np.stack([x * 255 / width, y * 255 / height, (x + y) * 127 / (width + height)], axis=-1)
-    return Image.fromarray(np.clip(ramp + rng.normal(0, 20, ramp.shape), 0, 255).astype(np.uint8))
 
 
 def equal(one, other):
@@ -51,16 +43,9 @@ def test_jpeg_is_one_round_trip_at_full_size(quality):
     assert equal(degradation(f"jpeg-{quality}")(image), Image.open(file).convert("RGB"))
 
 
-def test_laundering_is_down_up_crop_up():
-    image = photo(202, 151)
-    step = image.resize((101, 75), resample=Image.BICUBIC).resize((202, 151), Image.BICUBIC)
-    # 90 % of 202 x 151 are 181 x 135: half of 21 and of 16 px before it, halves to even.
-    step = step.crop((10, 8, 191, 143)).resize((202, 151), Image.BICUBIC)
-    assert equal(launder(image), step)
-
-
 @settings(max_examples=60, deadline=None)
 @given(width=st.integers(1, 300), height=st.integers(1, 300))
+@example(width=1, height=9)
 @example(width=115, height=111)  # margins of 12 and 12
 @example(width=33, height=37)  # a window of 32 px, margins of 1 and 4
 @example(width=31, height=200)  # padded
@@ -73,59 +58,7 @@ def test_laundering_is_what_torchvision_makes_of_the_authors_numbers(width, heig
     step = F.resize(step, [height, width], interpolation=InterpolationMode.BICUBIC)
     step = F.center_crop(step, window)
     step = F.resize(step, [height, width], interpolation=InterpolationMode.BICUBIC)
-    assert equal(launder(image), step)
-
-
-def test_laundering_magnifies_the_centre_and_removes_fine_detail():
-    checkers = np.indices((200, 200)).sum(axis=0) % 2 * 255
-    image = Image.fromarray(np.repeat(checkers[..., None], 3, axis=2).astype(np.uint8))
-    assert np.asarray(launder(image)).std() < 5 < np.asarray(image).std()
-    framed = Image.new("RGB", (100, 100), "white")
-    framed.paste(Image.new("RGB", (96, 96), "black"), (2, 2))
-    assert np.asarray(launder(framed)).max() < 5  # the frame lies in the edges that are cut off
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    name=st.sampled_from(AUTHORS),
-    width=st.integers(1, 300),
-    height=st.integers(1, 300),
-)
-@example(name="launder", width=1, height=1)
-@example(name="jpeg-85", width=1, height=1)
-@example(name="launder", width=1, height=9)
-def test_every_image_keeps_its_size_and_stays_rgb(name, width, height):
-    image = photo(width, height)
-    before = np.array(image)
-    degraded = degradation(name)(image)
-    assert (degraded.size, degraded.mode) == ((width, height), "RGB")
-    assert np.array_equal(np.asarray(image), before)
-    assert equal(degradation(name)(image), degraded)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    colour=st.tuples(*[st.integers(0, 255)] * 3),
-    width=st.integers(32, 90),
-    height=st.integers(32, 90),
-)
-def test_laundering_leaves_a_flat_image_alone(colour, width, height):
-    flat = Image.new("RGB", (width, height), colour)
-    assert equal(launder(flat), flat)
-
-
-@pytest.mark.parametrize("name", [*AUTHORS, "jpeg-1", "jpeg-100"])
-def test_degradations_can_be_handed_to_a_worker(name):
-    image = photo(50, 40)
-    handed = pickle.loads(pickle.dumps(degradation(name)))
-    assert equal(handed(image), degradation(name)(image))
-
-
-@pytest.mark.parametrize("name", ["jpeg", "jpeg-0", "jpeg-101", "jpeg-085", "blur", ""])
-def test_an_unknown_degradation_is_one_sentence(name):
-    with pytest.raises(UserError, match="there is no degradation") as caught:
-        EvaluationImages([], SMALL, degradation=name)
-    assert "\n" not in str(caught.value)
+    assert equal(degradation("launder")(image), step)
 
 
 def test_names_say_kind_and_strength():
@@ -196,3 +129,69 @@ def test_scores_are_of_degraded_images(files):
     clean = score_files(Contrast(), files, SMALL, ALONE)
     laundered = score_files(Contrast(), files, SMALL, ALONE, degradation="launder")
     assert (laundered["logit"] < clean["logit"]).all()
+
+
+def distance(name, image):
+    degraded = degradation(name)(image).resize(image.size, Image.Resampling.BICUBIC)
+    return np.abs(np.asarray(degraded, float) - np.asarray(image, float)).mean()
+
+
+@pytest.mark.parametrize("name", ["launder", "jpeg-1", *CONDITIONS[1:]])
+def test_every_condition_gives_rgb_and_the_same_twice_also_in_a_worker(name):
+    image = photo(120, 90)
+    before = image.tobytes()
+    once = degradation(name)(image)
+    handed = pickle.loads(pickle.dumps(degradation(name)))
+    assert once.mode == "RGB"
+    assert once.tobytes() == handed(image).tobytes()
+    assert image.tobytes() == before
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "webp", "avif", "shrink", "blur", "noise"])
+def test_more_of_it_is_further_from_the_image(kind):
+    image = photo(120, 90).resize((60, 45)).resize((120, 90), Image.Resampling.BICUBIC)
+    found = [distance(f"{kind}-{strength}", image) for strength in CURVES[kind]]
+    assert found == sorted(found)
+    assert found[0] < found[-1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(width=st.integers(1, 200), height=st.integers(1, 200), percent=st.integers(1, 100))
+def test_sizes_are_what_the_percent_says(width, height, percent):
+    image = Image.new("RGB", (width, height))
+    expected = tuple(max(1, round(side * percent / 100)) for side in (width, height))
+    for kind in ("shrink", "crop", "screenshot"):
+        assert degradation(f"{kind}-{percent}")(image).size == expected
+
+
+def test_a_bound_shrinks_only_what_is_longer():
+    image = photo(120, 90)
+    assert degradation("bound-60")(image).size == (60, 45)
+    assert degradation("bound-120")(image) is image
+
+
+def test_noise_is_of_its_levels_and_of_the_pixels():
+    grey = Image.new("RGB", (200, 200), (128, 128, 128))
+    noisy = np.asarray(degradation("noise-5")(grey), float) - 128
+    assert noisy.std() == pytest.approx(5, rel=0.03)
+    assert abs(noisy.mean()) < 0.1
+    other = np.asarray(degradation("noise-5")(Image.new("RGB", (200, 200), (127, 128, 128))), float)
+    assert np.corrcoef(noisy[..., 1].ravel(), other[..., 1].ravel())[0, 1] < 0.1
+
+
+def test_a_chain_is_one_after_the_other():
+    image = photo(120, 90)
+    one, two = degradation("shrink-50"), degradation("jpeg-60")
+    assert degradation("shrink-50+jpeg-60")(image).tobytes() == two(one(image)).tobytes()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "jpeg", "jpeg-0", "jpeg-101", "jpeg-085", "blur", "blur-0", "noise-101", "bound-8",
+     "jpeg-80+", "+", "a+b"],
+)  # fmt: skip
+def test_what_there_is_not_is_one_sentence(name):
+    for ask in (degradation, lambda name: EvaluationImages([], SMALL, degradation=name)):
+        with pytest.raises(UserError, match="there is no degradation") as caught:
+            ask(name)
+        assert "\n" not in str(caught.value)

@@ -27,6 +27,8 @@ from layerfusion.images.reading import ImageError, read_pixels
 
 ROUNDING = 1.01  # of 255; 16 bits with alpha are cut to 8 before they are laid over white
 OF_16_BITS = 2
+# What Pillow cuts off where it does not round.
+MIXED = ("alpha", "transparent", "clear", "inks", "JPEG", "BMP", "RGB of 16 bits")
 # Big-endian grey of 16 bits whose white is 0: Pillow says that it is not supported, and so do we.
 REFUSED = {
     "TIFF, grey of 16 bits, white is 0, big end first",
@@ -56,7 +58,8 @@ def test_pixels_are_those_of_the_format(name, tmp_path):
     (tmp_path / "a").write_bytes(FORMS[name].data)
     pixels = read_pixels(tmp_path / "a")
     assert pixels.shape == FORMS[name].shows.shape and pixels.dtype == np.uint8
-    assert np.abs(pixels - FORMS[name].shows).max() <= tolerance(name)
+    exact = not any(word in name for word in MIXED)
+    assert np.abs(pixels - FORMS[name].shows).max() <= (0.5 if exact else tolerance(name))
 
 
 def test_chromium_shows_the_same(browser):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_forms import over_white
 from PIL import Image, ImageCms, ImageOps
 
 from layerfusion.errors import UserError
@@ -57,11 +58,6 @@ def pillows_own(path):
         return np.asarray(image.convert("RGB"))
 
 
-def over_white(rgb, alpha):
-    weight = alpha[..., None] / 255
-    return rgb * weight + 255 * (1 - weight)
-
-
 def reason(path):
     with pytest.raises(ImageError) as caught:
         read_image(path)
@@ -74,13 +70,6 @@ def reason(path):
 
 def png_chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-@pytest.mark.parametrize("suffix", LOSSLESS)
-def test_lossless_rgb_is_read_as_it_was_written(tmp_path, suffix):
-    options = {"lossless": True} if suffix == "webp" else {}
-    path = saved(Image.fromarray(colours()), tmp_path / f"image.{suffix}", **options)
-    assert np.array_equal(pixels(path), colours())
 
 
 @settings(max_examples=80, deadline=None)
@@ -140,12 +129,6 @@ def test_every_suffix_we_name_is_read_with_its_size_and_format(tmp_path, suffix)
     assert read_image(path).size == (WIDTH, HEIGHT)
     expected = {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
     assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, expected)
-
-
-def test_the_content_counts_and_not_the_suffix(tmp_path):
-    path = saved(Image.fromarray(colours()), tmp_path / "image.jpg", format="PNG")
-    assert np.array_equal(pixels(path), colours())
-    assert probe_image(path).format == "PNG"
 
 
 def test_the_image_outlives_its_file(tmp_path):
@@ -212,16 +195,7 @@ def test_a_damaged_exif_block_does_not_cost_the_image(tmp_path):
     assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, "WEBP")
 
 
-GREY, ALPHA = colours()[..., 0], colours(1)[..., 0]
 FLAT = np.full((HEIGHT, WIDTH, 3), (180, 90, 40), dtype=np.uint8)
-WIDE = np.full((HEIGHT, WIDTH), 257 * 7, dtype=np.uint16)
-WIDE[2, 3] = 1000
-
-
-def two_colours():
-    image = Image.fromarray(GREY % 2).convert("P")
-    image.putpalette([10, 20, 30, 40, 50, 60])
-    return image
 
 
 def lab():
@@ -229,85 +203,27 @@ def lab():
     return ImageCms.profileToProfile(Image.fromarray(FLAT), srgb, lab, outputMode="LAB")
 
 
-def with_white_at(pixels, row, column):
-    pixels = pixels.copy()
-    pixels[row, column] = 255
-    return pixels
+def laid_over_white(image):
+    rgba = np.asarray(image, dtype=float)
+    return over_white(rgba[..., :3], rgba[..., 3] / 255)
 
 
-PALETTE = Image.fromarray(colours()).quantize(16)
-PALETTE_ALPHA = Image.fromarray(np.dstack([colours(), ALPHA])).convert("PA")
-TWO = np.array([[10, 20, 30], [40, 50, 60]])[GREY % 2]
-# By what is in the file: image, suffix, mode, what it shows, how far off that may be, and options.
+PALETTE_ALPHA = Image.fromarray(np.dstack([colours(), colours(1)[..., 0]])).convert("PA")
+DEEP = np.linspace(0, 65535, HEIGHT * WIDTH).astype(np.int32).reshape(HEIGHT, WIDTH)
+# What odd_forms.py has not, by mode: the image, what it shows, and how far off that may be.
 KINDS = {
-    "palette": (PALETTE, "png", "P", np.asarray(PALETTE.convert("RGB")), 0, {}),
-    "an alpha for every entry of a palette": (
-        two_colours(), "png", "P", over_white(TWO, np.array([255, 128])[GREY % 2]), 1,
-        {"transparency": b"\xff\x80"},
-    ),
-    **{
-        f"a transparent entry of a palette, {suffix}": (
-            two_colours(), suffix, "P", np.array([[10, 20, 30], [255, 255, 255]])[GREY % 2], 0,
-            {"transparency": 1},
-        )
-        for suffix in ("png", "gif")
-    },
-    "palette with alpha": (
-        PALETTE_ALPHA, "tif", "PA",
-        over_white(np.asarray(PALETTE_ALPHA.convert("RGBA"))[..., :3], ALPHA), 1, {},
-    ),
-    "grey with alpha": (
-        Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)]), "png", "LA",
-        over_white(np.dstack([GREY] * 3), ALPHA), 1, {},
-    ),
-    "a transparent colour": (
-        Image.fromarray(colours()), "png", "RGB", with_white_at(colours(), 3, 4), 0,
-        {"transparency": tuple(map(int, colours()[3, 4]))},
-    ),
-    "16-bit grey with a transparent value": (
-        Image.fromarray(WIDE), "png", "I;16",
-        with_white_at(np.full((HEIGHT, WIDTH, 3), 7), 2, 3), 0, {"transparency": 1000},
-    ),
-    "grey": (Image.fromarray(GREY), "png", "L", np.dstack([GREY] * 3), 0, {}),
-    "bits": (Image.fromarray(GREY > 100), "png", "1", np.dstack([(GREY > 100) * 255] * 3), 0, {}),
-    "inks": (Image.fromarray(FLAT).convert("CMYK"), "jpg", "CMYK", FLAT, 3, {"quality": 100}),
-    "LAB": (lab(), "tif", "LAB", FLAT, 4, {}),
-}  # fmt: skip
+    "PA": (PALETTE_ALPHA, laid_over_white(PALETTE_ALPHA.convert("RGBA")), 1),
+    "LAB": (lab(), FLAT, 4),
+    "I": (Image.fromarray(DEEP), np.dstack([np.rint(DEEP / 257)] * 3), 0),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pixels_of_every_kind_become_rgb(tmp_path, kind):
-    image, suffix, mode, expected, off, options = KINDS[kind]
-    path = saved(image, tmp_path / f"image.{suffix}", **options)
-    assert stored(path, "mode") == mode
+def test_pixels_of_rare_kinds_become_rgb(tmp_path, kind):
+    image, expected, off = KINDS[kind]
+    path = saved(image, tmp_path / "image.tif")
+    assert stored(path, "mode") == kind
     assert np.abs(pixels(path) - expected.astype(float)).max() <= off
-
-
-@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
-def test_alpha_is_laid_over_white(tmp_path, suffix):
-    alpha = colours(1)[..., 0]
-    alpha[0], alpha[1] = 0, 255
-    image = Image.fromarray(np.dstack([colours(), alpha]))
-    options = {"lossless": True, "exact": True} if suffix == "webp" else {}
-    path = saved(image, tmp_path / f"alpha.{suffix}", **options)
-    assert stored(path, "mode") == "RGBA"
-    found = pixels(path)
-    assert (found[0] == 255).all()
-    assert np.array_equal(found[1], colours()[1])
-    assert np.abs(found - over_white(colours(), alpha)).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("mode", "suffix"), [("I;16", "png"), ("I;16", "tif"), ("I;16B", "tif"), ("I", "tif")]
-)
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path, mode, suffix):
-    wide = np.linspace(0, 65535, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
-    kind = {"I;16": "<u2", "I;16B": ">u2", "I": "=i4"}[mode]
-    image = Image.frombytes(mode, (WIDTH, HEIGHT), wide.astype(kind).tobytes())
-    path = saved(image, tmp_path / f"wide.{suffix}")
-    assert stored(path, "mode") == mode
-    expected = np.rint(wide / 257.0)
-    assert np.array_equal(pixels(path), np.dstack([expected] * 3))
 
 
 def test_ycck_jpeg(tmp_path):
@@ -322,16 +238,6 @@ def test_ycck_jpeg(tmp_path):
     path.write_bytes(written[:transform] + b"\x02" + written[transform + 1 :])
     assert stored(path, "mode") == "CMYK"
     assert np.abs(pixels(path).astype(int) - 55).max() <= 2
-
-
-@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
-def test_of_an_animation_the_first_frame_is_read(tmp_path, suffix):
-    frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "lime", "blue")]
-    options = {"lossless": True} if suffix == "webp" else {}
-    path = tmp_path / f"moving.{suffix}"
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=50, **options)
-    assert stored(path, "n_frames") == 3
-    assert (pixels(path) == (255, 0, 0)).all()
 
 
 def test_a_phone_picture_with_a_second_one_behind_it_is_a_jpeg(tmp_path):
@@ -355,14 +261,6 @@ def test_pixels_without_a_faithful_form_are_refused(tmp_path, value, words):
     assert reason(saved(Image.fromarray(np.full((4, 4), value)), tmp_path / "a.tif")) == words
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tif"])
-def test_a_truncated_file_is_refused(tmp_path, suffix):
-    path = saved(Image.fromarray(colours()), tmp_path / f"whole.{suffix}")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) * 2 // 3])
-    assert reason(path) == "truncated file"
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a TIFF without its directory
 @pytest.mark.parametrize("suffix", ["webp", "gif", "jpg", "png", "bmp", "tif"])
 def test_no_beginning_of_a_file_is_taken_for_the_image(tmp_path, suffix):
@@ -371,6 +269,8 @@ def test_no_beginning_of_a_file_is_taken_for_the_image(tmp_path, suffix):
     for length in range(1, len(whole) - 20, 29):
         path.write_bytes(whole[:length])
         assert reason(path)
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    assert reason(path) == "truncated file" or suffix in ("webp", "gif")
 
 
 def test_what_is_no_image_is_refused_with_a_reason(tmp_path):

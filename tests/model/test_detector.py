@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from conftest import tiny_detector
 from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
 from layerfusion.model.detector import Detector
@@ -25,10 +26,8 @@ def folder():
 
 
 @pytest.fixture
-def detector(tiny_profile):
-    return Detector.build(
-        tiny_profile.encoder, tiny_profile.head, tiny_profile.images, seed=1
-    ).eval()
+def detector():
+    return tiny_detector()
 
 
 def images_of(detector, count=3):
@@ -85,14 +84,9 @@ def test_logits_are_float32_under_autocast(detector):
         assert detector(images_of(detector)).dtype == torch.float32
 
 
-def test_the_head_is_drawn_from_the_seed(tiny_profile):
-    def head(seed):
-        built = Detector.build(
-            tiny_profile.encoder, tiny_profile.head, tiny_profile.images, seed=seed
-        )
-        return built.head.projection.weight
-
-    assert torch.equal(head(4), head(4)) and not torch.equal(head(4), head(5))
+def test_the_head_is_drawn_from_the_seed():
+    one, again, other = (tiny_detector(seed).head.projection.weight for seed in (4, 4, 5))
+    assert torch.equal(one, again) and not torch.equal(one, other)
 
 
 def test_save_and_load_give_the_same_scores(detector, folder):
@@ -200,9 +194,8 @@ def test_crop_must_fit_the_tower():
 
 
 @pytest.fixture
-def last_block(tiny_profile):
-    head = tiny_profile.head.model_copy(update={"blocks": "last"})
-    return Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
+def last_block():
+    return tiny_detector(**{"head.blocks": "last"})
 
 
 def test_the_ablation_reads_the_last_class_token_alone(detector, last_block):
@@ -228,9 +221,8 @@ def test_the_ablation_differs_in_the_number_of_blocks_alone(detector, last_block
 
 
 @pytest.fixture
-def equal_weights(tiny_profile):
-    head = tiny_profile.head.model_copy(update={"blocks": "mean"})
-    return Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
+def equal_weights():
+    return tiny_detector(**{"head.blocks": "mean"})
 
 
 def test_equal_weights_are_the_papers_head_before_it_learned_any(detector, equal_weights):
@@ -252,8 +244,7 @@ def test_equal_weights_are_no_parameters(detector, equal_weights, folder):
 def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_trained(
     tiny_profile, folder, blocks, weights
 ):
-    head = tiny_profile.head.model_copy(update={"blocks": blocks})
-    detector = Detector.build(tiny_profile.encoder, head, tiny_profile.images, seed=1).eval()
+    detector = tiny_detector(**{"head.blocks": blocks})
     optimizer = build_optimizer(detector, tiny_profile.training)
     for _ in range(3):
         detector(images_of(detector)).sum().backward()
@@ -270,9 +261,8 @@ def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_traine
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
-def test_chosen_statistics_are_used_and_saved(tiny_profile, detector, folder):
-    encoder = tiny_profile.encoder.model_copy(update=HALF)
-    built = Detector.build(encoder, tiny_profile.head, tiny_profile.images, seed=1).eval()
+def test_chosen_statistics_are_used_and_saved(detector, folder):
+    built = tiny_detector(**{f"encoder.{name}": value for name, value in HALF.items()})
     images = images_of(built)
     expected = detector.head(detector.encoder(images / 127.5 - 1))
     torch.testing.assert_close(built(images), expected, rtol=1e-5, atol=1e-5)

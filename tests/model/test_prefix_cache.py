@@ -1,13 +1,13 @@
 """What frozen blocks give, kept on the disk: the same numbers, found again, never mixed up."""
 
+import multiprocessing
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from conftest import tiny_detector, tiny_images
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import PrefixCache, open_prefix_cache
@@ -15,7 +15,7 @@ from layerfusion.paths import cache_root, runs_root
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.experiment import Experiment
-from layerfusion.settings import LoaderSettings, load_profile
+from layerfusion.settings import LoaderSettings
 
 # A batch of another size is multiplied in another order: that moves float32's last bits, and now
 # and then one of float16's, at the seam, by 2^-11 of its value; bfloat16's anywhere, by 2^-8.
@@ -27,17 +27,10 @@ def fail(words):
     raise AssertionError(words)
 
 
-@pytest.fixture
-def make(tiny_settings):
-    """Detectors of the tiny tower, in evaluation mode."""
-
-    def build(**settings):
-        overrides = {f"encoder.{name}": value for name, value in settings.items()}
-        overrides.setdefault("encoder.prefix_precision", "float16")
-        profile = load_profile("demo", tiny_settings | overrides)
-        return Detector.build(profile.encoder, profile.head, profile.images, seed=1).eval()
-
-    return build
+def make(**settings):
+    """Return a detector of the tiny tower; settings are its encoder's."""
+    chosen = {"prefix_precision": "float16"} | settings
+    return tiny_detector(**{f"encoder.{name}": value for name, value in chosen.items()})
 
 
 @pytest.fixture
@@ -46,11 +39,6 @@ def make_cache(tmp_path):
         return PrefixCache(tmp_path / "prefix", limit=limit, warn=warn)
 
     return build
-
-
-def images_of(count, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 3, 48, 48), dtype=torch.uint8, generator=generator)
 
 
 def entries(cache):
@@ -72,7 +60,7 @@ def logits_and_gradients(detector, images):
 
 
 @pytest.mark.parametrize("trained_blocks", [0, 2, 4])
-def test_the_encoder_is_its_two_halves(make, trained_blocks):
+def test_the_encoder_is_its_two_halves(trained_blocks):
     encoder = make(trained_blocks=trained_blocks, prefix_precision="float32").encoder
     images = torch.randn(3, 3, 48, 48)
     frozen = encoder.prefix(images)
@@ -82,8 +70,8 @@ def test_the_encoder_is_its_two_halves(make, trained_blocks):
     assert torch.equal(encoder.suffix(frozen), encoder(images))
 
 
-def test_rounding_happens_at_the_seam_alone(make):
-    images = images_of(4)
+def test_rounding_happens_at_the_seam_alone():
+    images = tiny_images(4)
     exact, rounded = make(prefix_precision="float32"), make()
     frozen = exact.frozen_tokens(images)
     halves = rounded.frozen_tokens(images)
@@ -93,9 +81,9 @@ def test_rounding_happens_at_the_seam_alone(make):
     assert 0 < difference < TOLERANCE["float16"]
 
 
-def test_bfloat16_is_computed_in_it_whatever_the_training_has(make):
+def test_bfloat16_is_computed_in_it_whatever_the_training_has():
     exact, brain = make(prefix_precision="float32"), make(prefix_precision="bfloat16")
-    images = images_of(4)
+    images = tiny_images(4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = brain.frozen_tokens(images)
     plain = brain.frozen_tokens(images)
@@ -108,12 +96,12 @@ def test_bfloat16_is_computed_in_it_whatever_the_training_has(make):
     assert torch.equal(Detector.load(runs_root())(images), brain(images))
 
 
-def test_values_beyond_float16_are_named(make):
+def test_values_beyond_float16_are_named():
     detector = make()
     with torch.no_grad():
         detector.encoder.visual.ln_pre.bias.fill_(1e6)
     with pytest.raises(UserError, match="prefix_precision=float32"):
-        detector(images_of(1))
+        detector(tiny_images(1))
 
 
 # --- the same numbers -----------------------------------------------------------------------------
@@ -121,8 +109,11 @@ def test_values_beyond_float16_are_named(make):
 
 @pytest.mark.parametrize("trained_blocks", [0, 2])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_equal_batches_give_equal_bits(make, make_cache, precision, trained_blocks):
-    detector, images = make(prefix_precision=precision, trained_blocks=trained_blocks), images_of(5)
+def test_equal_batches_give_equal_bits(make_cache, precision, trained_blocks):
+    detector, images = (
+        make(prefix_precision=precision, trained_blocks=trained_blocks),
+        tiny_images(5),
+    )
     uncached = logits_and_gradients(detector, images)
     detector.prefix_cache = make_cache()
     for _ in ("computed", "found"):
@@ -132,8 +123,8 @@ def test_equal_batches_give_equal_bits(make, make_cache, precision, trained_bloc
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_found_and_computed_images_come_back_in_order(make, make_cache, precision):
-    detector, images = make(prefix_precision=precision), images_of(7)
+def test_found_and_computed_images_come_back_in_order(make_cache, precision):
+    detector, images = make(prefix_precision=precision), tiny_images(7)
     uncached = detector(images)
     detector.prefix_cache = make_cache()
     detector(images[[4, 1]])
@@ -141,15 +132,15 @@ def test_found_and_computed_images_come_back_in_order(make, make_cache, precisio
     assert counts(detector.prefix_cache) == (2, 7, 7)
 
 
-def test_an_image_that_is_there_twice_is_computed_once(make, make_cache):
-    detector, images = make(), images_of(3)[[0, 1, 0, 2, 1]]
+def test_an_image_that_is_there_twice_is_computed_once(make_cache):
+    detector, images = make(), tiny_images(3)[[0, 1, 0, 2, 1]]
     detector.prefix_cache = make_cache()
     torch.testing.assert_close(detector(images), detector(images), atol=0, rtol=0)
     assert detector.prefix_cache.computed == 3 and len(entries(detector.prefix_cache)) == 3
 
 
-def test_autocast_has_entries_of_its_own(make, make_cache):
-    detector, images = make(prefix_precision="float32"), images_of(3)
+def test_autocast_has_entries_of_its_own(make_cache):
+    detector, images = make(prefix_precision="float32"), tiny_images(3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         uncached = detector(images)
     detector.prefix_cache = make_cache()
@@ -195,8 +186,8 @@ def test_a_whole_run_gives_the_same_numbers(
 # --- never the wrong entry ------------------------------------------------------------------------
 
 
-def test_nothing_else_shares_an_entry(make, make_cache):
-    cache, images = make_cache(), images_of(2)
+def test_nothing_else_shares_an_entry(make_cache):
+    cache, images = make_cache(), tiny_images(2)
     others = [
         {},
         {"random_seed": 1},
@@ -205,6 +196,7 @@ def test_nothing_else_shares_an_entry(make, make_cache):
         {"trained_blocks": 0},
         {"prefix_precision": "float32"},
         {"prefix_precision": "bfloat16"},
+        {"mean": (0.5, 0.5, 0.5)},
     ]
     for number, settings in enumerate(others, start=1):
         detector = make(**settings)
@@ -212,22 +204,13 @@ def test_nothing_else_shares_an_entry(make, make_cache):
         detector.prefix_cache = cache
         assert torch.equal(detector(images), uncached)
         assert counts(cache) == (0, 2 * number, 2 * number)
-
-
-def test_other_statistics_and_pixels_share_no_entry(make, make_cache):
-    cache, images = make_cache(), images_of(2)
-    one, other = make(), make()
-    other.mean.fill_(0.5)
-    for detector in (one, other):
-        detector.prefix_cache = cache
-        detector(images)
     images[0, 2, 47, 47] ^= 1
-    one(images)
-    assert counts(cache) == (1, 5, 5)
+    detector(images)
+    assert counts(cache) == (1, 17, 17)
 
 
-def test_what_comes_after_the_seam_shares_all_entries(make, make_cache):
-    cache, images = make_cache(), images_of(2)
+def test_what_comes_after_the_seam_shares_all_entries(make_cache):
+    cache, images = make_cache(), tiny_images(2)
     for settings in ({}, {"last_block": "class_token"}):
         detector = make(**settings)
         detector.prefix_cache = cache
@@ -251,8 +234,8 @@ def flipped(data):
 
 
 @pytest.mark.parametrize("damage", [half, flipped, lambda data: b"", lambda data: bytes(4)])
-def test_a_damaged_entry_is_replaced(make, make_cache, damage):
-    detector, images = make(), images_of(1)
+def test_a_damaged_entry_is_replaced(make_cache, damage):
+    detector, images = make(), tiny_images(1)
     cache = detector.prefix_cache = make_cache()
     expected = detector(images)
     (entry,) = entries(cache)
@@ -262,8 +245,8 @@ def test_a_damaged_entry_is_replaced(make, make_cache, damage):
     assert cache.computed == 2 and entry.read_bytes() == whole
 
 
-def test_an_entry_of_another_shape_is_replaced(make, make_cache):
-    one, other, images = make(), make(trained_blocks=0), images_of(1)
+def test_an_entry_of_another_shape_is_replaced(make_cache):
+    one, other, images = make(), make(trained_blocks=0), tiny_images(1)
     cache = one.prefix_cache = other.prefix_cache = make_cache()
     expected = one(images)
     (entry,) = entries(cache)
@@ -273,11 +256,11 @@ def test_an_entry_of_another_shape_is_replaced(make, make_cache):
     assert torch.equal(one(images), expected)
 
 
-def test_a_read_only_folder_is_read(make, make_cache, tmp_path):
+def test_a_read_only_folder_is_read(make_cache, tmp_path):
     (tmp_path / "probe").mkdir(mode=0o500)
     if os.access(tmp_path / "probe", os.W_OK):
         pytest.skip("nothing is read-only for this user")
-    detector, images, said = make(), images_of(3), []
+    detector, images, said = make(), tiny_images(3), []
     detector.prefix_cache = make_cache()
     detector(images[:1])
     folders = [path for path in detector.prefix_cache.folder.rglob("*") if path.is_dir()]
@@ -291,8 +274,8 @@ def test_a_read_only_folder_is_read(make, make_cache, tmp_path):
     assert counts(cache) == (1, 2, 1) and len(said) == 1
 
 
-def test_where_nothing_can_be_written_all_goes_on(make, make_cache):
-    detector, images, said = make(), images_of(3), []
+def test_where_nothing_can_be_written_all_goes_on(make_cache):
+    detector, images, said = make(), tiny_images(3), []
     cache = detector.prefix_cache = make_cache(warn=said.append)
     cache.folder.write_text("a file where the folder should be")
     expected = detector(images)
@@ -301,8 +284,8 @@ def test_where_nothing_can_be_written_all_goes_on(make, make_cache):
     assert len(said) == 1 and said[0].startswith(f"nothing more is cached in {cache.folder}: ")
 
 
-def test_a_full_disk_is_said_once_and_what_is_there_is_found(make, make_cache, monkeypatch):
-    detector, images, said = make(), images_of(3), []
+def test_a_full_disk_is_said_once_and_what_is_there_is_found(make_cache, monkeypatch):
+    detector, images, said = make(), tiny_images(3), []
     cache = detector.prefix_cache = make_cache(warn=said.append)
     detector(images[:1])
 
@@ -321,8 +304,8 @@ def test_a_full_disk_is_said_once_and_what_is_there_is_found(make, make_cache, m
     ]
 
 
-def test_a_folder_that_vanishes_is_made_anew(make, make_cache):
-    detector, images = make(), images_of(2)
+def test_a_folder_that_vanishes_is_made_anew(make_cache):
+    detector, images = make(), tiny_images(2)
     cache = detector.prefix_cache = make_cache()
     detector(images)
     for entry in entries(cache):
@@ -336,19 +319,19 @@ def test_a_folder_that_vanishes_is_made_anew(make, make_cache):
 # --- bounds ---------------------------------------------------------------------------------------
 
 
-def entry_size(make, make_cache):
+def entry_size(make_cache):
     detector = make()
     detector.prefix_cache = make_cache()
-    detector(images_of(1, seed=99))
+    detector(tiny_images(1, seed=99))
     (entry,) = entries(detector.prefix_cache)
     size = entry.stat().st_size
     entry.unlink()
     return size
 
 
-def test_the_bound_is_kept_and_the_most_recently_used_stay(make, make_cache):
-    size = entry_size(make, make_cache)
-    detector, images = make(), images_of(30)
+def test_the_bound_is_kept_and_the_most_recently_used_stay(make_cache):
+    size = entry_size(make_cache)
+    detector, images = make(), tiny_images(30)
     cache = detector.prefix_cache = make_cache(limit=10 * size)
     for step in range(1, 30):
         detector(images[[0, step]])  # the first is used at every step
@@ -360,29 +343,29 @@ def test_the_bound_is_kept_and_the_most_recently_used_stay(make, make_cache):
     assert cache.computed == 31
 
 
-def test_a_batch_larger_than_the_bound_is_computed_and_partly_kept(make, make_cache):
-    size = entry_size(make, make_cache)
-    detector, images = make(), images_of(12)
+def test_a_batch_larger_than_the_bound_is_computed_and_partly_kept(make_cache):
+    size = entry_size(make_cache)
+    detector, images = make(), tiny_images(12)
     expected = detector(images)
     cache = detector.prefix_cache = make_cache(limit=5 * size)
     assert torch.equal(detector(images), expected)
     assert 0 < len(entries(cache)) <= 5
 
 
-def test_a_bound_below_one_image_keeps_nothing(make, make_cache):
+def test_a_bound_below_one_image_keeps_nothing(make_cache):
     detector, said = make(), []
     cache = detector.prefix_cache = make_cache(limit=1000, warn=said.append)
-    detector(images_of(2))
+    detector(tiny_images(2))
     assert not entries(cache) and len(said) == 1 and "LAYERFUSION_CACHE_GB" in said[0]
 
 
-def test_what_is_left_by_others_counts(make, make_cache):
-    size = entry_size(make, make_cache)
+def test_what_is_left_by_others_counts(make_cache):
+    size = entry_size(make_cache)
     one, other = make(), make()
     one.prefix_cache, other.prefix_cache = (make_cache(limit=10 * size) for _ in range(2))
     for seed in range(10):
-        one(images_of(2, seed=seed))
-        other(images_of(2, seed=100 + seed))
+        one(tiny_images(2, seed=seed))
+        other(tiny_images(2, seed=100 + seed))
         # A process may be two entries ahead of what the other one has noticed.
         assert sum(path.stat().st_size for path in entries(one.prefix_cache)) <= 12 * size
 
@@ -407,46 +390,31 @@ def test_it_is_off_unless_asked_for_and_its_size_is_in_gb(tmp_path, monkeypatch)
 
 # --- several processes ----------------------------------------------------------------------------
 
-PROGRAM = """
-import sys
-from pathlib import Path
-import torch
-from layerfusion.model.detector import Detector
-from layerfusion.model.prefix_cache import PrefixCache
-from layerfusion.settings import HeadSettings, EncoderSettings, ImageSettings
 
-folder, model = Path(sys.argv[1]), sys.argv[2]
-limit, seed = int(sys.argv[3]), int(sys.argv[4])
-encoder = EncoderSettings(model=model, weights="random", prefix_precision="float16")
-detector = Detector.build(encoder, HeadSettings(), ImageSettings(crop=48, min_side=64)).eval()
-generator = torch.Generator().manual_seed(5)
-images = torch.randint(0, 256, (24, 3, 48, 48), dtype=torch.uint8, generator=generator)
-with torch.inference_mode():
-    expected = detector(images)
-    detector.prefix_cache = PrefixCache(folder, limit=limit, warn=sys.exit)
-    for step in range(40):
-        generator.manual_seed(1000 * seed + step)
-        chosen = torch.randperm(24, generator=generator)[:4]
-        difference = (detector(images[chosen]) - expected[chosen]).abs().max()
-        assert difference < 2e-3, difference
-print(detector.prefix_cache.found)
-"""
+def use_a_folder(folder, limit, seed):
+    """Ask for a few of the same images again and again, in a process of its own."""
+    detector, images = make(), tiny_images(24, seed=5)
+    generator = torch.Generator()
+    with torch.inference_mode():
+        expected = detector(images)
+        detector.prefix_cache = PrefixCache(folder, limit=limit, warn=fail)
+        for step in range(40):
+            generator.manual_seed(1000 * seed + step)
+            chosen = torch.randperm(24, generator=generator)[:4]
+            difference = (detector(images[chosen]) - expected[chosen]).abs().max()
+            assert difference < 2e-3, difference
+    assert detector.prefix_cache.found > 0
 
 
-def test_two_processes_use_one_folder_at_once(tmp_path, tiny_settings, make, make_cache):
+def test_two_processes_use_one_folder_at_once(tmp_path, make_cache):
     """With room for so few images that each removes what the other one wrote, or reads."""
-    limit = 10 * entry_size(make, make_cache)
-    command = [sys.executable, "-c", PROGRAM, tmp_path / "two", tiny_settings["encoder.model"]]
-    processes = [
-        subprocess.Popen(
-            [*command, str(limit), str(seed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        for seed in (1, 2)
-    ]
+    limit, start = 10 * entry_size(make_cache), multiprocessing.get_context("spawn").Process
+    processes = [start(target=use_a_folder, args=(tmp_path / "two", limit, n)) for n in (1, 2)]
     for process in processes:
-        found, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors.decode()
-        assert int(found) > 0
+        process.start()
+    for process in processes:
+        process.join(timeout=300)
+        assert process.exitcode == 0
     left = [path for path in (tmp_path / "two").rglob("*") if path.is_file()]
     assert left and not [path for path in left if path.name.endswith(".partial")]
     assert sum(path.stat().st_size for path in left) <= 1.2 * limit

@@ -7,7 +7,7 @@ import open_clip
 import pytest
 import torch
 
-from layerfusion.model.detector import Detector
+from conftest import tiny_detector, tiny_images
 from layerfusion.model.weights import set_activation
 from layerfusion.paths import project_root
 
@@ -16,19 +16,13 @@ from reference.encoder import HookedDetector, optimizer, step
 
 
 @pytest.fixture
-def both(tiny_profile):
-    profile = tiny_profile
-    detector = Detector.build(profile.encoder, profile.head, profile.images).eval()
+def both():
+    detector = tiny_detector()
     clip = open_clip.create_model("demo-tiny")
     clip.visual.load_state_dict(detector.encoder.visual.state_dict())
     set_activation(clip.visual, detector.activation)
-    blocks = profile.encoder.trained_blocks
+    blocks = detector.encoder_settings.trained_blocks
     return detector, HookedDetector(clip, copy.deepcopy(detector.head), blocks).eval()
-
-
-def pixels(count):
-    generator = torch.Generator().manual_seed(3)
-    return torch.randint(0, 256, (count, 3, 48, 48), dtype=torch.uint8, generator=generator)
 
 
 def normalised(images, detector):
@@ -41,7 +35,7 @@ def normalised(images, detector):
 
 def test_hooks_on_all_of_clip_give_the_same_logits(both):
     detector, hooked = both
-    images = pixels(5)
+    images = tiny_images(5)
     with torch.no_grad():
         found = hooked(normalised(images, detector))
         assert torch.allclose(found, detector(images), atol=1e-5)
@@ -51,7 +45,7 @@ def test_hooks_on_all_of_clip_give_the_same_logits(both):
 def test_a_step_moves_the_last_blocks_and_the_head_alone(both):
     detector, hooked = both
     before = copy.deepcopy(hooked.state_dict())
-    step(hooked, optimizer(hooked, 1e-3, 1e-3), normalised(pixels(4), detector), torch.ones(4))
+    step(hooked, optimizer(hooked, 1e-3, 1e-3), normalised(tiny_images(4), detector), torch.ones(4))
     moved = {name for name, value in hooked.state_dict().items() if not value.equal(before[name])}
     resblocks = len(hooked.clip.visual.transformer.resblocks)
     trained = [f"clip.visual.transformer.resblocks.{n}." for n in (resblocks - 2, resblocks - 1)]
