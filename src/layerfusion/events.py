@@ -88,19 +88,19 @@ def _is_own(record: logging.LogRecord) -> bool:
 
 
 class _Once(logging.Filter):
-    """Passes a library's warning once for each line of its code, and counts the repetitions."""
+    """Passes a library's warning once for each line of its code."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: dict[tuple[str, int], tuple[logging.LogRecord, int]] = {}
+        self.seen: set[tuple[str, int]] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _is_own(record) or record.levelno >= logging.ERROR:
             return True
         place = record.pathname, record.lineno
-        first, count = self.seen.get(place, (record, 0))
-        self.seen[place] = first, count + 1
-        return count == 0
+        new = place not in self.seen
+        self.seen.add(place)
+        return new
 
 
 class _Screen(logging.Handler):
@@ -166,11 +166,9 @@ class _LogFile(logging.FileHandler):
     """Appends lines to a file. A file that cannot be written does not stop the program."""
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        end_last_line(path)
         super().__init__(path, encoding="utf-8")
         self.setFormatter(_FORMATTER)
-        self.once = _Once()
-        self.addFilter(self.once)
+        self.addFilter(_Once())
         self._process, self._warn = os.getpid(), warn
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -192,13 +190,13 @@ class _LogFile(logging.FileHandler):
 def logged_to(path: Path, warn: Callable[[str], None]) -> Iterator[None]:
     """Append each event to a file while the block runs, and the error that ends it.
 
-    Libraries' warnings are one line for each line of code, with a count at the end; they are shown
-    as before. Events of worker processes are left out.
+    Libraries' warnings are one line for each line of code; they are shown as before. Events
+    of worker processes are left out.
 
     Parameters
     ----------
     path
-        File in an existing folder. An incomplete last line is ended.
+        File in an existing folder.
     warn
         Called once if the file cannot be written; the block runs nevertheless.
     """
@@ -220,9 +218,6 @@ def logged_to(path: Path, warn: Callable[[str], None]) -> Iterator[None]:
         LOGGER.log(*_ending(error))
         raise
     finally:
-        for record, count in file.once.seen.values():
-            if count > 1:
-                LOGGER.info("%d times in all: %s", count, record.getMessage())
         LOGGER.setLevel(level)
         root.removeHandler(file)
         file.close()
@@ -241,23 +236,3 @@ def _described(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return re.sub(r"\s+", " ", f"{type(error).__name__}: {error}{place}")
-
-
-def end_last_line(path: Path) -> None:
-    """End the last line of a file that a kill or a full disk cut short.
-
-    A letter that was cut is escaped, so that the file is UTF-8. A missing, empty or complete file
-    is left alone.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read or written.
-    """
-    data = path.read_bytes() if path.is_file() else b""
-    torn = data.rpartition(b"\n")[2]
-    if torn:
-        with path.open("r+b") as file:
-            file.seek(len(data) - len(torn))
-            file.truncate()
-            file.write(f"{torn.decode('utf-8', 'backslashreplace')}\n".encode())

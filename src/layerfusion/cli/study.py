@@ -15,7 +15,6 @@ from layerfusion.cli.options import (
     PublishOption,
 )
 from layerfusion.cli.outputs import output_option, print_lines
-from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
 from layerfusion.paths import reference_folder, runs_root, shown
 from layerfusion.progress import Reporter
@@ -174,13 +173,13 @@ def corruptions(
     from layerfusion.experiments.corruptions import corruption_study
     from layerfusion.model.detector import Detector
     from layerfusion.pages.figures.corruptions import shown as shown_table
+    from layerfusion.scoring.files import threshold_of
     from layerfusion.scoring.shipped import detector_folder
 
     reporter = Reporter()
     labelled, name, where = options.find(reporter)
     loaded = Detector.load(detector_folder(detector))
-    if loaded.threshold is None:
-        raise UserError("this detector has no threshold yet; it must be calibrated first")
+    threshold_of(loaded)  # before anything is scored
     asked = "".join(
         f" --{option} {value}"
         for option, value, usual in (("images", number, 100), ("seed", seed, 1337))

@@ -35,14 +35,22 @@ def label_test_images(files: pd.DataFrame, labels: Path) -> pd.DataFrame:
     given = _read(labels)
     tested = files["split"] == "test"
     names = files.loc[tested, "path"].map(lambda path: composed(PurePosixPath(path).name))
-    if names.empty:
-        raise UserError(f"there are no test images for the labels in {labels}; leave it out")
-    if files.loc[tested, "label"].notna().any():
+    listed, there = given.index, pd.Index(names)
+    if names.empty or files.loc[tested, "label"].notna().any():
         raise UserError(
-            f"the test images have labels already, by their folders; leave out the labels in "
-            f"{labels}"
+            f"there are no test images without labels for those in {labels}; leave it out"
         )
-    _same_images(names, given, labels)
+    for wrong, what in (
+        (listed[listed.duplicated()], "are named more than once"),
+        (there[there.duplicated()], "have the file name of another"),
+        (listed.difference(there), "are not there: image_id is the file name with its extension"),
+        (there.difference(listed), "have no label"),
+    ):
+        if len(wrong):
+            raise UserError(
+                f"of the images of the test labels in {labels}, {len(wrong)} {what}; the first of "
+                f"them is {wrong[0]!r}"
+            )
     files = files.copy()
     files.loc[tested, "label"] = names.map(given).astype("Int8")
     return files
@@ -69,28 +77,3 @@ def _read(labels: Path) -> pd.Series:
         )
     names = table["image_id"].str.strip().map(composed)
     return pd.Series(meant.to_numpy(dtype="int8"), index=names)
-
-
-def _same_images(names: pd.Series, given: pd.Series, labels: Path) -> None:
-    """Raise a UserError unless the test images' names are those of the labels, each once."""
-    if given.index.has_duplicates:
-        twice = given.index[given.index.duplicated()][0]
-        raise UserError(f"the test labels in {labels} name {twice} more than once")
-    if names.duplicated().any():
-        twice = names[names.duplicated()].iloc[0]
-        raise UserError(
-            f"two test images are called {twice}: the labels in {labels}, which go by file name, "
-            "cannot tell them apart"
-        )
-    unknown = given.index.difference(pd.Index(names))
-    if len(unknown):
-        raise UserError(
-            f"the test labels in {labels} name images that are not there: {len(unknown)}, the "
-            f"first of them {unknown[0]!r}; image_id is the file name with its extension"
-        )
-    unlabelled = pd.Index(names).difference(given.index)
-    if len(unlabelled):
-        raise UserError(
-            f"the test labels in {labels} lack {len(unlabelled)} of the {len(names)} test images, "
-            f"the first of them {unlabelled[0]!r}"
-        )

@@ -33,7 +33,6 @@ from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions, peak_memory_mib, provenance
 from layerfusion.recipe import RECIPE
 from layerfusion.runs.record import (
-    IDENTITY,
     LOG,
     MANIFEST,
     RECORD,
@@ -41,7 +40,6 @@ from layerfusion.runs.record import (
     RunPlace,
     RunRecord,
     recorded_run,
-    write_identity,
 )
 from layerfusion.settings import LARGEST_SEED, Profile, digest, load_profile
 from layerfusion.training.checkpoint import Progress
@@ -226,7 +224,7 @@ class Experiment:
                 if processes.first and not (place.unfinished / CHECKPOINT).exists():
                     shutil.rmtree(place.unfinished, ignore_errors=True)  # it did not begin
                 raise
-            return processes.only_first(lambda: place.finish(CHECKPOINT, IDENTITY))
+            return processes.only_first(lambda: place.finish(CHECKPOINT))
 
     def _found(self, place: RunPlace, reporter: Reporter) -> Run | None:
         """Return the finished run that lies here, or the committed one where that is asked for."""
@@ -252,8 +250,11 @@ class Experiment:
         if fresh:
             shutil.rmtree(unfinished, ignore_errors=True)
         elif not (unfinished / CHECKPOINT).exists():
-            for sentence in place.interrupted(self.identity()):
-                reporter.say(f"note: {sentence}; this run starts from scratch")
+            for name in place.interrupted():
+                reporter.say(
+                    f"note: the interrupted {name} is of other settings, images or code and is not "
+                    "resumed; this run starts from scratch"
+                )
         elif not resume:
             raise UserError(
                 f"an interrupted run of the same settings, data and code lies in {unfinished}; "
@@ -267,7 +268,6 @@ class Experiment:
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         needed = disk_needed(detector, len(self.used.rows))
         processes.only_first(lambda: check_disk(directory, needed, reporter))
-        processes.only_first(lambda: write_identity(self.identity(), directory))
         reporter.say(f"training in {shown(directory)}")
         reporter.detail(
             f"key {self.place.key}, seed {self.seed}, {len(self.training.rows)} training and "

@@ -1,8 +1,7 @@
 """What a run leaves behind: one folder, complete or visibly unfinished."""
 
-import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ RECORD = "record.json"
 MANIFEST = "manifest.parquet"
 LOG = "log.txt"  # of the training; no number is read from it
 CONDITIONS = "conditions"  # in a run's folder: its predictions under other conditions
-IDENTITY = "identity.json"  # of a run that is not finished
 
 
 class RunRecord(BaseModel):
@@ -146,10 +144,15 @@ class RunPlace:
             return None
         return Run(self.finished, read_record(record))
 
-    def finish(self, *passing: str) -> Run:
+    def interrupted(self) -> list[str]:
+        """Return the names of unfinished folders of this run and seed, but with other keys."""
+        found = self.finished.parent.glob(f"{run_name(self.run, self.seed)}-*.unfinished")
+        return sorted(folder.name for folder in found if folder != self.unfinished)
+
+    def finish(self, checkpoint: str) -> Run:
         """Turn the unfinished folder into the finished run, replacing one that was there.
 
-        Files of it that are `passing`, by name, are removed.
+        Its `checkpoint` is removed.
         """
         former = self.finished.with_name(self.finished.name + ".former")
         shutil.rmtree(former, ignore_errors=True)
@@ -157,26 +160,8 @@ class RunPlace:
             self.finished.replace(former)
         self.unfinished.replace(self.finished)
         shutil.rmtree(former, ignore_errors=True)
-        for name in passing:
-            (self.finished / name).unlink()
+        (self.finished / checkpoint).unlink()
         return Run(self.finished, read_record(self.finished / RECORD))
-
-    def interrupted(self, identity: Mapping[str, Any]) -> Iterator[str]:
-        """Yield a sentence for each interrupted run of this name and seed that is another one.
-
-        Parameters
-        ----------
-        identity
-            Of this one, as `layerfusion.runs.experiment.Experiment.identity` returns it.
-        """
-        for folder in sorted(self.finished.parent.glob(f"{self.run}-seed{self.seed}-*.unfinished")):
-            path = folder / IDENTITY
-            if folder != self.unfinished and path.is_file():
-                differences = _differences(json.loads(path.read_text("utf-8")), identity)
-                yield (
-                    f"the interrupted {folder.name} is not resumed: it differs in "
-                    f"{', '.join(differences)}"
-                )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -210,20 +195,6 @@ def recorded_run(profile: Profile, run: str, seed: int) -> Run | None:
     same = all(there.get(name) == here[name] for name in here if name not in aside)
     same &= record.provenance.get("recipe") == RECIPE
     return Run(folder, record, recorded=True) if same else None
-
-
-def write_identity(identity: Mapping[str, Any], folder: Path) -> None:
-    """Keep what a run's numbers depend on in its folder while it trains."""
-    with files.in_place_of(folder / IDENTITY) as partial:
-        partial.write_text(json.dumps(identity, indent=2) + "\n", encoding="utf-8")
-
-
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return in words what two identities differ in; of settings, their dotted names."""
-    words = {"data": "its images", "recipe": "the recipe", "libraries": "versions of libraries"}
-    before, now = pd.json_normalize([one["settings"], other["settings"]]).to_dict("records")
-    names = sorted(str(name) for name in now if before[name] != now[name])
-    return names + [word for part, word in words.items() if one.get(part) != other[part]]
 
 
 def read_record(path: Path) -> RunRecord:

@@ -3,6 +3,7 @@
 from PIL import ExifTags
 
 _LONGEST = 10_000  # bytes that are decoded
+_UTF16 = {"<": "utf-16-le", ">": "utf-16-be"}  # by byte order of the block
 _PREFIX = 8  # bytes of a user comment that name its encoding
 # Tags of Windows, which writes UTF-16 into them, the low byte first whatever the block's order.
 _WINDOWS = {
@@ -54,22 +55,10 @@ def _user_comment(prefix: bytes, data: bytes, order: str) -> str:
     """Decode a user comment by its prefix (EXIF 2.32, table 9); without one, as UTF-8."""
     name = prefix.rstrip(b"\0 ")
     if name == b"UNICODE":
-        return _until_nul(_utf16(data, order))
-    if name == b"JIS":
-        return _until_nul(data.decode("iso2022_jp", "replace"))
+        marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        return _until_nul(data.decode("utf-16" if marked else _UTF16[order], "ignore"))
     rest = data if name in (b"ASCII", b"") else prefix + data
     return _until_nul(rest.decode("utf-8", "replace"))
-
-
-def _utf16(data: bytes, order: str) -> str:
-    """Decode UTF-16 by its mark, or by where its zeros are: not all keep to the block's order."""
-    data = data[: len(data) // 2 * 2]
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    high_first, low_first = data[::2].count(0), data[1::2].count(0)
-    if high_first != low_first:
-        order = ">" if high_first > low_first else "<"
-    return data.decode("utf-16-be" if order == ">" else "utf-16-le", "replace")
 
 
 def _until_nul(text: str) -> str:
