@@ -37,7 +37,7 @@ def few(parts: Iterator[_Part]) -> Iterator[_Part]:
 
 
 def check_parts(file: BinaryIO) -> None:
-    """Raise an `UnsupportedError` if a JPEG or GIF has too many parts before its pixels.
+    """Raise an `UnsupportedError` if a PNG, or a JPEG or GIF before its pixels, has too many parts.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def check_parts(file: BinaryIO) -> None:
         At its beginning, and left there.
     """
     start = file.read(4)
-    walked = {b"GIF8": gif_blocks, b"\xff\xd8\xff": jpeg_segments}
+    walked = {b"GIF8": gif_blocks, b"\xff\xd8\xff": jpeg_segments, b"\x89PNG": png_chunks}
     for beginning, parts in walked.items():
         if start.startswith(beginning):
             for _ in few(parts(file)):
@@ -77,6 +77,14 @@ def jpeg_segments(file: BinaryIO) -> Iterator[Segment]:
             return
         start += 2 + int.from_bytes(head[2:], "big") if marker != _NO_MARKER else 1
         file.seek(start)
+
+
+def png_chunks(file: BinaryIO) -> Iterator[int]:
+    """Yield the offsets of a PNG's chunks."""
+    start = file.seek(8)
+    while len(head := file.read(8)) == 8:
+        yield start
+        start = file.seek(start + 12 + int.from_bytes(head[:4], "big"))
 
 
 def gif_blocks(file: BinaryIO) -> Iterator[int]:

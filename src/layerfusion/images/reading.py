@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import simplejpeg
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -28,7 +28,6 @@ from layerfusion.images.parts import (
     jpeg_segments,
 )
 from layerfusion.images.pixel_types import Pixels, decoded
-from layerfusion.images.png_text import without_long_text
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
@@ -68,6 +67,10 @@ _BEGINNING = 16  # bytes that tell
 
 # The limit is checked here, and said of each file that is beyond it.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+# Only generated images carry prompts and workflows of megabytes, and Pillow refuses such files
+# whole: to skip them would be to skip a class.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 1 << 28  # bytes
 
 LIMIT_VARIABLE = "LAYERFUSION_MAX_MEGAPIXELS"
 _BYTES_PER_PIXEL = 8  # Pillow's four, once more while an image is turned or converted
@@ -310,7 +313,7 @@ def opened(path: str | Path) -> Iterator[ImageFile]:
 def _for_pillow(file: BinaryIO) -> BinaryIO:
     """Return a file for Pillow to open, or what of it Pillow takes; refuse one of endless parts."""
     check_parts(file)
-    return without_long_text(file) or _with_clear_canvas(file) or file
+    return _with_clear_canvas(file) or file
 
 
 def _with_clear_canvas(file: BinaryIO) -> BytesIO | None:

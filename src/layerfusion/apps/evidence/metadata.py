@@ -4,6 +4,7 @@ None of it is evidence of how pixels came to be: all but a signature can be writ
 most sites remove it. It stands beside a score and is never mixed with it.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,9 @@ from layerfusion.apps.evidence.credentials import credentials
 from layerfusion.apps.evidence.exif_text import as_text
 from layerfusion.apps.evidence.source_types import source_type
 from layerfusion.apps.evidence.xmp import IPTC, XMP, packet_of, properties
-from layerfusion.images.png_text import text_chunks
 from layerfusion.images.reading import ImageError, is_special, opened
 
+MOST_TEXTS = 100  # of a PNG that are shown
 LONGEST = 200  # characters of a value that is shown
 _LOOKED_AT = 10 * LONGEST  # of which blanks and what cannot be printed may be many
 
@@ -76,12 +77,9 @@ def marks(path: Path) -> list[Mark]:
     """
     if is_special(path):
         return []
-    found = _png_text(path)
-    try:
-        with opened(path) as image:
-            found = [*_exif(image), *found, *_xmp(path, image)]
-    except ImageError:
-        pass
+    found: list[Mark] = []
+    with suppress(ImageError), opened(path) as image:
+        found = [*_exif(image), *_png_text(image), *_xmp(image)]
     try:
         with path.open("rb") as file:
             data = file.read(_READ_AT_MOST)
@@ -106,8 +104,8 @@ def _exif(image: ImageFile) -> list[Mark]:
     return [Mark(name, shown(text)) for name, text in own.items() if text]
 
 
-def _xmp(path: Path, image: ImageFile) -> list[Mark]:
-    said = properties(packet_of(path, image), (_SOURCE_TYPE, _TOOL))
+def _xmp(image: ImageFile) -> list[Mark]:
+    said = properties(packet_of(image), (_SOURCE_TYPE, _TOOL))
     claims = {
         "IPTC digital source type": source_type(said.get(_SOURCE_TYPE, "")),
         "creator tool": said.get(_TOOL, ""),
@@ -115,10 +113,16 @@ def _xmp(path: Path, image: ImageFile) -> list[Mark]:
     return [Mark(what, shown(claim)) for what, claim in claims.items() if claim]
 
 
-def _png_text(path: Path) -> list[Mark]:
+def _png_text(image: ImageFile) -> list[Mark]:
+    """Return the texts of a PNG; to have those behind its pixels, it is decoded."""
+    if image.format != "PNG":
+        return []
+    with suppress(Exception):  # damaged: what stands before the damage is read
+        image.load()
+    texts = [(str(key), text) for key, text in image.info.items() if isinstance(text, str)]
     return [
         Mark(_GENERATORS.get(keyword.lower(), f"PNG text '{shown(keyword)}'"), shown(text))
-        for keyword, text in text_chunks(path, LONGEST + 1)
+        for keyword, text in texts[:MOST_TEXTS]
     ]
 
 

@@ -7,21 +7,15 @@ refused.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
 from PIL.Image import Image
 
-from layerfusion.images.png_text import text_chunks
-
 IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 XMP = "http://ns.adobe.com/xap/1.0/"
 _RESOURCE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#resource"
 _LONGEST = 10_000_000  # bytes of a packet; of a longer one its beginning is read
-_PNG_KEYWORD = "XML:com.adobe.xmp"
-_GIF_EXTENSION = b"!\xff\x0bXMP DataXMP"
-_GIF_TRAILER = b"\x01\xff\xfe\xfd"  # 258 bytes that lead any reader of blocks to their end
 _DEEPEST = 100  # elements in one another; real packets have about ten
 
 
@@ -69,17 +63,7 @@ def properties(packet: bytes, names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def packet_of(path: Path, image: Image) -> bytes:
-    """Return the XMP packet of an opened picture, empty where it has none.
-
-    That of a PNG may stand behind the pixels, and that of a GIF is not Pillow's to know.
-    """
-    if image.format == "PNG":
-        texts = text_chunks(path, _LONGEST, keyword=_PNG_KEYWORD)
-        return texts[0][1].encode() if texts else b""
-    if image.format == "GIF":
-        with path.open("rb") as file:
-            _, found, rest = file.read(_LONGEST).partition(_GIF_EXTENSION)
-        return rest.partition(_GIF_TRAILER)[0] if found else b""
-    packet = image.info.get("xmp", b"")
+def packet_of(image: Image) -> bytes:
+    """Return the XMP packet of an opened picture, of a PNG of a decoded one; empty where none."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp", b"")
     return packet.encode() if isinstance(packet, str) else bytes(packet)
