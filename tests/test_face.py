@@ -70,9 +70,3 @@ def test_images_are_scored_by_path_and_by_folder(photos):
     assert list(folder["image_id"]) == [f"{index}.jpg" for index in range(6)]
     files = layerfusion.score([str(photos / "test" / "0.jpg")], demo_detector())
     assert files["logit"].iloc[0] == pytest.approx(folder["logit"].iloc[0], abs=1e-5)
-
-
-def test_a_detector_is_also_named_by_its_folder(photos, tmp_path):
-    demo_detector().save(tmp_path / "detector")
-    table = layerfusion.score(photos / "test", tmp_path / "detector")
-    assert table["error"].isna().all()

@@ -9,29 +9,13 @@ from layerfusion.settings.user_yaml import parse_yaml, read_yaml
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("010", "010"),
-        ("1:30", "1:30"),
-        ("1_000", "1_000"),
-        ("0x10", "0x10"),
-        ("2024-13-45", "2024-13-45"),
-        ("yes", "yes"),
-        ("Off", "Off"),
-        ("<<", "<<"),
-        ("=", "="),
-        ("10", 10),
-        ("-3", -3),
-        ("0", 0),
-        ("1e-4", 1e-4),
-        ("3.0e-4", 3e-4),
-        (".5", 0.5),
-        ("-.inf", float("-inf")),
-        ("true", True),
-        ("~", None),
-        ("", None),
-        ("'10'", "10"),
+        ("010", "010"), ("1:30", "1:30"), ("1_000", "1_000"), ("0x10", "0x10"), ("=", "="),
+        ("2024-13-45", "2024-13-45"), ("yes", "yes"), ("Off", "Off"), ("<<", "<<"),
+        ("10", 10), ("-3", -3), ("0", 0), ("1e-4", 1e-4), ("3.0e-4", 3e-4), (".5", 0.5),
+        ("-.inf", float("-inf")), ("true", True), ("~", None), ("", None), ("'10'", "10"),
         ("[a, {b: 1}]", ["a", {"b": 1}]),
     ],
-)
+)  # fmt: skip
 def test_plain_values_mean_what_they_look_like(text, value):
     found = parse_yaml(text, "it")
     assert found == value and type(found) is type(value)

@@ -106,6 +106,7 @@ score photos --detector demo --weights gone.pt          | is neither a tag, nor
 inspect                                                 | Missing argument
 inspect photos                                          | needs the weights 'clip-vit-b-16-int8'
 inspect photos --detector demo                          | has no validation.csv
+inspect photos --detector gone                          | gone holds no detector.json
 inspect photos --report gone/a.html                     | the folder of --report gone/a.html does
 inspect photos --report /dev/null                       | is a pipe, socket or device; name a file
 inspect photos --report photos/val/real/c.png           | is an image, which would be lost
@@ -131,6 +132,7 @@ submit --run open --images photos --team a --out . --unreadable-as nan | less th
 submit --run open --images photos --team ../a --out .   | use letters, digits, - and _
 submit --run open --images photos --team a --out . --detector gone | gone holds no detector.json
 submit --run open --images photos --team a --out . --detector x --seed 1 | give one of them
+submit --run open --images photos --team a --out . --detector x -d photos | give one of them
 submission check gone.csv --images photos               | gone.csv cannot be read
 submission check photos --images photos                 | photos cannot be read
 submission check a.csv --images gone                    | there is no folder gone

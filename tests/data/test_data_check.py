@@ -1,12 +1,10 @@
 """`layerfusion data check`, as a user reads it who has downloaded half of the data."""
 
 import shutil
-import sys
 
 import pandas as pd
 import pytest
 
-from layerfusion.cli.main import main
 from layerfusion.data.check import check_data
 from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.settings import load_profile
@@ -49,18 +47,14 @@ def complete(tmp_path_factory):
 
 
 @pytest.fixture
-def check(monkeypatch, capsys):
+def check(run):
     """Run the command; returns (exit status, output with single spaces, errors)."""
 
     def check(*arguments):
-        if "--profile" not in arguments:
-            arguments = (*arguments, "--set", QUOTAS)
-        monkeypatch.setattr(sys, "argv", ["layerfusion", "data", "check", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
+        quotas = [] if "--profile" in arguments else ["--set", QUOTAS]
+        status, out, err = run("data", "check", *arguments, *quotas)
         assert max(map(len, out.splitlines()), default=0) <= 100
-        return stopped.value.code or 0, " ".join(out.split()), err
+        return status, " ".join(out.split()), err
 
     return check
 

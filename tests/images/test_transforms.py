@@ -181,22 +181,17 @@ def test_crop_positions_are_uniform_and_reach_every_edge():
     assert is_uniform(np.bincount(left * 5 + top, minlength=50))
 
 
-def test_angles_are_uniform_between_both_signs():
-    draws = many_draws(training(rotation_probability=1.0, rotation_degrees=12.0))
-    angles = np.array([draw.angle for draw in draws])
-    assert stats.kstest(angles, stats.uniform(-12, 24).cdf).pvalue > 1e-4
-
-
-def test_colour_factors_are_uniform_in_their_ranges():
+def test_angles_and_colour_factors_are_uniform_in_their_ranges():
     reach = {"brightness": 0.1, "contrast": 0.2, "saturation": 0.3, "hue": 0.04}
     ranges = {f"jitter_{name}": value for name, value in reach.items()}
-    draws = many_draws(training(jitter_probability=1.0, **ranges))
-    drawn = [dict(draw.jitter or ()) for draw in draws]
-    for name, value in reach.items():
-        centre = 0 if name == "hue" else 1
-        factors = np.array([factors[name] for factors in drawn])
+    always = {"jitter_probability": 1.0, "rotation_probability": 1.0, "rotation_degrees": 12.0}
+    draws = many_draws(training(**always, **ranges))
+    drawn = [dict(draw.jitter or ()) | {"angle": draw.angle} for draw in draws]
+    for name, value in (reach | {"angle": 12.0}).items():
+        centre = 0 if name in ("hue", "angle") else 1
+        values = np.array([values[name] for values in drawn])
         expected = stats.uniform(centre - value, 2 * value)
-        assert stats.kstest(factors, expected.cdf).pvalue > 1e-4, name
+        assert stats.kstest(values, expected.cdf).pvalue > 1e-4, name
 
 
 def test_the_order_of_colour_adjustments_is_uniform_and_tells_nothing_of_the_factors():

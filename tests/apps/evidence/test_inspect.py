@@ -99,24 +99,6 @@ def test_the_same_picture_has_the_same_words(run, detector, pictures):
     assert answers[0]["pictures"] == answers[1]["pictures"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--report", "gone/a.html", "."], "the folder of --report gone/a.html does not exist"),
-        ([".", "--detector", "gone"], "gone"),
-    ],
-)
-def test_wrong_use_is_one_sentence(run, pictures, monkeypatch, arguments, words):
-    monkeypatch.chdir(pictures)
-    status, out, err = run("inspect", *arguments)
-    assert (status, out) == (2, "") and words in err and err.count("\n") == 1
-
-
-def test_a_detector_without_scores_to_read_against_is_refused(run, pictures):
-    status, _, err = run("inspect", pictures / "plain.png", "--detector", "demo")
-    assert status == 2 and "has no validation.csv" in err
-
-
 def test_long_and_damaged_metadata_does_no_harm(tmp_path):
     image = Image.new("RGB", (30, 20))
     text = PngImagePlugin.PngInfo()

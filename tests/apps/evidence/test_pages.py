@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from browsing import show
-from conftest import demo_detector, draw_image
+from conftest import demo_detector, draw_classes, draw_image
 from layerfusion.apps.evidence.inspection import report_html
 from layerfusion.apps.evidence.pages import write_page
 from layerfusion.apps.evidence.serving import Limits, listen
@@ -65,18 +65,6 @@ def picture(tmp_path_factory):
     return path
 
 
-def own_images(root):
-    """Folders with names that do not break, of which one has most errors."""
-    rng = np.random.default_rng(0)
-    for label in ("real", "synthetic"):
-        for number in range(26):
-            folder = root / label / f"{'scans' * 8}{number % 2}"
-            folder.mkdir(parents=True, exist_ok=True)
-            drawn = draw_image(rng, dark=label == "real", size=(72, 70))
-            drawn.save(folder / f"{number}.png")
-    return find_own_images(root)
-
-
 @pytest.fixture(scope="module")
 def pages(inspector, picture, tmp_path_factory):
     """A report of two pictures, one of a file that is none, and a calibration's."""
@@ -85,10 +73,9 @@ def pages(inspector, picture, tmp_path_factory):
     broken.write_bytes(b"\xff\xd8\xff nothing")
     found = [inspector.inspect(path) for path in (picture, broken)]
     write_page(report_html(found, inspector.about()), folder / "report.html")
-    made = calibrate(
-        demo_detector(),
-        own_images(tmp_path_factory.mktemp("own") / "mine"),
-    )
+    own = tmp_path_factory.mktemp("own")  # folders with names that do not break
+    draw_classes(own, {f"{'scans' * 8}{n}": 13 for n in range(2)}, np.random.default_rng(0))
+    made = calibrate(demo_detector(), find_own_images(own))
     write_page(calibration_html(made, "It is a toy"), folder / "calibration.html")
     return folder
 

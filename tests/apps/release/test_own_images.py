@@ -27,15 +27,9 @@ def test_classes_are_called_as_everywhere(tmp_path, names):
 
 @pytest.mark.parametrize(
     ("real", "source"),
-    [
-        ("real/flickr", "flickr"),
-        ("real/flickr/2023", "flickr"),
-        ("val/real/flickr", "flickr"),
-        ("flickr/real", "flickr"),
-        ("flickr/real/2023", "flickr"),
-        ("val/real", NO_FOLDER),
-    ],
-)
+    [("real/flickr", "flickr"), ("real/flickr/2023", "flickr"), ("val/real/flickr", "flickr"),
+     ("flickr/real", "flickr"), ("flickr/real/2023", "flickr"), ("val/real", NO_FOLDER)],
+)  # fmt: skip
 def test_a_folder_is_a_source(tmp_path, real, source):
     rows = find_own_images(fill(tmp_path, names=(real, "synthetic/x"))).manifest.rows
     assert set(rows.loc[rows["label"] == 0, "source"]) == {source}

@@ -506,30 +506,6 @@ def test_the_check_compares_both_runs(run, good, checked_images, tmp_path, named
     assert status == 1 and f"the same as in {other.name}" in out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["submission", "check", "none.csv", "--images", "no/such"], "there is no folder no/such"),
-        (["submission", "check", "none.csv", "--images", "IMAGES"], "none.csv cannot be read"),
-        (["submit", "--run", "open", "--images", "IMAGES", "--team", "a b", "--out", "."],
-         "use letters, digits"),
-        (["submit", "--run", "open", "--images", "IMAGES", "--team", "a", "--out", "no/such"],
-         "does not exist"),
-        (["submit", "--run", "open", "--images", "no/such", "--team", "a", "--out", "OUT"],
-         "there is no folder no/such"),
-        (["submit", "--run", "open", "--images", "IMAGES", "--team", "a", "--out", "OUT",
-          "--detector", "no/such"], "no detector.json"),
-        (["submit", "--run", "open", "--images", "IMAGES", "--team", "a", "--out", "OUT",
-          "--detector", "no/such", "--data-root", "IMAGES"], "give one of them"),
-    ],
-)  # fmt: skip
-def test_a_users_mistake_is_one_sentence(run, checked_images, tmp_path, arguments, words):
-    places = {"IMAGES": checked_images, "OUT": tmp_path}
-    status, out, err = run(*(places.get(word, word) for word in arguments))
-    assert status == 2 and out == ""
-    assert words in err and len(err.strip().splitlines()) == 1
-
-
 def test_two_test_images_of_one_name_are_refused(checked_images):
     (checked_images / "more").mkdir()
     (checked_images / "more" / IMAGES[0]).touch()
