@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import tiny_detector, tiny_images
+from conftest import open_tiny, tiny_detector, tiny_images
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.prefix_cache import PrefixCache, open_prefix_cache
 from layerfusion.paths import cache_root, runs_root
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_predictions
-from layerfusion.runs.experiment import Experiment
 from layerfusion.settings import LoaderSettings
 
 # A batch of another size is multiplied in another order: that moves float32's last bits, and now
@@ -152,17 +151,15 @@ def test_autocast_has_entries_of_its_own(make_cache):
 
 
 def run_of(photos, settings):
-    experiment = Experiment.open("open", data_root=photos, overrides=settings)
+    experiment = open_tiny(photos, overrides=settings)
     run = experiment.obtain(fresh=True)
     predictions = obtain_predictions(experiment, run, Condition(degradation="jpeg-85"))
     return experiment, run, predictions
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_whole_run_gives_the_same_numbers(
-    photos, tiny_settings, tmp_path, monkeypatch, precision
-):
-    settings = tiny_settings | {
+def test_a_whole_run_gives_the_same_numbers(photos, tmp_path, monkeypatch, precision):
+    settings = {
         "training.precision": precision,
         "encoder.prefix_precision": "float16",
         "encoder.last_block": "class_token",

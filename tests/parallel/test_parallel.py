@@ -16,12 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import TINY
+from conftest import TINY, open_tiny
 from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.parallel import processes
 from layerfusion.parallel.launcher import Launch, launched
-from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.predictions import score_files
 from layerfusion.settings import ImageSettings, LoaderSettings
 from layerfusion.training import loop
@@ -54,17 +53,12 @@ def odd_photos(photos, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def settings():
-    return TINY | SHARED
-
-
-@pytest.fixture(scope="module")
-def alone(odd_photos, settings):
+def alone(odd_photos):
     """The run of one process; beside its runs folder, that of an interruption of it."""
     runs = odd_photos.parent / "alone"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAYERFUSION_RUNS", str(runs))
-        experiment = Experiment.open("open", data_root=odd_photos, overrides=settings)
+        experiment = open_tiny(odd_photos, overrides=SHARED)
         save = loop.save_checkpoint
         patch.setattr(loop, "save_checkpoint", lambda *given: (save(*given), 1 / 0))
         with pytest.raises(ZeroDivisionError):  # at the end of the first epoch
@@ -79,8 +73,8 @@ def environment(runs, **named):
     return kept | {"LAYERFUSION_RUNS": str(runs), "OMP_NUM_THREADS": "1"} | named
 
 
-def train_with_torchrun(root, settings, runs):
-    given = [word for name, value in settings.items()
+def train_with_torchrun(root, runs):
+    given = [word for name, value in (TINY | SHARED).items()
              for word in ("--set", f"{name}={json.dumps(value)}")]  # fmt: skip
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "--", "layerfusion", "train", "--run", "open", "--data-root", str(root)]
@@ -125,8 +119,8 @@ def assert_same_training(history, expected):
             assert ours[name] == pytest.approx(theirs[name], abs=TOLERANCE), name
 
 
-def test_torchrun_trains_what_one_process_does(odd_photos, settings, alone, tmp_path):
-    done = train_with_torchrun(odd_photos, settings, tmp_path / "two")
+def test_torchrun_trains_what_one_process_does(odd_photos, alone, tmp_path):
+    done = train_with_torchrun(odd_photos, tmp_path / "two")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("AUC") == 1 and done.stderr.count("training in") == 1
     (folder,) = (tmp_path / "two" / "demo").glob("open-*[!.lock]")
@@ -141,7 +135,7 @@ def test_torchrun_trains_what_one_process_does(odd_photos, settings, alone, tmp_
     np.testing.assert_allclose(predictions["logit"], expected["logit"], atol=TOLERANCE)
 
 
-def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypatch):
+def test_processes_of_srun_agree(odd_photos, alone, tmp_path, monkeypatch):
     broken = tmp_path / "broken"
     shutil.copytree(odd_photos, broken)
     for path in (broken / "val").rglob("*.png"):  # in the middle, where only decoding finds it
@@ -149,7 +143,7 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
         data[len(data) // 2] ^= 255
         path.write_bytes(data)
     runs = odd_photos.parent / "interrupted"
-    arguments = [str(odd_photos), str(broken), json.dumps(settings)]
+    arguments = [str(odd_photos), str(broken), json.dumps(TINY | SHARED)]
     (first, words, status), (second, others_words, other_status) = run_as_srun_does(arguments, runs)
     assert (status, other_status) == (0, -signal.SIGKILL), words + others_words
     first, after_the_loss = map(json.loads, first.splitlines())
@@ -174,7 +168,7 @@ def test_processes_of_srun_agree(odd_photos, settings, alone, tmp_path, monkeypa
 
     # One process goes on where two were stopped.
     monkeypatch.setenv("LAYERFUSION_RUNS", str(runs))
-    experiment = Experiment.open("open", data_root=odd_photos, overrides=settings, seed=7)
+    experiment = open_tiny(odd_photos, overrides=SHARED, seed=7)
     sessions = experiment.obtain().record.provenance["training_sessions"]
     assert [(s["from_step"], s["processes"]) for s in sessions] == [(0, 2), (3, 1)]
 
@@ -196,13 +190,8 @@ def test_processes_that_score_other_images_are_refused(monkeypatch):
         processes.Processes, "gather", lambda self, value, **_: [value, ["other.jpg"]]
     )
     with pytest.raises(UserError, match="process 1 has images to score other than process 0"):
-        score_files(
-            None,
-            [Path("a.jpg")],
-            ImageSettings(),
-            LoaderSettings(),
-            processes=processes.Processes(0, 2),
-        )
+        two = processes.Processes(0, 2)
+        score_files(None, [Path("a.jpg")], ImageSettings(), LoaderSettings(), processes=two)
 
 
 TORCHRUN = {
@@ -257,13 +246,9 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         processes.open_fabric("fp32")
 
 
-def test_processes_without_an_image_of_a_full_batch_are_refused(
-    photos, tiny_settings, tmp_path, monkeypatch
-):
+def test_processes_without_an_image_of_a_full_batch_are_refused(photos, monkeypatch):
     monkeypatch.setattr(loop, "join_processes", lambda: processes.Processes(0, 4))
-    experiment = Experiment.open(
-        "open", data_root=photos, overrides=tiny_settings | {"training.batch_size": 3}
-    )
+    experiment = open_tiny(photos, overrides={"training.batch_size": 3})
     with pytest.raises(UserError, match="too few for 4 processes"):
         experiment.obtain()
 

@@ -32,8 +32,8 @@ class Interruption(BaseException):
     """Stands for a lost machine: nothing catches it."""
 
 
-def run_training(photos, directory, overrides, *, seed=3, training_rows=None):
-    profile = load_profile("demo", overrides)
+def run_training(photos, directory, changed=None, *, seed=3, training_rows=None):
+    profile = load_profile("demo", TINY | (changed or {}))
     manifest = open_data(profile.data, data_root=photos, cache=directory)
     train_images = manifest.select(split="train")
     if training_rows is not None:
@@ -61,16 +61,16 @@ def same_tensors(one, other):
 
 @pytest.fixture(scope="module")
 def uninterrupted(photos, tmp_path_factory):
-    return run_training(photos, tmp_path_factory.mktemp("whole"), TINY)
+    return run_training(photos, tmp_path_factory.mktemp("whole"))
 
 
 # 56 training images at batch 16 make 4 steps an epoch: inside the first, at its end, at the very
 # end of the second, and while validating (a save follows each validation).
 @pytest.mark.parametrize("saves_before_the_end", [1, 3, 4, 5, 6, 9])
 def test_resumed_training_ends_with_the_same_numbers(
-    photos, tmp_path, tiny_settings, uninterrupted, monkeypatch, saves_before_the_end
+    photos, tmp_path, uninterrupted, monkeypatch, saves_before_the_end
 ):
-    settings = tiny_settings | {"training.checkpoint_minutes": 0}
+    settings = {"training.checkpoint_minutes": 0}
     save, count = loop.save_checkpoint, 0
 
     def save_then_stop(*arguments):
@@ -111,15 +111,15 @@ def signal_before_batch(monkeypatch, name, number):
     [("training_batches", "epoch 1, after step 3"), ("scoring_batches", "epoch 1, while valid")],
 )
 def test_a_termination_signal_stops_after_a_saved_step(
-    photos, tmp_path, tiny_settings, uninterrupted, monkeypatch, name, where
+    photos, tmp_path, uninterrupted, monkeypatch, name, where
 ):
     with monkeypatch.context() as patch:
         signal_before_batch(patch, name, 2 if name == "training_batches" else 0)
         with pytest.raises(StopRequestedError, match=where) as caught:
-            run_training(photos, tmp_path / "cut", tiny_settings)
+            run_training(photos, tmp_path / "cut")
     assert caught.value.status == 143 and "--resume" in str(caught.value)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    progress, detector = run_training(photos, tmp_path / "cut", tiny_settings)
+    progress, detector = run_training(photos, tmp_path / "cut")
     assert progress.history == uninterrupted[0].history
     assert same_tensors(detector, uninterrupted[1])
     steps = [session["from_step"] for session in progress.sessions]
@@ -127,17 +127,15 @@ def test_a_termination_signal_stops_after_a_saved_step(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
-def test_workers_leave_a_termination_signal_to_the_training(
-    photos, tmp_path, tiny_settings, monkeypatch
-):
-    settings = tiny_settings | {"training.batch_size": 4, "loader.workers": 2}
+def test_workers_leave_a_termination_signal_to_the_training(photos, tmp_path, monkeypatch):
+    settings = {"training.batch_size": 4, "loader.workers": 2}
     signal_before_batch(monkeypatch, "training_batches", 1)
     with pytest.raises(StopRequestedError, match="epoch 1, after step 2"):
         run_training(photos, tmp_path / "cut", settings)
 
 
-def test_a_full_disk_leaves_the_former_checkpoint(photos, tmp_path, tiny_settings, monkeypatch):
-    run_training(photos, tmp_path, tiny_settings | {"training.epochs": 1})
+def test_a_full_disk_leaves_the_former_checkpoint(photos, tmp_path, monkeypatch):
+    run_training(photos, tmp_path, {"training.epochs": 1})
     former = (tmp_path / loop.CHECKPOINT).read_bytes()
 
     def fail(path, content):
@@ -147,27 +145,25 @@ def test_a_full_disk_leaves_the_former_checkpoint(photos, tmp_path, tiny_setting
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(UserError, match="No space left"):
-        run_training(photos, tmp_path, tiny_settings)
+        run_training(photos, tmp_path)
     assert (tmp_path / loop.CHECKPOINT).read_bytes() == former
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_neither_workers_nor_checkpoints_change_a_number(
-    photos, tmp_path, tiny_settings, uninterrupted
-):
-    other = tiny_settings | {"loader.workers": 2, "training.checkpoint_minutes": 0}
+def test_neither_workers_nor_checkpoints_change_a_number(photos, tmp_path, uninterrupted):
+    other = {"loader.workers": 2, "training.checkpoint_minutes": 0}
     progress, detector = run_training(photos, tmp_path / "other", other)
     assert progress.history == uninterrupted[0].history
     assert same_tensors(detector, uninterrupted[1])
 
 
-def test_another_seed_gives_another_training(photos, tmp_path, tiny_settings, uninterrupted):
-    progress, _ = run_training(photos, tmp_path / "other", tiny_settings, seed=4)
+def test_another_seed_gives_another_training(photos, tmp_path, uninterrupted):
+    progress, _ = run_training(photos, tmp_path / "other", seed=4)
     assert progress.history != uninterrupted[0].history
 
 
-def test_training_learns_what_can_be_learnt(photos, tmp_path, tiny_settings):
-    progress, detector = run_training(photos, tmp_path, tiny_settings | {"training.epochs": 4})
+def test_training_learns_what_can_be_learnt(photos, tmp_path):
+    progress, detector = run_training(photos, tmp_path, {"training.epochs": 4})
     losses = [entry["training_loss"] for entry in progress.history]
     assert losses[-1] < losses[0]
     best = progress.history[progress.best_epoch - 1]
@@ -176,43 +172,43 @@ def test_training_learns_what_can_be_learnt(photos, tmp_path, tiny_settings):
     assert sum(best["block_weights"]) == pytest.approx(1)
 
 
-def test_training_stops_when_the_auc_stops_rising(photos, tmp_path, tiny_settings):
+def test_training_stops_when_the_auc_stops_rising(photos, tmp_path):
     frozen = {
         "training.epochs": 5,
         "training.patience": 2,
         "training.head_learning_rate": 1e-30,
         "training.backbone_learning_rate": 1e-30,
     }
-    progress, _ = run_training(photos, tmp_path, tiny_settings | frozen)
+    progress, _ = run_training(photos, tmp_path, frozen)
     assert (len(progress.history), progress.best_epoch) == (3, 1)
 
 
 @pytest.mark.parametrize("max_steps", [1, 4, 6])
-def test_max_steps_ends_the_training(photos, tmp_path, tiny_settings, max_steps):
-    progress, _ = run_training(photos, tmp_path, tiny_settings | {"training.max_steps": max_steps})
+def test_max_steps_ends_the_training(photos, tmp_path, max_steps):
+    progress, _ = run_training(photos, tmp_path, {"training.max_steps": max_steps})
     assert progress.total_steps == max_steps
     assert sum(entry["steps"] for entry in progress.history) == max_steps
 
 
-def test_bf16_trains_on_a_cpu(photos, tmp_path, tiny_settings):
-    progress, _ = run_training(photos, tmp_path, tiny_settings | {"training.precision": "bf16"})
+def test_bf16_trains_on_a_cpu(photos, tmp_path):
+    progress, _ = run_training(photos, tmp_path, {"training.precision": "bf16"})
     assert math.isfinite(progress.history[-1]["training_loss"])
 
 
-def test_a_frozen_encoder_trains_the_head_alone(photos, tmp_path, tiny_settings):
-    _, detector = run_training(photos, tmp_path, tiny_settings | {"encoder.trained_blocks": 0})
+def test_a_frozen_encoder_trains_the_head_alone(photos, tmp_path):
+    _, detector = run_training(photos, tmp_path, {"encoder.trained_blocks": 0})
     assert detector.parameter_counts()["trained_blocks"] == 0
 
 
-def test_a_loss_that_is_no_number_stops_the_training(photos, tmp_path, tiny_settings):
+def test_a_loss_that_is_no_number_stops_the_training(photos, tmp_path):
     wild = {"training.head_learning_rate": 1e6, "training.weight_decay": 1.0, "training.epochs": 3}
     with pytest.raises(UserError, match="the training loss is"):
-        run_training(photos, tmp_path, tiny_settings | wild)
+        run_training(photos, tmp_path, wild)
 
 
-def test_one_label_alone_cannot_be_trained_on(photos, tmp_path, tiny_settings):
+def test_one_label_alone_cannot_be_trained_on(photos, tmp_path):
     with pytest.raises(UserError, match="real and synthetic"):
-        run_training(photos, tmp_path, tiny_settings, training_rows=slice(0, 10))
+        run_training(photos, tmp_path, training_rows=slice(0, 10))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens where there is no GPU")
@@ -251,14 +247,14 @@ def test_fp16_clips_gradients_that_a_scaler_scaled():
     assert norms == [pytest.approx(0.01, rel=1e-3)]  # neither scaled nor left unclipped
 
 
-def test_a_damaged_checkpoint_is_named(photos, tmp_path, tiny_settings):
+def test_a_damaged_checkpoint_is_named(photos, tmp_path):
     (tmp_path / loop.CHECKPOINT).write_bytes(b"\x00" * 20)
     with pytest.raises(UserError, match="cannot be read"):
-        run_training(photos, tmp_path, tiny_settings)
+        run_training(photos, tmp_path)
 
 
-def test_checkpoints_hold_what_was_trained_and_no_pickle(photos, tmp_path, tiny_settings):
-    run_training(photos, tmp_path, tiny_settings)
+def test_checkpoints_hold_what_was_trained_and_no_pickle(photos, tmp_path):
+    run_training(photos, tmp_path)
     checkpoint = tmp_path / loop.CHECKPOINT
     header_length = int.from_bytes(checkpoint.read_bytes()[:8], "little")
     header = json.loads(checkpoint.read_bytes()[8 : 8 + header_length])

@@ -5,9 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from conftest import open_tiny
 from layerfusion.data.loading import EvaluationImages, TrainingImages
 from layerfusion.errors import UserError
-from layerfusion.runs.experiment import Experiment
 from layerfusion.training import sources
 
 FROZEN = {
@@ -33,11 +33,6 @@ def prepared(monkeypatch):
     return counts
 
 
-def trained(photos, settings, **obtain):
-    experiment = Experiment.open("open", profile="demo", data_root=photos, overrides=settings)
-    return experiment.obtain(**obtain)
-
-
 @pytest.mark.parametrize(
     ("changed", "views"),
     [
@@ -48,9 +43,9 @@ def trained(photos, settings, **obtain):
     ],
 )
 def test_the_run_is_the_same_and_what_is_kept_is_prepared_once(
-    photos, tiny_settings, prepared, monkeypatch, tmp_path, changed, views
+    photos, prepared, monkeypatch, tmp_path, changed, views
 ):
-    kept = trained(photos, tiny_settings | FROZEN | changed)
+    kept = open_tiny(photos, overrides=FROZEN | changed).obtain()
     images = kept.record.data
     assert (views - 1) * images["training_images"] < prepared["views"]
     assert prepared["views"] <= views * images["training_images"]
@@ -60,7 +55,7 @@ def test_the_run_is_the_same_and_what_is_kept_is_prepared_once(
     monkeypatch.setattr(sources.Source, "keeps_views", False)
     monkeypatch.setattr(sources, "MEMORY_LIMIT", 0)
     prepared.update(views=0, crops=0)
-    plain = trained(photos, tiny_settings | FROZEN | changed, fresh=True)
+    plain = open_tiny(photos, overrides=FROZEN | changed).obtain(fresh=True)
     assert prepared["views"] == 3 * images["training_images"]
     assert prepared["crops"] == 3 * images["validation_images"]
     assert kept.record.history == plain.record.history
@@ -69,11 +64,9 @@ def test_the_run_is_the_same_and_what_is_kept_is_prepared_once(
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_a_file_that_cannot_be_read_is_named(photos, tmp_path, tiny_settings, split):
+def test_a_file_that_cannot_be_read_is_named(photos, tmp_path, split):
     photos = shutil.copytree(photos, tmp_path / "photos")  # other tests read them whole
-    experiment = Experiment.open(
-        "open", profile="demo", data_root=photos, overrides=tiny_settings | FROZEN
-    )
+    experiment = open_tiny(photos, overrides=FROZEN)
     rows = experiment.used.rows
     path = photos / rows.loc[rows["split"] == split, "path"].iloc[0]
     path.write_bytes(b"not an image")
