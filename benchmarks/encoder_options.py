@@ -7,7 +7,6 @@ against those of the default one. Writes `results/encoder_options.json`.
     python benchmarks/encoder_options.py --images DIR
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from keeping import circumstances, keep, spread
+from keeping import circumstances, keep, matmul_rate, photographs_parser, spread
 from torch import Tensor
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
@@ -32,15 +31,13 @@ Score = Callable[[Tensor], Tensor]
 
 def main() -> None:
     """Print a row a batch and option, and keep them with date and hardware."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, required=True, help="a folder of images")
+    parser = photographs_parser(__doc__)
     parser.add_argument("--count", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=5)
     chosen, found = parser.parse_args(), circumstances()
     paths = [chosen.images / name for name in sorted(files_below(chosen.images).images)]
     pixels = prepared(paths[:: max(len(paths) // chosen.count, 1)][: chosen.count])
     rows = [row for batch in BATCHES for row in measured(pixels, batch, chosen.rounds)]
-    rates = {str(kind).removeprefix("torch."): matmul_rate(kind) for kind in KINDS}
+    rates = {str(kind).removeprefix("torch."): matmul_rate(kind, MATRIX) for kind in KINDS}
     found |= {
         "images": len(pixels),
         "rounds": chosen.rounds,
@@ -148,17 +145,6 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def matmul_rate(kind: torch.dtype) -> float:
-    """Return the largest rate of plain matrix products, floating-point operations a second."""
-    one, other = (torch.randn(MATRIX, MATRIX).to(kind) for _ in range(2))
-    seconds = []
-    for _ in range(6):
-        begun = time.perf_counter()
-        one @ other
-        seconds.append(time.perf_counter() - begun)
-    return 2 * MATRIX**3 / min(seconds)
 
 
 if __name__ == "__main__":

@@ -11,20 +11,19 @@ file.
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from keeping import circumstances, keep, matmul_rate, of_device
 from PIL import Image
 
 from layerfusion.arithmetic import deterministic
@@ -37,11 +36,10 @@ from layerfusion.data.loading import (
 from layerfusion.data.sampling import Draw
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes, open_fabric
-from layerfusion.provenance import device_name, peak_memory_mib, provenance
+from layerfusion.provenance import device_name, peak_memory_mib
 from layerfusion.settings import Profile, load_profile
 from layerfusion.training.optimisation import build_optimizer, optimization_step
 
-RESULTS = Path(__file__).resolve().parent / "results"
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16} | (
@@ -69,8 +67,11 @@ def main() -> None:
         print(json.dumps(measure(*given.measure, steps=given.steps)))
         return
     loader = measure_loader(load_profile("paper"))
-    name = re.sub(r"[^a-z0-9]+", "-", device_name(DEVICE).lower()).strip("-")
     measured: list[dict[str, Any]] = []
+    found = circumstances() | {
+        "device": device_name(DEVICE), "kind": DEVICE.type, "loader": loader,
+        "model": "ViT-L-14, 224 px, weights random", "measured": measured,
+    }  # fmt: skip
     for activation in ACTIVATIONS:
         for precision in PRECISIONS:
             print(f"measuring {activation}, {precision} on {device_name(DEVICE)}", file=sys.stderr)
@@ -80,7 +81,7 @@ def main() -> None:
             result = json.loads(done.stdout.splitlines()[-1])
             measured.append(result | {"projection": project(result, loader)})
             # Anew after each: what was measured is kept if a later one fails or takes too long.
-            write(RESULTS / f"full_size-{DEVICE.type}-{name}.json", loader, measured)
+            keep(of_device("full_size", DEVICE), found)
 
 
 def measure(activation: str, precision: str, *, steps: int) -> dict[str, Any]:
@@ -120,8 +121,8 @@ def measure(activation: str, precision: str, *, steps: int) -> dict[str, Any]:
         "training": training_flops(detector) * len(batch.images),
         "scoring": scoring_flops(detector) * len(images),
     }
-    peak = matmul_flops_per_second(PRECISIONS[precision])
-    bf16 = matmul_flops_per_second(torch.bfloat16)
+    peak = matmul_rate(PRECISIONS[precision], MATRIX, DEVICE)
+    bf16 = matmul_rate(torch.bfloat16, MATRIX, DEVICE)
     return {
         "activation": detector.activation,
         "precision": precision,
@@ -202,13 +203,6 @@ def block_flops(detector: Detector) -> float:
     return 2 * n * 12 * d**2 + 4 * n**2 * d
 
 
-def matmul_flops_per_second(dtype: torch.dtype) -> float:
-    """Return how many operations a second a large matrix product reaches: the best of several."""
-    a, b = (torch.randn(MATRIX, MATRIX, device=DEVICE).to(dtype) for _ in range(2))
-    times = timed(lambda: a @ b, 30 if CUDA else 3, warm_up=lambda: a @ b)
-    return 2 * MATRIX**3 / min(wall for wall, _ in times)
-
-
 def measure_loader(profile: Profile) -> dict[str, Any]:
     """Measure how many training images a second the loader reads, augments and hands over."""
     rng = np.random.default_rng(0)
@@ -256,23 +250,6 @@ def project(result: dict[str, Any], loader: dict[str, Any]) -> dict[str, Any]:
         "note": f"a projection, not a run: {epochs} epochs and validations at the measured rates, "
         "of the device or of the loader, whichever is slower",
     }
-
-
-def write(path: Path, loader: dict[str, Any], measured: list[dict[str, Any]]) -> None:
-    """Write the results with date, hardware and versions."""
-    origin = provenance()
-    results = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "device": device_name(DEVICE),
-        "kind": DEVICE.type,
-        "provenance": {name: origin[name] for name in sorted(origin)},
-        "model": "ViT-L-14, 224 px, weights random",
-        "loader": loader,
-        "measured": measured,
-    }
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(path.name)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from typing import Any
 
 # Nothing of layerfusion is imported here: on Linux a process starts with its parent's peak memory.
 
-RESULT = Path(__file__).parent / "results" / "manifest_scale.json"
 PLATFORMS = ("Facebook", "Telegram", "Twitter")
 FAMILIES = (
     "StyleGAN1", "StyleGAN2", "StyleGAN3", "StableDiffusion1.5", "StableDiffusion2",
@@ -239,16 +238,8 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     result = step()
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_TO_MIB
-    print(
-        json.dumps(
-            {
-                "seconds": round(seconds, 2),
-                "before_mib": round(before),
-                "peak_mib": round(peak),
-                "result": result,
-            }
-        )
-    )
+    found = {"seconds": round(seconds, 2), "before_mib": round(before), "peak_mib": round(peak)}
+    print(json.dumps(found | {"result": result}))
 
 
 def run_step(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -268,7 +259,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the synthetic manifest")
     parser.add_argument("--files", type=int, default=20_000, help="files that are decoded")
     parser.add_argument("--links", type=int, default=ROWS, help="files whose headers are read")
-    parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -281,7 +271,7 @@ def main() -> None:
         steps = {name: run_step(name, folder, options) for name in STEPS}
     finally:
         shutil.rmtree(folder)
-    from layerfusion.provenance import provenance
+    from keeping import keep
 
     load_after = os.getloadavg()
     record = {
@@ -292,10 +282,8 @@ def main() -> None:
         "load_average_minute": [round(load_before[0], 1), round(load_after[0], 1)],
         "machine_was_shared": max(load_before[0], load_after[1]) > 1.5 * (os.cpu_count() or 1),
         "steps": steps,
-        "provenance": provenance(),
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    keep("manifest_scale", record)
 
 
 if __name__ == "__main__":

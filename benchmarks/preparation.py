@@ -9,7 +9,6 @@ of a training image are timed one by one, and what decodes a JPEG. Writes
     python benchmarks/preparation.py --images DIR
 """
 
-import argparse
 import os
 import tempfile
 import time
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
-from keeping import circumstances, keep, spread
+from keeping import circumstances, keep, photographs_parser, spread
 from PIL import Image
 from reference import preparation as reference
 
@@ -70,10 +69,7 @@ WORK: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
 
 def main() -> None:
     """Print a row a measurement, and keep them with date and hardware."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, required=True, help="photographs, in any folders")
-    parser.add_argument("--rounds", type=int, default=5)
-    chosen = parser.parse_args()
+    chosen = photographs_parser(__doc__).parse_args()
     alone()
     found: dict[str, Any] = circumstances() | {"preparation": []}
     with tempfile.TemporaryDirectory() as name:
@@ -187,13 +183,8 @@ def steps(paths: list[Path]) -> dict[str, float]:
         "resample": (crops, lambda crop: augmentation.resample(crop, 136)),
         "draw": ([0], lambda _: TRAIN.draw(image_rng(0, 0, 1), (500, 375))),
     }
-    for name, factor in {
-        "brightness": 1.05,
-        "contrast": 1.05,
-        "saturation": 1.05,
-        "hue": 0.01,
-    }.items():
-        adjust = augmentation.ADJUST[name]
+    for name, adjust in augmentation.ADJUST.items():
+        factor = 0.01 if name == "hue" else 1.05
         work[name] = (crops, lambda crop, adjust=adjust, factor=factor: adjust(crop, factor))
     return {name: milliseconds(step, given) for name, (given, step) in work.items()}
 

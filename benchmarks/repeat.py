@@ -9,22 +9,19 @@ file, or adds to it.
 
 import argparse
 import json
-import re
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
+from keeping import RESULTS, circumstances, of_device
 
 from layerfusion.model.folder import read_trained_tensors
 from layerfusion.model.tensors import tensors_sha256
 from layerfusion.progress import Reporter
-from layerfusion.provenance import device_name, provenance
+from layerfusion.provenance import provenance
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
 from layerfusion.settings import parse_override
 
-RESULTS = Path(__file__).resolve().parent / "results"
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -45,7 +42,7 @@ def main() -> None:
     )
     seen = [numbers(experiment.obtain(fresh=True, reporter=Reporter())) for _ in range(2)]
     entry = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": circumstances()["date"],
         "profile": given.profile,
         "run": given.run,
         "settings": given.settings,
@@ -57,7 +54,9 @@ def main() -> None:
         "provenance": provenance(),
     }
     print(entry["equal"])
-    write(entry)
+    path = RESULTS / f"{of_device('repeat', DEVICE)}.json"
+    entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    path.write_text(json.dumps([*entries, entry], indent=2) + "\n", encoding="utf-8")
 
 
 def numbers(run: Run) -> dict[str, Any]:
@@ -70,16 +69,6 @@ def numbers(run: Run) -> dict[str, Any]:
         "threshold": run.record.threshold,
         "training_seconds": run.record.provenance["training_seconds"],
     }
-
-
-def write(entry: dict[str, Any]) -> None:
-    """Add an entry to the device's file."""
-    name = re.sub(r"[^a-z0-9]+", "-", device_name(DEVICE).lower()).strip("-")
-    path = RESULTS / f"repeat-{DEVICE.type}-{name}.json"
-    entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps([*entries, entry], indent=2) + "\n", encoding="utf-8")
-    print(path.name)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the end. Writes `results/scoring.json`.
     python benchmarks/scoring.py --images DIR
 """
 
-import argparse
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import Any
 
 import psutil
 import torch
-from keeping import circumstances, keep, spread
+from keeping import circumstances, keep, photographs_parser, spread
 
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.images.finding import files_below
@@ -32,10 +31,8 @@ BATCH = 16
 
 def main() -> None:
     """Print a row a measurement, and keep them with date and hardware."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, required=True, help="a folder of images")
+    parser = photographs_parser(__doc__)
     parser.add_argument("--count", type=int, default=160)
-    parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     paths = [chosen.images / name for name in sorted(files_below(chosen.images).images)]
     paths, found = paths[: chosen.count], circumstances()

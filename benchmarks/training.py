@@ -9,9 +9,7 @@ the logits of both differ. Writes `results/training-<device>.json`.
     python benchmarks/training.py --images DIR
 """
 
-import argparse
 import copy
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ from typing import Any
 import open_clip
 import pandas as pd
 import torch
-from keeping import circumstances, keep, spread
+from keeping import circumstances, keep, of_device, photographs_parser, spread
 from reference import encoder as reference
 from reference import preparation
 from torch import Tensor
@@ -46,10 +44,8 @@ OVERRIDES = {
 
 def main() -> None:
     """Print a row a kind of work, and keep them with date and hardware."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, required=True, help="a folder of images")
+    parser = photographs_parser(__doc__)
     parser.add_argument("--steps", type=int, default=4, help="of a round")
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     chosen = parser.parse_args()
     profile = load_profile("photographs", OVERRIDES | {"training.precision": chosen.precision})
@@ -62,9 +58,8 @@ def main() -> None:
     files = [chosen.images / name for name in names[:: len(names) // wanted][:wanted]]
     moved = difference(*both, files[: profile.training.batch_size])
     rows = list(compared(both, files, chosen.rounds))
-    device = device_name(own.fabric.device)
     found |= {
-        "device": device,
+        "device": device_name(own.fabric.device),
         "precision": chosen.precision,
         "batch": profile.training.batch_size,
         "steps": chosen.steps,
@@ -73,8 +68,7 @@ def main() -> None:
         "measured": rows,
     }
     print(*rows, sep="\n")
-    name = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    keep(f"training-{own.fabric.device.type}-{name}", found)
+    keep(of_device("training", own.fabric.device), found)
 
 
 class Ours:

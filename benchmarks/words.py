@@ -8,13 +8,12 @@ other forms add. Writes `results/words.json`.
     python benchmarks/words.py --images DIR/val
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from keeping import circumstances, keep
+from keeping import circumstances, keep, photographs_parser
 
 from layerfusion.apps.evidence.inspection import Inspector
 from layerfusion.apps.evidence.levels import EvidenceLevel
@@ -26,8 +25,7 @@ LABELS = {"real": 0, "0_real": 0, "synthetic": 1, "1_fake": 1}  # of folders
 
 def main() -> None:
     """Print the tables, and keep them with date and hardware."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, required=True, help="holds a folder for each class")
+    parser = photographs_parser(__doc__, rounds=None)  # in a folder for each class
     parser.add_argument("--count", type=int, default=80, help="of each class")
     parser.add_argument("--seed", type=int, default=1337)
     chosen, found = parser.parse_args(), circumstances()

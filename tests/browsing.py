@@ -19,6 +19,37 @@ FLAGS = [
     "--hide-scrollbars",
 ]
 
+# What a page's own scripts may be followed by: `contrast(element)` is that of WCAG 2, of a text
+# against the nearest ground behind it, opacity included.
+CONTRAST = """
+const rgba = text => {
+  const [r, g, b, a = 1] = text.match(/-?[\\d.]+(?:e-?\\d+)?/g).map(Number);
+  return text.startsWith("color(") ? [255 * r, 255 * g, 255 * b, a] : [r, g, b, a];
+};
+const over = (top, below, a) => top.slice(0, 3).map((v, i) => a * v + (1 - a) * below[i]);
+const ground = element => {
+  if (!element) return [255, 255, 255];
+  const color = rgba(getComputedStyle(element).backgroundColor);
+  return color[3] === 1 ? color : over(color, ground(element.parentElement), color[3]);
+};
+const opacity = element =>
+  element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1;
+const luminance = color => {
+  const [r, g, b] = color.map(v => v / 255).map(
+    v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const contrast = element => {
+  const behind = ground(element), front = rgba(getComputedStyle(element).color);
+  const shown = over(front, behind, front[3] * opacity(element));
+  const [low, high] = [luminance(shown), luminance(behind)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+};
+const says = element => [...element.childNodes].some(
+  node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+"""
+ENOUGH = 4.5  # WCAG's AA for text
+
 
 def absent(what):
     """Leave the browser out, or fail where LAYERFUSION_BROWSER says that there must be one."""

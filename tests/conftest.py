@@ -1,5 +1,6 @@
 """Small worlds for the tests: every image is made here, in a temporary folder."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -206,6 +207,18 @@ def scored(tmp_path_factory):
         local[run] = ScoredImages(table, logit[None], counts, np.array([threshold]))
     small = {run: own.subset(np.arange(images) < images // 2) for run, own in local.items()}
     return Comparison(dict.fromkeys(runs, experiment), runs, {"local": local, "small": small})
+
+
+def describe_images(root):
+    """Write the manifest.csv that a data card needs, of a tree in the default layout."""
+    paths = sorted(root.rglob("*.png"))
+    rows = pd.DataFrame({"path": [path.relative_to(root).as_posix() for path in paths]})
+    rows["sha256"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    rows.assign(
+        label=rows["path"].str.contains("synthetic").astype(int),
+        split=rows["path"].str.split("/").str[0], source="mine", generator="", platform="",
+        style="photo", width=72, height=70, origin="", licence="CC0-1.0",
+    ).to_csv(root / "manifest.csv", index=False)  # fmt: skip
 
 
 def photo(width, height, seed=0):

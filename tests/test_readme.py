@@ -1,14 +1,12 @@
 """The README's commands and code, each executed once, on tiny images with tiny settings."""
 
-import hashlib
 import re
 import shlex
 import shutil
 
-import pandas as pd
 import pytest
 
-from conftest import TINY, TINY_OPTIONS
+from conftest import TINY, TINY_OPTIONS, describe_images
 from layerfusion.apps.evidence import serving
 from layerfusion.model import fetching
 from layerfusion.paths import runs_root
@@ -71,16 +69,7 @@ def places(photos, tmp_path):
         for label in ("real", "synthetic"):
             shutil.copytree(photos / "train" / split / label, own / label / split)
     shutil.copytree(photos / "val", card / "val")
-    paths = sorted((card / "val").rglob("*.png"))
-    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    rows = pd.DataFrame(
-        {"sha256": hashes, "path": [path.relative_to(card).as_posix() for path in paths]}
-    )
-    rows.assign(
-        label=rows["path"].str.contains("synthetic").astype(int), split="val", source="mine",
-        generator="", platform="", style="photo", width=72, height=70, origin="",
-        licence="CC0-1.0",
-    ).to_csv(card / "manifest.csv", index=False)  # fmt: skip
+    describe_images(card)
     return {"photos": photos, "own": own, "card": card, "out": out}
 
 

@@ -1,6 +1,5 @@
 """`layerfusion data`: what a person sees of a tree before anything trains."""
 
-import hashlib
 import json
 import shutil
 
@@ -8,6 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from conftest import describe_images
 from layerfusion.cli.main import app
 from layerfusion.data.manifest import Manifest
 from layerfusion.paths import runs_root
@@ -92,15 +92,7 @@ def test_card_of_a_described_tree(photos, tmp_path):
         shutil.copytree(photos / "val" / "real", root / split / "real")
     (root / "test").mkdir()
     (root / "test" / "x.jpg").write_bytes(b"x")
-    paths = sorted(path for path in root.rglob("*.png"))
-    described = pd.DataFrame({"path": [path.relative_to(root).as_posix() for path in paths]})
-    described["sha256"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    described["split"] = described["path"].str.split("/").str[0]
-    described = described.assign(
-        label=0, source="mine", generator="", platform="", style="photo", width=72, height=70,
-        origin="", licence="CC0-1.0",
-    )  # fmt: skip
-    described.to_csv(root / "manifest.csv", index=False)
+    describe_images(root)
     out = tmp_path / "new" / "card"
     command = ["data", "card", "--data-root", str(root), "--out", str(out)]
     result = CliRunner().invoke(app, [*command, "--published", "2026-11-25"])

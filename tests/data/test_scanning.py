@@ -154,14 +154,6 @@ def test_scan_without_decoding_finds_what_is_empty_or_cut_off(tree):
     assert manifest.rows["phash"].isna().all()
 
 
-def test_a_second_scan_reads_nothing_and_says_the_same(tree, tmp_path):
-    first, read = look(tree, tmp_path / "cache")
-    assert read == len(list(tree.iterdir())) == 7
-    again, read = look(tree, tmp_path / "cache")
-    assert read == 0 and same(first, again)
-    assert same(first, look(tree, None)[0])
-
-
 def test_only_what_is_new_or_changed_is_read_again(tree, tmp_path):
     look(tree, tmp_path / "cache")
     picture(tree / "new.jpg", seed=5)

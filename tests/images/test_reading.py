@@ -122,13 +122,14 @@ def test_of_a_damaged_jpeg_nobody_sees_more_or_else_than_pillow_does(
             assert np.array_equal(read_pixels(path), np.asarray(turned))
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"])
+@pytest.mark.parametrize("suffix", [name.removeprefix(".") for name in sorted(IMAGE_SUFFIXES)])
 def test_every_suffix_we_name_is_read_with_its_size_and_format(tmp_path, suffix):
-    assert f".{suffix}" in IMAGE_SUFFIXES
     path = saved(Image.fromarray(colours()), tmp_path / f"image.{suffix}")
-    assert read_image(path).size == (WIDTH, HEIGHT)
+    image = read_image(path)
     expected = {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
-    assert probe_image(path) == ImageInfo(WIDTH, HEIGHT, expected)
+    other = path.rename(tmp_path / "another.jpg")  # the content counts
+    assert probe_image(other) == ImageInfo(WIDTH, HEIGHT, expected)
+    assert np.array_equal(pixels(other), np.asarray(image))
 
 
 def test_the_image_outlives_its_file(tmp_path):
@@ -345,15 +346,6 @@ def test_a_pixel_limit_that_is_none_is_said(limit, tmp_path, monkeypatch):
     monkeypatch.setenv("LAYERFUSION_MAX_MEGAPIXELS", limit)
     with pytest.raises(UserError, match="is not a number of megapixels"):
         read_image(saved(Image.fromarray(colours()), tmp_path / "image.png"))
-
-
-def test_avif_is_read_whatever_it_is_called(tmp_path):
-    path = tmp_path / "image.avif"
-    Image.fromarray(colours()).save(path)
-    named = tmp_path / "image.jpg"
-    named.write_bytes(path.read_bytes())
-    assert probe_image(named) == ImageInfo(WIDTH, HEIGHT, "AVIF")
-    np.testing.assert_array_equal(np.asarray(read_image(named)), np.asarray(read_image(path)))
 
 
 def float_rgb_tiff():

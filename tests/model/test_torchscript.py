@@ -65,6 +65,12 @@ def test_no_code_of_an_archive_runs(tmp_path):
     assert canary.exists()  # what would have happened
 
 
+@pytest.fixture
+def archive(tmp_path):
+    torch.jit.script(Tower()).save(tmp_path / "clip.pt")
+    return tmp_path / "clip.pt"
+
+
 def rewritten(archive, changed, *, compression=zipfile.ZIP_STORED):
     """The archive with its pickle changed, or with its entries compressed."""
     target = archive.with_name("changed.pt")
@@ -98,31 +104,23 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_pickles_are_refused(content, tmp_path):
-    archive = tmp_path / "clip.pt"
-    torch.jit.script(Tower()).save(archive)
+def test_hostile_pickles_are_refused(content, archive):
     with pytest.raises((pickle.UnpicklingError, EOFError, KeyError)):
         torchscript_tensors(rewritten(archive, lambda _: content))
 
 
-def test_a_memo_index_takes_no_memory(tmp_path):
-    archive = tmp_path / "clip.pt"
-    torch.jit.script(Tower()).save(archive)
+def test_a_memo_index_takes_no_memory(archive):
     far = rewritten(archive, lambda _: b"\x80\x02]r\xff\xff\xff\x7f.")  # 34 GB of pointers
     assert torchscript_tensors(far) == {}
 
 
-def test_compressed_tensors_are_refused(tmp_path):
-    archive = tmp_path / "clip.pt"
-    torch.jit.script(Tower()).save(archive)
+def test_compressed_tensors_are_refused(archive):
     packed = rewritten(archive, lambda same: same, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(pickle.UnpicklingError, match="compressed"):
         torchscript_tensors(packed)
 
 
-def test_modules_that_contain_one_another_end(tmp_path):
-    archive = tmp_path / "clip.pt"
-    torch.jit.script(Tower()).save(archive)
+def test_modules_that_contain_one_another_end(archive):
     circle = b"\x80\x02c__torch__\nA\n)\x81q\0}X\x01\0\0\0ah\0sb."
     with pytest.raises(pickle.UnpicklingError, match="one another"):
         torchscript_tensors(rewritten(archive, lambda _: circle))

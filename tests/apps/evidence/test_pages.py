@@ -1,7 +1,4 @@
-"""The pages of `inspect`, `serve` and `calibrate` as a person sees them, in a real browser.
-
-Contrast is that of WCAG 2.2, computed from the colours that Chromium has rendered.
-"""
+"""The pages of `inspect`, `serve` and `calibrate` as a person sees them, in a real browser."""
 
 import base64
 import re
@@ -10,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from browsing import show
+from browsing import CONTRAST, ENOUGH, show
 from conftest import demo_detector, draw_classes, draw_image
 from layerfusion.apps.evidence.inspection import report_html
 from layerfusion.apps.evidence.pages import write_page
@@ -20,32 +17,14 @@ from layerfusion.apps.release.calibration import calibrate
 from layerfusion.apps.release.own_images import find_own_images
 
 PHONE = 390  # px
-ENOUGH = 4.5  # WCAG's AA for text
 
-# Every element with a text of its own: its contrast with the first ground below it that is drawn.
-CONTRASTS = """
-const channels = colour => colour.match(/[\\d.]+/g).map(Number);
-const luminance = rgb => rgb.slice(0, 3).map(value => value / 255)
-  .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
-const ground = element => {
-  for (let at = element; at; at = at.parentElement) {
-    const drawn = channels(getComputedStyle(at).backgroundColor);
-    if (drawn.length < 4 || drawn[3] === 1) return drawn;
-    if (drawn[3] > 0) throw new Error('a ground that shines through is not measured here');
-  }
-  return channels('rgb(255, 255, 255)');
-};
+# Every element with a text of its own: its contrast with what is drawn below it.
+CONTRASTS = f"""{CONTRAST}
 return [...document.body.querySelectorAll('*')]
-  .filter(one => one.checkVisibility({visibilityProperty: true, opacityProperty: true}))
-  .filter(one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+  .filter(one => one.checkVisibility({{visibilityProperty: true, opacityProperty: true}}))
+  .filter(one => says(one))
   .filter(one => !['SCRIPT', 'STYLE'].includes(one.tagName) && !one.matches(':disabled'))
-  .map(one => {
-    const [text, below] = [channels(getComputedStyle(one).color), ground(one)].map(luminance);
-    const [light, dark] = [Math.max(text, below), Math.min(text, below)];
-    const said = one.textContent.trim().slice(0, 40);
-    return [one.tagName + ' ' + said, (light + 0.05) / (dark + 0.05)];
-  });
+  .map(one => [one.tagName + ' ' + one.textContent.trim().slice(0, 40), contrast(one)]);
 """
 BEYOND = """
 const width = document.documentElement.clientWidth;

@@ -17,30 +17,12 @@ from layerfusion.errors import UserError
 from layerfusion.pages.chapters import parameters
 from layerfusion.pages.chapters.source import read_chapter
 from layerfusion.paths import PACKAGE, reference_folder
+from networks import close_network
 
 ROOT = PACKAGE.parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))
 GOOD = {"profile": "demo", "seed": 1, "data_root": None, "fresh": False, "settings": {}}
 
-
-# Python imports this module at its start, in papermill as in the kernel.
-NO_NETWORK = """
-import socket
-
-def closed(*arguments, **options):
-    with open({attempts!r}, "a") as file:
-        print(arguments, file=file)
-    raise OSError("the network is closed")
-
-class Socket(socket.socket):
-    def connect(self, address):
-        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
-            closed(address)
-        return super().connect(address)
-
-socket.socket = Socket
-socket.getaddrinfo = socket.gethostbyname = closed
-"""
 
 # A world of a few pictures, seen once: all that the demo does, in seconds.
 TINY_WORLD = (
@@ -97,8 +79,7 @@ def test_papermill_finds_a_chapter_however_its_path_is_written(where, tmp_path, 
 
 
 def test_the_demo_calls_no_network(tmp_path):
-    attempts, out = tmp_path / "attempts", tmp_path / "out.ipynb"
-    (tmp_path / "sitecustomize.py").write_text(NO_NETWORK.format(attempts=str(attempts)))
+    attempts, out = close_network(tmp_path), tmp_path / "out.ipynb"
     given = ["book/03_open_run.py", out, "-p", "seed", 1337, "-y", TINY_WORLD]
     done = papermill(*given, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
