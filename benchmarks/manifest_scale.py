@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,8 @@ def scanning(count: str, *, pictures: int, read_all: bool) -> Step:
             tiny_images(root, getattr(options, count), pictures).to_parquet(table)
         files = pd.read_parquet(table)
         asked = {"hash_files": read_all, "decode_files": read_all}
-        return lambda: scan(root, files, cache=folder / "cache", **asked)["reason"].isna().sum()
+        scanned = partial(scan, root, files, cache=folder / "cache", **asked)
+        return lambda: int(scanned()["reason"].isna().sum())
 
     return step
 
