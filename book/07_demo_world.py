@@ -147,11 +147,11 @@ probe_figures.radial_spectra(experiment.validation, spectra)
 #
 # One training says little. `layerfusion study claims` trains both runs over several seeds, each
 # with all blocks and with the last block alone, and compares them with the paper's claims. Each
-# effect is written so that it is positive where its claim holds; its interval covers other seeds
-# and other images. A claim *holds* here where the whole interval is above 0, and *does not hold*
-# where it is below. The world's parameters and the demo's settings were frozen before the study
-# ran, and the results stand here as they came out. The paper's own effects are of another world and
-# stand beside for their direction only.
+# effect is written so that it is positive where its claim holds. Each class has one source here, so
+# that intervals are over other seeds and other images of it. [On photographs](10_photographs) says
+# what the verdicts mean; `corrected` takes all rows for one family. The world's parameters and the
+# demo's settings were frozen before the study ran, and the results stand here as they came out. The
+# paper's own effects are of another world and stand beside for their direction only.
 
 # %%
 study = published_study(reference_folder("demo"), "claims")

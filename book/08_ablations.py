@@ -46,14 +46,14 @@ for name, ablation in ablations.items():
 
 # %% [markdown]
 # A difference is of ROC AUC on the same validation images, between trainings of the same seed, so
-# that what images and seeds have in common falls out of it. Its interval covers other images of
-# these sources and other seeds; with few seeds it is wide. Checkpoints were chosen on these images,
+# that what images and seeds have in common falls out of it. Its interval is over
+# other sources and other seeds. Checkpoints were chosen on these images,
 # for every variant alike.
 #
-# The paper's settings are one experiment, with one value on all pages: that of
-# [the study](10_photographs). It was trained on another machine than most variants here, so that
-# their differences hold what machines differ by, too: about .001 of ROC AUC. No verdict hangs on
-# it. The column `machines` of the tables beside this page names both where they are two.
+# The paper's settings are one experiment, with one value on all pages: that of [the
+# study](10_photographs). It was trained on another machine than most variants here, so that their
+# differences hold what machines differ by, too: about .001 of ROC AUC. The column `machines` of the
+# tables beside this page names both where they are two.
 #
 # ## All of them
 

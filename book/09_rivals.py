@@ -53,9 +53,9 @@ print(f"{images['val']:,} validation images, {len(study.record.seeds)} seeds")
 # ## Who is ahead
 #
 # ROC AUC of every contender, mean over seeds, and how much higher that of the paper's head is. Both
-# intervals are over other seeds and other images of the same sources; differences are taken image
-# by image, so that they are surer than the two AUCs suggest. The verdict is on the claim that the
-# paper's head is higher.
+# intervals are over other sources and other seeds; differences are taken on the same images, so
+# that they are surer than the two AUCs suggest. The verdict is on the claim that the paper's head
+# is higher.
 
 # %%
 tables.keep("standings", ranked, fixed=True).round(4)

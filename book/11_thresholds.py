@@ -16,8 +16,8 @@
 # A detector gives a score; somebody has to say from which score on an image is called synthetic,
 # and how far to believe it. The paper takes the threshold of the largest F1 on its validation
 # images. Here is what else can be chosen, what it is worth on images of sources that did not choose
-# it, and how sure the comparisons between detectors are. Everything is computed from the
-# predictions that [the study on photographs](10_photographs) left behind.
+# it. Everything is computed from the predictions that [the study on photographs](10_photographs)
+# left behind.
 
 # %% tags=["parameters"]
 profile = "demo"
@@ -29,7 +29,6 @@ settings = {}
 # %%
 from IPython.display import Markdown, display
 
-from layerfusion.analysis import significance
 from layerfusion.metrics.calibration import recalibration_table
 from layerfusion.metrics.transfer import (
     abstention_table,
@@ -68,9 +67,8 @@ display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
 # ## Few false alarms
 #
 # Recall at the threshold that lets so many false alarms through. `low` and `high` are the interval
-# over other seeds and other images of the same sources, made of `seed_sd` and `image_se`;
-# `sources_low` and `sources_high` are where 95 % of the means lie if whole sources are drawn anew.
-# A handful of sources gives a rough interval, rather too narrow than too wide.
+# over other sources and other seeds, `images_low` and `images_high` that over other images of the
+# same sources.
 
 # %%
 tables.keep("recall", recall, fixed=True).round(3)
@@ -136,57 +134,14 @@ threshold_figures.draw_targets(*opened[1:])
 # Recalibration makes probabilities of scores. A curve is fitted on most folds and used on the one
 # left out, divided by image or by source; both classes weigh the same. ECE, Brier score and log
 # loss are 0 at best; `change` is that of the Brier score, below 0 where the curve helps, with its
-# interval over seeds and images. All sources are taken together: their mean may lie on the diagonal
-# while each of them is off it.
+# interval over sources and seeds. All sources are taken together: their mean may lie on the
+# diagonal while each of them is off it.
 
 # %%
 tables.keep("recalibration", by_run(scored, recalibration_table), fixed=True).round(4)
 
 # %% tags=["nbval-ignore-output"]
 threshold_figures.draw_reliability(scored)
-
-# %% [markdown]
-# ## Which differences are more than chance?
-#
-# The claims of [the study](10_photographs) rest on a paired bootstrap. Here are two tests by
-# formula beside it: DeLong's for ROC AUC {cite:p}`delong1988comparing,sun2014fast`, McNemar's for
-# the calls at each run's own threshold {cite:p}`mcnemar1947note`. Holm's correction
-# {cite:p}`holm1979simple` is over all rows of a table. First the means over seeds. `formula_se` and
-# `bootstrap_se` are the same standard error, over images, found in two ways; `seed_se` is that over
-# seeds. `p_images` knows of images alone, `p` of both. ROC AUC:
-
-# %%
-combined = significance.ranking_tests(variants)
-tables.keep("ranking_tests", combined, fixed=True).round(4)
-
-# %%
-display(Markdown(threshold_figures.what_remains(combined)))
-
-# %% [markdown]
-# Accuracy, of which McNemar's test for many images is the mean of paired differences:
-
-# %%
-accuracy = significance.decision_tests(variants)
-tables.keep("decision_tests", accuracy, fixed=True).round(4)
-
-# %% [markdown]
-# Seed by seed, over other images alone: ROC AUC, then the calls.
-
-# %%
-by_seed = significance.ranking_tests_by_seed(variants)
-tables.keep("ranking_tests_by_seed", by_seed, fixed=True).round(4)
-
-# %%
-decisions = significance.decision_tests_by_seed(variants)
-tables.keep("decision_tests_by_seed", decisions, fixed=True).round(4)
-
-# %% [markdown]
-# Where formula and bootstrap agree, uncorrected:
-
-# %%
-tests = {"ROC AUC, means over seeds": combined, "accuracy, means over seeds": accuracy}
-tests |= {"ROC AUC by seed": by_seed, "accuracy by seed": decisions}
-display(Markdown(threshold_figures.agreement(tests)))
 
 # %% [markdown]
 # ## What 10,000 images can show
@@ -202,7 +157,7 @@ shown = detectable.differences()
 tables.keep("detectable", shown, fixed=True).round(4)
 
 # %%
-display(Markdown(threshold_figures.if_as_alike(shown, decisions)))
+display(Markdown(threshold_figures.if_as_alike(shown, scored)))
 
 # %% [markdown]
 # ## What to do

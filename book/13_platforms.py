@@ -40,7 +40,7 @@ from layerfusion.paths import reference_folder
 
 tables = ChapterTables("13_platforms", checked_parameters(globals()))
 study = published_study(reference_folder("photographs"), "corruptions")
-measured = corruption_table(study.predictions, study.record.cells[0].threshold)
+measured = corruption_table({on: own["detector"] for on, own in study.scored.items()})
 tables.keep("conditions", measured, fixed=True)
 display(Markdown(corruption_figures.in_a_sentence(measured)))
 

@@ -249,14 +249,14 @@ TITLES = [baseline.title for baseline in registry.BASELINES.values()]
 
 
 def test_the_page_says_who_is_above_and_who_below():
-    verdicts = ("holds", "undecided", "does not hold")
+    verdicts = ("holds", "undecided", "reversed")
     text = pages.in_a_sentence(ranked(zip(TITLES, (0.1, 0.0, -0.1), verdicts, strict=True)))
     assert text.count("in the open run") == text.count("in the constrained run") == 1
     head, open_run = text.split("in the constrained run")
     above, rest = open_run.split("not told apart from", maxsplit=1)[0].split("**below**")
     assert "the linear probe" in above and " RINE" in rest and "SVM" not in above + rest
     assert "nan" not in text and head.startswith("On the same features")
-    worst = pages.in_a_sentence(ranked([(title, -0.1, "does not hold") for title in TITLES]))
+    worst = pages.in_a_sentence(ranked([(title, -0.1, "reversed") for title in TITLES]))
     assert worst.count("**below**") == 2 and "above" not in worst and "told apart" not in worst
 
 

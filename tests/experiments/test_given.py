@@ -67,7 +67,7 @@ def test_each_image_has_a_row_a_condition_and_is_scored_once(tree, tmp_path, mon
     read = published_study(tmp_path / "reference", "corruptions")
     pd.testing.assert_frame_equal(read.predictions, finished.predictions)
     assert read.record == again.record and len(read.effects) == len(CONDITIONS) - 1
-    table = corruption_table(read.predictions, read.record.cells[0].threshold)
+    table = corruption_table({on: own["detector"] for on, own in read.scored.items()})
     assert table["difference"].iloc[1:].to_numpy() == pytest.approx(
         read.effects["effect"].to_numpy(), abs=1e-12
     )

@@ -115,7 +115,7 @@ def test_being_drawn_is_worth_what_the_styles_differ(scored):
     gaps = style_gaps(scored).set_index("minuend")
     for style in ("all", "illustration"):
         assert gaps.loc[style, "estimate"] == pytest.approx(table[style] - table["photographic"])
-        assert gaps.loc[style, "low"] > 0
+        assert gaps.loc[style, "images_low"] > 0
 
 
 def test_styles_that_nobody_said_are_unknown(predictions):

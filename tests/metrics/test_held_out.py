@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from labelled_scores import columns, labelled_scores
-from layerfusion.analysis import significance
 from layerfusion.analysis.measures import scored_images
 from layerfusion.errors import UserError
 from layerfusion.metrics import calibration
@@ -27,7 +26,6 @@ from layerfusion.metrics.held_out import (
     folds,
     held_out,
     image_halves,
-    resample_sources,
     source_halves,
     source_names,
 )
@@ -117,16 +115,6 @@ def test_halves_of_sources_share_none_and_halves_of_images_share_all(alike):
         source_halves(images.assign(source="one"))
 
 
-def test_sources_are_drawn_whole(alike):
-    images = scored(alike)["open"].images
-    counts, names = resample_sources(images), source_names(images)
-    assert (counts[0] == 1).all()
-    for name in np.unique(names):
-        assert (np.ptp(counts[:, names == name], axis=1) == 0).all()
-    for label in (0, 1):
-        assert (counts[:, images["label"] == label].sum(axis=1) == 240).all()  # equally large
-
-
 @settings(max_examples=60, deadline=None)
 @given(labelled_scores, st.integers(0, 20), st.booleans())
 def test_what_is_judged_chose_nothing(rows, seed, grouped):
@@ -171,8 +159,13 @@ def test_recall_has_an_interval_over_images_seeds_and_sources(alike, apart):
         assert (table["low"] < table["recall"]).all() and (table["recall"] < table["high"]).all()
         assert table["recall"].is_monotonic_increasing
         assert table["n_false_positives"].tolist() == [2, 12, 24]  # of 240 real images
-    width = [(table["sources_high"] - table["sources_low"]).mean() for table in tables]
-    assert width[1] > 2 * width[0]
+        assert (table["over"] == "sources and seeds").all()
+    over_sources, over_images = (
+        [(table[f"{over}high"] - table[f"{over}low"]).mean() for table in tables]
+        for over in ("", "images_")
+    )
+    assert over_sources[1] > 2 * over_sources[0]
+    assert over_images[1] < over_sources[1] / 2
 
 
 def test_a_rate_is_kept_elsewhere_only_if_sources_are_alike(alike, apart):
@@ -370,37 +363,3 @@ def test_recalibration_helps_scores_that_are_off(alike, monkeypatch):
         assert (better[["ece", "brier", "log_loss"]] < raw[["ece", "brier", "log_loss"]]).all()
         assert better["low"] < better["change"] < 0
         assert better["change"] == pytest.approx(better["brier"] - raw["brier"])
-
-
-# --- tests of comparisons -------------------------------------------------------------------------
-
-
-def test_formulas_stand_beside_the_bootstrap(apart):
-    names = [name for name in significance.COMPARISONS if not name.endswith(", constrained")]
-    combined = significance.ranking_tests(scored(apart))
-    # Of the constrained run there is no ablation, and of no run equal weights.
-    assert combined["comparison"].tolist() == names[:2]
-    assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
-    assert (combined["p_holm"] >= combined["p"]).all()
-    by_seed = significance.ranking_tests_by_seed(scored(apart))
-    assert by_seed["seed"].tolist() == [1, 2, 1, 2]
-    means = by_seed.groupby("comparison", sort=False)["difference"].mean()
-    assert means.to_numpy() == pytest.approx(combined["difference"])
-    better = by_seed[by_seed["comparison"] == names[1]]
-    assert (better["p_holm"] < 0.001).all() and better["agree"].all()
-
-
-def test_calls_are_compared_at_each_runs_own_threshold(apart):
-    table = significance.decision_tests_by_seed(scored(apart))
-    assert (table["difference"] * 480).to_numpy() == pytest.approx(
-        table["only_first"] - table["only_second"]
-    )
-    assert table["correlation"].between(0.2, 0.95).all()
-    assert (table["p_holm"] >= table["p"]).all()
-    combined = significance.decision_tests(scored(apart))
-    means = table.groupby("comparison", sort=False)["difference"].mean()
-    assert combined["difference"].to_numpy() == pytest.approx(means)
-    assert combined["formula_se"].to_numpy() == pytest.approx(combined["bootstrap_se"], rel=0.1)
-    everything = significance.decision_tests_by_seed(scored(apart, open=[0, 0.5]))
-    one = everything.set_index(["comparison", "seed"]).loc[("open − constrained", 1)]
-    assert np.isnan(one["correlation"]) and one["difference"] < 0 and one["p_holm"] < 0.001

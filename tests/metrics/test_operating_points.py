@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from layerfusion.metrics.operating_points import false_positive_rate, recall_at_rates, recall_gain
+from layerfusion.metrics.operating_points import recall_at_rates, recall_gain
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import resample_images, resampled_recall_at
 from layerfusion.paper import audit
@@ -52,7 +52,7 @@ def test_the_false_positive_rate_counts_photographs_alone():
     counts = np.array([[1, 1, 1, 1], [0, 2, 1, 1]], dtype=np.int32)
     images, logits = pd.DataFrame({"label": [0, 0, 1, 1]}), np.array([[1.0, -1.0, 1.0, 1.0]])
     scored = ScoredImages(images, logits, counts, np.array([0.5]))
-    assert false_positive_rate(scored).tolist() == [0.5, 0.0]
+    assert scored.rates["fpr"][0].tolist() == [0.5, 0.0]
 
 
 def test_the_papers_points_are_those_of_section_5():

@@ -16,7 +16,6 @@ from layerfusion.metrics.uncertainty import (
     resampled_average_precision,
     resampled_rates,
     resampled_roc_auc,
-    seed_interval,
 )
 
 
@@ -128,45 +127,3 @@ def test_a_paired_difference_is_surer_than_two_detectors_of_other_images():
     unpaired = resampled_roc_auc(label, better, others) - base
     assert width(paired) < width(unpaired) / 3
     assert image_interval(paired).low > 0 > image_interval(unpaired).low
-
-
-def test_the_seed_interval_is_its_formula():
-    values = np.array([[0.1, 0.0, 0.2, 0.1], [0.3, 0.3, 0.3, 0.5], [0.2, 0.1, 0.1, 0.4]])
-    found = seed_interval(values)
-    s, image = np.std([0.1, 0.3, 0.2], ddof=1), np.std(values[:, 1:].mean(axis=0), ddof=1)
-    reach = 4.302652729911275 * np.sqrt(s**2 / 3 + image**2)  # Student's t, 2 degrees of freedom
-    assert (found.estimate, found.seeds) == (pytest.approx(0.2), 3)
-    assert (found.seed_sd, found.image_se) == (pytest.approx(s), pytest.approx(image))
-    assert (found.low, found.high) == (pytest.approx(0.2 - reach), pytest.approx(0.2 + reach))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 6), st.floats(-1, 1), st.integers(0, 99))
-def test_the_seed_interval_moves_with_the_effect_and_knows_no_order_of_seeds(n, shift, seed):
-    values = np.random.default_rng(seed).normal(size=(n, 30))
-    found, moved = seed_interval(values), seed_interval(values[::-1] + shift)
-    assert moved.estimate == pytest.approx(found.estimate + shift)
-    assert moved.high - moved.low == pytest.approx(found.high - found.low)
-    turned = seed_interval(-values)
-    assert (turned.low, turned.high) == (pytest.approx(-found.high), pytest.approx(-found.low))
-
-
-def test_the_seed_interval_covers_the_truth_where_seeds_and_images_both_vary():
-    rng, covered = np.random.default_rng(5), 0
-    for _ in range(400):
-        by_image = rng.normal(0.1, 0.02)  # what these images make of the effect
-        estimates = by_image + rng.normal(0, 0.03, size=5)
-        replicates = estimates[:, None] + rng.normal(0, 0.02, size=(1, 200))
-        found = seed_interval(np.column_stack([estimates, replicates]))
-        covered += found.low <= 0.1 <= found.high
-    assert covered / 400 >= 0.94
-
-
-def test_one_seed_says_nothing_of_others():
-    with pytest.raises(ValueError, match="two"):
-        seed_interval(np.zeros((1, 10)))
-
-
-def test_an_undefined_effect_has_an_undefined_interval():
-    found = seed_interval(np.full((3, 5), np.nan))
-    assert np.isnan([found.estimate, found.low, found.high]).all()

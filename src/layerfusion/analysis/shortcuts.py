@@ -78,7 +78,7 @@ def report_shortcut(name: str, features: str, label: ArrayLike, score: ArrayLike
         As `layerfusion.metrics.rates.evaluate`.
     """
     found = evaluate(label, score, best_f1_threshold(label, score))
-    auc = Interval(*found.loc["roc_auc"])
+    auc = Interval(*found.loc["roc_auc", ["estimate", "low", "high"]])
     others = {metric: found.loc[metric, "estimate"] for metric in ("average_precision", "f1")}
     return {"name": name, "features": features} | auc.columns("roc_auc") | others
 

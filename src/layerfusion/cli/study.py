@@ -195,7 +195,7 @@ def corruptions(
         command=f"layerfusion study corruptions {where}{asked}",
     )
     finished = study.obtain(reporter)
-    table = corruption_table(finished.predictions, finished.record.cells[0].threshold)
+    table = corruption_table({on: own["detector"] for on, own in finished.scored.items()})
     names = {condition: condition for condition in table.index}
     print_lines(shown_table(table, names).drop(columns="condition").to_string())
     _end(finished, options.publish)

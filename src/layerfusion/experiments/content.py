@@ -19,12 +19,12 @@ from layerfusion.files import read_record, write_record
 from layerfusion.images.jpeg_quality import jpeg_quality
 from layerfusion.provenance import provenance
 
-RECORD, GROUPS = "study.json", "groups.parquet"  # in the folder of the study `content`
+RECORD, GROUPS = "content.json", "groups.parquet"  # in the folder of the study `content`
 DTYPES = {"image_id": "str", "group": "int64", "distance": "float32", "jpeg_quality": "Int16"}
 
 
 class ContentRecord(BaseModel):
-    """How images were grouped; `study.json` in its folder.
+    """How images were grouped; `content.json` in its folder.
 
     ``names`` are what a person who looked at the sheet named them, group 1 first.
     """

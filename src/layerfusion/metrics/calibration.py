@@ -27,7 +27,7 @@ from layerfusion.metrics.probability import probability
 from layerfusion.metrics.rates import threshold_metrics
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.thresholds import best_f1_threshold
-from layerfusion.metrics.uncertainty import Labels, Values, interval, share_interval
+from layerfusion.metrics.uncertainty import Labels, Values, share_interval
 
 BINS = 10
 REPEATS = 3  # divisions into folds
@@ -273,11 +273,12 @@ def _quality(scored: ScoredImages, made: list[Values], raw: list[Values]) -> dic
     labels = scored.label
     errors = [expected_calibration_error(labels, p) for own in made for p in own]
     squares = [((own - labels) ** 2).mean(axis=0) for own in made]
-    change = [
-        scored.counts @ (new - ((old[0] - labels) ** 2)) / scored.counts.sum(axis=1)
-        for new, old in zip(squares, raw, strict=True)
-    ]
-    found = interval(np.stack(change))
+    change = np.stack([new - (old[0] - labels) ** 2 for new, old in zip(squares, raw, strict=True)])
+
+    def mean(images: ScoredImages) -> Values:
+        return np.asarray(change @ images.counts.T / images.counts.sum(axis=1))
+
+    found = scored.measure(mean, bounds=(-1, 1)).interval()
     return {
         "ece": float(np.mean(errors)),
         "brier": float(np.mean(squares)),

@@ -103,6 +103,21 @@ def count_flips(scored: Mapping[str, ScoredImages], by: Sequence[str] = ()) -> p
     return by_group(images, ["class", *by], measure)
 
 
+def correlation(scored: Mapping[str, ScoredImages]) -> float:
+    """Return how alike two runs' predictions are: their correlation, in [-1, 1].
+
+    The mean over seeds and both classes; NaN if a run predicts all images of a class alike.
+    """
+    one, two = scored["constrained"], scored["open"]
+    with np.errstate(invalid="ignore"):
+        found = [
+            np.corrcoef(here[one.label == kind], there[one.label == kind])[0, 1]
+            for here, there in zip(one.predicted, two.predicted, strict=True)
+            for kind in CLASSES
+        ]
+    return float(np.mean(found))
+
+
 def _named(rows: pd.DataFrame) -> pd.DataFrame:
     """Fill in what is missing: a photograph has no generator, a synthetic image's is unknown."""
     rows = rows.assign(**{"class": rows["label"].map(CLASSES)})

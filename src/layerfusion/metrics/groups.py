@@ -4,12 +4,13 @@ One number over all images hides the source that a detector fails on, and whethe
 photographs from generated images or photographs from drawings. ROC AUC of images of one class is
 that against all images of the other class.
 
-Means over seeds have the interval of `layerfusion.metrics.uncertainty.interval`, over other seeds
-and other images *of the same sources*: what a source that is not there would do, none of them
-knows.
+Means over seeds have the interval of `layerfusion.metrics.measured`; ``over`` says
+over what it is. Of one source it is over other images of it and other seeds: what a source that is
+not there would do, it does not know.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,13 +19,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.measured import Measured
 from layerfusion.metrics.scored import Metric, ScoredImages, with_other_class
 from layerfusion.metrics.significance import groups_above_the_rest, holm
 from layerfusion.metrics.uncertainty import (
     Interval,
-    Values,
     image_interval,
-    interval,
     resample_images,
     resampled_roc_auc,
     share_interval,
@@ -39,6 +39,9 @@ STYLES: Mapping[str, tuple[str, ...]] = {
     "illustration": ("art",),
 }
 EVERY, UNKNOWN = "all", "unknown"
+
+# The columns of a `MeasuredInterval`.
+INTERVAL = ("estimate", "low", "high", "over", "images_low", "images_high")
 
 # Of fewer images a group's number says too little for it to be called the worst.
 FEWEST_IMAGES = 10
@@ -147,9 +150,14 @@ def worst_sources(scored: ScoredImages) -> pd.DataFrame:
             if kind == name and own.sum() >= FEWEST_IMAGES
         }
         if values:
-            worst = min(values, key=lambda source: float(values[source][:, 0].mean()))
+            worst = min(values, key=lambda source: float(values[source].estimates.mean()))
             row = {"class": name, "source": worst, "sources": len(values)}
-            rows.append(row | _over_seeds(np.fmin.reduce(list(values.values()))))
+            lowest = replace(
+                values[worst].without_sources(),
+                estimates=np.fmin.reduce([own.estimates for own in values.values()]),
+                replicates=np.fmin.reduce([own.replicates for own in values.values()]),
+            )
+            rows.append(row | _over_seeds(lowest))
     return pd.DataFrame(rows)
 
 
@@ -186,7 +194,7 @@ def style_gaps(scored: ScoredImages) -> pd.DataFrame:
         for style in (EVERY, "illustration")
         if style in values and "photographic" in values
     ]
-    return pd.DataFrame(rows, columns=["minuend", "estimate", "low", "high", "seeds"])
+    return pd.DataFrame(rows, columns=["minuend", *INTERVAL, "seeds"])
 
 
 def size_table(scored: Mapping[str, ScoredImages], small: int) -> pd.DataFrame:
@@ -385,8 +393,8 @@ def _rates(scored: ScoredImages, own: Members) -> dict[str, Interval]:
     return {name: image_interval(part.values(name)[0]) for name in shown}
 
 
-def _over_seeds(values: Values) -> dict[str, float]:
-    return interval(values).row() | {"seeds": len(values)}
+def _over_seeds(measured: Measured) -> dict[str, Any]:
+    return measured.interval().row() | {"seeds": len(measured.estimates)}
 
 
 def _flat(measured: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,10 +17,9 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from layerfusion.errors import UserError
 from layerfusion.metrics.groups import UNKNOWN
-from layerfusion.metrics.uncertainty import Counts, Labels, Values, resample_images
+from layerfusion.metrics.uncertainty import Labels, Values, resample_images
 
 SPLITS = 200
-RESAMPLES = 1000  # of the sources
 CHOICES = 500  # resamples of the images on which a choice is made again
 SPLITTING_SEED = 2026
 
@@ -158,26 +157,3 @@ EVALUATED_ON: dict[str, Callable[[pd.DataFrame], list[Split]]] = {
     "other images, same sources": image_halves,
     "other sources": source_halves,
 }
-
-
-def resample_sources(images: pd.DataFrame) -> Counts:
-    """Draw whole sources with replacement, as many of each class as there are.
-
-    A cluster bootstrap: it says how far a number depends on which sources there are. With a handful
-    of them its intervals are rough, and rather too narrow (Cameron, Gelbach and Miller 2008).
-
-    Returns
-    -------
-    NDArray
-        Shape (1 + 1000, images), int32: how often each image counts, as often as its source
-        was drawn. The first row is 1 everywhere. Rows differ in how many images they have.
-    """
-    rng, names = np.random.default_rng([SPLITTING_SEED, 2]), source_names(images)
-    counts = np.ones((1 + RESAMPLES, len(names)), dtype=np.int32)
-    for label in (0, 1):
-        members = np.flatnonzero(images["label"] == label)
-        own, which = np.unique(names[members], return_inverse=True)
-        if len(own):
-            drawn = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=RESAMPLES)
-            counts[1:, members] = drawn[:, which]
-    return counts

@@ -11,20 +11,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from layerfusion.metrics.scored import ScoredImages
-from layerfusion.metrics.uncertainty import (
-    Values,
-    image_interval,
-    resampled_rates,
-    resampled_recall_at,
-)
+from layerfusion.metrics.uncertainty import image_interval, resampled_recall_at
 
 RATES = (0.01, 0.05, 0.1, 0.2)
-
-
-def false_positive_rate(scored: ScoredImages) -> Values:
-    """Return the share of real images predicted synthetic, of the first seed, shape (rows,)."""
-    # The recall of the opposite question.
-    return resampled_rates(1 - scored.label, scored.predicted[0], scored.counts)["recall"]
 
 
 def recall_gain(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
@@ -49,7 +38,7 @@ def recall_gain(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         ``estimate``, ``low`` and ``high`` over other images.
     """
     recall = {run: own.rates["recall"][0] for run, own in scored.items()}
-    fpr = {run: false_positive_rate(own) for run, own in scored.items()}
+    fpr = {run: own.rates["fpr"][0] for run, own in scored.items()}
     own = scored["open"]
     at_equal = resampled_recall_at(own.label, own.logits[0], fpr["constrained"], own.counts)
     parts = {

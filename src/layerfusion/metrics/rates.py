@@ -6,18 +6,19 @@ long before logits tie; they are predicted synthetic where `layerfusion.metrics.
 says so.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from layerfusion.errors import UserError
 from layerfusion.metrics.probability import decide, probability
+from layerfusion.metrics.scored import Metric, ScoredImages
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import (
     checked,
     cumulative_counts,
-    image_interval,
     resample_images,
     resampled_average_precision,
     resampled_rates,
@@ -99,9 +100,15 @@ def report(label: ArrayLike, logit: ArrayLike, threshold: float) -> dict[str, An
 
 
 def evaluate(
-    label: ArrayLike, score: ArrayLike, threshold: float, *, resamples: int = 1000, seed: int = 0
+    label: ArrayLike,
+    score: ArrayLike,
+    threshold: float,
+    *,
+    groups: ArrayLike | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Return the paper's metrics of scored images, each with its interval over other images.
+    """Return the paper's metrics of scored images, each with its interval.
 
     Parameters
     ----------
@@ -112,28 +119,41 @@ def evaluate(
     threshold
         On the scale of `score`: an image is predicted synthetic where ``score >= threshold``.
         Chosen on other images than these, or the numbers are optimistic.
+    groups
+        Where each image comes from (a camera, a generator's gallery), shape (n,). Images of one
+        source are alike, so that few sources say less than their many images seem to.
     resamples, seed
         As in `resample_images`.
 
     Returns
     -------
     DataFrame
-        Index: accuracy, precision, recall, f1, roc_auc, average_precision. Columns: ``estimate``,
-        ``low`` and ``high``, the interval of confidence `LEVEL`.
+        Index: accuracy, precision, recall, f1, roc_auc, average_precision. Columns: ``estimate``;
+        ``low`` and ``high``, the interval of confidence `LEVEL` over other ``sources``, where each
+        class has two at least, or over other ``images``: ``over`` says which; ``images_low`` and
+        ``images_high``, over images in any case.
 
     Raises
     ------
     UserError
         If labels are not 0 and 1, one class is missing, the arrays differ in length, or a score is
-        NaN.
+        NaN, or a group is missing.
     """
     labels, scores = checked(label, score, both=True)
+    images = pd.DataFrame({"label": labels})
+    if groups is not None:
+        images["source"] = _checked_groups(groups, len(labels))
     counts = resample_images(labels, resamples=resamples, seed=seed)
-    values = resampled_rates(labels, scores >= threshold, counts)
-    values["roc_auc"] = resampled_roc_auc(labels, scores, counts)
-    values["average_precision"] = resampled_average_precision(labels, scores, counts)
-    rows = {name: image_interval(replicates).row() for name, replicates in values.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+    scored = ScoredImages(images, scores[None], counts, decisions=scores[None] >= threshold)
+    rows = {name: scored.interval(name).row() for name in get_args(Metric)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _checked_groups(groups: ArrayLike, images: int) -> "pd.Series[str]":
+    names = pd.Series(np.asarray(groups, dtype=object))
+    if len(names) != images or names.isna().any():
+        raise UserError(f"groups must name the source of each of the {images} images, every one")
+    return names.astype(str)
 
 
 def _equal_error_rate(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:

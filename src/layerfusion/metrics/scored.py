@@ -1,7 +1,7 @@
 """Images and their scores by several seeds: what every table of groups and effects is made of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -10,20 +10,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.measured import Measured, MeasuredInterval
 from layerfusion.metrics.probability import decide
 from layerfusion.metrics.uncertainty import (
     Counts,
-    Interval,
     Labels,
     Values,
-    interval,
     resampled_average_precision,
     resampled_rates,
     resampled_roc_auc,
     with_known_spread,
 )
 
-Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision"]
+# Of more, sources are little but images, and the interval over these says the same.
+MOST_SOURCES = 1000
+
+Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "fpr"]
 
 
 def with_other_class(label: Labels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -38,7 +40,9 @@ class ScoredImages:
     Attributes
     ----------
     images
-        A row an image: ``label`` (0 or 1), and what it may be grouped by, such as ``source``.
+        A row an image: ``label`` (0 or 1), and what it may be grouped by. Where it has them,
+        ``source`` and ``split`` say what is alike and what was drawn apart; a ``family`` of
+        sources counts as one source.
     logits
         Shape (seeds, images), float64.
     counts
@@ -48,6 +52,9 @@ class ScoredImages:
         Of each seed a probability, shape (seeds,); empty where only the ranking is asked for.
     seeds
         Their numbers; empty where nobody asks for them.
+    decisions
+        Whether each seed predicts each image synthetic, shape (seeds, images), where the scores are
+        no logits; None where `thresholds` decide.
     """
 
     images: pd.DataFrame
@@ -55,6 +62,7 @@ class ScoredImages:
     counts: Counts
     thresholds: Values = field(default_factory=lambda: np.empty(0))
     seeds: tuple[int, ...] = ()
+    decisions: NDArray[np.bool_] | None = None
 
     @cached_property
     def label(self) -> Labels:
@@ -69,6 +77,8 @@ class ScoredImages:
     @property
     def predicted(self) -> NDArray[np.bool_]:
         """Whether each seed predicts each image synthetic, shape (seeds, images)."""
+        if self.decisions is not None:
+            return self.decisions
         return decide(self.logits, self.thresholds[:, None])
 
     @property
@@ -77,38 +87,83 @@ class ScoredImages:
         return np.asarray(self.predicted != (self.label == 1))
 
     @cached_property
-    def auc(self) -> Values:
-        """ROC AUC, shape (seeds, 1 + resamples), estimates first; NaN without a class."""
-        return self._by_seed(resampled_roc_auc)
-
-    @cached_property
     def rates(self) -> dict[str, Values]:
-        """``resampled_rates`` at the thresholds, each of shape (seeds, 1 + resamples)."""
+        """``resampled_rates`` at the thresholds and ``fpr``, each (seeds, 1 + resamples)."""
         found = [resampled_rates(self.label, one, self.counts) for one in self.predicted]
-        return {name: np.stack([own[name] for own in found]) for name in found[0]}
+        # The share of real images predicted synthetic is the recall of the opposite question.
+        fpr = [
+            resampled_rates(1 - self.label, one, self.counts)["recall"] for one in self.predicted
+        ]
+        rates = {name: np.stack([own[name] for own in found]) for name in found[0]}
+        return rates | {"fpr": np.stack(fpr)}
 
     def values(self, metric: Metric) -> Values:
         """Return a metric, shape (seeds, 1 + resamples), estimates first."""
         if metric == "roc_auc":
-            return self.auc
+            return self._by_seed(resampled_roc_auc)
         if metric == "average_precision":
             return self._by_seed(resampled_average_precision)
         return self.rates[metric]
 
-    def interval(self, metric: Metric) -> Interval:
+    def measured(self, metric: Metric) -> Measured:
+        """Return a metric on all images, on resamples of them, and without each source."""
+        return self.measure(lambda images: images.values(metric))
+
+    def measure(
+        self,
+        of: Callable[["ScoredImages"], Values],
+        bounds: tuple[float, float] = (0, 1),
+    ) -> Measured:
+        """Return any number on all images, on resamples, and without each source.
+
+        Parameters
+        ----------
+        of
+            Of scored images, returns its value for each row of ``counts``, shape (seeds, rows).
+        bounds
+            The least and the largest value that there can be.
+        """
+        number, sources = self._sources
+        kept = (number != np.arange(len(sources))[:, None]).astype(np.int32)
+        values, left_out = of(self), of(replace(self, counts=kept))
+        images = pd.Series(np.bincount(number, minlength=len(sources))[: len(sources)], sources)
+        table = pd.DataFrame(left_out, columns=sources)
+        return Measured(values[:, 0], values[:, 1:], table, images, bounds)
+
+    def interval(self, metric: Metric) -> MeasuredInterval:
         """Return a metric's mean over seeds, with its interval."""
-        return interval(self.values(metric))
+        return self.measured(metric).interval()
+
+    @property
+    def _sources(self) -> tuple[NDArray[np.int64], pd.MultiIndex]:
+        """Each image's source by number, and the stratum (split, class) and name of each source."""
+        images, unknown = self.images, pd.MultiIndex.from_arrays([[], []])
+        if "source" in images and not images["source"].isna().any():
+            names = images["source"].astype(str)
+            if "family" in images:
+                names = images["family"].fillna(names)
+            split = images["split"].astype(str) + " " if "split" in images else ""
+            named = pd.MultiIndex.from_arrays([split + self.classes, names])
+            sources = named.unique().sort_values()
+            if len(sources) <= MOST_SOURCES:
+                return sources.get_indexer(named), sources
+        return np.zeros(len(images), dtype=np.int64), unknown
 
     def subset(self, members: NDArray[np.bool_]) -> "ScoredImages":
         """Return some of the images; replicates of a class of one image will be NaN."""
         counts = with_known_spread(self.label[members], self.counts[:, members])
-        return ScoredImages(
-            self.images[members], self.logits[:, members], counts, self.thresholds, self.seeds
+        own = None if self.decisions is None else self.decisions[:, members]
+        return replace(
+            self,
+            images=self.images[members],
+            logits=self.logits[:, members],
+            counts=counts,
+            decisions=own,
         )
 
-    def against_others(self, members: NDArray[np.bool_]) -> Values:
-        """Return `auc` of images of one class with all images of the other class."""
-        return self.subset(with_other_class(self.label, members)).auc
+    def against_others(self, members: NDArray[np.bool_]) -> Measured:
+        """Return ROC AUC of images of one class with all images of the other class."""
+        return self.subset(with_other_class(self.label, members)).measured("roc_auc")
 
     def _by_seed(self, metric: Callable[..., Values]) -> Values:
         return np.stack([metric(self.label, own, self.counts) for own in self.logits])

@@ -18,7 +18,6 @@ from layerfusion.metrics.held_out import (
     Made,
     Split,
     held_out,
-    resample_sources,
     resampled,
 )
 from layerfusion.metrics.probability import probability
@@ -36,10 +35,8 @@ from layerfusion.metrics.uncertainty import (
     Interval,
     Labels,
     Values,
-    image_interval,
     resampled_rates,
     resampled_recall_at,
-    seed_interval,
     share_interval,
 )
 
@@ -62,22 +59,14 @@ def recall_table(scored: ScoredImages) -> pd.DataFrame:
     DataFrame
         A row a rate: ``target_fpr``, ``n_false_positives`` (how many of these real images that
         is); ``recall``, the mean over seeds, with ``low`` and ``high`` of
-        `layerfusion.metrics.uncertainty.seed_interval`, of ``seed_sd`` and ``image_se``; and
-        ``sources_low`` and ``sources_high``, 95 % of the means over seeds that other draws of the
-        sources give (`layerfusion.metrics.held_out.resample_sources`).
+        `layerfusion.metrics.measured.Measured.interval`, over what these are, ``images_low`` and
+        ``images_high`` over other images of the same sources, and ``seed_sd``.
     """
-    labels, other_sources = scored.label, resample_sources(scored.images)
-    rows = []
+    rows, real = [], int((scored.label == 0).sum())
     for rate in TARGET_FPR:
-        values, moved = (
-            np.stack([resampled_recall_at(labels, own, rate, counts) for own in scored.logits])
-            for counts in (scored.counts, other_sources)
-        )
-        found, by_source = seed_interval(values), image_interval(moved.mean(axis=0))
-        allowed = allowed_false_positives(rate, int((labels == 0).sum()))
-        row: dict[str, float] = {"target_fpr": rate, "n_false_positives": allowed}
-        row |= found.row("recall") | {"seed_sd": found.seed_sd, "image_se": found.image_se}
-        rows.append(row | {"sources_low": by_source.low, "sources_high": by_source.high})
+        found = scored.measure(partial(_recall_at, rate=rate)).interval()
+        row = {"target_fpr": rate, "n_false_positives": allowed_false_positives(rate, real)}
+        rows.append(row | found.row("recall") | {"seed_sd": found.seed_sd})
     return pd.DataFrame(rows)
 
 
@@ -283,6 +272,11 @@ def _judged(
             for made, left in held_out(rule, splits, label, score)
         ]
     )
+
+
+def _recall_at(scored: ScoredImages, rate: float) -> Values:
+    found = [resampled_recall_at(scored.label, own, rate, scored.counts) for own in scored.logits]
+    return np.stack(found)
 
 
 def _f1(label: Labels, score: Values, threshold: float) -> float:

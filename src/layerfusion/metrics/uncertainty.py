@@ -1,4 +1,4 @@
-"""How sure a number is: over other images (bootstrap) and over other trainings (seeds).
+"""Metrics on resamples of the images, and how sure they are over other images (bootstrap).
 
 A metric here is not one value but a row of them, shape (1 + resamples,), float64: first its value
 on the images themselves, the *estimate*, then its *replicates*, one for each bootstrap resample of
@@ -48,25 +48,6 @@ class Interval:
     def complement(self) -> "Interval":
         """The interval of one minus the number, of a share."""
         return Interval(1 - self.estimate, 1 - self.high, 1 - self.low)
-
-
-@dataclass(frozen=True)
-class SeedInterval(Interval):
-    """The mean over seeds, and what its interval is made of (see `seed_interval`).
-
-    Attributes
-    ----------
-    seed_sd
-        Standard deviation of the estimates between seeds, s.
-    image_se
-        Bootstrap standard error of the mean over seeds, from the sampling of images.
-    seeds
-        Number of seeds, n.
-    """
-
-    seed_sd: float
-    image_se: float
-    seeds: int
 
 
 def checked(label: ArrayLike, score: ArrayLike, *, both: bool = False) -> tuple[Labels, Values]:
@@ -317,78 +298,6 @@ def share_interval(part: int, whole: int) -> Interval:
         return Interval(np.nan, np.nan, np.nan)
     found = stats.binomtest(part, whole).proportion_ci(LEVEL, method="wilson")
     return Interval(part / whole, float(found.low), float(found.high))
-
-
-def seed_interval(values: Values) -> SeedInterval:
-    r"""Return the mean of an effect over seeds, with an interval for other seeds *and* images.
-
-    .. math:: \bar e \pm t_{n-1,\,0.975}\,\mathrm{SE}, \qquad
-              \mathrm{SE}^2 = \frac{s^2}{n} + \mathrm{SE}_\text{image}^2
-
-    with :math:`s` the standard deviation of the effect between the n seeds, each on all images, and
-    :math:`\mathrm{SE}_\text{image}` the standard deviation of the *mean over seeds* between
-    bootstrap resamples of the images (all seeds are scored on the same images, so that a mean
-    over more seeds does not average these out).
-
-    Assumed: seeds and images are independent draws; their effects add up; the mean is about
-    normally distributed. Two things make the interval rather too wide than too narrow: how seeds
-    differ in *which* images they get wrong counts in both terms, and all of SE has the few degrees
-    of freedom of s. It speaks of this training set and this recipe: other training images,
-    encoders or benchmarks are not in it.
-
-    Parameters
-    ----------
-    values
-        Shape (n, 1 + resamples), n >= 2: each seed's estimate and replicates, of the same
-        resamples. Replicates that are NaN in any seed are left out.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two seeds.
-    """
-    n = len(values)
-    if n < 2:
-        raise ValueError("the spread between seeds needs two of them")
-    means = values.mean(axis=0)
-    replicates = means[1:][~np.isnan(means[1:])]
-    seed_sd = float(np.std(values[:, 0], ddof=1))
-    image_se = float(np.std(replicates, ddof=1)) if len(replicates) > 1 else np.nan
-    mean = float(means[0])
-    found, _ = over_seeds(mean, seed_sd, n, image_se)
-    return SeedInterval(mean, found.low, found.high, seed_sd, image_se, n)
-
-
-def over_seeds(mean: float, seed_sd: float, seeds: int, image_se: float) -> tuple[Interval, float]:
-    """Return the interval of `seed_interval` from what it is made of, and the p-value against 0.
-
-    Parameters
-    ----------
-    mean
-        Of an effect, over seeds.
-    image_se
-        Standard error of the mean from the sampling of images, by resamples or by a formula.
-
-    Returns
-    -------
-    tuple
-        The p-value is two-sided, NaN where nothing varies.
-    """
-    error, freedom = float(np.hypot(seed_sd / np.sqrt(seeds), image_se)), seeds - 1
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error > 0 else np.nan
-    return Interval(mean, mean - reach, mean + reach), p
-
-
-def interval(values: Values) -> Interval:
-    """Return the mean over seeds with `seed_interval`; of one seed alone `image_interval`.
-
-    Parameters
-    ----------
-    values
-        Shape (seeds, 1 + resamples), one seed at least.
-    """
-    return image_interval(values[0]) if len(values) == 1 else seed_interval(values)
 
 
 def _ratio(part: Values, whole: Values) -> Values:

@@ -85,6 +85,27 @@ def difference_error(metric: str, split: str, correlation: float) -> float:
     return float(np.sqrt(one**2 + two**2 - 2 * correlation * one * two))
 
 
+def sampling_error(metric: str, run: str, on: str) -> float:
+    """Return the standard error of a number of the paper's tables, over other images.
+
+    Of a degraded or small image's number it is that of the clean local ones, whose confusion matrix
+    can be rebuilt: how many small images there were was not published, so theirs is too small.
+
+    Parameters
+    ----------
+    metric, run, on
+        As `layerfusion.paper.numbers.reported` takes them.
+    """
+    split = on if on in paper.IMAGES else "local"
+    row, images = paper.table_1(split, run), paper.IMAGES[split]
+    if metric == "roc_auc":
+        return auc_standard_error(row.roc_auc, *images)
+    if metric == "average_precision":
+        return average_precision_standard_error(row.average_precision, images[1])
+    matrix = _confusions(split)[OFFICIAL_RUNS.index(run)]
+    return float(np.linalg.norm(_spread(metric, matrix, split)[1]))
+
+
 def smallest_difference(metric: str, split: str, correlation: float) -> float:
     r"""Return the true difference that so many images show in four of five cases.
 
@@ -144,17 +165,21 @@ def _verdict(needs: float) -> Shown:
 
 def _rate_error(metric: str, split: str, correlation: float) -> float:
     """Return `difference_error` of a rate: pairs are of synthetic images, then of real ones."""
-    sizes = np.array(paper.IMAGES[split][::-1])
-    shares, spreads = [], []
-    for matrix in _confusions(split):
-        share = np.array([matrix.true_positives, matrix.false_positives]) / sizes
-        shares.append(share)
-        spreads.append(_slopes(metric, matrix) * np.sqrt(sizes * share * (1 - share)))
+    shares, spreads = zip(*(_spread(metric, one, split) for one in _confusions(split)), strict=True)
     low, high = np.minimum(*shares), np.maximum(*shares)
     # Of two events of which the rarer one never comes alone.
     largest = np.sqrt(low * (1 - high) / (high * (1 - low)))
     covariance = np.minimum(correlation, largest) * spreads[0] * spreads[1]
     return float(np.sqrt((spreads[0] ** 2 + spreads[1] ** 2 - 2 * covariance).sum()))
+
+
+def _spread(
+    metric: str, matrix: Confusion, split: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return TP and FP as shares of their class, and what the chance in each adds to a rate."""
+    sizes = np.array(paper.IMAGES[split][::-1])
+    share = np.array([matrix.true_positives, matrix.false_positives]) / sizes
+    return share, _slopes(metric, matrix) * np.sqrt(sizes * share * (1 - share))
 
 
 def _slopes(metric: str, matrix: Confusion) -> NDArray[np.float64]:

@@ -48,30 +48,17 @@ def test_the_first_sentence_is_made_of_the_tables(alarms, bands):
         assert words in said
 
 
-def test_where_tests_disagree_is_said():
-    table = pd.DataFrame({"comparison": ["a", "b"], "seed": [1, 2], "agree": [True, False]})
-    whole = table.drop(columns="seed").assign(agree=True)
-    said = thresholds.agreement({"by seed": table, "all": whole}).splitlines()
-    assert said[0] == "- by seed: the same verdict in 1 of 2 rows, not in b (seed 2)."
-    assert said[1] == "- all: the same verdict in 2 of 2 rows."
-
-
-def test_what_exceeds_chance_is_named_with_its_sign():
-    columns = {"p_images": [0.01, 0.02], "p_images_holm": [0.02, 0.06]}
-    columns |= {"p": [0.3, 0.04], "p_holm": [0.3, 0.08]}
-    table = pd.DataFrame({"comparison": ["a", "b"], "difference": [0.5, -0.25], **columns})
-    lines = thresholds.what_remains(table).splitlines()[2:]
-    assert [line.rpartition(": ")[2] for line in lines] == [
-        "a (+0.5000); b (-0.2500).", "a (+0.5000).", "b (-0.2500).", "none.",
-    ]  # fmt: skip
-
-
 def test_the_papers_differences_are_read_at_this_correlation():
     needs = pd.Series({"recall": 0.0, "roc_auc": 0.5, "f1": 0.9, "precision": np.nan})
     table = pd.concat({"official": needs.to_frame("needs")})
-    decisions = pd.DataFrame({"comparison": ["a", "a", "b"], "correlation": [0.6, 0.7, 0.1]})
-    said = thresholds.if_as_alike(table, decisions)
-    assert "**0.65**" in said and "in recall, roc auc, and cannot show one in f1, precision" in said
+    images = pd.DataFrame({"label": [0, 0, 0, 0, 1, 1, 1, 1]})
+    calls = {"constrained": [0, 0, 1, 1, 0, 0, 1, 1], "open": [0, 0, 1, 1, 0, 0, 0, 1]}
+    scored = {
+        run: ScoredImages(images, 2.0 * np.array([own]) - 1, np.ones((1, 8)), np.array([0.5]))
+        for run, own in calls.items()
+    }
+    said = thresholds.if_as_alike(table, scored)
+    assert "**0.79**" in said and "in recall, roc auc, and cannot show one in f1, precision" in said
 
 
 def test_a_stream_comes_to_what_bayes_rule_says(alarms):

@@ -18,7 +18,7 @@ from layerfusion.pages.figures.style import RUN_STYLES, finish, legend_above
 from layerfusion.settings import Profile
 
 # What a verdict on "the paper's head is above this baseline" says of the paper's head.
-STANDING = {"holds": "above", "does not hold": "**below**", "undecided": "not told apart from"}
+STANDING = {"holds": "above", "reversed": "**below**", "undecided": "not told apart from"}
 
 
 def ranking(study: FinishedStudy) -> pd.DataFrame:

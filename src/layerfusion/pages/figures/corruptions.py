@@ -37,24 +37,25 @@ def in_a_sentence(table: pd.DataFrame) -> str:
         As `layerfusion.analysis.corruptions.corruption_table` returns it.
     """
     clean, rows = table.loc[CLEAN], table.drop(CLEAN)
-    clear = int(((rows["p_holm"] < 1 - LEVEL) & (rows["difference"] < 0)).sum())
+    clear = int(((rows["roc_auc_p_holm"] < 1 - LEVEL) & (rows["difference"] < 0)).sum())
     worst, finds = rows["difference"].idxmin(), rows["recall"].idxmin()
-    alarms = rows["false_alarms"].idxmax()
+    alarms = rows["fpr"].idxmax()
     loss = with_interval(rows.to_dict("index")[worst], "difference", "+.3f")
     changed = {
         rate: ", ".join(f"`{name}`" for name in rows.index[rows[f"{rate}_p_holm"] < 1 - LEVEL])
-        for rate in ("false_alarms", "recall")
+        for rate in ("fpr", "recall")
     }
     return (
         f"**Of {len(rows)} conditions {clear or 'none'} can be shown to cost ROC AUC** "
         f"(corrected for their number), which is {clean['roc_auc']:.3f} on clean images; so few "
         f"images do not rule out losses of up to {-rows['difference_low'].min():.3f}, and the "
         f"largest that was measured is {loss} under `{worst}`. **The threshold is another "
-        f"matter**: at that of clean images, false alarms go from {clean['false_alarms']:.0%} to "
-        f"{rows['false_alarms'].max():.0%} under `{alarms}`, recall from "
+        f"matter**: at that of clean images, the false-positive rate goes from "
+        f"{clean['fpr']:.0%} to "
+        f"{rows['fpr'].max():.0%} under `{alarms}`, recall from "
         f"{clean['recall']:.0%} to {rows['recall'].min():.0%} under `{finds}`, the most "
-        "extreme of all conditions. Tested image by image, corrected for the number of tests, "
-        f"false alarms can be shown to change under {changed['false_alarms'] or 'none of them'}, "
+        "extreme of all conditions. Corrected for the number of tests, "
+        f"the false-positive rate can be shown to change under {changed['fpr'] or 'none of them'}, "
         f"recall under {changed['recall'] or 'none of them'}."
     )
 
@@ -72,14 +73,14 @@ def what_was_measured(study: FinishedStudy) -> str:
 
 
 def draw_corruptions(table: pd.DataFrame, curves: Mapping[str, Sequence[int]]) -> Figure:
-    """Draw ROC AUC, recall and false alarms over each kind's strength, a panel a kind.
+    """Draw ROC AUC, recall and FPR over each kind's strength, a panel a kind.
 
     Clean images are dashed lines; strength grows from left to right.
     """
     lines = {
         ("roc_auc", "ROC AUC"): "0.2",
         ("recall", "recall"): COLOURS["synthetic"],
-        ("false_alarms", "false alarms"): COLOURS["real"],
+        ("fpr", "FPR"): COLOURS["real"],
     }
     figure, axes = plt.subplots(2, 4, figsize=(10, 5), sharey=True, layout="constrained")
     for ax, (kind, strengths) in zip(axes.flat, curves.items(), strict=True):
@@ -128,7 +129,7 @@ def shown(table: pd.DataFrame, conditions: Mapping[str, str]) -> pd.DataFrame:
         "ROC AUC": ("roc_auc", ".3f"),
         "difference": ("difference", "+.3f"),
         "recall": ("recall", ".0%"),
-        "false alarms": ("false_alarms", ".0%"),
+        "FPR": ("fpr", ".0%"),
     }
     names = {CLEAN: CLEAN, **conditions}
     own = table.loc[list(names)]

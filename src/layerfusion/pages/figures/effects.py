@@ -1,17 +1,18 @@
 """Effects of a study in tables, in a sentence and as a figure: intervals over the line at 0."""
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
+from layerfusion.analysis.effects import UNMEASURED, Verdict
 from layerfusion.analysis.measures import RUNS
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.metrics.scored import Metric, ScoredImages
-from layerfusion.metrics.uncertainty import LEVEL, image_interval
+from layerfusion.metrics.uncertainty import LEVEL, Interval, image_interval
 from layerfusion.pages.figures.formatting import (
     bounds,
     interval_cells,
@@ -23,10 +24,13 @@ from layerfusion.pages.figures.intervals import draw_bars, interval_panels
 from layerfusion.pages.figures.style import finish, legend_above
 
 # Told apart by marker too. Shades that show on white and on black.
-VERDICTS = {
+VERDICTS: dict[Verdict, dict[str, str]] = {
+    "replicates": {"color": "#009E73", "marker": "o"},
     "holds": {"color": "#009E73", "marker": "o"},
+    "smaller than in the paper": {"color": "#56B4E9", "marker": "^"},
+    "no effect of the paper's size": {"color": "#CC79A7", "marker": "v"},
+    "reversed": {"color": "#D55E00", "marker": "s"},
     "undecided": {"color": "#999999", "marker": "D"},
-    "does not hold": {"color": "#D55E00", "marker": "s"},
 }
 METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
 NAMED = 3  # differences that a sentence names one by one
@@ -40,7 +44,13 @@ QUESTIONS = {
     "fusion-above-mean-constrained": "learned weights beat equal ones, constrained run",
     "fusion-above-mean-open": "learned weights beat equal ones, open run",
 }
-ANSWERS = {"holds": "yes", "does not hold": "no, the reverse", "undecided": "undecided"}
+ANSWERS: dict[Verdict, str] = {
+    "replicates": "yes",
+    "holds": "yes",
+    "smaller than in the paper": "yes, by less than in the paper",
+    "no effect of the paper's size": "not by as much as in the paper, if at all",
+    "reversed": "no, the reverse",
+}
 
 
 def claims_table(study: FinishedStudy) -> pd.DataFrame:
@@ -50,9 +60,11 @@ def claims_table(study: FinishedStudy) -> pd.DataFrame:
     -------
     DataFrame
         ``claim``; ``paper``, ``effect``, ``low``, ``high`` (differences of rates, positive where
-        the claim holds, NaN where there is none); ``verdict``; ``seeds``.
+        the claim holds, NaN where there is none), ``over`` what the interval is, ``images_low`` and
+        ``images_high``; ``verdict`` and the one ``corrected`` over all rows; ``seeds``.
     """
-    columns = ["claim", "paper", "effect", "low", "high", "verdict", "seeds"]
+    columns = ["claim", "paper", "effect", "low", "high", "over", "images_low", "images_high"]
+    columns += ["verdict", "corrected", "seeds"]
     return study.effects.rename(columns={"text": "claim"})[columns]
 
 
@@ -91,20 +103,20 @@ def claims_of_worlds(photographs: FinishedStudy, demo: FinishedStudy) -> pd.Data
     DataFrame
         A row a claim that either study has: ``claim``; ``paper`` (its effect, NaN where the paper
         has none); of each of `WORLDS` ``<world>``, ``<world>_low``, ``<world>_high`` (effect and
-        interval, NaN where not measured) and ``<world>_verdict``. Effects are differences of rates,
-        positive where the claim holds.
+        interval, NaN where not measured), ``<world>_verdict`` and ``<world>_corrected``. Effects
+        are differences of rates, positive where the claim holds.
     """
     first, second = (claims_table(own).set_index("claim") for own in (photographs, demo))
     named = [
-        own[["effect", "low", "high", "verdict"]]
+        own[["effect", "low", "high", "verdict", "corrected"]]
         .add_prefix(f"{world}_")
         .rename(columns={f"{world}_effect": world})
         for own, world in zip((first, second), WORLDS, strict=True)
     ]
     together = pd.concat(named, axis=1)  # first come the claims of the first
     together.insert(0, "paper", first["paper"].combine_first(second["paper"]))
-    verdicts = [f"{world}_verdict" for world in WORLDS]
-    return together.fillna(dict.fromkeys(verdicts, "not measured")).reset_index(names="claim")
+    verdicts = [f"{world}_{which}" for world in WORLDS for which in ("verdict", "corrected")]
+    return together.fillna(dict.fromkeys(verdicts, UNMEASURED)).reset_index(names="claim")
 
 
 def styled_worlds(table: pd.DataFrame) -> Styler:
@@ -115,13 +127,14 @@ def styled_worlds(table: pd.DataFrame) -> Styler:
             "The paper": table["paper"].map(signed).tolist(),
             "Photographs, CLIP B/16": answers["photographs"],
             "Demo world": answers["demo"],
-            "Verdict on photographs": table["photographs_verdict"].tolist(),
+            "Verdict on photographs": [_judged(row) for row in table.to_dict("records")],
         },
         index=table["claim"].tolist(),
     )
     caption = (
         f"Differences of AUC, F1 or rates, positive where a claim holds, with {LEVEL:.0%} "
-        "intervals over other seeds and other images. Neither world is the paper's: directions "
+        "intervals: on photographs over other sources and seeds, in the demo world, which has one "
+        "source a class, over other images and seeds. Neither world is the paper's: directions "
         "can be compared, sizes cannot."
     )
     return lay_out(shown, "answers", caption)
@@ -135,15 +148,15 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
     DataFrame
         Indexed by the variant's name, in the record's order: ``run``; ``variant``, in words;
         ``images``, how many it was trained on; ``roc_auc``, ``low`` and ``high`` (mean over seeds
-        with its 95 % interval over seeds and images); ``against``, in words; ``difference``,
-        ``difference_low``, ``difference_high`` (NaN where it is compared with nothing);
+        with its 95 % interval), ``over`` what that is; ``against``, in words; ``difference``,
+        ``difference_low``, ``difference_high`` (NaN where it is compared with nothing), ``p_holm``;
         ``machines``, of both, several where they were not trained on one.
     """
     record, texts = study.record, {own.name: own.text for own in study.record.variants}
     images = {cell.variant: cell.training_images for cell in record.cells}
     rows = {
         one.name: {"run": one.run, "variant": one.text, "images": images[one.name]}
-        | study.scored["local"][one.name].interval("roc_auc").row("roc_auc")
+        | _row(study.scored["local"][one.name], "roc_auc")
         for one in record.variants
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
@@ -152,7 +165,7 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
     found.index = pd.Index(list(contrasts))
     found.insert(0, "against", [texts[one.terms[1].variant] for one in contrasts.values()])
     names = {"effect": "difference", "low": "difference_low", "high": "difference_high"}
-    columns = ["against", *names.values(), "machines"]
+    columns = ["against", *names.values(), "p_holm", "machines"]
     joined = table.join(found.rename(columns=names)[columns])
     return joined.fillna({"against": ""}).astype({"machines": "str"})
 
@@ -200,8 +213,8 @@ def metrics_table(study: FinishedStudy) -> pd.DataFrame:
 
 def mean_metrics(scored: ScoredImages, metrics: tuple[Metric, ...]) -> dict[str, float]:
     """Return metrics, means over seeds, and ``auc_sd``, the deviation of ROC AUC between these."""
-    spread = getattr(scored.interval("roc_auc"), "seed_sd", np.nan)
-    return {one: scored.interval(one).estimate for one in metrics} | {"auc_sd": spread}
+    spread = scored.interval("roc_auc").seed_sd
+    return {one: float(scored.values(one)[:, 0].mean()) for one in metrics} | {"auc_sd": spread}
 
 
 def beside_shortcuts(shortcuts: pd.DataFrame, study: FinishedStudy) -> pd.DataFrame:
@@ -221,7 +234,7 @@ def beside_shortcuts(shortcuts: pd.DataFrame, study: FinishedStudy) -> pd.DataFr
     names = {"name": "detector", "roc_auc_low": "low", "roc_auc_high": "high"}
     heads = [
         {"run": run, "detector": "all blocks, fused"}
-        | image_interval(study.scored["local"][run].auc[0]).row("roc_auc")
+        | image_interval(study.scored["local"][run].values("roc_auc")[0]).row("roc_auc")
         for run in RUNS
     ]
     own = pd.DataFrame(heads)
@@ -273,17 +286,19 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
         As `claims_table` returns them.
     """
     figure, axes = plt.subplots(figsize=(8, 0.32 * len(claims) + 1), layout="constrained")
-    unmeasured = claims["verdict"] == "not measured"
+    unmeasured = claims["verdict"] == UNMEASURED
     names = claims["claim"].mask(unmeasured, claims["claim"] + " (not measured)")
     places = pd.Series(range(len(claims)), index=claims.index)
     for verdict, style in VERDICTS.items():
         own = claims["verdict"] == verdict
-        draw_bars(axes, claims[own], "effect", places[own], {**style, "label": verdict})
+        if own.any():
+            draw_bars(axes, claims[own], "effect", places[own], {**style, "label": verdict})
     axes.scatter(claims["paper"], places, marker="x", color="black", zorder=3, label="the paper")
     axes.axvline(0, color="0.5", linewidth=1)
     axes.set_yticks(places, names, fontsize="small")
     axes.invert_yaxis()
-    axes.set_xlabel(f"effect, positive where the claim holds; bars: {LEVEL:.0%}, seeds and images")
+    over = ", ".join(dict.fromkeys(claims["over"][~unmeasured]))
+    axes.set_xlabel(f"effect, positive where the claim holds; bars: {LEVEL:.0%} over {over}")
     legend_above(figure, axes)
     return finish(figure)
 
@@ -302,13 +317,25 @@ def draw_variants(table: pd.DataFrame) -> Figure:
     panel = (compared["run"] + ", against: " + reference).where(one, compared["run"])
     names = compared["variant"].where(one, compared["variant"] + " - " + compared["against"])
     named = compared.assign(panel=panel, name=names)
-    label = f"difference of ROC AUC; bars: {LEVEL:.0%}, seeds and images"
+    label = f"difference of ROC AUC; bars: {LEVEL:.0%} over {', '.join(table['over'].unique())}"
     return interval_panels(named, "difference", label, rows="name", panels="panel")
+
+
+def _row(scored: ScoredImages, metric: Metric) -> dict[str, Any]:
+    """Return a metric's mean over seeds, its interval and over what that is."""
+    found = scored.interval(metric)
+    return Interval.row(found, metric) | {"over": found.over}
 
 
 def _difference(row: pd.Series) -> str:
     who = f"{row['variant']} against {row['against']}, {row['run']} run"
     return f"{who}: {with_interval(row.to_dict(), 'difference', '+.3f')}"
+
+
+def _judged(row: Mapping[Hashable, Any]) -> str:
+    """Return the verdict on photographs, and the corrected one where it is another."""
+    alone, corrected = row["photographs_verdict"], row["photographs_corrected"]
+    return alone if alone == corrected else f"{alone}; corrected: {corrected}"
 
 
 def _answers(table: pd.DataFrame, world: str) -> list[str]:

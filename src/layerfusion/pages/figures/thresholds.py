@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from layerfusion.metrics.calibration import FITTED_ON, at_prevalence, held_out_probabilities
 from layerfusion.metrics.classes import CLASSES
+from layerfusion.metrics.flips import correlation
 from layerfusion.metrics.held_out import EVALUATED_ON
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL
@@ -55,58 +56,17 @@ def in_a_sentence(run: str, recall: pd.DataFrame, alarms: pd.DataFrame, bands: p
     )
 
 
-def agreement(tests: Mapping[str, pd.DataFrame]) -> str:
-    """Return in how many rows formula and bootstrap say the same, and in which they do not.
-
-    Parameters
-    ----------
-    tests
-        By what is tested: tables of `analysis.significance`.
-    """
-    said = []
-    for name, table in tests.items():
-        where = [
-            row["comparison"] + (f" (seed {row['seed']})" if "seed" in row else "")
-            for row in table[~table["agree"].astype(bool)].to_dict("records")
-        ]
-        apart = f", not in {'; '.join(where)}" if where else ""
-        same = f"the same verdict in {len(table) - len(where)} of {len(table)} rows"
-        said.append(f"- {name}: {same}{apart}.")
-    return "\n".join(said)
-
-
-def what_remains(combined: pd.DataFrame) -> str:
-    """Return which differences exceed chance, by images alone and with seeds, as Markdown.
-
-    Parameters
-    ----------
-    combined
-        As `analysis.significance.ranking_tests` returns it.
-    """
-    chances = {"other images alone": "p_images", "other images and other seeds": "p"}
-    said = []
-    for words, column in chances.items():
-        for how, own in (("one by one", column), ("all at once (Holm)", f"{column}_holm")):
-            stand = [
-                f"{row['comparison']} ({row['difference']:+.4f})"
-                for row in combined[combined[own] < 1 - LEVEL].to_dict("records")
-            ]
-            said.append(f"- Chance of {words}, {how}: {'; '.join(stand) or 'none'}.")
-    return f"Differences that exceed chance, p below {1 - LEVEL:.2f}:\n\n" + "\n".join(said)
-
-
-def if_as_alike(detectable: pd.DataFrame, decisions: pd.DataFrame) -> str:
+def if_as_alike(detectable: pd.DataFrame, scored: Mapping[str, ScoredImages]) -> str:
     """Return what the paper's official images show, if its runs' calls are as alike as these.
 
     Parameters
     ----------
     detectable
         As `layerfusion.paper.detectable.differences` returns it.
-    decisions
-        As `analysis.significance.decision_tests_by_seed` returns it.
+    scored
+        The same images as both runs score them.
     """
-    first = decisions["comparison"] == decisions["comparison"].iloc[0]
-    alike = decisions.loc[first, "correlation"].mean()
+    alike = correlation(scored)
     needs = detectable["needs"].xs("official").rename(lambda name: name.replace("_", " "))
     shown = needs <= alike  # NaN is not
     return (
