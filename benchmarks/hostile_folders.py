@@ -5,7 +5,7 @@ odd forms, and for every option that names an output: an image, a device, a link
 
     python benchmarks/hostile_folders.py [--only PART-OF-A-NAME]
 
-Whatever one file is, the run ends with a row for it, on one line, and scores the others; an output
+Whatever one file is, the run ends with a row for it, by its name, and scores the others; an output
 is refused in one sentence and what was there is as it was. Run as root each child is another user,
 for root needs no permission. Five minutes on two quiet cores.
 """
@@ -290,6 +290,8 @@ def onto(file: str, work: Callable[[], object]) -> Callable[[], object]:
         os.close(1)
         if file:
             os.open(file, os.O_WRONLY)
+        else:
+            sys.stdout = None  # as Python begins where it is closed
         work()
 
     return done
@@ -318,6 +320,8 @@ def attempts(place: Path) -> Iterator[tuple[str, Callable[[Path], list[str]]]]:
 def _folder_attack(
     make: Make, image: Path, reference: Path, meant: tuple[str, ...]
 ) -> Callable[[Path], list[str]]:
+    from layerfusion.images.finding import printable
+
     def attack(folder: Path) -> list[str]:
         target = folder / "target"
         target.mkdir()
@@ -344,8 +348,9 @@ def _folder_attack(
             scores = pd.read_csv(table)
             if scores["logit"].notna().sum() < 2:
                 wrong.append("score: the two whole images have no score")
-            if len(table.read_bytes().splitlines()) != len(scores) + 1:
-                wrong.append("score: a row on several lines")
+            named = {p.name for p in target.iterdir() if p.suffix == ".png" and p.is_file()}
+            if missing := {printable(name) for name in named} - set(scores["image_id"]):
+                wrong.append(f"score: no row for {sorted(missing)}")
         return wrong
 
     return attack

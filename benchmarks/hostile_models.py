@@ -576,6 +576,7 @@ def meant(kind: str, way: str) -> set[str]:
     if name in MEANT:
         return {"accepted"}
     harmless = name.startswith(HARMLESS) or (source == "weights" and way == "load")
+    harmless |= name.startswith("validation.csv") and way != "inspect"  # which alone reads it
     return {"refused", "accepted"} if harmless else {"refused"}
 
 
@@ -588,7 +589,9 @@ def outcome(ended: forked.Ended, work: Path, outside: Outside, idle_mib: float) 
         if any(event.startswith(kind) for event in events):
             return kind
     if ended.verdict in ("accepted", "refused"):
-        written = [path.read_text("utf-8", "replace") for path in work.iterdir()]
+        # A table of scores is data, and holds texts as they are.
+        pages = [path for path in work.iterdir() if path.suffix != ".csv"]
+        written = [path.read_text("utf-8", "replace") for path in pages]
         if forked.control_characters("".join([ended.out, ended.said, *written])):
             return "control characters"
         if ended.peak_mib - idle_mib > HEAVY or ended.seconds > SLOW:

@@ -146,6 +146,13 @@ def test_no_reader_waits_at_a_pipe(read, suffix, tmp_path):
         file_activation(path)
 
 
+def test_a_table_of_endless_columns_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "validation.csv"
+    path.write_text("label,logit" + ",x" * 10**6 + "\n")
+    with pytest.raises(UserError, match="its first line is too long"):
+        read_csv(path)
+
+
 def test_a_folder_is_filled_by_one_process_at_a_time(tmp_path):
     folder = tmp_path / "studies" / "mine"
     waits = f"""

@@ -154,6 +154,41 @@ def test_a_file_of_endless_parts_is_refused_before_they_are_gone_through(what, t
     assert reason(ENDLESS[what], tmp_path) == "it is made of more than 100,000 parts"
 
 
+def long_ifd(tag, count, order, wide):
+    """A TIFF whose first image is made of `count` pieces, as it says."""
+    kind = "big" if order == ">" else "little"
+    head = {"big": b"MM", "little": b"II"}[kind] + struct.pack(f"{order}H", 43 if wide else 42)
+    if wide:
+        head += struct.pack(f"{order}HHQQ", 8, 0, 16, 1)
+        return head + struct.pack(f"{order}HHQQQ", tag, 16, count, 0, 0)
+    return head + struct.pack(f"{order}IHHHIII", 8, 1, tag, 4, count, 0, 0)
+
+
+@pytest.mark.parametrize("tag", [273, 279, 324, 325])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_tiff_of_endless_pieces_is_refused_before_they_are_gone_through(
+    tag, order, wide, tmp_path
+):
+    said = reason(long_ifd(tag, MANY, order, wide), tmp_path)
+    assert said == "its pixels are in 100,001 pieces"
+    assert "pieces" not in reason(long_ifd(tag, 4, order, wide), tmp_path)
+
+
+def test_exif_is_not_joined_for_minutes(tmp_path):
+    block = b"\xff\xe1\0\x0aExif\0\0\0\0"
+    assert "EXIF is in more than 100 parts" in reason(JPEG[:2] + block * 101 + JPEG[2:], tmp_path)
+    (tmp_path / "a").write_bytes(JPEG[:2] + block * 2 + JPEG[2:])
+    assert read_pixels(tmp_path / "a").ndim == 3
+
+
+@pytest.mark.parametrize(("width", "more"), [(9, 10_000_000), (65_536, 0)])
+def test_a_bmp_is_not_unpacked_for_minutes(width, more, tmp_path):
+    head = struct.pack("<IIIIiiHHIIIIII", 0, 0, 1078, 40, width, 9, 1, 8, 1, 0, 0, 0, 0, 0)
+    said = reason(b"BM" + head + bytes(1024) + b"\1\7" * 81 + bytes(more), tmp_path)
+    assert said == "its pixels are packed in too many runs"
+
+
 def test_a_jpeg_is_not_gone_over_for_minutes(tmp_path):
     data = jpeg((5000, 4000), "L", progressive=True)
     last = data.rindex(b"\xff\xda")

@@ -8,6 +8,8 @@ import pandas as pd
 from layerfusion.errors import UserError
 from layerfusion.files import check_regular
 
+_LONGEST_HEAD = 100_000  # bytes; of a million columns pandas makes a million objects
+
 
 def read_csv(file: Path, *, what: str | None = None, **options: Any) -> pd.DataFrame:
     """Read a CSV file as text.
@@ -28,6 +30,9 @@ def read_csv(file: Path, *, what: str | None = None, **options: Any) -> pd.DataF
     """
     try:
         check_regular(file)
+        with file.open("rb") as beginning:
+            if len(beginning.readline(_LONGEST_HEAD)) == _LONGEST_HEAD:
+                raise ValueError("its first line is too long for names of columns")
         table: pd.DataFrame = pd.read_csv(file, dtype="str", **options)
     except FileNotFoundError:
         raise

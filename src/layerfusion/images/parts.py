@@ -5,14 +5,19 @@ million of them.
 """
 
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple, TypeVar
+from os import SEEK_END
+from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
 MOST_PARTS = 100_000  # of which a PNG of 800 MB is made; some two seconds' work
 MOST_SCANNED = 2_000_000_000  # pixels times scans of a JPEG; some eight seconds' work
 USUAL_SCANS = 20  # which any JPEG may have
+MOST_EXIF = 100  # blocks of EXIF in a JPEG, which are joined, each time anew
+LONGEST_RUNS = 10_000_000  # bytes of a BMP in runs, two each; some seven seconds' work
+WIDEST_RUNS = 65_535  # px of it; a run may pass over 255 rows
 
-MARKER, SCAN = 0xFF, 0xDA
+MARKER, SCAN, APP1 = 0xFF, 0xDA, 0xE1
 _NO_MARKER = 0x00
+_PIECES = (273, 279, 324, 325)  # tags of a TIFF: offsets and lengths of strips and of tiles
 
 _Part = TypeVar("_Part")
 
@@ -37,20 +42,54 @@ def few(parts: Iterator[_Part]) -> Iterator[_Part]:
 
 
 def check_parts(file: BinaryIO) -> None:
-    """Raise an `UnsupportedError` if a PNG, or a JPEG or GIF before its pixels, has too many parts.
+    """Raise an `UnsupportedError` if an image has more parts than decoders handle in seconds.
+
+    Of a PNG all, of a JPEG and a GIF those before its pixels, of a TIFF the strips or tiles of its
+    pixels, of a BMP their runs.
 
     Parameters
     ----------
     file
         At its beginning, and left there.
     """
-    start = file.read(4)
-    walked = {b"GIF8": gif_blocks, b"\xff\xd8\xff": jpeg_segments, b"\x89PNG": png_chunks}
-    for beginning, parts in walked.items():
-        if start.startswith(beginning):
-            for _ in few(parts(file)):
-                pass
+    start = file.read(34)
+    walked = {b"GIF8": gif_blocks, b"\x89PNG": png_chunks}
+    if parts := walked.get(start[:4]):
+        for _ in few(parts(file)):
+            pass
+    elif start.startswith(b"\xff\xd8\xff"):
+        exif = 0
+        for marker, at in few(jpeg_segments(file)):
+            file.seek(at + 4)
+            exif += marker == APP1 and file.read(4) == b"Exif"
+            if exif > MOST_EXIF:
+                raise UnsupportedError(f"its EXIF is in more than {MOST_EXIF} parts")
+    elif start.startswith(b"BM") and start[30:] in (b"\1\0\0\0", b"\2\0\0\0"):
+        width = abs(int.from_bytes(start[18:22], "little", signed=True))
+        if file.seek(0, SEEK_END) > LONGEST_RUNS or width > WIDEST_RUNS:
+            raise UnsupportedError("its pixels are packed in too many runs")
+    elif start.startswith((b"II", b"MM")) and (pieces := tiff_pieces(file)) > MOST_PARTS:
+        raise UnsupportedError(f"its pixels are in {pieces:,} pieces")
     file.seek(0)
+
+
+def tiff_pieces(file: BinaryIO) -> int:
+    """Return of how many strips or tiles a TIFF says that its first image is made."""
+    file.seek(0)
+    start = file.read(16)
+    order: Literal["little", "big"] = "little" if start[:1] == b"I" else "big"
+    wide = 43 in start[2:4]  # a BigTIFF
+    entry, head, number = (20, 8, 8) if wide else (12, 2, 4)
+    file.seek(int.from_bytes(start[8:] if wide else start[4:8], order))
+    entries = file.read(entry * min(int.from_bytes(file.read(head), order), MOST_PARTS))
+    return max(
+        (
+            int.from_bytes(entries[at + 4 : at + 4 + number], order)
+            for at in range(0, len(entries), entry)
+            if int.from_bytes(entries[at : at + 2], order) in _PIECES
+        ),
+        default=0,
+    )
 
 
 def check_scans(data: bytes, pixels: int) -> None:
