@@ -58,37 +58,29 @@ def read_an_image_that_is_damaged():
     return failure(open_experiment(broken).obtain)
 
 
-def be_asked_to_stop_in_one_process():
+def signalled(number, seed):
+    """Train while the system sends a signal to the second process, in its third batch."""
     batches = sources.training_batches
 
     def batches_and_a_signal(*arguments, **named):
-        for number, batch in enumerate(batches(*arguments, **named)):
-            if number == 2 and processes.rank == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
+        for index, batch in enumerate(batches(*arguments, **named)):
+            if index == 2 and processes.rank == 1:
+                os.kill(os.getpid(), number)
             yield batch
 
     sources.training_batches = batches_and_a_signal
     try:
-        return failure(open_experiment(seed=7).obtain)
+        return failure(open_experiment(seed=seed).obtain)
     finally:
         sources.training_batches = batches
 
 
+def be_asked_to_stop_in_one_process():
+    return signalled(signal.SIGTERM, seed=7)
+
+
 def disagree():
     return failure(lambda: processes.check_same(processes.rank, "a number"))
-
-
-def lose_a_process():
-    batches = sources.training_batches
-
-    def batches_and_an_end(*arguments, **named):
-        for number, batch in enumerate(batches(*arguments, **named)):
-            if number == 2 and processes.rank == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield batch
-
-    sources.training_batches = batches_and_an_end
-    return failure(open_experiment(seed=8).obtain)
 
 
 steps = [
@@ -99,4 +91,4 @@ steps = [
     disagree,
 ]
 print(json.dumps({step.__name__: step() for step in steps}), flush=True)
-print(json.dumps(lose_a_process()))
+print(json.dumps(signalled(signal.SIGKILL, seed=8)))  # and lose a process

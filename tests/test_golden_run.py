@@ -95,10 +95,7 @@ def test_the_demos_pictures_move_only_with_the_recipe(golden):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"training.head_learning_rate": 3.1e-3},
-        {"images.augmentation.flip_probability": 0.4},
-    ],
+    [{"training.head_learning_rate": 3.1e-3}, {"images.augmentation.flip_probability": 0.4}],
 )
 def test_the_golden_run_sees_a_small_change_of_method(golden, tmp_path, monkeypatch, change):
     monkeypatch.setitem(globals(), "TINY", TINY | change)

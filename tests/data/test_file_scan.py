@@ -113,9 +113,7 @@ def test_too_little_memory_says_nothing_of_a_file(tmp_path, monkeypatch):
     assert found.damage == "not enough memory to decode it" and found.state is None
 
 
-def test_inspections_are_known_by_the_libraries_that_made_them(
-    monkeypatch,
-):
+def test_inspections_are_known_by_the_libraries_that_made_them(monkeypatch):
     before = scanner_digest()
     assert len(before) == 64 and scanner_digest() == before
     monkeypatch.setattr(file_scan, "version", lambda name: "0")

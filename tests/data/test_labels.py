@@ -55,16 +55,10 @@ def test_labels_go_by_file_name_and_to_test_images_alone(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (
-            "image_id,label\na.jpg,0\nb.JPG,1\nc.jpg,1\nd.jpg,1\n",
-            "2 are not there: image_id",
-        ),
+        ("image_id,label\na.jpg,0\nb.JPG,1\nc.jpg,1\nd.jpg,1\n", "2 are not there: image_id"),
         ("image_id,label\na,0\nb,1\n", "file name with its extension"),
         ("image_id,label\na.jpg,0\n", r"1 have no label; the first of them is 'b\.JPG'"),
-        (
-            "image_id,label\na.jpg,0\nb.JPG,1\na.jpg,0\n",
-            r"1 are named more than once",
-        ),
+        ("image_id,label\na.jpg,0\nb.JPG,1\na.jpg,0\n", r"1 are named more than once"),
         ("image_id,label\na.jpg,0\nb.JPG,fake\n", "line 3: 'fake' is not a label; use 0 or real"),
         ("image_id,label\na.jpg,\nb.JPG,1\n", "line 2: '' is not a label"),
         ("image_id,target\na.jpg,0\n", "lack the column 'label'"),

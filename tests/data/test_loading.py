@@ -13,12 +13,7 @@ import torch
 from PIL import Image
 
 from layerfusion.data import loading
-from layerfusion.data.loading import (
-    EvaluationImages,
-    TrainingImages,
-    scoring_batches,
-    worker_count,
-)
+from layerfusion.data.loading import EvaluationImages, TrainingImages, scoring_batches, worker_count
 from layerfusion.data.sampling import Draw
 from layerfusion.errors import UserError
 from layerfusion.progress import warn_once

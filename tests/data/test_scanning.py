@@ -55,23 +55,13 @@ def all_of(root, *, label=0, split="train"):
     return file_table((path.name, label, split, "s", None, None) for path in root.iterdir())
 
 
-class Looks:
-    """A progress callback that knows how many files were looked at."""
-
-    def __init__(self):
-        self.calls: list[tuple[int, int]] = []
-
-    def __call__(self, done, total):
-        self.calls.append((done, total))
-
-
-def scan(root, files, **asked):
+def scan(root, files, *, hash_files=True, decode_files=True, **asked):
+    asked |= {"hash_files": hash_files, "decode_files": decode_files}
     return Manifest.of_scans(root, scanning.scan(root, files, **asked))
 
 
 def look(root, cache, **asked):
     """Scan a tree, and say how many files were read for it."""
-    asked = {"hash_files": True, "decode_files": True} | asked
     read: list[Path] = []
     inspect = scanning.scan_file
 
@@ -93,7 +83,7 @@ def same(one, other):
 
 def test_scan_says_what_files_are_and_skips_bad_ones(tree):
     files = pd.concat([all_of(tree), file_table([("gone.jpg", 1, "val", "s", None, None)])])
-    manifest = scan(tree, files, hash_files=True, decode_files=True)
+    manifest = scan(tree, files)
 
     assert manifest.rows["path"].tolist() == ["a.jpg", "b.PNG"]
     assert manifest.rows["width"].tolist() == [24, 30]
@@ -112,7 +102,7 @@ def test_scan_measures_the_upright_image(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     picture(tmp_path / "turned.jpg", size=(40, 20), exif=exif)
-    rows = scan(tmp_path, all_of(tmp_path), hash_files=False, decode_files=True).rows
+    rows = scan(tmp_path, all_of(tmp_path), hash_files=False).rows
 
     assert (rows["width"][0], rows["height"][0]) == (20, 40)
 
@@ -121,23 +111,23 @@ def test_scan_is_the_same_for_any_number_of_workers_and_reports_progress(tmp_pat
     for number in range(150):
         picture(tmp_path / f"{number}.png", size=(8, 8), seed=number)
     (tmp_path / "77.png").write_bytes(b"")
-    progress = Looks()
+    calls = []
     manifests = []
     for workers in (1, 4):
         monkeypatch.setattr(scanning, "usable_cores", lambda workers=workers: workers)
-        asked = {"hash_files": True, "decode_files": True, "progress": progress}
-        manifests.append(scan(tmp_path, all_of(tmp_path), **asked))
+        manifests.append(
+            scan(tmp_path, all_of(tmp_path), progress=lambda *done: calls.append(done))
+        )
     one, four = manifests
     pd.testing.assert_frame_equal(one.rows, four.rows)
     pd.testing.assert_frame_equal(one.skipped, four.skipped)
     assert len(one.rows) == 149
-    calls = progress.calls
     assert calls[-1] == (150, 150)
     assert calls == sorted(calls[: len(calls) // 2]) * 2
 
 
 def test_scan_of_no_files_gives_an_empty_manifest(tmp_path):
-    manifest = scan(tmp_path, file_table([]), hash_files=True, decode_files=True)
+    manifest = scan(tmp_path, file_table([]))
 
     manifest.save(tmp_path / "manifest.parquet")
     assert len(Manifest.load(tmp_path / "manifest.parquet", tmp_path).rows) == 0
@@ -192,7 +182,7 @@ def test_files_that_are_gone_leave_the_cache_and_others_stay(tree, tmp_path):
     look(tree, tmp_path / "cache")
     (tree / "a.jpg").unlink()
     some = all_of(tree).query("path != 'b.PNG'")
-    scan(tree, some, hash_files=True, decode_files=True, cache=tmp_path / "cache")
+    scan(tree, some, cache=tmp_path / "cache")
     known = set(ScanCache(tmp_path / "cache", tree).read()["path"])
     assert known == {path.name for path in tree.iterdir()}  # not a.jpg, and still b.PNG
 
@@ -247,12 +237,16 @@ def test_a_scan_that_is_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
             raise Killed
 
     files = all_of(tmp_path / "tree")
-    asked = {"hash_files": True, "decode_files": True, "cache": tmp_path / "cache"}
     with pytest.raises(Killed):
-        scan(tmp_path / "tree", files, **asked, progress=stop)
-    progress = Looks()
-    resumed = scan(tmp_path / "tree", files, **asked, progress=progress)
-    assert progress.calls[0] == (128 + 8, 200) and progress.calls[-1] == (200, 200)
+        scan(tmp_path / "tree", files, cache=tmp_path / "cache", progress=stop)
+    calls = []
+    resumed = scan(
+        tmp_path / "tree",
+        files,
+        cache=tmp_path / "cache",
+        progress=lambda *done: calls.append(done),
+    )
+    assert calls[0] == (128 + 8, 200) and calls[-1] == (200, 200)
     assert same(resumed, look(tmp_path / "tree", None)[0])
     assert len(list((tmp_path / "cache").glob("*/*"))) == 1
 
@@ -278,8 +272,7 @@ def test_two_scans_at_once_do_no_harm(tmp_path, monkeypatch):
     files = all_of(tmp_path / "tree")
 
     def once(_):
-        asked = {"hash_files": True, "decode_files": True, "cache": tmp_path / "cache"}
-        return scan(tmp_path / "tree", files, **asked)
+        return scan(tmp_path / "tree", files, cache=tmp_path / "cache")
 
     with ThreadPoolExecutor(3) as pool:
         manifests = list(pool.map(once, range(3)))

@@ -43,19 +43,14 @@ def of(run, rows):
 
 
 def quotas(coco=4, corvi=5, fake=3, real=10):
+    social = {"source": "truefake", "platforms": SHARED_ON}
     return SelectionSettings(
         name="shared",
         quotas=(
-            QuotaSettings(source="coco", label="real", images=coco),
-            QuotaSettings(source="corvi", label="synthetic", images=corvi),
-            QuotaSettings(source="truefake", label="real", images=real, platforms=SHARED_ON),
-            QuotaSettings(
-                source="truefake",
-                label="synthetic",
-                images=fake,
-                each=("platform", "generator"),
-                platforms=SHARED_ON,
-            ),
+            {"source": "coco", "label": "real", "images": coco},
+            {"source": "corvi", "label": "synthetic", "images": corvi},
+            social | {"label": "real", "images": real},
+            social | {"label": "synthetic", "images": fake, "each": ("platform", "generator")},
         ),
     )
 

@@ -16,12 +16,7 @@ from conftest import photo
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.errors import UserError
 from layerfusion.experiments.corruptions import CONDITIONS, CURVES
-from layerfusion.images.degradations import (
-    LARGEST_JPEG_SIDE,
-    Jpeg,
-    Launder,
-    degradation,
-)
+from layerfusion.images.degradations import LARGEST_JPEG_SIDE, Jpeg, Launder, degradation
 from layerfusion.images.reading import ImageError
 from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.scoring.predictions import score_files

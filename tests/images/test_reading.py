@@ -82,13 +82,7 @@ def png_chunk(kind, data):
     mode=st.sampled_from(["RGB", "L", "CMYK"]),
 )
 def test_jpeg_equals_pillows_own_decoding(
-    tmp_path_factory,
-    width,
-    height,
-    quality,
-    subsampling,
-    progressive,
-    mode,
+    tmp_path_factory, width, height, quality, subsampling, progressive, mode
 ):
     rng = np.random.default_rng(quality)
     image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).convert(mode)

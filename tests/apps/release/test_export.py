@@ -43,17 +43,18 @@ def tree(photos, tmp_path_factory):
         real = path.parent.name == "real"
         kind = "lens" if real else "brush"
         later = path.is_relative_to(root / "val") and index % 2
-        rows.append(
-            {
-                "path": path.relative_to(root).as_posix(),
-                "source": f"{kind}-{'val' if later else 'both'}",
-                "generator": None if real else ("Brush 2" if later else "Brush 1"),
-                "style": "photo" if real else ("art" if index % 3 else "photo"),
-                "licence": LICENCES[kind],
-            }
-        )
-    pd.DataFrame(rows).to_csv(root / "manifest.csv", index=False)
+        generator = None if real else ("Brush 2" if later else "Brush 1")
+        style = "art" if not real and index % 3 else "photo"
+        source = f"{kind}-{'val' if later else 'both'}"
+        name = path.relative_to(root).as_posix()
+        rows.append((name, source, generator, style, LICENCES[kind]))
+    columns = ["path", "source", "generator", "style", "licence"]
+    pd.DataFrame(rows, columns=columns).to_csv(root / "manifest.csv", index=False)
     return root
+
+
+def open_run(root):
+    return Experiment.open("open", profile="photographs", data_root=root, overrides=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,7 @@ def made(tree, tmp_path_factory):
         folders = {"RUNS": tmp_path_factory.mktemp("runs"), "CACHE": tmp_path_factory.mktemp("c")}
         for name, folder in folders.items():
             patch.setenv(f"LAYERFUSION_{name}", str(folder))
-        experiment = Experiment.open(
-            "open", profile="photographs", data_root=tree, overrides=SETTINGS
-        )
+        experiment = open_run(tree)
         return folders, experiment, experiment.obtain()
 
 
@@ -267,9 +266,7 @@ def test_it_names_no_machine_and_says_how_it_was_made(card, made, tree, tmp_path
 def test_without_a_description_the_card_says_what_is_unknown(photos, made, tmp_path, monkeypatch):
     for name in made[0]:
         monkeypatch.setenv(f"LAYERFUSION_{name}", str(tmp_path / name))
-    experiment = Experiment.open(
-        "open", profile="photographs", data_root=photos, overrides=SETTINGS
-    )
+    experiment = open_run(photos)
     exporting.export(experiment, experiment.obtain(), tmp_path / "out", command="layerfusion")
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "The styles of the images are not known." in card

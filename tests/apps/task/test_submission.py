@@ -24,7 +24,6 @@ from layerfusion.metrics.probability import probability as logistic
 from layerfusion.paths import runs_root
 from layerfusion.runs.condition import Condition
 from layerfusion.runs.conditions import obtain_predictions
-from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.files import write_scores
 
 IMAGES = [f"{number}f3a.jpg" for number in range(8)]
@@ -513,9 +512,8 @@ def test_two_test_images_of_one_name_are_refused(checked_images):
         find_test_images(checked_images)
 
 
-def test_both_runs_submissions_are_kept_and_checked(photos, tiny_settings):
-    quick = tiny_settings | {"training.epochs": 1}
-    experiment = Experiment.open("open", data_root=photos, overrides=quick)
+def test_both_runs_submissions_are_kept_and_checked(photos):
+    experiment = open_tiny(photos, overrides={"training.epochs": 1})
     runs = Comparison.obtain(experiment, ["local", "official"])
     kept = keep_submissions(runs, team="ours")
     assert kept["mistakes"].tolist() == ["", ""]
