@@ -175,6 +175,24 @@ def test_a_tiff_of_endless_pieces_is_refused_before_they_are_gone_through(
     assert "pieces" not in reason(long_ifd(tag, 4, order, wide), tmp_path)
 
 
+def test_a_tile_larger_than_any_picture_is_refused(tmp_path):
+    tags = {
+        256: 16,
+        257: 16,
+        258: 8,
+        259: 1,
+        262: 1,
+        277: 1,
+        322: 23_000,
+        323: 23_000,
+        324: 8,
+        325: 9,
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    said = reason(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4), tmp_path)
+    assert "too many pixels (529 megapixels" in said
+
+
 def test_exif_is_not_joined_for_minutes(tmp_path):
     block = b"\xff\xe1\0\x0aExif\0\0\0\0"
     assert "EXIF is in more than 100 parts" in reason(JPEG[:2] + block * 101 + JPEG[2:], tmp_path)

@@ -300,7 +300,9 @@ def opened(path: str | Path) -> Iterator[ImageFile]:
             Image.open(_for_pillow(file), formats=_FORMATS) as image,
         ):
             # Pillow only warns of up to twice its limit, and catching a warning is not thread safe.
-            limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+            # A tile of a TIFF is decoded whole, however small the image is that is cut from it.
+            tile = math.prod(getattr(image, "tag_v2", {}).get(tag, 0) for tag in (322, 323))
+            limit, pixels = Image.MAX_IMAGE_PIXELS, max(image.width * image.height, tile)
             if limit is not None and pixels > limit:
                 raise UnsupportedError(_too_many(pixels))
             yield image
