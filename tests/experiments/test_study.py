@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 
 import numpy as np
@@ -16,6 +17,7 @@ from layerfusion.data.loading import EvaluationImages
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.experiments.catalogue import ABLATIONS, STUDIES, claims
 from layerfusion.experiments.record import publish, published_studies, read_study
+from layerfusion.experiments.sealing import seal, unseal
 from layerfusion.experiments.study import Study
 from layerfusion.experiments.tables import DTYPES, read_predictions, write_table
 from layerfusion.files import CHECKSUMS
@@ -315,6 +317,25 @@ def test_all_that_is_reported_is_computed_of_what_is_published(published, finish
     )
     assert "DIR" in study.record.command and (published / "images.parquet").is_file()
     assert published_studies(published / "nothing") == {}
+
+
+def test_a_sealed_study_is_judged_when_its_labels_are_let_in(finished, tmp_path):
+    folder = tmp_path / "studies" / "claims"
+    shutil.copytree(finished.directory, folder)
+    images = pd.read_parquet(folder / "images.parquet")
+    tested = images["split"] == "test"
+    images.loc[tested, ["path", "label", "source"]].to_csv(tmp_path / "labels.csv", index=False)
+    images.assign(label=images["label"].mask(tested)).to_parquet(folder / "images.parquet")
+    before = read_study(folder)
+    official = before.effects["name"].str.contains("official")
+    assert (before.effects.loc[official, "verdict"] == "not measured").all()
+    (tmp_path / "plan.md").write_text("The claims of the paper.")
+    seal(folder, tmp_path / "plan.md")
+    unseal(folder, tmp_path / "labels.csv")
+    pd.testing.assert_frame_equal(read_study(folder).effects, finished.effects)
+    written = pd.read_csv(folder / "effects.csv")
+    assert written["verdict"].tolist() == finished.effects["verdict"].tolist()
+    assert len(unseal(folder, tmp_path / "labels.csv").openings) == 2
 
 
 def test_a_published_cell_with_other_results_is_refused(

@@ -24,6 +24,7 @@ from layerfusion.cli.options import (
 )
 from layerfusion.cli.release import export
 from layerfusion.cli.score import score
+from layerfusion.cli.sealing import seal, unseal
 from layerfusion.cli.serve import serve
 from layerfusion.cli.study import study_app
 from layerfusion.cli.task import submission_app, submit
@@ -115,7 +116,7 @@ def train(
     print(headline(finished))
 
 
-for command in (score, inspect, calibrate, serve, submit, export):
+for command in (score, inspect, calibrate, serve, seal, unseal, submit, export):
     app.command()(command)
 
 

@@ -5,13 +5,16 @@ A file of labels changes no run: training knows nothing of test images.
 
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from layerfusion.data.csv_tables import read_csv
 from layerfusion.errors import UserError
 from layerfusion.images.finding import composed
 
-COLUMNS = ("image_id", "label")
+KEYS = ("image_id", "path", "file_name")
+# What else may be known of an image, for reports alone.
+DESCRIBED = ("source", "style", "generator", "platform")
 _MEANINGS = {"0": 0, "1": 1, "real": 0, "synthetic": 1}
 
 
@@ -32,7 +35,7 @@ def label_test_images(files: pd.DataFrame, labels: Path) -> pd.DataFrame:
         If the file cannot be read or a label is none, an image is named twice, not at all or not
         there, or the images are labelled already.
     """
-    given = _read(labels)
+    given = read_labels(labels)["label"]
     tested = files["split"] == "test"
     names = files.loc[tested, "path"].map(lambda path: composed(PurePosixPath(path).name))
     listed, there = given.index, pd.Index(names)
@@ -56,24 +59,43 @@ def label_test_images(files: pd.DataFrame, labels: Path) -> pd.DataFrame:
     return files
 
 
-def _read(labels: Path) -> pd.Series:
-    """Return the labels (0 or 1) by image_id."""
+def read_labels(file: Path) -> pd.DataFrame:
+    """Read a CSV of labels.
+
+    Parameters
+    ----------
+    file
+        Its columns: ``image_id`` (or ``path``, ``file_name``), a file's name, with folders or
+        without; ``label``, 0 or real, 1 or synthetic; and any of `DESCRIBED`.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by file name: ``label`` (0 or 1) and those of `DESCRIBED` that there are, text.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, lacks a column, or a label is none.
+    """
     try:
-        table = read_csv(labels, what=f"the test labels in {labels}", keep_default_na=False)
+        table = read_csv(file, what=f"the test labels in {file}", keep_default_na=False)
     except FileNotFoundError:
-        raise UserError(f"file of test labels not found: {labels}") from None
-    lacking = [column for column in COLUMNS if column not in table]
+        raise UserError(f"file of test labels not found: {file}") from None
+    key = next((column for column in KEYS if column in table), KEYS[0])
+    lacking = [column for column in (key, "label") if column not in table]
     if lacking:
         raise UserError(
-            f"the test labels in {labels} lack the column '{lacking[0]}'; the first line must be "
-            f"{','.join(COLUMNS)}"
+            f"the test labels in {file} lack the column '{lacking[0]}'; the first line must be "
+            f"{KEYS[0]},label"
         )
     meant = table["label"].str.strip().str.lower().map(_MEANINGS)
     if meant.isna().any():
         row = int(meant.isna().to_numpy().argmax())
         raise UserError(
-            f"{labels}, line {row + 2}: '{table['label'].iloc[row]}' is not a label; use 0 or "
+            f"{file}, line {row + 2}: '{table['label'].iloc[row]}' is not a label; use 0 or "
             "real, 1 or synthetic"
         )
-    names = table["image_id"].str.strip().map(composed)
-    return pd.Series(meant.to_numpy(dtype="int8"), index=names)
+    described = table[[column for column in DESCRIBED if column in table]].replace("", np.nan)
+    names = table[key].str.strip().map(lambda path: composed(PurePosixPath(path).name))
+    return described.assign(label=meant.astype("int8")).set_axis(names, axis=0)

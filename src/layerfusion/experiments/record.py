@@ -15,6 +15,7 @@ from layerfusion.data.card import IMAGES
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import (
     DTYPES,
+    LABELS,
     PREDICTIONS,
     joined,
     read_images,
@@ -119,12 +120,19 @@ class FinishedStudy:
         UserError
             If a table is missing or damaged, or is not the record's.
         """
-        table = joined(read_predictions(self.directory), read_images(self.directory))
+        table = joined(read_predictions(self.directory), self.images)
         own = {(cell.variant, cell.seed) for cell in self.record.cells}
         made = table[["variant", "seed"]].drop_duplicates().itertuples(index=False, name=None)
         if set(made) != own:
             raise UserError(f"{self.directory}: record and predictions are of different variants")
-        return table
+        # Where labels were let in of some test images, the others say nothing.
+        nameless = (table["split"] == "test") & table["label"].isna()
+        return table[~nameless] if (self.directory / LABELS).is_file() else table
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """What is known of each image, as `layerfusion.experiments.tables.read_images` says."""
+        return read_images(self.directory)
 
     @cached_property
     def scored(self) -> Scored:

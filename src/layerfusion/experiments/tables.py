@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from layerfusion.data.card import IMAGE_DTYPES, IMAGES
+from layerfusion.data.csv_tables import read_csv
+from layerfusion.data.labels import DESCRIBED
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.parquet import read_parquet
 from layerfusion.data.sources.description import described
@@ -14,13 +16,13 @@ from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 
 PREDICTIONS = "predictions.parquet"
+LABELS = "labels.csv"  # of test images, let in after the study was sealed
 
 # Of one variant, seed and condition all images lie together, in the manifest's order, which
 # resampling goes by. A detector's logits are float32, so that nothing is rounded here.
 DTYPES = {
     "variant": "str", "seed": "int64", "condition": "str", "image_id": "str", "logit": "float32",
 }  # fmt: skip
-DESCRIBED = ("source", "style", "generator", "platform")
 
 
 def describe_images(manifest: Manifest) -> pd.DataFrame:
@@ -116,7 +118,14 @@ def read_images(folder: Path) -> pd.DataFrame:
     """
     shared = folder.parent.parent / IMAGES
     path = folder / IMAGES if (folder / IMAGES).is_file() else shared
-    return read_table(path, IMAGE_DTYPES, "images of a study").replace("", np.nan)
+    table = read_table(path, IMAGE_DTYPES, "images of a study").replace("", np.nan)
+    if not (folder / LABELS).is_file():
+        return table
+    let_in = read_csv(folder / LABELS).set_index("path").astype({"label": "Int8"})
+    known = let_in.reindex(table["path"]).set_axis(table.index)
+    for name in known:
+        table[name] = known[name].combine_first(table[name])
+    return table
 
 
 def joined(predictions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
