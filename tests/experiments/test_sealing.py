@@ -94,11 +94,14 @@ def test_the_command_line_says_what_was_sealed_and_what_came_of_it(folder, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [("empty", "nothing to seal"), ("no plan", "there is no plan")]
+    ("what", "words"),
+    [("empty", "nothing to seal"), ("no plan", "there is no plan"), ("two", "another plan")],
 )
 def test_what_cannot_be_sealed_is_said(folder, tmp_path, what, words):
     empty = tmp_path / "empty"
     empty.mkdir()
-    place, plan = (empty, "plan.md") if what == "empty" else (folder, "none.md")
+    if what == "two":
+        (folder / "plan.md").write_text("Another one.")
+    place, plan = (empty if what == "empty" else folder, "none.md" if "no" in what else "plan.md")
     with pytest.raises(UserError, match=words):
         seal(place, tmp_path / plan)

@@ -16,7 +16,7 @@ from layerfusion.cli.study import DESCRIPTIONS
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.experiments.catalogue import ABLATIONS, STUDIES, claims
-from layerfusion.experiments.record import publish, published_studies, read_study
+from layerfusion.experiments.record import FinishedStudy, publish, published_studies, read_study
 from layerfusion.experiments.sealing import seal, unseal
 from layerfusion.experiments.study import Study
 from layerfusion.experiments.tables import DTYPES, read_predictions, write_table
@@ -317,6 +317,15 @@ def test_all_that_is_reported_is_computed_of_what_is_published(published, finish
     )
     assert "DIR" in study.record.command and (published / "images.parquet").is_file()
     assert published_studies(published / "nothing") == {}
+
+
+def test_sources_of_one_origin_are_one_family(finished):
+    shared = {"data": {"families": {"shop": ["shop_*", "market"]}}}
+    record = finished.record.model_copy(update={"settings": finished.record.settings | shared})
+    for source, family in {"shop_1": "shop", "market": "shop", "museum": "museum"}.items():
+        assert record.family_of(source) == family
+    families = FinishedStudy(finished.directory, record).scored["local"]["open"].images["family"]
+    assert set(families) == set(finished.scored["local"]["open"].images["source"])
 
 
 def test_a_sealed_study_is_judged_when_its_labels_are_let_in(finished, tmp_path):

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,13 @@ class StudyRecord(_Record):
         """By variant and seed: the probability from which an image is predicted synthetic."""
         return {(cell.variant, cell.seed): cell.threshold for cell in self.cells}
 
+    def family_of(self, source: str) -> str:
+        """Return the family that a source is of, by ``data.families``; itself if of none."""
+        families = self.settings.get("data", {}).get("families", {})
+        of = (family for family, patterns in families.items()
+              if any(fnmatchcase(str(source), pattern) for pattern in patterns))  # fmt: skip
+        return next(of, source)
+
     @property
     def small_side(self) -> int | None:
         """Images whose shorter side is below are small, px."""
@@ -137,7 +145,9 @@ class FinishedStudy:
     @cached_property
     def scored(self) -> Scored:
         """Return the images of each condition as each variant scores them, on shared resamples."""
-        return scored_images(self.predictions, self.record.thresholds, self.record.small_side)
+        table = self.predictions
+        table = table.assign(family=table["source"].map(self.record.family_of))
+        return scored_images(table, self.record.thresholds, self.record.small_side)
 
     @cached_property
     def effects(self) -> pd.DataFrame:

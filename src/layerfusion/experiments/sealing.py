@@ -69,8 +69,11 @@ def seal(folder: Path, plan: Path) -> Seal:
     if not plan.is_file():
         raise UserError(f"there is no plan {plan}; write down what will be judged, and how")
     with alone(folder, _BUSY):
-        if plan.resolve() != (folder / PLAN).resolve():
-            (folder / PLAN).write_bytes(plan.read_bytes())
+        own = folder / PLAN
+        if not own.exists():
+            own.write_bytes(plan.read_bytes())
+        elif own.read_bytes() != plan.read_bytes():
+            raise UserError(f"{own} is another plan than {plan}; remove one of them")
         made = Seal(files=_hashes(folder), at=_now(), provenance=provenance())
         write_record(made, folder / SEAL)
     return made

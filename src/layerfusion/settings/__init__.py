@@ -266,6 +266,9 @@ class DataSettings(Strict):
     # CSV (image_id, label) that labels the test images by file name; relative to the data root, or
     # absolute.
     test_labels: str | None = None
+    # Sources of one origin, by patterns of their names such as `shop_*`: intervals over other
+    # sources take a family for one source.
+    families: dict[str, list[str]] = {}
     # The sha256 of every file, for exact duplicates.
     hash_files: bool = True
     # Decode every file: finds corrupt ones and near duplicates; otherwise only empty files, and
