@@ -268,7 +268,7 @@ class DataSettings(Strict):
     test_labels: str | None = None
     # Sources of one origin, by patterns of their names such as `shop_*`: intervals over other
     # sources take a family for one source.
-    families: dict[str, list[str]] = {}
+    families: dict[str, list[str]] = Field(default_factory=dict)
     # The sha256 of every file, for exact duplicates.
     hash_files: bool = True
     # Decode every file: finds corrupt ones and near duplicates; otherwise only empty files, and
