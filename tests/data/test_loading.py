@@ -49,9 +49,10 @@ def test_a_lost_worker_is_one_sentence(root, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="processes are spawned here")
-def test_a_signal_at_a_workers_birth_ends_nothing(root):
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_a_workers_birth_ends_nothing(root, sent, capfd):
     born = [True]
-    os.register_at_fork(after_in_child=lambda: born and os.kill(os.getpid(), signal.SIGTERM))
+    os.register_at_fork(after_in_child=lambda: born and os.kill(os.getpid(), sent))
     looked_at = EvaluationImages([root / "a.png"] * 2, ImageSettings(crop=32, min_side=32))
     try:
         loaded = scoring_batches(looked_at, LoaderSettings(workers=1, evaluation_batch_size=1))
@@ -59,6 +60,7 @@ def test_a_signal_at_a_workers_birth_ends_nothing(root):
     finally:
         born.clear()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_single_batch_is_scored_without_workers(root, monkeypatch):

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +40,7 @@ Item = Tensor | ImageError
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, where Linux keeps what processes share
 
 WORKERS_VARIABLE = "LAYERFUSION_WORKERS"
+_LEFT = {signal.SIGINT, signal.SIGTERM}  # signals that a worker leaves to its parent
 
 
 class TrainingImages(Dataset[tuple[Item, int]]):
@@ -233,27 +233,26 @@ def evaluation_crops(
             progress(done, len(files))
 
 
-def _outlive_sigterm(worker: int) -> None:
-    """Have a worker leave SIGTERM to the process that it works for, and end when that ends.
+def _leave_signals(worker: int) -> None:
+    """Have a worker leave signals to the process that it works for, and end when that ends.
 
-    `timeout` and schedulers send it to all processes of a job; without its workers a training could
-    not come to the end of its step.
+    `timeout` and schedulers send SIGTERM to all processes of a job, a terminal Ctrl-C; without its
+    workers a training could not come to the end of its step, and each would end in a traceback.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _LEFT:
+        signal.signal(number, signal.SIG_IGN)
 
 
-@contextmanager
-def _without_sigterm() -> Iterator[None]:
-    """Keep SIGTERM waiting while the block starts workers: it would end one that cannot ignore it.
+def _started(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Start a loader's workers, and keep signals waiting until they can ignore them.
 
-    Workers are born with this, and ignore what waited when they come to `_outlive_sigterm`.
+    They are born with signals that wait, and ignore them when they come to `_leave_signals`.
     """
     if sys.platform == "win32":
-        yield
-        return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        return iter(loader)
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT)
     try:
-        yield
+        return iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
@@ -274,14 +273,12 @@ def _loaded(dataset: Dataset[Any], *, workers: int, room: int, **how: Any) -> It
     `room` is the size of a batch in shared memory, bytes; `how` are arguments of `DataLoader`.
     """
     end_if_imported_by_worker()
-    how |= {"pin_memory": torch.cuda.is_available(), "worker_init_fn": _outlive_sigterm}
+    how |= {"pin_memory": torch.cuda.is_available(), "worker_init_fn": _leave_signals}
     obstacle, begun = _no_room(workers * room * 2), False  # each prepares two batches in advance
     random_state = torch.get_rng_state()  # of which a loader draws a seed
     if workers and not obstacle:
         try:
-            with _without_sigterm():
-                batches = iter(DataLoader(dataset, num_workers=workers, **how))
-            for batch in batches:
+            for batch in _started(DataLoader(dataset, num_workers=workers, **how)):
                 begun = True
                 yield batch
             return
