@@ -173,17 +173,17 @@ def leads_out(path: Path) -> bool:
     return path.is_symlink() and not path.resolve().is_relative_to(folder)
 
 
-def read_text(path: Path, longest: int = _LONGEST_TEXT) -> str:
-    """Return the text of a file that somebody else may have made, of so many bytes at most.
+def read_text(path: Path) -> str:
+    """Return the text of a file that somebody else may have made.
 
     Raises
     ------
     OSError
-        As `check_regular`, or if it is longer.
+        As `check_regular`, or if it has more than 10 MB.
     ValueError
         If it is not UTF-8.
     """
-    if check_regular(path) > longest:
+    if check_regular(path) > _LONGEST_TEXT:
         raise OSError(errno.EFBIG, "it is too long for what it should be", str(path))
     return path.read_text(encoding="utf-8")
 
@@ -205,17 +205,13 @@ def write_checksums(folder: Path) -> None:
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def read_record(
-    kind: type[RecordT], path: Path, what: str, longest: int = _LONGEST_TEXT
-) -> RecordT:
+def read_record(kind: type[RecordT], path: Path, what: str) -> RecordT:
     """Read a record that `write_record` wrote.
 
     Parameters
     ----------
     what
         Its kind in error messages, such as ``study``.
-    longest
-        Bytes that it may have: each wrong value in it becomes an object of a kilobyte.
 
     Raises
     ------
@@ -223,7 +219,7 @@ def read_record(
         If there is none, or it is not a record of this version.
     """
     try:
-        return kind.model_validate_json(read_text(path, longest))
+        return kind.model_validate_json(read_text(path))
     except FileNotFoundError:
         raise UserError(f"{what} not found: {path}") from None
     except (ValueError, OSError) as error:  # pydantic's errors are ValueErrors

@@ -145,7 +145,7 @@ def test_a_long_description_is_refused_before_anything_is_made_of_it(tmp_path):
     description = json.loads((folder / DESCRIPTION).read_text())
     description["head"]["reads"] = [0.5] * 10**6  # each would be an error of a kilobyte
     (folder / DESCRIPTION).write_text(json.dumps(description))
-    with pytest.raises(UserError, match="too long for what it should be"):
+    with pytest.raises(UserError, match="too long for a detector's description"):
         Detector.load(folder)
 
 

@@ -91,7 +91,9 @@ def read_description(directory: Path) -> DetectorDescription:
         raise UserError(
             f"{directory} holds no {DESCRIPTION}; give the folder 'detector' of a finished run"
         )
-    return read_record(DetectorDescription, path, "detector's description", _LONGEST_DESCRIPTION)
+    if path.stat().st_size > _LONGEST_DESCRIPTION:  # each wrong value becomes a kilobyte
+        raise UserError(f"{path} is too long for a detector's description")
+    return read_record(DetectorDescription, path, "detector's description")
 
 
 def is_own(directory: Path) -> bool:

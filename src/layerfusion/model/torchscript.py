@@ -56,10 +56,7 @@ _GLOBALS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch.jit._pickle", "restore_type_tag"): _itself,
-    **{
-        ("torch.jit._pickle", f"build_{k}list"): _itself
-        for k in ("int", "double", "bool", "tensor")
-    },
+    **{("torch.jit._pickle", f"build_{k}list"): _itself for k in _LISTS},
     **{("torch", name): dtype for name, dtype in _DTYPES.items()},
 }
 
