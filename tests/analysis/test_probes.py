@@ -10,12 +10,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
+from conftest import tiny_detector
 from layerfusion.analysis.probes import class_tokens, linear_probe, probe_blocks
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError
-from layerfusion.model.detector import Detector
 from layerfusion.pages.figures.probes import probes_over_depth, radial_spectra
 
 WIDTH = 6
@@ -44,8 +44,8 @@ def photographs(photos, tiny_profile, tmp_path):
 
 
 @pytest.fixture
-def detector(tiny_profile):
-    return Detector.build(tiny_profile.encoder, tiny_profile.head, tiny_profile.images)
+def detector():
+    return tiny_detector()
 
 
 def test_tokens_are_the_encoders(detector, photographs, tiny_profile):
@@ -61,14 +61,9 @@ def test_tokens_are_the_encoders(detector, photographs, tiny_profile):
 
 def test_batches_and_training_mode_change_no_token(detector, photographs, tiny_profile):
     small = tiny_profile.loader.model_copy(update={"evaluation_batch_size": 7})
-    done = []
-    tokens = class_tokens(
-        detector.train(),
-        photographs,
-        tiny_profile.images,
-        small,
-        progress=lambda *counts: done.append(counts),
-    )
+    done, images = [], tiny_profile.images
+    note = {"progress": lambda *counts: done.append(counts)}
+    tokens = class_tokens(detector.train(), photographs, images, small, **note)
     expected = class_tokens(detector, photographs, tiny_profile.images, tiny_profile.loader)
     np.testing.assert_allclose(tokens, expected, atol=1e-5)
     assert done == [(7, 24), (14, 24), (21, 24), (24, 24)]
@@ -191,11 +186,7 @@ def test_spectra_are_drawn_by_class_and_by_common_generators(photographs):
     spectra = np.random.default_rng(0).normal(size=(24, 5))
     spectra[photographs.rows["label"] == 1] += 1
     left, right = radial_spectra(photographs, spectra).axes
-    assert [line.get_label() for line in left.lines] == [
-        "real (12)",
-        "synthetic (12)",
-        "one (11)",
-    ]
+    assert [line.get_label() for line in left.lines] == ["real (12)", "synthetic (12)", "one (11)"]
     np.testing.assert_allclose(right.lines[0].get_ydata(), 0, atol=1e-12)
     synthetic, real = (spectra[photographs.rows["label"] == value].mean(0) for value in (1, 0))
     np.testing.assert_allclose(right.lines[1].get_ydata(), synthetic - real)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from conftest import TINY
+from conftest import TINY, open_tiny, tiny_detector
 from layerfusion.data.loading import EvaluationImages, TrainingImages
 from layerfusion.data.sampling import Draw
 from layerfusion.errors import UserError
@@ -21,7 +21,6 @@ from layerfusion.experiments.study import Study
 from layerfusion.model.detector import Detector
 from layerfusion.pages.figures import baselines as pages
 from layerfusion.progress import Reporter
-from layerfusion.runs.experiment import Experiment
 
 SETTINGS = TINY | {"training.views": 2, "loader.prefix_cache": True, "training.epochs": 1}
 
@@ -73,7 +72,7 @@ def encoder(tiny_profile):
 
 
 def open_experiment(photos, **overrides):
-    return Experiment.open("open", data_root=photos, overrides=SETTINGS | overrides)
+    return open_tiny(photos, overrides=SETTINGS | overrides)
 
 
 # --- features -------------------------------------------------------------------------------------
@@ -84,7 +83,7 @@ def test_features_are_the_towers_own(photos, tiny_profile, encoder):
     found = encoder.evaluation_features(experiment.validation)
     files = [photos / path for path in experiment.validation.rows["path"]]
     crops = torch.stack([crop for _, crop in EvaluationImages(files, tiny_profile.images)])
-    whole = Detector.build(tiny_profile.encoder, tiny_profile.head, tiny_profile.images).eval()
+    whole = tiny_detector()
     with torch.no_grad():
         images = (crops / 255 - whole.mean) / whole.std
         embedding = whole.encoder.visual(images)

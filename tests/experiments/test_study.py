@@ -3,7 +3,6 @@
 import json
 import shlex
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from conftest import TINY, draw_classes
-from layerfusion.cli.main import main
 from layerfusion.cli.study import DESCRIPTIONS
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.errors import StopRequestedError, UserError
@@ -528,21 +526,13 @@ def test_all_heads_of_a_run_and_a_seed_see_the_same_images(world, monkeypatch):
 # --- mistakes and the command line ----------------------------------------------------------------
 
 
-def command_line(monkeypatch, capfd, command):
-    """Run a command; returns (exit status, stdout, stderr)."""
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return (stopped.value.code or 0, *capfd.readouterr())
-
-
 def test_the_command_prints_and_publishes(
-    finished, in_runs_folder, world, monkeypatch, capfd, tmp_path
+    finished, in_runs_folder, world, run, monkeypatch, tmp_path
 ):
     forbid(monkeypatch, "train", "predict_each")
     monkeypatch.setattr("layerfusion.paths.project_root", lambda: tmp_path)
-    command = finished.record.command.replace("DIR", str(world)) + " --publish"
-    status, out, err = command_line(monkeypatch, capfd, command)
+    _, *words = shlex.split(finished.record.command.replace("DIR", str(world)))
+    status, out, err = run(*words, "--publish")
     assert status == 0, err
     assert out.startswith(claims_text(finished).splitlines()[0])
     assert "2 seeds say little" in err and "nothing is trained or scored" in err
@@ -553,14 +543,14 @@ def test_the_command_prints_and_publishes(
         "effects.csv", "predictions.parquet", "shortcuts.csv", "study.json"))]  # fmt: skip
 
 
-def test_commands_train_the_very_runs(finished, in_runs_folder, world, monkeypatch, capfd):
+def test_commands_train_the_very_runs(finished, in_runs_folder, world, run, monkeypatch):
     forbid(monkeypatch, "train")
     options = [word for n, v in SETTINGS.items() for word in ("--set", f"{n}={json.dumps(v)}")]
-    command = ["layerfusion", "study", "weights", "-d", str(world), "--seeds", "2", *options]
-    status, out, _ = command_line(monkeypatch, capfd, shlex.join([*command, "--commands"]))
+    command = ["study", "weights", "-d", world, "--seeds", 2, *options]
+    status, out, _ = run(*command, "--commands")
     assert status == 0 and len(out.splitlines()) == 16
     for number in (0, 3):
-        status, said, err = command_line(monkeypatch, capfd, out.splitlines()[number])
+        status, said, err = run(*shlex.split(out.splitlines()[number])[1:])
         assert status == 0 and "nothing is trained" in err
         cell = finished.record.cells[number // 3]
         assert f"seed1337-{cell.key[:10]}/record.json" in said
@@ -576,11 +566,10 @@ def test_commands_train_the_very_runs(finished, in_runs_folder, world, monkeypat
         ("nothing", "No such command 'nothing'"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_named(world, monkeypatch, capfd, mistake, words):
-    where = "" if "--seeds" in mistake or mistake == "nothing" else f" -d {world}"
-    options = shlex.join(["--set", 'data.sources=[{"kind": "folder"}]']) if where else ""
-    command = f"layerfusion study {mistake}{where} {options}"
-    status, _, err = command_line(monkeypatch, capfd, command)
+def test_a_mistake_on_the_command_line_is_named(world, run, mistake, words):
+    of_images = ["-d", world, "--set", 'data.sources=[{"kind": "folder"}]']
+    needed = [] if "--seeds" in mistake or mistake == "nothing" else of_images
+    status, _, err = run("study", *mistake.split(), *needed)
     assert status == 2 and words in " ".join(err.replace("│", " ").split())
 
 
@@ -591,12 +580,12 @@ def test_from_python_mistakes_are_named_too(world):
         open_study(world, "magic")
 
 
-def test_the_help_names_every_study_and_teaches(monkeypatch, capfd):
-    status, out, _ = command_line(monkeypatch, capfd, "layerfusion study --help")
+def test_the_help_names_every_study_and_teaches(run):
+    status, out, _ = run("study", "--help")
     others = ("corruptions", "content", "processors")
     assert status == 0 and all(f" {name} " in out for name in (*STUDIES, *others))
     assert DESCRIPTIONS.keys() == STUDIES.keys()
-    status, out, _ = command_line(monkeypatch, capfd, "layerfusion study claims --help")
+    status, out, _ = run("study", "claims", "--help")
     assert status == 0 and "--first-seed" in out and "resumes" in " ".join(out.split())
 
 

@@ -6,12 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import logit as log_odds
 
-from layerfusion.metrics.probability import (
-    SAME_LOGIT,
-    decide,
-    probability,
-    published_probability,
-)
+from layerfusion.metrics.probability import SAME_LOGIT, decide, probability, published_probability
 
 logits = st.floats(-60, 60)
 
