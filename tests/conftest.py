@@ -18,7 +18,7 @@ from PIL import Image
 from browsing import chromium
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.cli.main import main
-from layerfusion.data.manifest import Manifest
+from layerfusion.data.manifest import COLUMNS, Manifest
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.thresholds import best_f1_threshold
@@ -219,6 +219,28 @@ def describe_images(root):
         split=rows["path"].str.split("/").str[0], source="mine", generator="", platform="",
         style="photo", width=72, height=70, origin="", licence="CC0-1.0",
     ).to_csv(root / "manifest.csv", index=False)  # fmt: skip
+
+
+def manifest_rows(*rows):
+    """Rows of a manifest, of dicts; what they do not say is filled in."""
+    usual = {
+        "label": 0,
+        "split": "train",
+        "source": "coco",
+        "generator": None,
+        "platform": None,
+        "width": 640,
+        "height": 480,
+        "format": "JPEG",
+        "bytes": 1000,
+        "sha256": None,
+        "phash": None,
+    }
+    named = [{"path": f"{number:04d}.jpg"} | usual | row for number, row in enumerate(rows)]
+    numbers = {"label": "Int8", "width": "Int32", "height": "Int32", "bytes": "Int64"}
+    return pd.DataFrame(named, columns=COLUMNS).astype(
+        {column: numbers.get(column, "str") for column in COLUMNS}
+    )
 
 
 def photo(width, height, seed=0):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+from conftest import manifest_rows
 from layerfusion.analysis.shortcuts import (
     METADATA,
     radial_spectra,
@@ -15,7 +16,7 @@ from layerfusion.analysis.shortcuts import (
     report_shortcut,
     shortcut_baselines,
 )
-from layerfusion.data.manifest import FILE_DTYPES, SCANNED_DTYPES, Manifest
+from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import metadata_features
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
@@ -38,23 +39,9 @@ def noise(tmp_path_factory):
 
 def manifest(root, label, **columns):
     """A manifest of the folder's pictures, whose files might be of any kind."""
-    rows = pd.DataFrame(
-        {
-            "path": [f"{index % 60:02d}.png" for index in range(len(label))],
-            "label": label,
-            "split": "train",
-            "source": "noise",
-            "generator": None,
-            "platform": None,
-            "width": 640,
-            "height": 480,
-            "format": "JPEG",
-            "bytes": 50_000,
-            "sha256": None,
-            "phash": None,
-        }
-        | columns
-    ).astype(FILE_DTYPES | SCANNED_DTYPES)
+    names = [f"{index % 60:02d}.png" for index in range(len(label))]
+    table = pd.DataFrame({"path": names, "label": label, "bytes": 50_000} | columns)
+    rows = manifest_rows(*table.to_dict("records"))
     return Manifest(root, rows, pd.DataFrame(columns=["path", "reason"]))
 
 

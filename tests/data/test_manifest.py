@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerfusion.data.manifest import COLUMNS, Manifest
+from conftest import manifest_rows
+from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import manifest_warnings
 from layerfusion.errors import UserError
 
@@ -17,30 +18,8 @@ LEFT_OUT = pd.DataFrame(
 )
 
 
-def make_rows(*rows):
-    """Rows of a manifest, each with what it does not say filled in."""
-    usual = {
-        "label": 0,
-        "split": "train",
-        "source": "coco",
-        "generator": None,
-        "platform": None,
-        "width": 640,
-        "height": 480,
-        "format": "JPEG",
-        "bytes": 1000,
-        "sha256": None,
-        "phash": None,
-    }
-    named = [{"path": f"{number:04d}.jpg"} | usual | row for number, row in enumerate(rows)]
-    numbers = {"label": "Int8", "width": "Int32", "height": "Int32", "bytes": "Int64"}
-    return pd.DataFrame(named, columns=COLUMNS).astype(
-        {column: numbers.get(column, "str") for column in COLUMNS}
-    )
-
-
 def make_manifest(*rows):
-    return Manifest(Path("images"), make_rows(*rows), NOTHING_SKIPPED)
+    return Manifest(Path("images"), manifest_rows(*rows), NOTHING_SKIPPED)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
@@ -66,7 +45,7 @@ ROWS = st.lists(
 @settings(deadline=None, max_examples=30)
 @given(rows=ROWS, order=st.randoms(use_true_random=False))
 def test_round_trip_and_digest_of_any_rows(tmp_path_factory, rows, order):
-    manifest = Manifest(Path("images"), make_rows(*rows), LEFT_OUT)
+    manifest = Manifest(Path("images"), manifest_rows(*rows), LEFT_OUT)
     file = tmp_path_factory.mktemp("manifest") / "runs" / "manifest.parquet"
     manifest.save(file)
     loaded = Manifest.load(file, Path("elsewhere"))
@@ -75,7 +54,7 @@ def test_round_trip_and_digest_of_any_rows(tmp_path_factory, rows, order):
     assert loaded.root == Path("elsewhere") and list(file.parent.iterdir()) == [file]
 
     order.shuffle(rows)  # type: ignore[attr-defined]
-    shuffled = Manifest(Path("other"), make_rows(*rows), NOTHING_SKIPPED)
+    shuffled = Manifest(Path("other"), manifest_rows(*rows), NOTHING_SKIPPED)
     assert shuffled.digest() == manifest.digest() == loaded.digest()
 
 
@@ -127,7 +106,7 @@ def test_bad_rows_are_neither_saved_nor_loaded(tmp_path, rows, complaint):
     with pytest.raises(UserError) as saving:
         make_manifest(*rows).save(file)
     assert not any(tmp_path.iterdir())
-    make_rows(*rows).to_parquet(file)
+    manifest_rows(*rows).to_parquet(file)
     with pytest.raises(UserError) as loading:
         Manifest.load(file, tmp_path)
 
@@ -143,13 +122,13 @@ def test_load_refuses_what_is_no_manifest(tmp_path):
     file.write_text("path,label")
     with pytest.raises(UserError, match="cannot be read as Parquet"):
         Manifest.load(file, tmp_path)
-    make_rows({}).drop(columns="format").to_parquet(file)
+    manifest_rows({}).drop(columns="format").to_parquet(file)
     with pytest.raises(UserError, match="lacks the column 'format'"):
         Manifest.load(file, tmp_path)
-    make_rows({}).assign(style="photo").to_parquet(file)
+    manifest_rows({}).assign(style="photo").to_parquet(file)
     with pytest.raises(UserError, match="unknown column 'style'"):
         Manifest.load(file, tmp_path)
-    make_rows({}).astype({"bytes": "float"}).to_parquet(file)
+    manifest_rows({}).astype({"bytes": "float"}).to_parquet(file)
     with pytest.raises(UserError, match="column 'bytes' holds float64, not Int64"):
         Manifest.load(file, tmp_path)
 
@@ -216,6 +195,6 @@ def test_warnings_are_about_shares_not_about_single_files():
 
 
 def test_warnings_begin_with_what_was_left_out():
-    (warning,) = manifest_warnings(Manifest(Path("images"), make_rows({}), LEFT_OUT))
+    (warning,) = manifest_warnings(Manifest(Path("images"), manifest_rows({}), LEFT_OUT))
     assert warning.startswith("2 of the files found cannot be read and are left out")
     assert "empty.jpg: empty file" in warning

@@ -5,6 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from conftest import manifest_rows
 from layerfusion.apps.release.seen_images import (
     CHOSEN_ON,
     DIGITS,
@@ -52,28 +53,16 @@ def test_a_list_comes_back_each_image_once(tmp_path):
 
 
 def test_a_runs_detector_knows_the_images_that_were_selected(tmp_path):
-    files = rows(
-        "a", "b", "c", "d",
-        path=list("wxyz"),
-        split=["train", "train", "val", "test"],
-        label=pd.array([0, 1, 0, 1], dtype="Int8"),
-        source="mine",
-    )  # fmt: skip
-    known = {
-        "generator": pd.NA,
-        "platform": pd.NA,
-        "format": "PNG",
-        "phash": pd.NA,
-    } | dict.fromkeys(("width", "height", "bytes"), 3)
-    types = {"width": "Int32", "height": "Int32", "bytes": "Int64"}
-    table = files.assign(**known).astype(
-        types | dict.fromkeys(("generator", "platform", "phash"), "str")
+    table = manifest_rows(
+        {"path": "w", "split": "train", "label": 0, "sha256": "a" * 64},
+        {"path": "x", "split": "train", "label": 1, "sha256": "b" * 64},
+        {"path": "y", "split": "val", "label": 0, "sha256": "c" * 64},
+        {"path": "z", "split": "test", "label": 1, "sha256": "d" * 64},
     )
-    Manifest(tmp_path, table, pd.DataFrame({"path": [], "reason": []})).save(
-        tmp_path / "manifest.parquet"
-    )
+    skipped = pd.DataFrame({"path": [], "reason": []})
+    Manifest(tmp_path, table, skipped).save(tmp_path / "manifest.parquet")
     (tmp_path / "selection.txt").write_text("w\n")
-    assert count_seen(read_seen(tmp_path / "detector"), files) == {TRAINED_ON: 1, CHOSEN_ON: 1}
+    assert count_seen(read_seen(tmp_path / "detector"), table) == {TRAINED_ON: 1, CHOSEN_ON: 1}
 
 
 def test_the_shipped_detectors_list_is_of_the_images_of_its_study():

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import manifest_rows, open_tiny
 from layerfusion.data.card import CROISSANT, IMAGE_DTYPES, IMAGES, SOURCES
 from layerfusion.data.duplicates import find_duplicates
-from layerfusion.data.manifest import FILE_DTYPES, SCANNED_DTYPES, Manifest
+from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import file_properties, metadata_by_class
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
@@ -29,15 +30,8 @@ COMMITTED = reference_folder("photographs")
 def images(*rows):
     """A manifest of rows (split, source, label, width, height, format, bytes)."""
     names = ["split", "source", "label", "width", "height", "format", "bytes"]
-    table = pd.DataFrame(list(rows), columns=names).assign(
-        path=[f"{number:03d}" for number in range(len(rows))],
-        generator=None,
-        platform=None,
-        sha256=None,
-        phash=None,
-    )
-    table = table.astype(FILE_DTYPES | SCANNED_DTYPES)
-    return Manifest("nowhere", table, pd.DataFrame(columns=["path", "reason"]))
+    rows = [dict(zip(names, row, strict=True)) for row in rows]
+    return Manifest("nowhere", manifest_rows(*rows), pd.DataFrame(columns=["path", "reason"]))
 
 
 @pytest.fixture
@@ -136,9 +130,8 @@ def test_giveaways_are_shares_and_medians(paperlike):
     assert files["bytes_per_pixel"].tolist()[2:4] == [2.0, 3.0]
 
 
-def test_both_runs_are_audited_where_their_images_are(photos, tiny_settings):
-    experiment = Experiment.open("open", data_root=photos, overrides=tiny_settings)
-    table = data_figures.audit_runs(experiment)
+def test_both_runs_are_audited_where_their_images_are(photos):
+    table = data_figures.audit_runs(open_tiny(photos))
     assert table["run"].unique().tolist() == ["constrained", "open"]
     assert (table["name"] == "radial spectrum").sum() == 2
     # All photos are PNG: the format tells nothing, in either run.
@@ -148,12 +141,10 @@ def test_both_runs_are_audited_where_their_images_are(photos, tiny_settings):
     assert told["open", "bytes alone"] > 0.9 > told["constrained", "bytes alone"]
 
 
-def test_a_run_without_images_is_left_out_of_the_audit(photos, tiny_settings):
-    chosen = tiny_settings | {
-        "runs.open.train_sources": ["social"],
-        "runs.constrained.train_sources": ["absent"],
-    }
-    experiment = Experiment.open("open", data_root=photos, overrides=chosen)
+def test_a_run_without_images_is_left_out_of_the_audit(photos):
+    sources = {"open": ["social"], "constrained": ["absent"]}
+    chosen = {f"runs.{run}.train_sources": own for run, own in sources.items()}
+    experiment = open_tiny(photos, overrides=chosen)
     assert data_figures.audit_runs(experiment)["run"].unique().tolist() == ["open"]
     empty = replace(experiment, manifest=experiment.manifest.select(split="val"))
     with pytest.raises(UserError, match="neither run"):

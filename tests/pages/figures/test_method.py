@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import TINY, draw_image
+from conftest import TINY, draw_image, tiny_detector
 from layerfusion.analysis import architecture
 from layerfusion.analysis.probes import class_tokens
 from layerfusion.data.manifest import Manifest
@@ -23,8 +23,7 @@ from layerfusion.settings import HeadSettings, load_profile
 @pytest.fixture(scope="module")
 def built():
     """Build a tiny detector once: nothing here changes one."""
-    profile = load_profile("demo", TINY)
-    return profile, Detector.build(profile.encoder, profile.head, profile.images).eval()
+    return load_profile("demo", TINY), tiny_detector()
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +66,7 @@ def test_stages_hold_every_parameter_that_is_read(built):
 
 def test_the_ablation_reads_the_last_block_only(built):
     profile, _ = built
-    head = profile.head.model_copy(update={"blocks": "last"})
-    detector = Detector.build(profile.encoder, head, profile.images)
+    detector = tiny_detector(**{"head.blocks": "last"})
     width = profile.head.projection_width
     assert architecture.stages(detector).loc["projection", "output"] == f"1 × {width}"
     drawn = method_figures.overview(detector, np.zeros((48, 48, 3), np.uint8)).axes[0].texts
@@ -76,18 +74,15 @@ def test_the_ablation_reads_the_last_block_only(built):
 
 
 def test_of_the_last_block_for_the_class_token_alone_one_token_comes_out(built):
-    profile, detector = built
-    encoder = profile.encoder.model_copy(update={"last_block": "class_token"})
-    spared = Detector.build(encoder, profile.head, profile.images).eval()
+    _, detector = built
+    spared = tiny_detector(**{"encoder.last_block": "class_token"})
     changed = architecture.stages(spared).compare(architecture.stages(detector))
     assert changed.index.tolist() == ["block 4"]
     assert changed.loc["block 4", ("output", "self")] == "1 × 32"
 
 
 def test_weights_that_are_not_learned_are_drawn_and_counted_so(built):
-    profile, _ = built
-    head = profile.head.model_copy(update={"blocks": "mean"})
-    detector = Detector.build(profile.encoder, head, profile.images)
+    detector = tiny_detector(**{"head.blocks": "mean"})
     assert architecture.stages(detector).loc["fusion z"].tolist()[1:] == [0, ""]
     assert architecture.head_parameters({"head": detector.head}).loc["block logits", "head"] == 0
     drawn = method_figures.overview(detector, np.zeros((48, 48, 3), dtype=np.uint8))
@@ -130,8 +125,7 @@ def test_the_gap_is_that_of_the_class_tokens(built, validation):
     gap = architecture.activation_gap(profile, one)
     tokens = {}
     for activation in ("quick_gelu", "gelu"):
-        encoder = profile.encoder.model_copy(update={"activation": activation})
-        detector = Detector.build(encoder, profile.head, profile.images)
+        detector = tiny_detector(**{"encoder.activation": activation})
         tokens[activation] = class_tokens(detector, one, profile.images, profile.loader)[0]
     for block, row in gap.iterrows():
         quick, plain = (tokens[name][block - 1] for name in ("quick_gelu", "gelu"))
@@ -161,8 +155,7 @@ def test_overview_shows_the_detectors_sizes(built):
     assert any("demo-tiny: 4 blocks of width 32" in word for word in words)
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
     assert len(hatched) == 2 + 1 + 1  # frozen blocks, patch embedding, legend
-    encoder = profile.encoder.model_copy(update={"trained_blocks": 0})
-    frozen = Detector.build(encoder, profile.head, profile.images)
+    frozen = tiny_detector(**{"encoder.trained_blocks": 0})
     (axes,) = method_figures.overview(frozen, picture).axes
     assert len([patch for patch in axes.patches if patch.get_hatch()]) == 4 + 1 + 1
 
