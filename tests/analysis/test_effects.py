@@ -33,15 +33,9 @@ def few_resamples(monkeypatch):
 def predictions(separation, seed):
     """Fabricate scores: synthetic images lie `separation` higher, in units of their spread."""
     logit = np.random.default_rng(seed).normal((LABEL - 0.5) * separation, 1)
-    return pd.DataFrame(
-        {
-            "image_id": np.arange(2 * N).astype(str),
-            "label": pd.array(LABEL, dtype="Int8"),
-            "logit": logit,
-            "width": pd.array(SIZES, dtype="Int32"),
-            "height": pd.array(np.full(2 * N, 90), dtype="Int32"),
-        }
-    )
+    table = pd.DataFrame({"label": LABEL, "logit": logit, "width": SIZES, "height": 90})
+    table = table.astype({"label": "Int8", "width": "Int32", "height": "Int32"})
+    return table.assign(image_id=np.arange(2 * N).astype(str))
 
 
 def fabricated(separations, small_side=80):

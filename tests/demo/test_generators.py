@@ -119,12 +119,6 @@ def test_transposed_convolution_overlaps_unevenly():
     assert overlap.flatten().tolist() == [1, 2, 2, 4]
 
 
-@pytest.mark.parametrize("kind", ["nearest", "transposed", "shuffle", "bilinear"])
-def test_sampling_up_doubles_both_sides(kind):
-    layers = torch.nn.Sequential(*generators.upsampling(kind, 4, 6))
-    assert layers(torch.zeros(2, 4, 5, 3)).shape == (2, 6, 10, 6)
-
-
 def test_a_denoiser_that_knows_the_noise_brings_the_latent_back():
     design = GENERATORS["latent-diffusion"]
     diffusion = Generator(design).diffusion

@@ -39,20 +39,11 @@ def predictions():
     rng, tables = np.random.default_rng(4), []
     for seed in (1, 2, 3):
         for source, (label, style, count, shift) in SOURCES.items():
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "seed": seed,
-                        "image_id": [f"{source}-{number}" for number in range(count)],
-                        "label": label,
-                        "logit": rng.normal(shift, 1, count).astype("float32"),
-                        "source": source,
-                        "style": style,
-                    }
-                )
-            )
-    table = pd.concat(tables, ignore_index=True)
-    table["label"] = table["label"].astype("Int8")
+            logit = rng.normal(shift, 1, count).astype("float32")
+            named = {"seed": seed, "label": label, "source": source, "style": style}
+            names = [f"{source}-{number}" for number in range(count)]
+            tables.append(pd.DataFrame({"image_id": names, "logit": logit}).assign(**named))
+    table = pd.concat(tables, ignore_index=True).astype({"label": "Int8"})
     return table.assign(variant="open", condition="local")
 
 

@@ -59,19 +59,11 @@ def predictions_of(shift, *, seeds=(1, 2), images=40, sources=6):
         for seed in seeds:
             for (label, number), by in moved.items():
                 noise = 0.8 * own[label, number] + 0.6 * rng.normal(size=images)
-                tables.append(
-                    pd.DataFrame(
-                        {
-                            "variant": variant,
-                            "seed": seed,
-                            "image_id": [f"{label}-{number}-{i}" for i in range(images)],
-                            "label": label,
-                            "logit": (separation * (2 * label - 1) + by + noise).astype("float32"),
-                            "source": f"source {number}",
-                            "style": "photo",
-                        }
-                    )
-                )
+                logit = (separation * (2 * label - 1) + by + noise).astype("float32")
+                table = pd.DataFrame({"label": label, "logit": logit, "style": "photo"})
+                named = {"variant": variant, "seed": seed, "source": f"source {number}"}
+                names = [f"{label}-{number}-{i}" for i in range(images)]
+                tables.append(table.assign(image_id=names, **named))
     return pd.concat(tables, ignore_index=True).assign(condition="local").astype({"label": "Int8"})
 
 

@@ -34,7 +34,7 @@ def executed(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     shape = {
         "upper_case": True, "macosx": True, "corrupt": True, "empty": True, "duplicates": 2,
-        "half_extracted": ("synthbuster",), "images": 4,
+        "half_extracted": ("synthbuster",), "images": 2,
     }  # fmt: skip
     planted = trees.plant(root, **shape)
     labels = root / "labels.csv"
@@ -99,7 +99,7 @@ def test_runs_use_what_the_quotas_say(executed):
 def test_submissions_and_held_out_sets_are_on_the_pages(executed):
     _, folder = executed
     submissions = tables_of(folder, "04_official_results")["submissions"]
-    assert submissions["mistakes"].isna().all() and (submissions["images"] == 16).all()
+    assert submissions["mistakes"].isna().all() and (submissions["images"] == 8).all()
     held_out = tables_of(folder, "06_analysis")["held_out"]
     assert {"synthbuster", "wang"} <= set(held_out["source"])
 
