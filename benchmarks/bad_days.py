@@ -460,8 +460,7 @@ def _started_by(process: int) -> list[int]:
 
 def draw_reference(folder: Path) -> None:
     """Save the demo's detector with reference scores, as `layerfusion inspect` wants them."""
-    from layerfusion.scoring.reference import write_reference
-    from layerfusion.scoring.shipped import DEMO_FOLDER
+    from layerfusion.scoring.detectors import DEMO_FOLDER, write_reference
 
     shutil.copytree(DEMO_FOLDER, folder, ignore=shutil.ignore_patterns("SHA256SUMS"))
     label = np.arange(200) % 2

@@ -20,7 +20,7 @@ from torch import Tensor
 from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.images.finding import files_below
 from layerfusion.model.detector import Detector
-from layerfusion.scoring.shipped import detector_folder
+from layerfusion.scoring.detectors import detector_folder
 from layerfusion.settings import LoaderSettings
 
 MATRIX = 2048  # side of the square matrices whose product stands for what the processor can do

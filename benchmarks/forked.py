@@ -170,7 +170,7 @@ def reading(function: Callable[..., object], *arguments: object) -> Callable[[],
 
     def work() -> None:
         from layerfusion.errors import UserError
-        from layerfusion.events import one_line
+        from layerfusion.progress import one_line
 
         try:
             function(*arguments)

@@ -28,17 +28,17 @@ from PIL import Image
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import (
+    Draw,
     TrainingBatch,
     TrainingImages,
     training_batches,
     worker_count,
 )
-from layerfusion.data.sampling import Draw
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.provenance import device_name, peak_memory_mib
 from layerfusion.settings import Profile, load_profile
-from layerfusion.training.optimisation import build_optimizer, optimization_step
+from layerfusion.training.loop import build_optimizer, optimization_step
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")

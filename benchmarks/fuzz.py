@@ -95,8 +95,7 @@ def targets(place: Path) -> dict[str, Target]:
     import torch
     from safetensors.torch import save
 
-    from layerfusion.apps.evidence.credentials import credentials
-    from layerfusion.apps.evidence.metadata import marks
+    from layerfusion.apps.evidence.metadata import credentials, marks
     from layerfusion.apps.task.check import check_submission
     from layerfusion.data.labels import label_test_images
     from layerfusion.data.manifest import Manifest
@@ -106,13 +105,15 @@ def targets(place: Path) -> dict[str, Target]:
     from layerfusion.images.reading import probe_image, read_picture, read_pixels
     from layerfusion.model.detector import Detector
     from layerfusion.model.folder import DESCRIPTION, TRAINED
-    from layerfusion.model.huggingface import config_normalisation
-    from layerfusion.model.weight_files import file_activation, read_visual_weights
+    from layerfusion.model.weight_files import (
+        config_normalisation,
+        file_activation,
+        read_visual_weights,
+    )
     from layerfusion.model.weights import embedded_weights
     from layerfusion.paths import project_root
     from layerfusion.runs.record import read_record
-    from layerfusion.scoring.reference import REFERENCE, read_reference
-    from layerfusion.scoring.shipped import DEMO_FOLDER
+    from layerfusion.scoring.detectors import DEMO_FOLDER, REFERENCE, read_reference
     from layerfusion.settings import PROFILES, load_profile
 
     pictures = list(images().values())

@@ -521,8 +521,7 @@ def attempts(place: Path, outside: Outside) -> list[tuple[str, Path, dict[str, A
     import pandas as pd
 
     from layerfusion.model.detector import Detector
-    from layerfusion.scoring.reference import write_reference
-    from layerfusion.scoring.shipped import DEMO_FOLDER
+    from layerfusion.scoring.detectors import DEMO_FOLDER, write_reference
 
     whole, image = place / "whole", place / "image.png"
     shutil.copytree(DEMO_FOLDER, whole, ignore=shutil.ignore_patterns("SHA256SUMS"))
@@ -562,8 +561,11 @@ def attempts(place: Path, outside: Outside) -> list[tuple[str, Path, dict[str, A
 
 def _read(file: Path) -> None:
     """Read weights and what else is looked up in them and beside them."""
-    from layerfusion.model.huggingface import config_normalisation
-    from layerfusion.model.weight_files import file_activation, read_visual_weights
+    from layerfusion.model.weight_files import (
+        config_normalisation,
+        file_activation,
+        read_visual_weights,
+    )
 
     config_normalisation(file)
     file_activation(file)

@@ -22,7 +22,7 @@ from layerfusion.demo.pictures import Picture, make, plan
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
 from layerfusion.settings import ComputeSettings, WorldSource, load_profile
-from layerfusion.training.optimisation import build_optimizer, optimization_step
+from layerfusion.training.loop import build_optimizer, optimization_step
 
 STEPS, BATCH = 2, 16
 

@@ -170,8 +170,8 @@ def selection(name: str) -> Step:
 
 def draws(folder: Path, options: argparse.Namespace) -> Callable[[], Any]:
     """Weigh the training images and draw an epoch."""
+    from layerfusion.data.loading import draw_epoch, sampling_weights
     from layerfusion.data.manifest import Manifest
-    from layerfusion.data.sampling import draw_epoch, sampling_weights
 
     rows = Manifest.load(folder / "manifest.parquet", folder).select(split="train").rows
 

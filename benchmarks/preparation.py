@@ -31,10 +31,10 @@ from reference import preparation as reference
 from layerfusion.images import augmentation
 from layerfusion.images.degradations import degradation, evaluated
 from layerfusion.images.finding import files_below
-from layerfusion.images.jpeg_rows import upper_rows
+from layerfusion.images.jpeg import upper_rows
 from layerfusion.images.reading import ImageError, read_image, read_picture, read_pixels
 from layerfusion.images.transforms import EvaluationTransform, TrainingTransform, image_rng
-from layerfusion.parallel.allocation import keep_freed_memory
+from layerfusion.parallel.processes import keep_freed_memory
 from layerfusion.settings import ImageSettings
 
 SIZES = {(500, 375): 150, (640, 480): 150, (4000, 3000): 8}  # px, and how many images

@@ -15,7 +15,7 @@ import torch
 from keeping import RESULTS, circumstances, of_device
 
 from layerfusion.model.folder import read_trained_tensors
-from layerfusion.model.tensors import tensors_sha256
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.progress import Reporter
 from layerfusion.provenance import provenance
 from layerfusion.runs.experiment import Experiment

@@ -22,8 +22,8 @@ from layerfusion.data.loading import EvaluationImages, scoring_batches
 from layerfusion.images.finding import files_below
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
+from layerfusion.scoring.detectors import detector_folder
 from layerfusion.scoring.predictions import score_files
-from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
 BATCH = 16

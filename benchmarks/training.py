@@ -24,15 +24,20 @@ from reference import preparation
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from layerfusion.data.loading import TrainingBatch, TrainingImages, training_batches, worker_count
-from layerfusion.data.sampling import Draw
+from layerfusion.data.loading import (
+    Draw,
+    TrainingBatch,
+    TrainingImages,
+    training_batches,
+    worker_count,
+)
 from layerfusion.images.finding import files_below
 from layerfusion.model.detector import Detector
 from layerfusion.model.weights import set_activation
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.provenance import device_name
 from layerfusion.settings import Profile, load_profile
-from layerfusion.training.optimisation import build_optimizer, optimization_step
+from layerfusion.training.loop import build_optimizer, optimization_step
 
 SAME = 1e-4  # of logits: sums of another order
 OVERRIDES = {

@@ -26,8 +26,7 @@ from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.model.detector import Detector
 from layerfusion.paths import runs_root
 from layerfusion.runs.experiment import RECORDED, Experiment
-from layerfusion.scoring.reference import write_reference
-from layerfusion.scoring.shipped import DEMO_FOLDER
+from layerfusion.scoring.detectors import DEMO_FOLDER, write_reference
 from layerfusion.settings import load_profile
 
 # How a line of a log begins: time, level, text.

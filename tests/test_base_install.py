@@ -13,8 +13,7 @@ NAMES = {"c2pa-python": "c2pa", "ipykernel": "IPython", "jupyter-book": "jupyter
 
 # Modules that need an extra; all that is imported from `layerfusion.pages.figures` may.
 NEED = ("layerfusion.pages.chapters", "layerfusion.apps.evidence.serving",
-        "layerfusion.pages.figures",
-        "layerfusion.model.fetching", "layerfusion.model.onnx_export")  # fmt: skip
+        "layerfusion.pages.figures", "layerfusion.model.onnx_export")  # fmt: skip
 
 CHILD = """
 import sys

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from layerfusion import events, progress
+from layerfusion import progress
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.progress import Reporter
 
@@ -191,8 +191,8 @@ def test_whoever_uses_the_package_hears_of_events_by_logging(caplog):
     ],
 )  # fmt: skip
 def test_as_much_is_said_as_is_asked_for(monkeypatch, capfd, level, lines):
-    monkeypatch.setenv(events.VARIABLE, level)
-    with events.on_screen():
+    monkeypatch.setenv(progress.VARIABLE, level)
+    with progress.on_screen():
         reporter, other = Reporter(), logging.getLogger("other")
         reporter.say("said")
         reporter.warn("look")
@@ -213,13 +213,13 @@ def test_where_there_is_no_terminal_a_bar_is_a_line_now_and_then(monkeypatch, ca
         while not lines:  # the block itself prints nothing
             lines = capfd.readouterr().err.splitlines()
     assert re.fullmatch(r"scoring 3/8 .*left .*", lines[0])
-    monkeypatch.setenv(events.VARIABLE, "quiet")
+    monkeypatch.setenv(progress.VARIABLE, "quiet")
     with Reporter().bar("scoring", 8):
         time.sleep(0.2)
     assert capfd.readouterr().err == ""
 
 
 def test_an_amount_that_is_not_known_is_a_users_mistake(monkeypatch):
-    monkeypatch.setenv(events.VARIABLE, "loud")
+    monkeypatch.setenv(progress.VARIABLE, "loud")
     with pytest.raises(UserError, match="LAYERFUSION_VERBOSITY=loud is not known"):
         Reporter()

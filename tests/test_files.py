@@ -9,16 +9,13 @@ import pytest
 from pydantic import BaseModel
 
 from layerfusion.apps.task.check import check_submission
-from layerfusion.data.csv_tables import read_csv
-from layerfusion.data.parquet import read_parquet
+from layerfusion.data.tables import read_csv, read_parquet
 from layerfusion.errors import UserError
 from layerfusion.files import alone, in_place_of, new_folder, read_record, read_text, write_record
-from layerfusion.model.fetching import convert
-from layerfusion.model.known_weights import KNOWN
+from layerfusion.model.known_weights import KNOWN, convert
 from layerfusion.model.onnx_export import load_onnx
-from layerfusion.model.tensors import read_tensors
-from layerfusion.model.weight_files import file_activation, read_visual_weights
-from layerfusion.settings.user_yaml import read_yaml
+from layerfusion.model.weight_files import file_activation, read_tensors, read_visual_weights
+from layerfusion.settings import read_yaml
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import TINY, TINY_OPTIONS, describe_images
 from layerfusion.apps.evidence import serving
-from layerfusion.model import fetching
+from layerfusion.model import known_weights
 from layerfusion.paths import runs_root
 from test_project import ROOT, readme_commands
 
@@ -74,7 +74,7 @@ def places(photos, tmp_path):
 
 
 def test_the_commands_of_the_readme_succeed(run, places, monkeypatch):
-    monkeypatch.setattr(fetching, "fetch", lambda *_, **__: "weights.safetensors")
+    monkeypatch.setattr(known_weights, "fetch", lambda *_, **__: "weights.safetensors")
     monkeypatch.setattr(serving.Server, "run", lambda self: None)
     for command, words in COMMANDS.items():
         options = TINY_OPTIONS if "-p folder" in words else []

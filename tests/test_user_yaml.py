@@ -3,7 +3,7 @@
 import pytest
 
 from layerfusion.errors import UserError
-from layerfusion.settings.user_yaml import parse_yaml, read_yaml
+from layerfusion.settings import parse_yaml, read_yaml
 
 
 @pytest.mark.parametrize(

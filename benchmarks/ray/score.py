@@ -21,9 +21,9 @@ import ray
 
 from layerfusion.files import in_place_of
 from layerfusion.model.detector import Detector
+from layerfusion.scoring.detectors import detector_folder
 from layerfusion.scoring.files import score_images, write_scores
 from layerfusion.scoring.inputs import find_images
-from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
 PATIENCE = 20  # how often a worker may die before Ray gives up

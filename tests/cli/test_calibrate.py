@@ -11,21 +11,20 @@ import pytest
 from bs4 import BeautifulSoup
 
 from conftest import demo_detector, draw_image
-from layerfusion.apps.release.calibrated import (
+from layerfusion.apps.release.calibration import (
     as_values,
+    calibrate,
     calibration_html,
     notice,
     sentences,
     write_calibrated,
 )
-from layerfusion.apps.release.calibration import calibrate
 from layerfusion.apps.release.own_images import find_own_images
 from layerfusion.apps.release.seen_images import seen_images
 from layerfusion.errors import UserError
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import TRAINED
-from layerfusion.scoring.reference import read_reference
-from layerfusion.scoring.shipped import DEMO_FOLDER
+from layerfusion.scoring.detectors import DEMO_FOLDER, read_reference
 
 
 def draw(root, *, dark, count=26):

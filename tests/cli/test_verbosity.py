@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from conftest import STAMP
 from layerfusion.cli.main import app
-from layerfusion.events import VARIABLE
+from layerfusion.progress import VARIABLE
 
 TOY = ["--detector", "demo"]
 

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import draw_image
 from layerfusion.cli import main
-from layerfusion.scoring.shipped import DEMO_FOLDER
+from layerfusion.scoring.detectors import DEMO_FOLDER
 
 TABLE = """
 train                                                   | Missing option
@@ -112,9 +112,9 @@ calibrate gone --out new --detector demo                | there is no folder gon
 calibrate a.txt --out new --detector demo               | a.txt is a file; give the folder
 calibrate empty --out new --detector demo               | there are no images in empty
 calibrate unsorted --out new --detector demo            | sort them into folders named so
-calibrate photos --out new --detector demo              | to calibrate, 50 are needed at least
+calibrate photos --out new --detector demo              | 50 are needed at least
 calibrate classes --out new --detector demo             | a folder 0 or 1 says neither: rename it
-calibrate one_class --out new --detector demo           | to calibrate, both classes are needed
+calibrate one_class --out new --detector demo           | 50 are needed at least, 10 of each class
 submit                                                  | Missing option
 submit --run open --images photos --team a --out gone   | the folder of --out gone/a_open.csv does
 submit --run open --images gone --team a --out .        | there is no folder gone

@@ -166,15 +166,15 @@ def test_columns_that_are_lacking_are_named(root, rows):
 @pytest.mark.parametrize(
     ("column", "value", "complaint"),
     [
-        ("label", "2", "label of val/real/1.jpg: '2' is not a label"),
-        ("split", "later", "'later' is not a split"),
-        ("licence", "", "'' is not a licence"),
-        ("width", "-3", "'-3' is not a width"),
-        ("sha256", "0" * 63, "is not a sha256"),
-        ("label", "1", "another label or split of val/real/1.jpg"),
-        ("split", "train", "another label or split of val/real/1.jpg"),
-        ("path", "val/real/0.jpg", "describes val/real/0.jpg, but no such image"),
-        ("sha256", "0" * 64, "1.jpg is not the image that manifest.csv has the sha256 of"),
+        ("label", "2", "val/real/1.jpg is not described by a label"),
+        ("split", "later", "is not described by a split"),
+        ("licence", "", "is not described by a licence"),
+        ("width", "-3", "is not described by a width"),
+        ("sha256", "0" * 63, "is not described by a sha256"),
+        ("label", "1", "1.jpg lies in a folder of another label or split"),
+        ("split", "train", "1.jpg lies in a folder of another label or split"),
+        ("path", "val/real/0.jpg", "val/real/0.jpg is described, but no such image"),
+        ("sha256", "0" * 64, "1.jpg is not the image with this sha256"),
     ],
 )
 def test_what_is_not_as_described_is_refused(root, rows, column, value, complaint):

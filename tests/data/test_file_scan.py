@@ -9,8 +9,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerfusion.data import file_scan
-from layerfusion.data.file_scan import (
+from layerfusion.data import scanning
+from layerfusion.data.scanning import (
     FileScan,
     file_state,
     perceptual_hash,
@@ -108,7 +108,7 @@ def test_too_little_memory_says_nothing_of_a_file(tmp_path, monkeypatch):
     def exhausted(path):
         raise ImageError(path, "not enough memory to decode it") from MemoryError()
 
-    monkeypatch.setattr(file_scan, "read_image", exhausted)
+    monkeypatch.setattr(scanning, "read_image", exhausted)
     found = scan_file(tmp_path / "image", hash_file=False, decode_file=True)
     assert found.damage == "not enough memory to decode it" and found.state is None
 
@@ -116,7 +116,7 @@ def test_too_little_memory_says_nothing_of_a_file(tmp_path, monkeypatch):
 def test_inspections_are_known_by_the_libraries_that_made_them(monkeypatch):
     before = scanner_digest()
     assert len(before) == 64 and scanner_digest() == before
-    monkeypatch.setattr(file_scan, "version", lambda name: "0")
+    monkeypatch.setattr(scanning, "version", lambda name: "0")
     assert scanner_digest() != before
 
 

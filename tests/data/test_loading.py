@@ -13,8 +13,13 @@ import torch
 from PIL import Image
 
 from layerfusion.data import loading
-from layerfusion.data.loading import EvaluationImages, TrainingImages, scoring_batches, worker_count
-from layerfusion.data.sampling import Draw
+from layerfusion.data.loading import (
+    Draw,
+    EvaluationImages,
+    TrainingImages,
+    scoring_batches,
+    worker_count,
+)
 from layerfusion.errors import UserError
 from layerfusion.progress import warn_once
 from layerfusion.settings import ImageSettings, LoaderSettings

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.parquet import read_parquet
+from layerfusion.data.tables import read_parquet
 from layerfusion.errors import UserError
 
 DTYPES = {"name": "str", "value": "float64"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerfusion.data.sampling import draw_epoch, sampling_weights, stream_seed
+from layerfusion.data.loading import draw_epoch, sampling_weights, stream_seed
 
 
 def rows_of(*images):

@@ -16,7 +16,7 @@ from PIL import Image
 from layerfusion.data import scanning
 from layerfusion.data.manifest import Manifest, file_table
 from layerfusion.data.metadata import manifest_warnings
-from layerfusion.data.scan_cache import ScanCache
+from layerfusion.data.scanning import ScanCache
 from layerfusion.errors import UserError
 
 
@@ -259,7 +259,7 @@ def test_damaged_caches_and_those_of_other_code_count_as_nothing(tree, tmp_path,
     (file.parent / "part-0-0.parquet").write_bytes(b"PAR1")
     again, read = look(tree, tmp_path / "cache")
     assert read == 7 and same(first, again)
-    monkeypatch.setattr("layerfusion.data.scan_cache.scanner_digest", lambda: "other")
+    monkeypatch.setattr("layerfusion.data.scanning.scanner_digest", lambda: "other")
     assert look(tree, tmp_path / "cache")[1] == 7
     assert look(tree, tmp_path / "cache")[1] == 0
 

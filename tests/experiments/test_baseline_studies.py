@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from conftest import TINY, open_tiny, tiny_detector
-from layerfusion.data.loading import EvaluationImages, TrainingImages
-from layerfusion.data.sampling import Draw
+from layerfusion.data.loading import Draw, EvaluationImages, TrainingImages
 from layerfusion.errors import UserError
 from layerfusion.experiments.baselines import fitting, registry
 from layerfusion.experiments.baselines.baseline import Baseline

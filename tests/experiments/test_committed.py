@@ -25,7 +25,7 @@ from layerfusion.pages.figures.effects import (
 )
 from layerfusion.pages.figures.intervals import draw_by_source
 from layerfusion.paths import project_root
-from layerfusion.scoring.shipped import DEFAULT_FOLDER
+from layerfusion.scoring.detectors import DEFAULT_FOLDER
 
 PHOTOGRAPHS, DEMO = (project_root() / "runs/reference" / name for name in ("photographs", "demo"))
 

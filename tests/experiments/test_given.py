@@ -20,8 +20,8 @@ from layerfusion.experiments.variant import Variant
 from layerfusion.model.detector import Detector
 from layerfusion.pages.figures.corruptions import draw_corruptions, what_was_measured
 from layerfusion.runs.experiment import Experiment
+from layerfusion.scoring.detectors import DEMO_FOLDER
 from layerfusion.scoring.files import score
-from layerfusion.scoring.shipped import DEMO_FOLDER
 
 SHORT = ("clean", "jpeg-85", "shrink-50+jpeg-75")
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from layerfusion.apps.evidence.inspection import Inspector
 from layerfusion.apps.evidence.metadata import marks
-from layerfusion.apps.task.submission import find_test_images
+from layerfusion.apps.task.check import find_test_images
 from layerfusion.data.sources.folder import find_folder_images
 from layerfusion.errors import UserError
 from layerfusion.images.finding import composed, files_below

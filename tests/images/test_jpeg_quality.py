@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from layerfusion.images.jpeg_quality import jpeg_quality
+from layerfusion.images.jpeg import jpeg_quality
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import photo
-from layerfusion.images.jpeg_rows import upper_rows
+from layerfusion.images.jpeg import upper_rows
 from layerfusion.images.reading import ImageError, read_picture, read_pixels
 
 

@@ -116,15 +116,25 @@ def test_bmps_that_pillow_does_not_know_are_unsupported(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("marker", "bits"),
-    [(0xC1, 12), (0xC0, 16), (0xC3, 12), (0xCB, 8), (0xC5, 8), (0xDE, 8), (0xCD, 8), (0xC9, 12)],
+    ("marker", "bits", "words"),
+    [
+        (0xC1, 12, "12 bits a channel"),
+        (0xC0, 16, "16 bits a channel"),
+        (0xC3, 12, "lossless"),
+        (0xCB, 8, "lossless"),
+        (0xC5, 8, "hierarchical"),
+        (0xDE, 8, "hierarchical"),
+        (0xCD, 8, "hierarchical"),
+        (0xC9, 12, "arithmetic"),
+        (0xF7, 8, "near-lossless"),
+    ],
 )
-def test_a_rare_kind_of_jpeg_is_unsupported_and_not_damaged(marker, bits, tmp_path):
+def test_a_rare_kind_of_jpeg_is_unsupported_and_not_damaged(marker, bits, words, tmp_path):
     data = bytearray(jpeg())
     frame = data.index(b"\xff\xc0")
     data[frame + 1], data[frame + 4] = marker, bits
     said = reason(bytes(data), tmp_path)
-    assert "rare kind" in said and "not supported; convert it" in said
+    assert words in said and "not supported; convert it" in said
 
 
 def test_a_damaged_jpeg_of_a_usual_kind_is_damaged(tmp_path):

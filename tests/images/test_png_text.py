@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from layerfusion.images.png_text import without_long_text
 from layerfusion.images.reading import probe_image, read_image
 
-LONG = (1 << 20) + 1  # more than Pillow takes by itself
+LONG = PngImagePlugin.MAX_TEXT_CHUNK + 1
 
 
 def pixels():
@@ -44,8 +45,30 @@ def test_texts_behind_the_pixels_do_not_either(tmp_path):
     np.testing.assert_array_equal(np.asarray(read_image(path)), np.rot90(pixels(), -1))
 
 
+def test_a_file_that_needs_nothing_is_left_alone(tmp_path):
+    saved(tmp_path / "a.png", 1000)
+    Image.fromarray(pixels()).save(tmp_path / "a.jpg")
+    (tmp_path / "empty.png").touch()
+    for name in ("a.png", "a.jpg", "empty.png"):
+        with (tmp_path / name).open("rb") as file:
+            assert without_long_text(file) is None and file.tell() == 0
+
+
+def test_a_chunk_that_lies_about_its_length_is_pillows_to_judge(tmp_path):
+    path = saved(tmp_path / "a.png", 100, compressed=True)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"zTXt") - 4
+    data[start : start + 4] = b"\x7f\xff\xff\xff"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        found = without_long_text(file)
+    assert found is None or len(found.getvalue()) < len(data)
+
+
 @pytest.mark.parametrize("profile", [LONG, 40_000_000])
 def test_a_long_colour_profile_does_not_hide_pixels(profile, tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(pixels()).save(path, icc_profile=b"p" * profile)
     np.testing.assert_array_equal(np.asarray(read_image(path)), pixels())
+    with path.open("rb") as file:
+        assert without_long_text(file) is not None and file.tell() == 0

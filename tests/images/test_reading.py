@@ -364,6 +364,10 @@ def float_rgb_tiff():
         (b"8BPS\0\1" + b"\0" * 20, "Photoshop is not read"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "not an image"),
         (b"RIFF\x24\0\0\0WEBPVP8 ", "damaged"),
+        (b"PK\3\4" + b"\0" * 20, "not an image but an archive; extract it"),
+        (b"%PDF-1.7\n", "not an image but a PDF"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0", "not an image but a video"),
+        (b"<!DOCTYPE html><html>", "not an image but a web page"),
         (float_rgb_tiff(), "pixel type of TIFF is not supported"),
     ],
 )

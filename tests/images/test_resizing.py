@@ -5,7 +5,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from layerfusion.images.resizing import Box, along_rows_first, needed, resized_part
+from layerfusion.images.degradations import Box, along_rows_first, needed, resized_part
 
 SIDE = st.integers(1, 160)
 PLACE = st.tuples(st.floats(0, 1), st.floats(0, 1))

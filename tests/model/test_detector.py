@@ -12,9 +12,9 @@ from layerfusion.files import write_checksums
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import DESCRIPTION, TRAINED, read_trained_tensors
 from layerfusion.paths import runs_root
-from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
+from layerfusion.scoring.detectors import DEFAULT_FOLDER, DEMO_FOLDER
 from layerfusion.settings import EncoderSettings, HeadSettings, ImageSettings, load_profile
-from layerfusion.training.optimisation import build_optimizer
+from layerfusion.training.loop import build_optimizer
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from huggingface_hub.errors import (
 )
 
 from layerfusion.errors import UserError
-from layerfusion.model import hub
 from layerfusion.model.detector import Detector
-from layerfusion.scoring.shipped import DEMO_FOLDER
+from layerfusion.scoring.detectors import DEMO_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +104,7 @@ def test_a_hubs_name_is_fetched_and_nothing_else(detector, tmp_path, monkeypatch
         assert ("model.safetensors" in options["allow_patterns"]) == (len(asked) == 2)
         return str(tmp_path)
 
-    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    monkeypatch.setattr("layerfusion.model.folder.snapshot_download", fetch)
     read = Detector.from_pretrained("somebody/detector", revision="v1")
     assert torch.equal(scores(read), scores(detector))
     # What describes it, then the rest of that very commit, by which the copy's folder is called.
@@ -126,7 +125,7 @@ def test_tensors_of_another_model_are_not_even_fetched(tmp_path, monkeypatch, te
         assert not any("safetensors" in pattern for pattern in options["allow_patterns"])
         return str(tmp_path)
 
-    monkeypatch.setattr(hub, "snapshot_download", fetch)
+    monkeypatch.setattr("layerfusion.model.folder.snapshot_download", fetch)
     with pytest.raises(UserError, match="is not a detector of layerfusion"):
         Detector.from_pretrained("somebody/clip")
 
@@ -137,7 +136,7 @@ def publish(detector, folder, monkeypatch, **encoder):
     config = json.loads((folder / "config.json").read_text())
     config["encoder"] |= encoder
     (folder / "config.json").write_text(json.dumps(config))
-    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(folder))
+    monkeypatch.setattr("layerfusion.model.folder.snapshot_download", lambda *_, **__: str(folder))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +185,7 @@ def test_what_goes_wrong_on_the_way_is_one_sentence(monkeypatch, error, words):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(hub, "snapshot_download", fail)
+    monkeypatch.setattr("layerfusion.model.folder.snapshot_download", fail)
     with pytest.raises(UserError, match=words) as caught:
         Detector.from_pretrained("somebody/detector")
     assert "\n" not in str(caught.value)
@@ -212,7 +211,7 @@ def test_pushing_uploads_what_save_pretrained_writes(detector, monkeypatch):
         def upload_file(self, *, path_or_fileobj, path_in_repo, repo_id):
             sent[path_in_repo] = path_or_fileobj.decode()
 
-    monkeypatch.setattr(hub, "HfApi", Api)
+    monkeypatch.setattr("layerfusion.model.folder.HfApi", Api)
     page = detector.push_to_hub("me/detector", card="# Card\n", private=True, token="t")
     assert page.endswith("me/detector")
     assert sent["repo"] == ("me/detector", True, True)
@@ -233,7 +232,7 @@ def test_pushing_without_a_network_is_one_sentence(detector, monkeypatch):
     with socket.socket() as taken:  # bound and not listening: whoever connects is refused
         taken.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        monkeypatch.setattr(hub, "HfApi", partial(HfApi, endpoint=nobody))
+        monkeypatch.setattr("layerfusion.model.folder.HfApi", partial(HfApi, endpoint=nobody))
         with pytest.raises(UserError, match="me/detector cannot be written on the hub") as caught:
             detector.push_to_hub("me/detector", token="t")
     assert "\n" not in str(caught.value)

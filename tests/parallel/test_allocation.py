@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from layerfusion.parallel import allocation
+from layerfusion.parallel import processes
 
 FAULTS = """
 import resource, sys
 import numpy as np
-from layerfusion.parallel.allocation import keep_freed_memory
+from layerfusion.parallel.processes import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1] == "keep" else None
 np.ones(2**22)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -32,4 +32,4 @@ def test_memory_that_is_needed_again_is_not_asked_for_again():
 
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    assert allocation.keep_freed_memory() is False
+    assert processes.keep_freed_memory() is False

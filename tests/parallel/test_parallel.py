@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import TINY, open_tiny
-from layerfusion.data.sampling import Draw, share_batch
+from layerfusion.data.loading import Draw, share_batch
 from layerfusion.errors import UserError
 from layerfusion.parallel import processes
 from layerfusion.parallel.launcher import Launch, launched

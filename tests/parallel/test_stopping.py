@@ -4,7 +4,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from layerfusion.parallel.stopping import stop_requests
+from layerfusion.parallel.processes import stop_requests
 
 
 def test_a_signal_is_noticed_and_ends_nothing():

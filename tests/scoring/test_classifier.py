@@ -10,7 +10,7 @@ from conftest import draw_image
 from layerfusion import Detector, ImageClassifier, score
 from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError
-from layerfusion.scoring.shipped import DEMO_FOLDER
+from layerfusion.scoring.detectors import DEMO_FOLDER
 
 
 @pytest.fixture(scope="module")

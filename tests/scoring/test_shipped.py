@@ -17,10 +17,10 @@ from layerfusion.model import known_weights
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import DESCRIPTION, TRAINED, DetectorDescription, read_trained_tensors
 from layerfusion.model.known_weights import KNOWN
-from layerfusion.model.tensors import tensors_sha256
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import build_tower, resolved
-from layerfusion.scoring import shipped
-from layerfusion.scoring.shipped import detector_folder
+from layerfusion.scoring import detectors
+from layerfusion.scoring.detectors import detector_folder
 from layerfusion.settings import load_profile
 
 NAME = "tiny-known"
@@ -57,7 +57,7 @@ def folder(weights, tmp_path):
 @pytest.fixture
 def default(folder, monkeypatch):
     """That detector, in place of the package's default."""
-    monkeypatch.setattr(shipped, "DEFAULT_FOLDER", folder)
+    monkeypatch.setattr(detectors, "DEFAULT_FOLDER", folder)
     return folder
 
 
@@ -116,13 +116,6 @@ def test_weights_that_lie_elsewhere_need_not_be_known(folder, weights, run, phot
     assert run("score", photos / "test", "--detector", folder, "--weights", moved)[0] == 0
 
 
-def test_a_package_without_its_default_says_so(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "DEFAULT_FOLDER", tmp_path / "nothing")
-    status, out, err = run("score", ".")
-    assert (status, out) == (2, "") and len(err.splitlines()) == 1
-    assert "comes without its default detector" in err and "--detector demo" in err
-
-
 def test_what_is_no_detector_is_left_to_loading(tmp_path):
     (tmp_path / "detector.json").write_text("{}")
     assert detector_folder(tmp_path) == tmp_path
@@ -135,7 +128,7 @@ def test_what_is_no_detector_is_left_to_loading(tmp_path):
 
 def test_the_default_detector_is_of_the_current_profile():
     profile = load_profile("photographs")
-    text = (shipped.DEFAULT_FOLDER / DESCRIPTION).read_text(encoding="utf-8")
+    text = (detectors.DEFAULT_FOLDER / DESCRIPTION).read_text(encoding="utf-8")
     description = DetectorDescription.model_validate_json(text)
     assert description.encoder == resolved(profile.encoder)
     assert (description.head, description.images) == (profile.head, profile.images)
@@ -143,7 +136,7 @@ def test_the_default_detector_is_of_the_current_profile():
 
 
 def test_the_default_detector_is_small_and_has_its_card():
-    folder = shipped.DEFAULT_FOLDER
+    folder = detectors.DEFAULT_FOLDER
     assert (folder / TRAINED).stat().st_size < 1e6
     assert {tensor.dtype for tensor in read_trained_tensors(folder).values()} == {torch.float16}
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")

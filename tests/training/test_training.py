@@ -25,7 +25,7 @@ from layerfusion.parallel import processes
 from layerfusion.progress import Reporter
 from layerfusion.settings import load_profile
 from layerfusion.training import loop, sources
-from layerfusion.training.optimisation import build_optimizer, optimization_step
+from layerfusion.training.loop import build_optimizer, optimization_step
 
 
 class Interruption(BaseException):

@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from layerfusion.training import waiting
-from layerfusion.training.waiting import timed
+from layerfusion.training import loop
+from layerfusion.training.loop import timed
 
 
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(waiting, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     return clock
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from layerfusion.analysis.probes import class_tokens
 from layerfusion.data.manifest import Manifest
 from layerfusion.model.detector import Detector
+from layerfusion.model.encoder import class_token_after
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
-from layerfusion.model.last_block import class_token_after
 from layerfusion.model.weights import model_config
 from layerfusion.settings import EncoderSettings, HeadSettings, Profile
 

@@ -20,8 +20,7 @@ from layerfusion.data.loading import evaluation_crops
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.errors import UserError
 from layerfusion.metrics.uncertainty import image_interval, resample_images, resampled_roc_auc
-from layerfusion.model.detector import Detector
-from layerfusion.model.features import extract
+from layerfusion.model.detector import Detector, extract
 from layerfusion.settings import ImageSettings, LoaderSettings
 
 # Variance of an image's logit before anything is learned: see `linear_probe`.
@@ -41,7 +40,7 @@ def class_tokens(
     Parameters
     ----------
     detector
-        As for `layerfusion.model.features.extract`.
+        As for `layerfusion.model.detector.extract`.
     manifest
         The images. Those of ViT-L/14 take 98 kB each in memory, so large sets should be sampled.
 

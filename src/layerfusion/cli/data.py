@@ -2,20 +2,90 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import markup
+from rich.console import Console
+from rich.filesize import decimal
+from rich.padding import Padding
+from rich.table import Table
 
 from layerfusion.cli.options import Commands, DataChoice, ProfileOption
-from layerfusion.cli.outputs import output_option, print_lines
+from layerfusion.cli.outputs import output_option, plain_table, print_lines
 from layerfusion.files import named_by_user
 from layerfusion.paths import runs_root
-from layerfusion.progress import Reporter
+from layerfusion.progress import Reporter, one_line
 
 if TYPE_CHECKING:
+    from layerfusion.data.check import DataCheck
     from layerfusion.data.manifest import Manifest
     from layerfusion.settings import Profile
+
+_READ = (
+    "Headers and ends of the files were read; --decode also finds damage in the middle of a file "
+    "that a decoder notices."
+)
+_DECODED = (
+    "Every file was decoded. Damage that a decoder does not notice, such as changed pixels in a "
+    "JPEG, is not found."
+)
+
+
+def show(check: "DataCheck", console: Console, *, decoded: bool) -> None:
+    """Print a check, readable at 100 columns."""
+    console.print(_table(check))
+    console.print(_DECODED if decoded else _READ)
+    for heading, rows in groupby(check.findings, key=lambda finding: finding[0]):
+        console.print(f"\n[bold]{escape(heading)}[/]")
+        for _, sentence in rows:
+            console.print(Padding(escape(sentence), (0, 0, 0, 2), expand=False))
+    console.print()
+    for run, obstacles in check.obstacles.items():
+        verdict = f"[red]cannot run[/]: {escape('; '.join(obstacles))}"
+        if not obstacles:
+            verdict = "[green]can run[/]" + escape(_reservation(check, run))
+        console.print(f"[bold]{escape(run)}[/]: {verdict}")
+
+
+def escape(text: str) -> str:
+    """Return a text that names may be in, for rich to print as it stands."""
+    return markup.escape(one_line(text))
+
+
+def _table(check: "DataCheck") -> Table:
+    numbers = ("found", "expected", "missing", "size", "corrupt", "duplicates")
+    table = plain_table("data set", *numbers, "licence", numbers=numbers)
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = False
+    for one in check.sources:
+        table.add_row(
+            escape(one.name),
+            f"{one.found:,}",
+            _number(one.expected, "not stated" if one.licence else "-"),
+            _number(one.expected and max(0, one.expected - one.found)),
+            decimal(one.bytes),
+            f"{one.corrupt:,}",
+            f"{one.duplicates:,}",
+            escape(one.licence or "-"),
+        )
+    return table
+
+
+def _number(value: int | None, otherwise: str = "-") -> str:
+    return otherwise if value is None else f"{value:,}"
+
+
+def _reservation(check: "DataCheck", run: str) -> str:
+    """Return which of a run's data sets are incomplete, as text."""
+    partial = [
+        f"{source.name} ({source.found:,} of {source.expected:,})"
+        for source in check.sources
+        if run in source.needed_by and source.incomplete
+    ]
+    return f", but on less than is published: {', '.join(partial)}" if partial else ""
+
 
 data_app = Commands(help="Check, list and describe images.")
 
@@ -41,10 +111,9 @@ def check(
     exit status is 0 if every run of the profile has as many images as its selection asks for,
     else 1.
     """
-    from layerfusion.cli.check_screen import show
-    from layerfusion.cli.tables import wide_console
+    from layerfusion.cli.outputs import wide_console
     from layerfusion.data.check import check_data
-    from layerfusion.data.csv_tables import csv_text
+    from layerfusion.data.tables import csv_text
     from layerfusion.settings import load_profile
 
     chosen = load_profile(choice.profile, choice.overrides)

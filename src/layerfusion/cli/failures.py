@@ -12,7 +12,7 @@ from pathlib import Path
 
 from layerfusion.cli.options import UNREAD
 from layerfusion.errors import UserError, reason
-from layerfusion.events import Verbosity, verbosity
+from layerfusion.progress import Verbosity, verbosity
 
 _NO_MEMORY = re.compile(r"out of memory|(?:can't|cannot|not enough) (?:allocate )?memory", re.I)
 _PROVIDED = re.compile(r"""([\w.-]+)(?:.*extra\s*==\s*["']([\w-]+)["'])?""")

@@ -9,10 +9,9 @@ import typer
 from rich.console import Console
 
 import layerfusion
-from layerfusion.cli.calibrate import calibrate
 from layerfusion.cli.data import data_app
+from layerfusion.cli.detector import calibrate, export, inspect, score, serve
 from layerfusion.cli.failures import check_streams, drop_unwritten, in_one_sentence
-from layerfusion.cli.inspect import inspect
 from layerfusion.cli.model import weights_app
 from layerfusion.cli.options import (
     Commands,
@@ -22,17 +21,13 @@ from layerfusion.cli.options import (
     SeedChoice,
     VerboseOption,
 )
-from layerfusion.cli.release import export
-from layerfusion.cli.score import score
 from layerfusion.cli.sealing import seal, unseal
-from layerfusion.cli.serve import serve
 from layerfusion.cli.study import study_app
 from layerfusion.cli.task import submission_app, submit
 from layerfusion.errors import ReportedElsewhereError, UserError
-from layerfusion.events import on_screen, one_line
 from layerfusion.parallel.launcher import launched
 from layerfusion.paths import shown, with_home
-from layerfusion.progress import Reporter
+from layerfusion.progress import Reporter, on_screen, one_line
 
 if TYPE_CHECKING:
     from layerfusion.pages.chapters.execution import Executed

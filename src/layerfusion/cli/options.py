@@ -15,8 +15,7 @@ import typer
 
 from layerfusion.cli.outputs import output_option
 from layerfusion.errors import InterruptedFromKeyboardError, UserError
-from layerfusion.events import VARIABLE, Verbosity
-from layerfusion.progress import Reporter
+from layerfusion.progress import VARIABLE, Reporter, Verbosity
 
 if TYPE_CHECKING:
     from layerfusion.runs.experiment import Experiment

@@ -173,8 +173,8 @@ def corruptions(
     from layerfusion.experiments.corruptions import corruption_study
     from layerfusion.model.detector import Detector
     from layerfusion.pages.figures.corruptions import shown as shown_table
+    from layerfusion.scoring.detectors import detector_folder
     from layerfusion.scoring.files import threshold_of
-    from layerfusion.scoring.shipped import detector_folder
 
     reporter = Reporter()
     labelled, name, where = options.find(reporter)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from layerfusion.cli.detector import say_unscored
 from layerfusion.cli.options import Commands, RunChoice, RunName
 from layerfusion.cli.outputs import check_output, output_option, print_lines, print_values
-from layerfusion.cli.score import say_unscored
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
 from layerfusion.progress import Reporter
@@ -50,15 +50,15 @@ def submit(
     Example: `layerfusion submit --run open --profile folder --data-root photos --images
     photos/test --team ours --out .`
     """
-    from layerfusion.apps.task.submission import (
+    from layerfusion.apps.task.check import (
         find_test_images,
         score_test_images,
         submission_table,
         with_every_image,
     )
     from layerfusion.model.prefix_cache import open_prefix_cache
+    from layerfusion.scoring.detectors import detector_folder
     from layerfusion.scoring.files import write_scores
-    from layerfusion.scoring.shipped import detector_folder
 
     if detector and choice != RunChoice(run=choice.run):
         raise UserError("--detector names a detector and settings lead to one: give one of them")
@@ -106,7 +106,7 @@ def check(
 
     Example: `layerfusion submission check ours_open.csv --images test`
     """
-    from layerfusion.apps.task.submission import find_test_images
+    from layerfusion.apps.task.check import find_test_images
 
     found, _ = find_test_images(images)
     _check(file, found, against)
@@ -114,7 +114,7 @@ def check(
 
 def _place(out: Path, team: str, run: RunName, force: bool) -> Path:
     """Return where the file will lie, before anything is scored for it."""
-    from layerfusion.apps.task.submission import submission_name
+    from layerfusion.apps.task.check import submission_name
 
     path = out / submission_name(team, run.value)
     check_output(path, "--out")
@@ -135,7 +135,7 @@ def _given(run: RunName, folder: Path) -> tuple["Detector", str, "LoaderSettings
 
     Elsewhere than in its run's folder nothing tells these, and it scores as `layerfusion score`.
     """
-    from layerfusion.apps.task.submission import record_beside
+    from layerfusion.apps.task.check import record_beside
     from layerfusion.model.detector import Detector
     from layerfusion.settings import LoaderSettings
 
@@ -152,8 +152,7 @@ def _given(run: RunName, folder: Path) -> tuple["Detector", str, "LoaderSettings
 
 def _check(path: Path, image_ids: Collection[str], against: Path | None) -> None:
     """Print what is wrong with a file, or that nothing is; leave with status 1 if something is."""
-    from layerfusion.apps.task.check import check_submission
-    from layerfusion.apps.task.submission import other_run
+    from layerfusion.apps.task.check import check_submission, other_run
     from layerfusion.paper import numbers as paper
 
     other = against or other_run(path)

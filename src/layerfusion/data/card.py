@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.data.csv_tables import csv_text
 from layerfusion.data.manifest import SPLITS
-from layerfusion.data.sources.description import read_description
-from layerfusion.data.sources.folder import find_folder_images
-from layerfusion.data.sources.tree import existing_folder
-from layerfusion.errors import UserError
+from layerfusion.data.sources.folder import existing_folder, find_folder_images, read_description
+from layerfusion.data.tables import csv_text
+from layerfusion.errors import UserError, reason
 from layerfusion.files import file_sha256, in_place_of
 from layerfusion.paths import PACKAGE
 
@@ -83,10 +81,15 @@ def make_card(root: Path) -> Card:
         If there is no such file, it lacks columns or has other values, or the images are not as it
         says: not there, in a folder of another class or split, or with other contents.
     """
-    rows = _read(existing_folder(root) / DESCRIPTION)
+    file, rows = root / DESCRIPTION, _read(existing_folder(root))
     files = find_folder_images(root).set_index("path")
-    _check_places(rows, files, root)
-    _check_contents(rows["sha256"], root)
+    lie = files.reindex(rows.index)
+    _refuse(rows, lie["split"].isna(), file, f"is described, but no such image is in {root}")
+    other = (lie["label"].astype("str") != rows["label"]) & lie["label"].notna()
+    other |= lie["split"] != rows["split"]
+    _refuse(rows, other, file, "lies in a folder of another label or split")
+    found = pd.Series([_sha256(root / path) for path in rows.index], rows.index, dtype="str")
+    _refuse(rows, found != rows["sha256"], file, "is not the image with this sha256")
     images = rows.rename_axis("path").reset_index().sort_values("path", ignore_index=True)
     untold = files[(files["split"] == "test") & ~files.index.isin(rows.index)]
     table = images[list(IMAGE_DTYPES)].astype(IMAGE_DTYPES)
@@ -119,12 +122,12 @@ def write_card(
             with in_place_of(folder / file, shared=True) as partial:
                 partial.write_bytes(content)
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"the card cannot be written into {folder}: {reason}") from None
+        raise UserError(f"the card cannot be written into {folder}: {reason(error)}") from None
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _read(root: Path) -> pd.DataFrame:
     """Return the description by path, text with nothing missing, or raise what is wrong with it."""
+    file = root / DESCRIPTION
     rows = read_description(file, list(MEANT))
     if rows is None:
         raise UserError(
@@ -136,42 +139,21 @@ def _read(file: Path) -> pd.DataFrame:
         raise UserError(f"{file} lacks {', '.join(lacking)}; a data card needs these columns")
     rows = rows.fillna("")
     for column, meant in MEANT.items():
-        wrong = rows.index[~rows[column].str.fullmatch(meant)]
-        if len(wrong):
-            value = rows[column][wrong[0]]
-            raise UserError(f"{file}, {column} of {wrong[0]}: '{value}' is not a {column}")
+        _refuse(rows, ~rows[column].str.fullmatch(meant), file, f"is not described by a {column}")
     return rows
 
 
-def _check_places(rows: pd.DataFrame, files: pd.DataFrame, root: Path) -> None:
-    """Raise a UserError if an image is not there, or its folder says something else of it."""
-    gone = rows.index.difference(files.index)
-    if len(gone):
-        raise UserError(f"{DESCRIPTION} describes {gone[0]}, but no such image is in {root}")
-    lie = files.loc[rows.index]
-    other = (lie["label"].astype("str") != rows["label"]) & lie["label"].notna()
-    other |= lie["split"] != rows["split"]
-    if other.any():
-        path = rows.index[other][0]
-        raise UserError(
-            f"{DESCRIPTION} says another label or split of {path} than the folder that it lies in; "
-            "correct one of them"
-        )
+def _refuse(rows: pd.DataFrame, wrong: pd.Series, file: Path, what: str) -> None:
+    """Raise a UserError if an image is not as the description has it; it names the first."""
+    if wrong.any():
+        raise UserError(f"{file}: {rows.index[wrong][0]} {what}; correct one of them")
 
 
-def _check_contents(hashes: pd.Series, root: Path) -> None:
-    """Raise a UserError if an image's bytes are not those that the description has the hash of."""
-    for name, said in hashes.items():
-        path = root / str(name)
-        try:
-            found = file_sha256(path)
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
-        if found != said:
-            raise UserError(
-                f"{path} is not the image that {DESCRIPTION} has the sha256 of; download "
-                "or describe it again"
-            )
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def _sources(images: pd.DataFrame) -> pd.DataFrame:

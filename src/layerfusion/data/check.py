@@ -13,8 +13,8 @@ from layerfusion.data.manifest import SPLITS, Progress
 from layerfusion.data.opening import find_files, images_root
 from layerfusion.data.scanning import in_threads, scan
 from layerfusion.data.selection import select_training
+from layerfusion.data.sources.folder import SourceFiles
 from layerfusion.data.sources.published import PUBLISHED
-from layerfusion.data.sources.tree import SourceFiles
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
 from layerfusion.progress import Reporter

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from layerfusion.data.csv_tables import read_csv
+from layerfusion.data.tables import read_csv
 from layerfusion.errors import UserError
 from layerfusion.images.finding import composed
 

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from rich.filesize import decimal
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from layerfusion.data.manifest import Progress, usable_cores
-from layerfusion.data.sampling import Draw, share_batch
 from layerfusion.errors import UserError
-from layerfusion.events import one_line
 from layerfusion.images.degradations import degradation as degradation_of
 from layerfusion.images.degradations import evaluated
 from layerfusion.images.reading import ImageError, read_picture, set_pixel_limit
@@ -31,8 +31,74 @@ from layerfusion.images.transforms import (
 )
 from layerfusion.parallel.launcher import launched
 from layerfusion.parallel.processes import Processes
-from layerfusion.progress import warn_once
+from layerfusion.progress import one_line, warn_once
 from layerfusion.settings import MOST_PROCESSES, ImageSettings, LoaderSettings
+
+
+class Draw(NamedTuple):
+    """One training image to prepare: its row in the manifest, and where in the run it is used."""
+
+    row: int
+    epoch: int
+    position: int
+
+
+def sampling_weights(
+    rows: pd.DataFrame, *, small_side: int, small_weight: float
+) -> NDArray[np.float64]:
+    """Return the probability of each row to be drawn, shape (len(rows),), of sum 1.
+
+    An image whose shorter side is below `small_side` px weighs `small_weight`, any other 1; then
+    weights are normalised within each label, so that each label is drawn equally often.
+    """
+    shorter = np.minimum(rows["width"].to_numpy(), rows["height"].to_numpy())
+    weight = np.where(shorter < small_side, small_weight, 1.0)
+    label = rows["label"].to_numpy(dtype=np.int64)
+    present = np.unique(label)
+    for value in present:
+        weight[label == value] /= weight[label == value].sum() * len(present)
+    return weight
+
+
+def draw_epoch(weights: NDArray[np.float64], *, seed: int, epoch: int) -> list[Draw]:
+    """Draw as many images as there are, with replacement: a function of its arguments alone."""
+    generator = torch.Generator().manual_seed(stream_seed(seed, epoch))
+    rows = torch.multinomial(
+        torch.from_numpy(weights), len(weights), replacement=True, generator=generator
+    )
+    return [Draw(row, epoch, position) for position, row in enumerate(rows.tolist())]
+
+
+class Share(NamedTuple):
+    """What one of several processes prepares of a batch, and how it counts.
+
+    Attributes
+    ----------
+    draws
+        Its images; never empty.
+    weight
+        Factor of the mean loss over these images. The mean over the processes of what comes out is
+        the mean loss over the batch, and so it is with gradients. 1 for a process on its own; 0
+        where there was no image left, and the batch's first is computed in vain.
+    batch
+        Number of images of the whole batch.
+    """
+
+    draws: list[Draw]
+    weight: float
+    batch: int
+
+
+def share_batch(batch: Sequence[Draw], rank: int, size: int) -> Share:
+    """Return the share of process `rank` of `size`; images are dealt one by one, in order."""
+    draws = list(batch[rank::size])
+    return Share(draws or [batch[0]], len(draws) * size / len(batch), len(batch))
+
+
+def stream_seed(*parts: int) -> int:
+    """Mix non-negative integers (seed, epoch, step...) into one 63-bit seed."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
 
 # A file that cannot be read travels through the loader as its error: raised in a worker it would
 # reach the user as that worker's stack trace.
@@ -122,7 +188,7 @@ class TrainingBatch(NamedTuple):
     """One process's share of a batch: uint8 images (n, 3, crop, crop), float labels (n,).
 
     `weight` is the factor of their mean loss, `size` the number of images of the whole batch
-    (see `layerfusion.data.sampling.Share`).
+    (see `layerfusion.data.loading.Share`).
     """
 
     images: Tensor

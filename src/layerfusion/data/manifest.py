@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from layerfusion.data.parquet import read_parquet
+from layerfusion.data.tables import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 
@@ -181,12 +181,9 @@ def usable_cores(sharers: int = 1) -> int:
 
 def _checked(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
     """Return the rows with numbers from 0, or raise the UserError that says what is wrong."""
-    lacking = [column for column in COLUMNS if column not in rows.columns]
-    if lacking:
-        raise UserError(f"{file} is not a manifest: it lacks the column '{lacking[0]}'")
-    unknown = [column for column in rows.columns if column not in COLUMNS]
-    if unknown:
-        raise UserError(f"{file} is not a manifest: it has an unknown column '{unknown[0]}'")
+    for column in sorted({*COLUMNS} ^ {*rows.columns}):
+        wrong = "lacks the" if column in COLUMNS else "has an unknown"
+        raise UserError(f"{file} is not a manifest: it {wrong} column '{column}'")
     rows = rows[COLUMNS].reset_index(drop=True)
     for column, dtype in DTYPES.items():
         where = f"{file}, column '{column}'"

@@ -7,9 +7,8 @@ import pandas as pd
 from layerfusion.data.labels import label_test_images
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.data.scanning import scan
-from layerfusion.data.sources.folder import find_folder_images
+from layerfusion.data.sources.folder import SourceFiles, existing_folder, find_folder_images
 from layerfusion.data.sources.published import PUBLISHED, find_published
-from layerfusion.data.sources.tree import SourceFiles, existing_folder
 from layerfusion.errors import UserError
 from layerfusion.settings import DataSettings, FolderSource, PublishedSource, Source, WorldSource
 

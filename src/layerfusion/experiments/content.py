@@ -16,7 +16,7 @@ from layerfusion.errors import UserError
 from layerfusion.experiments.record import FOLDER
 from layerfusion.experiments.tables import read_table, write_table
 from layerfusion.files import read_record, write_record
-from layerfusion.images.jpeg_quality import jpeg_quality
+from layerfusion.images.jpeg import jpeg_quality
 from layerfusion.provenance import provenance
 
 RECORD, GROUPS = "content.json", "groups.parquet"  # in the folder of the study `content`

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from layerfusion.arithmetic import deterministic
-from layerfusion.data.parquet import read_parquet
+from layerfusion.data.tables import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import write_table
 from layerfusion.experiments.variant import Given

@@ -20,7 +20,7 @@ from layerfusion.analysis.measures import RUNS
 from layerfusion.analysis.recorded import LOSS, RANKING, SPREAD
 from layerfusion.arithmetic import PORTABLE, arithmetic
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.parquet import read_parquet
+from layerfusion.data.tables import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.experiments.catalogue import AUGMENTATIONS
 from layerfusion.experiments.tables import write_table

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.labels import read_labels
+from layerfusion.data.tables import read_csv
 from layerfusion.errors import UserError
 from layerfusion.experiments.record import EFFECTS, RECORD, read_study, write_study
 from layerfusion.experiments.tables import LABELS, write_csv

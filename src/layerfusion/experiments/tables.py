@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from layerfusion.data.card import IMAGE_DTYPES, IMAGES
-from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.labels import DESCRIBED
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.parquet import read_parquet
-from layerfusion.data.sources.description import described
+from layerfusion.data.sources.folder import described
+from layerfusion.data.tables import read_csv, read_parquet
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
 

@@ -3,26 +3,222 @@
 A degradation takes an upright RGB image at full size, as `layerfusion.images.reading.read_image`
 returns it, and gives another; enlarging and cropping (`layerfusion.images.transforms`) come after
 it. JPEG and laundering, which keep the size, are the paper's: their steps, numbers and rounding are
-those of the author's code. Others are in `layerfusion.images.corruptions`.
+those of the author's code.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
+from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter, features
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from layerfusion.errors import UserError
-from layerfusion.images import corruptions
 from layerfusion.images.augmentation import recompress
 from layerfusion.images.pixel_types import Pixels
 from layerfusion.images.reading import Picture
-from layerfusion.images.resizing import Box, along_rows_first, bicubic, needed, resized_part
 from layerfusion.images.transforms import EvaluationTransform, planes
+
+Size = tuple[int, int]  # (height, width), px
+
+_REACH = 2  # px; of the bicubic filter to either side, times the scale where an image is shrunk
+
+
+def bicubic(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize to (width, height) px; Pillow's bicubic filter is antialiased."""
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+class Box(NamedTuple):
+    """A part of an image, px; the end of each side is the first pixel behind it."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def moved(self, down: int, right: int) -> "Box":
+        """Return the box so many pixels further down and right."""
+        return Box(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
+    def of(self, pixels: Pixels) -> Pixels:
+        """Return what an image (height, width, 3) shows there, as a view."""
+        return pixels[self.top : self.bottom, self.left : self.right]
+
+
+def along_rows_first(size: Size, target: Size) -> bool:
+    """Say whether Pillow resizes an image along its rows before its columns, so that parts do.
+
+    Pillow 11 and 12 do, but 12.2 for lines more than 100 times as high as wide. 13.0 does not where
+    more than twice as many rows as columns are lost. That is nowhere written, and was found by
+    trying these; the tests say whether the one that is installed agrees.
+    """
+    rows_lost, columns_lost = (before - after for before, after in zip(size, target, strict=True))
+    return rows_lost <= 0 or (rows_lost <= 2 * columns_lost and size[0] <= 100 * size[1])
+
+
+def needed(box: Box, size: Size, target: Size) -> Box:
+    """Return what a part of a resized image depends on: a part of the image that is resized.
+
+    Parameters
+    ----------
+    box
+        The part of the resized image.
+    size
+        Of the image that is resized.
+    target
+        To what size it is resized; bicubic, antialiased.
+    """
+    top, bottom = _reached(box.top, box.bottom, size[0], target[0])
+    left, right = _reached(box.left, box.right, size[1], target[1])
+    return Box(top, left, bottom, right)
+
+
+def resized_part(pixels: Pixels, box: Box, size: Size, target: Size) -> Pixels:
+    """Return a part of an image of `size` resized to `target`, bicubic, antialiased.
+
+    It is what Pillow makes where it works `along_rows_first`.
+
+    Parameters
+    ----------
+    pixels
+        What the image shows in ``needed(box, size, target)``: RGB, uint8 (height, width, 3).
+    box
+        The part that is wanted, in the resized image.
+
+    Returns
+    -------
+    Array
+        RGB, uint8 (box height, box width, 3), as the whole image would show it there.
+    """
+    given = needed(box, size, target)
+    rows = np.zeros((given.bottom - given.top, size[1], 3), dtype=np.uint8)
+    rows[:, given.left : given.right] = pixels
+    across = _resized(rows, (len(rows), target[1]))[:, box.left : box.right]
+    columns = np.zeros((size[0], box.right - box.left, 3), dtype=np.uint8)
+    columns[given.top : given.bottom] = across
+    return _resized(columns, (target[0], columns.shape[1]))[box.top : box.bottom]
+
+
+def _reached(start: int, end: int, length: int, target: int) -> tuple[int, int]:
+    scale = length / target
+    reach = _REACH * max(scale, 1.0)
+    first = math.floor((start + 0.5) * scale - reach)
+    last = math.ceil((end - 0.5) * scale + reach)
+    return max(first, 0), min(last + 1, length)
+
+
+def _resized(pixels: Pixels, size: Size) -> Pixels:
+    return np.asarray(bicubic(Image.fromarray(pixels), size[::-1]))
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A function of this module at a strength; it can be pickled, and handed to workers."""
+
+    change: Callable[[Image.Image, int], Image.Image]
+    strength: int
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the corrupted image."""
+        return self.change(image, self.strength)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One thing after another."""
+
+    steps: tuple[Callable[[Image.Image], Image.Image], ...]
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the image after all of them."""
+        for step in self.steps:
+            image = step(image)
+        return image
+
+
+def blur(image: Image.Image, tenths: int) -> Image.Image:
+    """Blur by a Gaussian; `tenths` of a pixel are its standard deviation."""
+    return image.filter(ImageFilter.GaussianBlur(tenths / 10))
+
+
+def noise(image: Image.Image, levels: int) -> Image.Image:
+    """Add Gaussian noise, each colour of each pixel its own; `levels` of 256 are its deviation.
+
+    It is drawn from the pixels themselves, so that neither order nor name of a file decides it;
+    the sum is rounded and clipped.
+    """
+    pixels = np.asarray(image)
+    rng = np.random.default_rng(list(sha256(pixels.tobytes()).digest()))
+    noisy = pixels + rng.normal(0, levels, pixels.shape)
+    return Image.fromarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
+
+
+def webp(image: Image.Image, quality: int) -> Image.Image:
+    """Take the image through lossy WebP of a quality in 1..100."""
+    return _through(image, "WEBP", quality)
+
+
+def avif(image: Image.Image, quality: int) -> Image.Image:
+    """Take the image through AVIF of a quality in 1..100, 4:2:0.
+
+    Raises
+    ------
+    UserError
+        If the installed Pillow writes no AVIF.
+    """
+    if not features.check("avif"):
+        raise UserError("this Pillow writes no AVIF; install a newer one")
+    return _through(image, "AVIF", quality)
+
+
+def shrink(image: Image.Image, percent: int) -> Image.Image:
+    """Return a smaller copy, at `percent` of each side, bicubic."""
+    return image.resize(_percent(image, percent), Image.Resampling.BICUBIC)
+
+
+def crop(image: Image.Image, percent: int) -> Image.Image:
+    """Return the central `percent` of each side."""
+    width, height = _percent(image, percent)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def screenshot(image: Image.Image, percent: int) -> Image.Image:
+    """Return what a screen shows of a picture that is drawn at `percent` of its size, bilinear.
+
+    A screen's own colours, and what stands around the picture, are left out.
+    """
+    return image.resize(_percent(image, percent), Image.Resampling.BILINEAR)
+
+
+def bound(image: Image.Image, longest: int) -> Image.Image:
+    """Return a copy whose longer side has `longest` px at most, Lanczos, as platforms make it."""
+    if max(image.size) <= longest:
+        return image
+    scale = longest / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _through(image: Image.Image, kind: str, quality: int) -> Image.Image:
+    buffer = BytesIO()
+    image.save(buffer, kind, quality=quality)
+    return Image.open(buffer, formats=(kind,)).convert("RGB")
+
+
+def _percent(image: Image.Image, percent: int) -> tuple[int, int]:
+    """Return width and height at some percent, rounded, at least 1 px."""
+    width, height = (max(1, round(side * percent / 100)) for side in image.size)
+    return width, height
+
 
 Degradation = Callable[[Image.Image], Image.Image]
 
@@ -130,16 +326,16 @@ _KINDS: dict[str, tuple[Callable[[int], Degradation], int, int, str]] = {
     "jpeg": (Jpeg, 1, 100, "quality"),
     "launder": (Launder, 1, 100, "percent"),
 } | {
-    change.__name__: (partial(corruptions.Corruption, change), least, largest, unit)
+    change.__name__: (partial(Corruption, change), least, largest, unit)
     for change, least, largest, unit in (
-        (corruptions.webp, 1, 100, "quality"),
-        (corruptions.avif, 1, 100, "quality"),
-        (corruptions.blur, 1, 200, "tenths of a pixel"),
-        (corruptions.noise, 1, 100, "levels"),
-        (corruptions.shrink, 1, 100, "percent"),
-        (corruptions.crop, 1, 100, "percent"),
-        (corruptions.screenshot, 1, 400, "percent"),
-        (corruptions.bound, 16, 65_500, "px"),
+        (webp, 1, 100, "quality"),
+        (avif, 1, 100, "quality"),
+        (blur, 1, 200, "tenths of a pixel"),
+        (noise, 1, 100, "levels"),
+        (shrink, 1, 100, "percent"),
+        (crop, 1, 100, "percent"),
+        (screenshot, 1, 400, "percent"),
+        (bound, 16, 65_500, "px"),
     )
 }
 
@@ -158,7 +354,7 @@ def degradation(name: str) -> Degradation:
         If there is none of that name.
     """
     if "+" in name:
-        return corruptions.Chain(tuple(map(degradation, name.split("+"))))
+        return Chain(tuple(map(degradation, name.split("+"))))
     if name == "launder":
         return Launder()
     match = re.fullmatch(r"([a-z]+)-([1-9][0-9]*)", name)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import simplejpeg
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from layerfusion.errors import UserError
-from layerfusion.images.jpeg_rows import upper_rows
+from layerfusion.images.jpeg import upper_rows
 from layerfusion.images.parts import (
     MOST_PARTS,
     UnsupportedError,
@@ -28,6 +28,7 @@ from layerfusion.images.parts import (
     jpeg_segments,
 )
 from layerfusion.images.pixel_types import Pixels, decoded
+from layerfusion.images.png_text import without_long_text
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
@@ -54,23 +55,34 @@ _NOT_READ = {
     "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
     "Photoshop": re.compile(rb"8BPS"),
 }
-_RARE_JPEG = "a JPEG of this rare kind (not of 8 bits a channel, lossless or the like)"
+# What is no image and may hold some, and what to do with it.
+_HOLDERS = {
+    "an archive; extract it and give the folder": re.compile(
+        rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|Rar!\x1a|7z\xbc\xaf|\xfd7zXZ|BZh"
+    ),
+    "a PDF; save its pictures as files, with pdfimages -all for instance": re.compile(rb"%PDF"),
+    "a video; save frames of it as PNG, with ffmpeg for instance": re.compile(
+        rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF.{4}AVI |\x00\x00\x01\xba|FLV\x01|OggS", re.DOTALL
+    ),
+    "a web page; save the picture in it": re.compile(rb"\s*<(?:!doctype|html)", re.IGNORECASE),
+}
 _NOT_SUPPORTED = " is not supported; convert it, to PNG for instance"
 _JPEGS = ("JPEG", "MPO")
-# Markers of a JPEG's frame by how it is coded (ITU T.81, table B.1, and T.87): baseline and
-# progressive Huffman, and all: lossless, hierarchical, arithmetic-coded and near-lossless too.
-_USUAL_FRAMES = {0xC0, 0xC1, 0xC2}
-_CHANNELS = {b"\1", b"\3", b"\4"}
-_FRAMES = {*range(0xC0, 0xD0), 0xDE, 0xF7} - {0xC4, 0xC8, 0xCC}
+# Markers of a JPEG's frame by how it is coded (ITU T.81, table B.1, and T.87).
+_USUAL_JPEGS = {0xC0, 0xC1, 0xC2}
+_RARE_JPEGS = {
+    0xC3: "lossless",
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xDE), "hierarchical"),
+    **dict.fromkeys((0xC9, 0xCA), "arithmetic-coded"),
+    0xCB: "lossless",
+    **dict.fromkeys((0xCD, 0xCE, 0xCF), "hierarchical"),
+    0xF7: "near-lossless",
+}
 _ANIMATED, _ANIMATED_OR_CLEAR = 0x02, 0x12  # flags of a WebP
 _BEGINNING = 16  # bytes that tell
 
 # The limit is checked here, and said of each file that is beyond it.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-
-# Only generated images carry prompts and workflows of megabytes, and Pillow refuses such files
-# whole: to skip them would be to skip a class.
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 1 << 28  # bytes
 
 LIMIT_VARIABLE = "LAYERFUSION_MAX_MEGAPIXELS"
 _BYTES_PER_PIXEL = 8  # Pillow's four, once more while an image is turned or converted
@@ -315,7 +327,7 @@ def opened(path: str | Path) -> Iterator[ImageFile]:
 def _for_pillow(file: BinaryIO) -> BinaryIO:
     """Return a file for Pillow to open, or what of it Pillow takes; refuse one of endless parts."""
     check_parts(file)
-    return _with_clear_canvas(file) or file
+    return without_long_text(file) or _with_clear_canvas(file) or file
 
 
 def _with_clear_canvas(file: BinaryIO) -> BytesIO | None:
@@ -418,8 +430,8 @@ def _reason(path: Path, error: Exception) -> str:
             return _unidentified(path)
         case OSError(strerror=str(trouble)):
             return trouble.lower()
-    if _is_rare_jpeg(path):
-        return _RARE_JPEG + _NOT_SUPPORTED
+    if (kind := _kind_of_jpeg(path)) is not None:
+        return kind + _NOT_SUPPORTED
     detail = " ".join(str(error).split()) or type(error).__name__
     if detail.startswith("Unsupported"):
         return detail.removeprefix("Unsupported ") + _NOT_SUPPORTED
@@ -436,24 +448,36 @@ def _unidentified(path: Path) -> str:
     kind = next((name for name, begins in _SIGNATURES.items() if begins.match(start)), None)
     if kind == "TIFF" and _has_unknown_pixels(path):
         return "this pixel type of TIFF is not supported; convert it to 8 bits a channel"
-    if _is_rare_jpeg(path):
-        return _RARE_JPEG + _NOT_SUPPORTED
+    if kind == "AVIF" and not features.check("avif"):
+        return "this Pillow reads no AVIF; install a newer one, or convert it to PNG"
+    if kind == "JPEG" and (rare := _kind_of_jpeg(path)) is not None:
+        return rare + _NOT_SUPPORTED
     if kind is not None:
         return "truncated or damaged file"
+    for name, signature in _HOLDERS.items():
+        if signature.match(start):
+            return f"not an image but {name}"
     return "not an image (JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF)"
 
 
-def _is_rare_jpeg(path: Path) -> bool:
-    """Tell a JPEG of a kind that few programs read from a damaged one, and from what is none."""
+def _kind_of_jpeg(path: Path) -> str | None:
+    """Name a kind of JPEG that few programs read; None of a usual one, and of what is none."""
     with suppress(OSError, ValueError), path.open("rb") as file:
-        segments = jpeg_segments(file) if _SIGNATURES["JPEG"].match(file.read(3)) else iter(())
-        for marker, start in islice(segments, MOST_PARTS):
-            if marker in _FRAMES:
+        if not _SIGNATURES["JPEG"].match(file.read(_BEGINNING)):
+            return None
+        for marker, start in islice(jpeg_segments(file), MOST_PARTS):
+            if marker in _RARE_JPEGS:
+                return f"{_RARE_JPEGS[marker]} JPEG"
+            if marker in _USUAL_JPEGS:
                 file.seek(start + 4)
                 frame = file.read(6)
-                usual = marker in _USUAL_FRAMES and frame[:1] == b"\x08" and frame[5:] in _CHANNELS
-                return len(frame) == 6 and not usual
-    return False
+                if len(frame) < 6:
+                    return None
+                bits, channels = frame[0], frame[5]
+                if bits != 8:
+                    return f"a JPEG of {bits} bits a channel"
+                return None if channels in (1, 3, 4) else f"a JPEG of {channels} channels"
+    return None
 
 
 def _has_unknown_pixels(tiff: Path) -> bool:

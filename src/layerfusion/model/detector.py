@@ -1,10 +1,11 @@
 """Encoder and fusion head together: uint8 images in, synthetic-image logits out."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +16,16 @@ from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
 from layerfusion.model.folder import (
     CARD,
     DetectorDescription,
+    find_folder,
     is_own,
     read_description,
     read_trained_tensors,
+    upload,
     write_folder,
 )
 from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
-from layerfusion.model.hub import find_folder, upload
 from layerfusion.model.prefix_cache import PrefixCache
-from layerfusion.model.tensors import tensors_sha256
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import (
     OPENAI,
     build_tower,
@@ -259,7 +261,7 @@ class Detector(nn.Module):
         Raises
         ------
         UserError
-            As `layerfusion.model.hub.find_folder` and `load`.
+            As `layerfusion.model.folder.find_folder` and `load`.
         """
         return cls.load(find_folder(name, revision=revision, weights=weights), weights=weights)
 
@@ -288,7 +290,7 @@ class Detector(nn.Module):
         Raises
         ------
         UserError
-            As `layerfusion.model.hub.upload`.
+            As `layerfusion.model.folder.upload`.
         """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, card=card)
@@ -320,3 +322,73 @@ class Detector(nn.Module):
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(tensors[name])
+
+
+@torch.inference_mode()
+def extract(
+    detector: Detector,
+    batches: Iterable[Tensor],
+    count: int,
+    *,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Tensor:
+    """Return the class token after every block: h, shape (count, blocks, width), float32, CPU.
+
+    Block 1 comes first, images in their order. ViT-L/14's take 98 kB an image in memory; with a
+    cache (`Detector.prefix_cache`) no image passes the frozen blocks twice.
+
+    Parameters
+    ----------
+    detector
+        Put into evaluation mode here. Its encoder alone is used: untrained (`Detector.build`) it is
+        the pretrained one, trained it has its fine-tuned last blocks.
+    batches
+        uint8 images (batch, 3, crop, crop) on any device, `count` in all.
+    autocast
+        Opens the context of the precision to compute with, as `Fabric.autocast`.
+    """
+    detector.eval()
+    h = torch.empty(count, detector.encoder.depth, detector.encoder.width)
+    done = 0
+    for images in batches:
+        with autocast():
+            tokens = detector.class_tokens(images.to(detector.mean.device, non_blocking=True))
+        h[done : done + len(images)] = tokens.cpu()
+        done += len(images)
+    return h
+
+
+def share_encoder(detectors: Sequence[Detector]) -> bool:
+    """Say whether detectors have the same frozen blocks, from the pixels on."""
+    first = detectors[0].prefix_identity
+    return all(detector.prefix_identity == first for detector in detectors[1:])
+
+
+class SharedEncoder(nn.Module):
+    """Detectors that differ in what was trained alone: head and last blocks.
+
+    The frozen blocks are most of the work, and are computed once for all of them; so are decoding
+    and cropping in whatever feeds them. Logits are those of each detector, bit for bit.
+
+    Parameters
+    ----------
+    detectors
+        At least one; what the first keeps in its prefix cache serves all.
+
+    Raises
+    ------
+    ValueError
+        If their frozen blocks differ (see `share_encoder`).
+    """
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        super().__init__()
+        if not share_encoder(detectors):
+            raise ValueError("these detectors do not share their frozen blocks")
+        self.detectors = nn.ModuleList(detectors)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, shape (batch, detectors), float32, of uint8 images (batch, 3, s, s)."""
+        detectors = cast(Sequence[Detector], self.detectors)
+        frozen = detectors[0].frozen_tokens(images)
+        return torch.stack([d.classify(d.encoder.suffix(frozen)) for d in detectors], dim=1)

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256, read_text
 from layerfusion.model.fusion import blocks_read
-from layerfusion.model.huggingface import config_normalisation
-from layerfusion.model.known_weights import KNOWN, read_known
-from layerfusion.model.openclip_tags import PretrainedTag
-from layerfusion.model.weight_files import file_activation, read_visual_weights
+from layerfusion.model.known_weights import KNOWN, PretrainedTag, read_known
+from layerfusion.model.weight_files import (
+    config_normalisation,
+    file_activation,
+    read_visual_weights,
+)
 from layerfusion.settings import (
     Activation,
     EncoderSettings,

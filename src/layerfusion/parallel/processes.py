@@ -4,8 +4,10 @@ All processes execute the same program and synchronise in the methods of `Proces
 has to call them, or the others wait. In a single process they do nothing.
 """
 
+import ctypes
 import logging
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -27,8 +29,45 @@ from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from layerfusion.errors import ReportedElsewhereError, UserError
-from layerfusion.parallel.allocation import keep_freed_memory
 from layerfusion.parallel.launcher import Launch, launched
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # their names in malloc.h are M_TRIM_THRESHOLD, ...
+_LARGE = 2**31 - 1  # bytes; the parameters are ints
+_LARGEST_FROM_HEAP = 2**30  # bytes; larger pieces still come from the system and go back to it
+
+
+def keep_freed_memory() -> bool:
+    """Have this process keep the memory that it frees, and say whether that could be asked for.
+
+    It cannot where the C library is another one: on macOS, on Windows, with musl.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(_TRIM_THRESHOLD, _LARGE) and mallopt(_MMAP_THRESHOLD, _LARGEST_FROM_HEAP))
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Have SIGTERM ask for a stop, instead of ending the program, while the block runs.
+
+    Yields
+    ------
+    callable
+        Says whether a stop was asked for. Always False in a thread other than the main one, which
+        no signal reaches.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    former = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
 
 T = TypeVar("T")
 

@@ -9,10 +9,9 @@ import pandas as pd
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.parquet import read_parquet
-from layerfusion.model.detector import Detector
+from layerfusion.data.tables import read_parquet
+from layerfusion.model.detector import Detector, SharedEncoder, share_encoder
 from layerfusion.model.prefix_cache import open_prefix_cache
-from layerfusion.model.shared_encoder import SharedEncoder, share_encoder
 from layerfusion.parallel.processes import join_processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.provenance import library_versions

@@ -16,8 +16,8 @@ from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import manifest_warnings
 from layerfusion.data.opening import advice, open_data
-from layerfusion.data.parquet import read_parquet
 from layerfusion.data.selection import SELECTION, Selection, select_training
+from layerfusion.data.tables import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.files import write_record
 from layerfusion.metrics.probability import probability
@@ -42,8 +42,7 @@ from layerfusion.runs.record import (
     recorded_run,
 )
 from layerfusion.settings import LARGEST_SEED, Profile, digest, load_profile
-from layerfusion.training.checkpoint import Progress
-from layerfusion.training.disk import check_disk, disk_needed
+from layerfusion.training.checkpoint import Progress, check_disk, disk_needed
 from layerfusion.training.loop import BEST_DETECTOR, CHECKPOINT, train
 
 # Set by tests and by readers who do not want to train: committed runs are read instead.

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from layerfusion import files
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.parquet import read_parquet
+from layerfusion.data.tables import read_parquet
 from layerfusion.metrics.probability import probability
 from layerfusion.paths import reference_folder, runs_root
 from layerfusion.recipe import RECIPE

@@ -13,8 +13,8 @@ from layerfusion.images.reading import ImageError
 from layerfusion.metrics.probability import decide, probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
+from layerfusion.scoring.detectors import detector_folder
 from layerfusion.scoring.predictions import score_files
-from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from layerfusion.data.csv_tables import csv_text
 from layerfusion.data.loading import end_if_imported_by_worker
 from layerfusion.data.manifest import Progress
+from layerfusion.data.tables import csv_text
 from layerfusion.errors import UserError
 from layerfusion.files import named_by_user
 from layerfusion.metrics.probability import decide, published_probability
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import Processes
+from layerfusion.scoring.detectors import detector_folder
 from layerfusion.scoring.inputs import find_images
 from layerfusion.scoring.predictions import score_files
-from layerfusion.scoring.shipped import detector_folder
 from layerfusion.settings import LoaderSettings
 
 NO_NUMBER = "the detector's score is not a number"

@@ -2,31 +2,100 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from layerfusion.arithmetic import deterministic
-from layerfusion.data.loading import TrainingBatch, TrainingImages
+from layerfusion.data.loading import (
+    Draw,
+    TrainingBatch,
+    TrainingImages,
+    draw_epoch,
+    sampling_weights,
+    stream_seed,
+)
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.sampling import Draw, draw_epoch, sampling_weights, stream_seed
 from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.metrics.rates import ranking_metrics
 from layerfusion.model.detector import Detector
-from layerfusion.parallel.processes import join_processes, open_fabric
-from layerfusion.parallel.stopping import stop_requests
+from layerfusion.parallel.processes import join_processes, open_fabric, stop_requests
 from layerfusion.progress import Reporter
 from layerfusion.provenance import device_name
 from layerfusion.scoring.predictions import write_predictions
-from layerfusion.settings import Profile
+from layerfusion.settings import Profile, TrainingSettings
 from layerfusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from layerfusion.training.optimisation import build_optimizer, optimization_step
 from layerfusion.training.sources import Source
-from layerfusion.training.waiting import report_waiting, timed
+
+
+def build_optimizer(detector: Detector, settings: TrainingSettings) -> torch.optim.AdamW:
+    """Return AdamW over what is trained: the head, and the last blocks at their own rate.
+
+    It is torch's fused one: on a CPU the other takes square roots from MKL, whose digits are not
+    those of IEEE and differ between processors' makers. But not with fp16: a fused step undoes the
+    scaling of gradients itself, and they have to be clipped before.
+    """
+    blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": list(detector.head.parameters()), "lr": settings.head_learning_rate},
+        {"params": blocks, "lr": settings.backbone_learning_rate},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        weight_decay=settings.weight_decay,
+        fused=settings.precision != "fp16",
+    )
+
+
+def optimization_step(
+    fabric: Fabric,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: TrainingBatch,
+    *,
+    clip_norm: float,
+) -> Tensor:
+    """Take one step; return the mean loss of the process's share times its weight, shape ().
+
+    `model` and `optimizer` are as `fabric.setup` returned them; the loss stays on the device.
+    """
+    logits = model(fabric.to_device(batch.images))
+    loss = binary_cross_entropy_with_logits(logits, fabric.to_device(batch.labels)) * batch.weight
+    fabric.backward(loss)
+    # Infinite gradients are how fp16's scaler finds its scale: it skips those steps itself.
+    fabric.clip_gradients(model, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.detach()
+
+
+Batch = TypeVar("Batch")
+
+TOO_LONG = 0.2  # of an epoch's time
+
+
+def timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Yield batches in their order, each with the seconds that were spent until it was there."""
+    asked = time.perf_counter()
+    for batch in batches:
+        yield batch, time.perf_counter() - asked
+        asked = time.perf_counter()
+
+
+def report_waiting(share: float, device: torch.device, reporter: Reporter) -> None:
+    """Say which share of an epoch the device had no images; aloud, if more processes may help."""
+    text = f"{share:.0%} of the epoch went by waiting for images"
+    if share > TOO_LONG and device.type != "cpu":
+        reporter.say(f"{text}; with more cores, set loader.workers higher")
+    else:
+        reporter.detail(text)
+
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST_DETECTOR = "detector"

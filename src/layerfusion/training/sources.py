@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from layerfusion.data.loading import (
+    Draw,
     TrainingBatch,
     TrainingImages,
     evaluation_crops,
@@ -20,7 +21,6 @@ from layerfusion.data.loading import (
     training_batches,
 )
 from layerfusion.data.manifest import Manifest, Progress
-from layerfusion.data.sampling import Draw
 from layerfusion.model.detector import Detector
 from layerfusion.model.encoder import FrozenTokens
 from layerfusion.parallel.processes import Processes

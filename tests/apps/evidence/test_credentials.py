@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from layerfusion.apps.evidence.credentials import NOT_CHECKED, _claims
-from layerfusion.apps.evidence.metadata import marks
+from layerfusion.apps.evidence.metadata import NOT_CHECKED, _claims, marks
 
 CREDENTIALS = "Content Credentials (C2PA)"
 CLAIM = "Content Credentials claim"

@@ -10,8 +10,12 @@ from hypothesis.extra import numpy as arrays
 from layerfusion.apps.evidence.levels import GENERATED, PHOTOGRAPHS, EvidenceLevel, EvidenceScale
 from layerfusion.errors import UserError
 from layerfusion.metrics.rates import ranking_metrics
-from layerfusion.scoring.reference import ReferenceScores, read_reference, write_reference
-from layerfusion.scoring.shipped import DEFAULT_FOLDER
+from layerfusion.scoring.detectors import (
+    DEFAULT_FOLDER,
+    ReferenceScores,
+    read_reference,
+    write_reference,
+)
 
 LOGITS = arrays.arrays(
     np.float64, st.integers(1, 120), elements=st.floats(-20, 20).map(lambda x: round(x, 2))

@@ -12,8 +12,7 @@ from conftest import demo_detector, draw_classes, draw_image
 from layerfusion.apps.evidence.inspection import report_html
 from layerfusion.apps.evidence.pages import write_page
 from layerfusion.apps.evidence.serving import Limits, listen
-from layerfusion.apps.release.calibrated import calibration_html
-from layerfusion.apps.release.calibration import calibrate
+from layerfusion.apps.release.calibration import calibrate, calibration_html
 from layerfusion.apps.release.own_images import find_own_images
 
 PHONE = 390  # px

@@ -6,13 +6,19 @@ import torch
 from PIL import Image
 
 from conftest import demo_detector
-from layerfusion.apps.evidence import attribution
-from layerfusion.apps.evidence.attribution import block_contributions, occlusion_map
+from layerfusion.apps.evidence import views
 from layerfusion.apps.evidence.levels import EvidenceLevel as Level
 from layerfusion.apps.evidence.levels import EvidenceScale
-from layerfusion.apps.evidence.views import View, logits_of, score_views, verdict
+from layerfusion.apps.evidence.views import (
+    View,
+    block_contributions,
+    logits_of,
+    occlusion_map,
+    score_views,
+    verdict,
+)
 from layerfusion.images.transforms import EvaluationTransform, planes
-from layerfusion.scoring.reference import ReferenceScores
+from layerfusion.scoring.detectors import ReferenceScores
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +98,7 @@ def test_contributions_are_those_of_an_independent_computation(detector):
 
 
 def test_the_map_is_of_the_fields_that_are_covered(detector, monkeypatch):
-    monkeypatch.setattr(attribution, "GRID", 2)
+    monkeypatch.setattr(views, "GRID", 2)
     side = detector.image_settings.crop
     plain = torch.full((3, side, side), 100, dtype=torch.uint8)
     np.testing.assert_allclose(

@@ -19,7 +19,7 @@ from layerfusion.apps.release.seen_images import (
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.paths import reference_folder
-from layerfusion.scoring.shipped import DEFAULT_FOLDER, DEMO_FOLDER
+from layerfusion.scoring.detectors import DEFAULT_FOLDER, DEMO_FOLDER
 
 
 def rows(*hashes, **more):

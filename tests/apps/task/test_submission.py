@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from conftest import TINY_OPTIONS, demo_detector, open_tiny
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.apps.task.check import check_submission, keep_submissions
-from layerfusion.apps.task.submission import (
+from layerfusion.apps.task.check import (
     COLUMNS,
+    check_submission,
     find_test_images,
     keep_submission,
+    keep_submissions,
     score_test_images,
     submission_name,
     submission_table,

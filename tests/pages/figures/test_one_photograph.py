@@ -9,8 +9,7 @@ from layerfusion.experiments.record import published_study
 from layerfusion.pages.figures import one_photograph
 from layerfusion.pages.figures.benchmarks import read_result
 from layerfusion.paths import reference_folder
-from layerfusion.scoring.reference import read_reference
-from layerfusion.scoring.shipped import DEFAULT_FOLDER
+from layerfusion.scoring.detectors import DEFAULT_FOLDER, read_reference
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import layerfusion
-from layerfusion.apps.evidence.attribution import block_contributions, occlusion_map, overlay
 from layerfusion.apps.evidence.levels import (
     GENERATED,
     PHOTOGRAPHS,
@@ -21,8 +20,14 @@ from layerfusion.apps.evidence.levels import (
 )
 from layerfusion.apps.evidence.metadata import Mark, marks
 from layerfusion.apps.evidence.pages import page, render, small_copy
-from layerfusion.apps.evidence.views import View, score_views, verdict
-from layerfusion.events import one_line
+from layerfusion.apps.evidence.views import (
+    View,
+    block_contributions,
+    occlusion_map,
+    overlay,
+    score_views,
+    verdict,
+)
 from layerfusion.files import file_sha256
 from layerfusion.images.finding import printable
 from layerfusion.images.reading import ImageError, check_is_file, read_image
@@ -30,9 +35,9 @@ from layerfusion.images.transforms import enlarge
 from layerfusion.metrics.probability import probability
 from layerfusion.model.detector import Detector
 from layerfusion.parallel.processes import open_fabric
+from layerfusion.progress import one_line
+from layerfusion.scoring.detectors import detector_folder, read_reference
 from layerfusion.scoring.files import threshold_of
-from layerfusion.scoring.reference import read_reference
-from layerfusion.scoring.shipped import detector_folder
 
 
 @dataclass(frozen=True)

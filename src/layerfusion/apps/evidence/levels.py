@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from layerfusion.metrics.groups import FEWEST_IMAGES, by_group, members_by
 from layerfusion.metrics.uncertainty import Interval, share_interval
-from layerfusion.scoring.reference import ReferenceScores
+from layerfusion.scoring.detectors import ReferenceScores
 
 
 class EvidenceLevel(IntEnum):

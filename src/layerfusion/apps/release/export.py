@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.apps.release.facts import Facts
-from layerfusion.apps.release.model_card import model_card
+from layerfusion.apps.release.model_card import Facts, model_card
 from layerfusion.apps.release.seen_images import seen_images, write_seen
-from layerfusion.data.sources.description import described
+from layerfusion.data.sources.folder import described
 from layerfusion.errors import UserError
 from layerfusion.experiments.tables import describe_images
 from layerfusion.files import new_folder, write_checksums
@@ -16,13 +15,13 @@ from layerfusion.metrics.probability import probability
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.model.detector import Detector
 from layerfusion.model.folder import TRAINED, read_trained_tensors
-from layerfusion.model.tensors import write_tensors
+from layerfusion.model.weight_files import write_tensors
 from layerfusion.progress import Reporter
 from layerfusion.runs.condition import CONDITIONS
 from layerfusion.runs.conditions import score_condition
 from layerfusion.runs.experiment import Experiment
 from layerfusion.runs.record import Run
-from layerfusion.scoring.reference import write_reference
+from layerfusion.scoring.detectors import write_reference
 from layerfusion.settings import Profile
 
 CARD = "MODEL_CARD.md"

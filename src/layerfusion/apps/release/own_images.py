@@ -8,8 +8,7 @@ import pandas as pd
 
 from layerfusion.data.manifest import Manifest, Progress, file_table
 from layerfusion.data.scanning import scan
-from layerfusion.data.sources.folder import LABELS, SPLIT_NAMES, numbered
-from layerfusion.data.sources.tree import list_images
+from layerfusion.data.sources.folder import LABELS, SPLIT_NAMES, list_images, numbered
 from layerfusion.errors import UserError
 from layerfusion.metrics.classes import CLASSES
 
@@ -124,11 +123,7 @@ def _check_enough(own: OwnImages, root: Path) -> None:
     unread = Counter(own.unreadable["class"])
     if unread:
         there += f" ({unread['real']} and {unread['synthetic']} cannot be read)"
-    if min(real, synthetic) == 0:
-        raise UserError(f"{there}; to calibrate, both classes are needed")
-    if real + synthetic < FEWEST:
-        raise UserError(f"{there}; to calibrate, {FEWEST} are needed at least")
-    if min(real, synthetic) < FEWEST_OF_A_CLASS:
+    if real + synthetic < FEWEST or min(real, synthetic) < FEWEST_OF_A_CLASS:
         raise UserError(
-            f"{there}; to calibrate, {FEWEST_OF_A_CLASS} of each class are needed at least"
+            f"{there}; {FEWEST} are needed at least, {FEWEST_OF_A_CLASS} of each class among them"
         )

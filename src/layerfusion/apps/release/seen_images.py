@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from layerfusion.data.csv_tables import read_csv
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.selection import SELECTION
+from layerfusion.data.tables import read_csv
 from layerfusion.errors import UserError
 from layerfusion.runs.record import MANIFEST
 

@@ -1,20 +1,262 @@
-"""Source kind `folder`: a tree whose folder names, or a layout file, say what its images are."""
+"""Source kind `folder`: a tree whose folder names, or a layout file, say what its images are.
+
+Here is also what all kinds of sources share: listing images, and the language of layouts.
+"""
 
 import re
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from layerfusion.data.manifest import Split, file_table
-from layerfusion.data.sources.description import described
-from layerfusion.data.sources.layout import DEFAULT_SOURCE, PLATFORMS, Entry, Place, find_place
-from layerfusion.data.sources.tree import list_images
+from layerfusion.data.tables import read_csv
 from layerfusion.errors import UserError
-from layerfusion.settings.user_yaml import Strict, checked, read_yaml
+from layerfusion.images.finding import composed, files_below
+from layerfusion.progress import warn_once
+from layerfusion.settings import Strict, below_root, checked, read_yaml
+
+
+class SourceFiles(NamedTuple):
+    """What a source has found below the data root.
+
+    Attributes
+    ----------
+    files
+        As `layerfusion.data.manifest.file_table` makes it.
+    passed_over
+        Image files in the source's folder that its layout does not know, relative to the root.
+    notes
+        Sentences on what was found.
+    """
+
+    files: pd.DataFrame
+    passed_over: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def existing_folder(folder: Path) -> Path:
+    """Return the folder, or raise a UserError if there is none."""
+    if not folder.exists():
+        raise UserError(f"there is no folder {folder}; give the one that holds the images")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file; give the folder that holds the images")
+    return folder
+
+
+def list_images(folder: Path) -> list[str]:
+    """Return the paths of all images below a folder, relative to it (POSIX), sorted.
+
+    What `layerfusion.images.finding.files_below` takes for one.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, it cannot be listed or a file's name is not UTF-8.
+    """
+    return [_utf8(path) for path in files_below(existing_folder(folder)).images]
+
+
+def locate(root: Path, name: str) -> Path | None:
+    """Return the folder of this name below the root, upper and lower case alike; None if none."""
+    folder = root
+    for part in PurePosixPath(name).parts:
+        exact = folder / part
+        if not exact.is_dir():
+            alike = (entry for entry in _entries(folder) if entry.name.lower() == part.lower())
+            exact = next((entry for entry in alike if entry.is_dir()), exact)
+        folder = exact
+    return folder if folder.is_dir() else None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _utf8(path: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # bytes of another encoding, which Python carries as surrogates
+        raise UserError(f"the file name {path!a} is not UTF-8; rename the file") from None
+    return path
+
+
+PLATFORMS = {
+    name.lower(): name
+    for name in (
+        "Discord", "Facebook", "Instagram", "LinkedIn", "Pinterest", "Reddit", "Telegram", "TikTok",
+        "Twitter", "WeChat", "WhatsApp", "X",
+    )
+}  # fmt: skip
+DEFAULT_SOURCE = "folder"
+
+_TOKEN = re.compile(r"[{](?P<name>\w+)(?::(?P<values>[^{}]*))?[}]|(?P<wild>[*?])|(?P<text>.)")
+_WILD = {"*": "[^/]*", "?": "[^/]"}
+
+
+class Place(NamedTuple):
+    """What is known of one image from where it lies: all columns of `file_table` but its path."""
+
+    label: int | None
+    split: Split
+    source: str
+    generator: str | None
+    platform: str | None
+
+
+class Entry(Strict):
+    """Images of one kind: the paths where they lie, and what they are.
+
+    In a path ``*`` and ``?`` stand for any text within a name, ``**`` for any folders.
+    ``{generator}`` and ``{platform}`` stand for a name that is then the image's generator or
+    platform, ``{generator:FLUX.1|SDXL*}`` only for names like one of these, upper and lower case
+    alike; a name without ``*`` and ``?`` is put into the spelling given here. A platform is one of
+    `PLATFORMS` where nothing else is given.
+    """
+
+    path: Annotated[str, AfterValidator(below_root)]
+    label: Literal["real", "synthetic"] | None
+    split: Split
+    source: str = Field(default=DEFAULT_SOURCE, min_length=1)
+    platform: str | None = None
+    # Its ``{generator}`` is what the path's stands for.
+    generator: str | None = None
+
+    @model_validator(mode="after")
+    def _labelled_unless_test(self) -> "Entry":
+        if self.label is None and self.split != "test":
+            raise ValueError(f"images for {self.split} need a label, real or synthetic")
+        self.pattern()
+        return self
+
+    def pattern(self) -> str:
+        """Return the regular expression of the entry's paths, each of which ends in a slash."""
+        steps = PurePosixPath(self.path).parts
+        return "".join(
+            "(?:[^/]+/)*" if step == "**" else _TOKEN.sub(_expression, step) + "/" for step in steps
+        )
+
+    @cached_property
+    def spellings(self) -> dict[str, dict[str, str]]:
+        """By name in braces, the spelling of what it stands for, by the text in lower case."""
+        named = (token for token in _TOKEN.finditer(self.path) if token["name"])
+        return {
+            token["name"]: {value.lower(): value for value in _values(token)} for token in named
+        }
+
+    def place(self, match: re.Match[str]) -> Place:
+        """Return what an image is whose path matched the `pattern`."""
+        found = {
+            name: self.spellings[name].get(text.lower(), text)
+            for name, text in match.groupdict().items()
+        }
+        generator = found.get("generator")
+        if self.generator is not None:
+            generator = self.generator.replace("{generator}", generator or "")
+        return Place(
+            None if self.label is None else int(self.label == "synthetic"),
+            self.split,
+            self.source,
+            generator,
+            found.get("platform", self.platform),
+        )
+
+
+Patterns = list[tuple[re.Pattern[str], Entry]]  # in the order in which they are tried
+
+
+def find_place(path: str, patterns: Patterns) -> Place | None:
+    """Return what an image is by the first entry whose pattern matches its path and a slash."""
+    matches = ((pattern.match(path + "/"), entry) for pattern, entry in patterns)
+    return next((entry.place(match) for match, entry in matches if match), None)
+
+
+def _values(token: re.Match[str]) -> list[str]:
+    """Return what a name in braces may be like."""
+    usual = "|".join(PLATFORMS.values()) if token["name"] == "platform" else "*"
+    return (token["values"] or usual).split("|")
+
+
+def _expression(token: re.Match[str]) -> str:
+    """Return the regular expression of one token of a path."""
+    name = token["name"]
+    if name is None:
+        return _WILD[token["wild"]] if token["wild"] else re.escape(token["text"])
+    if name not in ("generator", "platform"):
+        raise ValueError(f"{token[0]} in the path is neither {{generator}} nor {{platform}}")
+    like = (
+        "".join(_WILD.get(letter, re.escape(letter)) for letter in value)
+        for value in _values(token)
+    )
+    return f"(?P<{name}>(?i:{'|'.join(like)}))"
+
+
+DESCRIPTIONS = ("manifest.csv", "metadata.csv")
+
+
+def described(root: Path, paths: pd.Index, columns: Sequence[str]) -> pd.DataFrame:
+    """Return what the `DESCRIPTIONS` in a root say of images, the first that says something.
+
+    Paths that differ in how accents are stored alone are the same (`composed`).
+
+    Returns
+    -------
+    DataFrame
+        Indexed by `paths`: the columns asked for, text, missing where nothing is said.
+
+    Raises
+    ------
+    UserError
+        If a file is no CSV.
+    """
+    table = pd.DataFrame(index=paths, columns=list(columns), dtype="str")
+    for name in DESCRIPTIONS:
+        rows = read_description(root / name, columns)
+        if rows is not None:
+            names = rows.index.map(composed)
+            known = rows.set_axis(names)[~names.duplicated()]
+            found = known.reindex(paths.map(composed), columns=table.columns)
+            if len(paths) and known.columns.size and not names.isin(paths.map(composed)).any():
+                warn_once(f"{root / name} is not used: it names no image that is in {root}")
+            table = table.fillna(found.set_axis(paths))
+    return table
+
+
+def read_description(file: Path, columns: Sequence[str]) -> pd.DataFrame | None:
+    """Return what a CSV in the root says of images: those of `columns` that it has, as text.
+
+    Returns
+    -------
+    DataFrame or None
+        Indexed by path below the root, the first row of each; None if there is no such file, or
+        it names no images.
+
+    Raises
+    ------
+    UserError
+        If the file is no CSV.
+    """
+    if not file.is_file():
+        return None
+    rows = read_csv(file)
+    key = next((column for column in ("path", "file_name") if column in rows), None)
+    if key is None:
+        warn_once(f"{file} is not used: it has no column path or file_name, separated by commas")
+        return None
+    paths = rows[key].str.replace("\\", "/").str.removeprefix("./")
+    rows = rows[[column for column in columns if column in rows]]
+    rows = rows.set_axis(paths, axis=0)[~paths.duplicated().to_numpy() & paths.notna().to_numpy()]
+    if "platform" in rows:
+        known = rows["platform"].str.lower().map(PLATFORMS)
+        rows = rows.assign(platform=known.fillna(rows["platform"]))
+    return rows
+
 
 LAYOUT = "layerfusion.yaml"
 FILLED = ("generator", "platform")  # what a description may add to the manifest
@@ -50,7 +292,7 @@ def find_folder_images(root: Path, layout: Path | None = None) -> pd.DataFrame:
              platform: Facebook, generator: SDXL}
           - {path: "{platform}/Fake/{generator}", label: synthetic, split: train, source: truefake}
 
-    A path takes in what it matches (`layerfusion.data.sources.layout.Entry` says how it is written)
+    A path takes in what it matches (`layerfusion.data.sources.folder.Entry` says how it is written)
     and everything below it; the first that matches counts, and images that none matches are left
     out.
 

@@ -12,12 +12,24 @@ import pandas as pd
 from pydantic import BeforeValidator, Field
 
 from layerfusion.data.manifest import file_table
-from layerfusion.data.sources.description import read_description
-from layerfusion.data.sources.layout import Entry, Place, find_place
-from layerfusion.data.sources.tree import SourceFiles, list_images, locate
+from layerfusion.data.sources.folder import (
+    Entry,
+    Place,
+    SourceFiles,
+    find_place,
+    list_images,
+    locate,
+    read_description,
+)
 from layerfusion.errors import UserError
-from layerfusion.settings import LAYOUTS, PUBLISHED_KINDS, PublishedSource
-from layerfusion.settings.user_yaml import Strict, checked, read_yaml
+from layerfusion.settings import (
+    LAYOUTS,
+    PUBLISHED_KINDS,
+    PublishedSource,
+    Strict,
+    checked,
+    read_yaml,
+)
 
 # Who says what, by the short names that layout files use.
 CITED = {

@@ -12,7 +12,7 @@ from layerfusion.data.manifest import Progress, file_table
 from layerfusion.demo.generators import WEIGHTS_FOLDER
 from layerfusion.demo.pictures import Picture, make, plan, scene_of
 from layerfusion.errors import UserError
-from layerfusion.model.tensors import tensors_sha256
+from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.recipe import RECIPE
 from layerfusion.settings import DataSettings, WorldSource, digest
 

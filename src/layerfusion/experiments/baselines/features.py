@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from layerfusion.arithmetic import deterministic
-from layerfusion.data.loading import Item, TrainingImages, evaluation_crops, training_batches
+from layerfusion.data.loading import Draw, Item, TrainingImages, evaluation_crops, training_batches
 from layerfusion.data.manifest import Manifest
-from layerfusion.data.sampling import Draw
 from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError, read_image
 from layerfusion.images.transforms import view_rng
-from layerfusion.model.detector import Detector
-from layerfusion.model.features import extract
+from layerfusion.model.detector import Detector, extract
 from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.progress import Reporter

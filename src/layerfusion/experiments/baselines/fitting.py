@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from layerfusion.data.parquet import read_parquet
+from layerfusion.data.tables import read_parquet
 from layerfusion.experiments.baselines.baseline import Baseline, Labels
 from layerfusion.experiments.baselines.features import Features, FrozenEncoder
 from layerfusion.paths import runs_root

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from layerfusion.arithmetic import deterministic
-from layerfusion.data.sampling import stream_seed
+from layerfusion.data.loading import stream_seed
 from layerfusion.experiments.baselines.features import Features
 
 _SCORED_AT_ONCE = 512  # images: little memory for any number of them

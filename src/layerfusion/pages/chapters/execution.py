@@ -19,13 +19,12 @@ import nbformat
 from layerfusion.arithmetic import recording
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
-from layerfusion.events import Verbosity, verbosity
 from layerfusion.files import CHECKSUMS, alone, file_sha256, write_checksums
 from layerfusion.model.weights import weights_file
 from layerfusion.pages.chapters.parameters import PUBLISHING, chapter_paths
 from layerfusion.pages.chapters.source import with_stable_ids
 from layerfusion.paths import project_root, reference_folder, runs_root, shown
-from layerfusion.progress import Reporter
+from layerfusion.progress import Reporter, Verbosity, verbosity
 from layerfusion.provenance import code_sha256, library_versions, unchanged_commit
 from layerfusion.runs.record import RunPlace, read_record
 from layerfusion.settings import WorldSource, digest, load_profile

@@ -20,8 +20,8 @@ from layerfusion.analysis.measures import RUNS
 from layerfusion.data.card import IMAGES, SOURCES, WHAT
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import file_properties
-from layerfusion.data.parquet import read_parquet
 from layerfusion.data.sources.published import PUBLISHED
+from layerfusion.data.tables import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.experiments.shortcuts import run_shortcuts
 from layerfusion.metrics.classes import CLASS_NAMES, class_names

@@ -1,15 +1,15 @@
-"""The upper rows of a JPEG, without decoding those below them.
+"""JPEG files: their upper rows alone, and the quality that they were written with."""
 
-A baseline JPEG is coded from the top to the bottom. Told by its own header that it ends sooner, a
-decoder stops there; what follows it passes over.
-"""
-
+import io
+from functools import cache
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 
 from layerfusion.images.parts import jpeg_segments
 
@@ -69,3 +69,38 @@ def _baseline_frame(data: bytes) -> _Frame | None:
         if marker in _OTHER_FRAMES:
             return None
     return None
+
+
+def jpeg_quality(path: Path) -> int | None:
+    """Return the quality of libjpeg, 1 to 100, whose luminance table is nearest to a file's.
+
+    Most programs scale the tables of the standard's annex K as libjpeg does; of one that has tables
+    of its own, such as a camera, it is the quality that loses most nearly as much. It is that of
+    the last writing: what was lost before, the tables do not say.
+
+    Returns
+    -------
+    int or None
+        None of a file that is no JPEG or cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            tables = getattr(image, "quantization", None)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    if not tables or 0 not in tables:
+        return None
+    own = np.asarray(tables[0], dtype=np.float64)
+    return int(np.abs(_luminance_tables() - own).sum(axis=1).argmin()) + 1
+
+
+@cache
+def _luminance_tables() -> NDArray[np.float64]:
+    """Return the table of each quality as Pillow's libjpeg writes it, shape (100, 64)."""
+    pixel, tables = Image.new("L", (1, 1)), []
+    for quality in range(1, 101):
+        file = io.BytesIO()
+        pixel.save(file, "jpeg", quality=quality)
+        with Image.open(file) as image:
+            tables.append(image.quantization[0])  # type: ignore[attr-defined]
+    return np.asarray(tables, dtype=np.float64)
