@@ -15,7 +15,7 @@ from layerfusion.pages.chapters.source import read_chapter
 def look_at(shown):
     """Render something as a page would; return its text."""
     if isinstance(shown, Figure):
-        shown.savefig(io.BytesIO(), dpi=30)
+        shown.draw_without_rendering()
         return " ".join(
             text.get_text() for axes in shown.axes for text in [*axes.texts, axes.title]
         )
