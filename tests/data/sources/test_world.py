@@ -23,7 +23,7 @@ def content(folder):
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    source = WorldSource(kind="world", train_per_class=60, evaluation_per_class=60)
+    source = WorldSource(kind="world", train_per_class=30, evaluation_per_class=50)
     settings = DataSettings(sources=[source])
     return open_data(settings, data_root=None, cache=tmp_path_factory.mktemp("cache"))
 
@@ -59,7 +59,7 @@ def test_making_twice_gives_the_same_bytes_and_another_seed_others(tmp_path):
 
 
 def test_several_processes_make_the_same_bytes_as_one(manifest):
-    source = WorldSource(kind="world", train_per_class=60, evaluation_per_class=60)
+    source = WorldSource(kind="world", train_per_class=30, evaluation_per_class=50)
     for picture in list(plan(source))[::97]:
         assert (manifest.root / picture.path).read_bytes() == make(picture)
 
