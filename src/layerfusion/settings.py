@@ -203,7 +203,11 @@ class HeadSettings(Strict):
     # Ablations: last reads the last block's class token only; mean reads all, each with the weight
     # 1/L that they start with, and learns no other.
     blocks: Blocks = "all"
-    # Both left out where they are the paper's, so that they are no news to runs made before them.
+    # tokens is no fusion: a linear classifier of all blocks' class tokens side by side.
+    kind: Literal["fusion", "tokens"] = Field(
+        default="fusion", exclude_if=lambda kind: kind == "fusion"
+    )
+    # Left out where they are the paper's, so that they are no news to runs made before them.
     # Ablation: numbers of the blocks that are read, counted from 1; None: all.
     reads: tuple[Annotated[int, Field(le=10_000)], ...] | None = Field(
         default=None, min_length=1, exclude_if=lambda reads: reads is None
@@ -225,6 +229,9 @@ class HeadSettings(Strict):
                 raise ValueError(
                     "reads does not go with blocks=last, which reads one block already"
                 )
+        if self.kind == "tokens" and (self.blocks == "mean" or self.weights_per == "feature"):
+            raise ValueError("kind=tokens has no block weights, so blocks=mean and weights_per "
+                             "have no meaning with it")  # fmt: skip
         return self
 
 

@@ -21,7 +21,7 @@ from layerfusion.scoring.detectors import DEMO_FOLDER
 
 TABLE = """
 train                                                   | Missing option
-train --run closed                                      | is not one of
+train --run closed                                      | has no run 'closed'
 train --run open --seed -1                              | greater than or equal to 0
 train --run open --seed one                             | valid integer
 train --run open --profile none                         | there is no profile 'none'; use demo,

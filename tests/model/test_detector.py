@@ -256,6 +256,19 @@ def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_traine
     assert torch.equal(loaded(images), detector(images))
 
 
+def test_a_head_of_tokens_side_by_side_learns_and_is_saved(tiny_profile, folder):
+    detector = tiny_detector(**{"head.kind": "tokens"})
+    before = detector.head.linear.weight.detach().clone()
+    detector(images_of(detector)).sum().backward()
+    build_optimizer(detector, tiny_profile.training).step()
+    assert not torch.equal(detector.head.linear.weight, before)
+    assert sum(detector.block_weights()) == pytest.approx(1)
+    detector.save(folder)
+    loaded, images = Detector.load(folder), images_of(detector)
+    assert loaded.head_settings.kind == "tokens"
+    assert torch.equal(loaded(images), detector(images))
+
+
 # --- normalisation -------------------------------------------------------------------------------
 
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerfusion.errors import UserError
-from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
+from layerfusion.model.fusion import LayerFusion, as_fusion, blocks_read, build_head
 from layerfusion.settings import HeadSettings
 
 
@@ -86,3 +86,29 @@ def test_a_head_reads_the_blocks_that_its_settings_name():
     assert blocks_read(HeadSettings(reads=[2, 4]), 4) == [1, 3]
     with pytest.raises(UserError, match="names block 5, but the encoder has 4"):
         blocks_read(HeadSettings(reads=[1, 5]), 4)
+
+
+def test_side_by_side_is_linear_in_all_normed_tokens():
+    torch.manual_seed(0)
+    head = build_head(HeadSettings(kind="tokens"), depth=3, width=5)
+    h = torch.randn(4, 3, 5)
+    normed = (h - h.mean(dim=2, keepdim=True)) / (
+        h.var(dim=2, keepdim=True, correction=0) + 1e-5
+    ).sqrt()
+    expected = normed.reshape(4, 15) @ head.linear.weight[0] + head.linear.bias
+    torch.testing.assert_close(head(h), expected)
+    torch.testing.assert_close(head.contributions(h[0]).sum() + head.linear.bias[0], head(h)[0])
+    lengths = head.linear.weight.view(3, 5).norm(dim=1)
+    torch.testing.assert_close(head.block_weights(), lengths / lengths.sum())
+    assert sum(p.numel() for p in head.parameters()) == 3 * 5 + 1
+
+
+@pytest.mark.parametrize("settings", [{"blocks": "mean"}, {"weights_per": "feature"}])
+def test_tokens_side_by_side_have_no_block_weights_to_choose(settings):
+    with pytest.raises(ValueError, match="have no meaning with it"):
+        HeadSettings(kind="tokens", **settings)
+
+
+def test_pages_on_the_papers_head_refuse_another():
+    with pytest.raises(UserError, match=r"leave head\.kind"):
+        as_fusion(build_head(HeadSettings(kind="tokens"), depth=3, width=5))

@@ -16,7 +16,7 @@ from layerfusion.analysis.probes import class_tokens
 from layerfusion.data.manifest import Manifest
 from layerfusion.model.detector import Detector
 from layerfusion.model.encoder import class_token_after
-from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
+from layerfusion.model.fusion import LayerFusion, as_fusion, blocks_read, build_head
 from layerfusion.model.weights import model_config
 from layerfusion.settings import EncoderSettings, HeadSettings, Profile
 
@@ -72,7 +72,7 @@ def _encoder_stages(detector: Detector, image: Tensor) -> Iterator[tuple[Any, ..
 
 def _head_stages(detector: Detector, image: Tensor) -> Iterator[tuple[Any, ...]]:
     """Yield name, output and parts of the head's stages."""
-    head = detector.head
+    head = as_fusion(detector.head)
     read = blocks_read(detector.head_settings, detector.encoder.depth)
     h = detector.encoder(image)[:, read]
     yield "class tokens h", h
@@ -106,7 +106,7 @@ def head_of(encoder: EncoderSettings, head: HeadSettings) -> LayerFusion:
     """
     vision = model_config(encoder.model)["vision_cfg"]
     with torch.device("meta"):
-        return build_head(head, depth=vision["layers"], width=vision["width"])
+        return as_fusion(build_head(head, depth=vision["layers"], width=vision["width"]))
 
 
 def head_parameters(heads: Mapping[str, LayerFusion]) -> pd.DataFrame:

@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -29,13 +28,6 @@ _FOLDERS = re.compile(r"(?<![\w.])(?:~|\.{1,2})?/[^\s'\",\]}]*/")
 UNREAD = "standard output was closed before all was written to it"
 
 
-class RunName(StrEnum):
-    """The paper's two runs."""
-
-    constrained = "constrained"
-    open = "open"
-
-
 ProfileOption = Annotated[
     str,
     typer.Option(
@@ -45,7 +37,9 @@ ProfileOption = Annotated[
 DataRootOption = Annotated[
     Path | None, typer.Option("--data-root", "-d", help="Folder that holds the data sets.")
 ]
-RunOption = Annotated[RunName, typer.Option(help="Run of the paper.")]
+RunOption = Annotated[
+    str, typer.Option(help="Run of the profile: constrained, open (the paper's), or another.")
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
 SetOption = Annotated[
     list[str] | None,
@@ -124,7 +118,7 @@ class RunChoice(SeedChoice):
 
     def open(self, reporter: Reporter) -> "Experiment":
         """Open the experiment; raises what `Experiment.open` does."""
-        return self.open_run(self.run.value, reporter, seed=self.seed)
+        return self.open_run(self.run, reporter, seed=self.seed)
 
     def finished(self, experiment: "Experiment") -> "Run":
         """Return the finished run of an experiment that `open` returned.
@@ -151,7 +145,7 @@ class RunChoice(SeedChoice):
         return shlex.join(["layerfusion", name, *words, *further])
 
     def _options(self, profile: str, data_root: Path | None) -> list[str]:
-        words = ["--run", self.run.value, "--profile", profile]
+        words = ["--run", self.run, "--profile", profile]
         words += [] if data_root is None else ["--data-root", str(data_root)]
         words += ["--seed", str(self.seed)]
         return words + [word for text in self.settings or [] for word in ("--set", text)]

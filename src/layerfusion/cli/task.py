@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerfusion.cli.detector import say_unscored
-from layerfusion.cli.options import Commands, RunChoice, RunName
+from layerfusion.cli.options import Commands, RunChoice
 from layerfusion.cli.outputs import check_output, output_option, print_lines, print_values
 from layerfusion.errors import UserError
 from layerfusion.files import file_sha256
@@ -112,11 +112,11 @@ def check(
     _check(file, found, against)
 
 
-def _place(out: Path, team: str, run: RunName, force: bool) -> Path:
+def _place(out: Path, team: str, run: str, force: bool) -> Path:
     """Return where the file will lie, before anything is scored for it."""
     from layerfusion.apps.task.check import submission_name
 
-    path = out / submission_name(team, run.value)
+    path = out / submission_name(team, run)
     check_output(path, "--out")
     if path.exists() and not force:
         raise UserError(f"{path} is there already; replace it with --force or name another --out")
@@ -130,7 +130,7 @@ def _finished(choice: RunChoice, reporter: Reporter) -> tuple["Detector", str, "
     return finished.detector(), chosen.training.precision, chosen.loader
 
 
-def _given(run: RunName, folder: Path) -> tuple["Detector", str, "LoaderSettings"]:
+def _given(run: str, folder: Path) -> tuple["Detector", str, "LoaderSettings"]:
     """Return the detector of a folder, with precision and loader of its run.
 
     Elsewhere than in its run's folder nothing tells these, and it scores as `layerfusion score`.
@@ -142,7 +142,7 @@ def _given(run: RunName, folder: Path) -> tuple["Detector", str, "LoaderSettings
     record = record_beside(folder)
     if record is None:
         return Detector.load(folder), "fp32", LoaderSettings()
-    if record.run != run.value:
+    if record.run != run:
         raise UserError(
             f"the detector in {folder} is of the run '{record.run}'; give --run {record.run}"
         )

@@ -23,7 +23,7 @@ from layerfusion.model.folder import (
     upload,
     write_folder,
 )
-from layerfusion.model.fusion import LayerFusion, blocks_read, build_head
+from layerfusion.model.fusion import Head, blocks_read, build_head
 from layerfusion.model.prefix_cache import PrefixCache
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import (
@@ -63,7 +63,7 @@ class Detector(nn.Module):
     def __init__(
         self,
         encoder: ClassTokenEncoder,
-        head: LayerFusion,
+        head: Head,
         *,
         encoder_settings: EncoderSettings,
         head_settings: HeadSettings,
@@ -177,7 +177,7 @@ class Detector(nn.Module):
         }
 
     def block_weights(self) -> list[float]:
-        """Return alpha of the blocks that the head reads, first to last: positive, of sum 1."""
+        """Return the weights of the blocks that the head reads, first to last: of sum 1."""
         return [float(alpha) for alpha in self.head.block_weights().detach().cpu()]
 
     def parameter_counts(self) -> dict[str, int]:

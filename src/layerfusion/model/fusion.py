@@ -1,4 +1,4 @@
-"""The fusion head: the paper's equation (section 2), in the paper's symbols."""
+"""The fusion head: the paper's equation (section 2), in the paper's symbols; and one without it."""
 
 import torch
 from torch import Tensor, nn
@@ -95,8 +95,72 @@ class LayerFusion(nn.Module):
         logit: Tensor = self.classifier(self.fuse(h)).squeeze(-1)
         return logit
 
+    def contributions(self, h: Tensor) -> Tensor:
+        r"""Return how much the logit falls without each block of h (blocks, width): (blocks,).
 
-def build_head(settings: HeadSettings, *, depth: int, width: int) -> LayerFusion:
+        .. math:: c_l = f\Big(\sum_m \alpha_m u_m\Big)
+                  - f\Big(\frac{1}{1 - \alpha_l} \sum_{m \ne l} \alpha_m u_m\Big), \qquad
+                  u_m = W_p h_m + b_p
+
+        (f is the classifier): without a block the others share its weight. They do not add up to
+        the logit, for f is not linear. Of a head that reads one block alone it is that block's
+        whole logit.
+        """
+        alpha = self.block_weights().view(-1, 1)
+        terms = alpha * self.projection(h)
+        whole = self.classifier(terms.sum(dim=0, keepdim=True))
+        if len(terms) == 1:
+            return whole[:, 0]  # type: ignore[no-any-return]
+        without = (terms.sum(dim=0) - terms) / (1 - alpha)
+        return (whole - self.classifier(without))[:, 0]  # type: ignore[no-any-return]
+
+
+class SideBySide(nn.Module):
+    r"""Classify the class tokens of all blocks side by side, linearly.
+
+    .. math:: b + \sum_{l=1}^{L} w_l \cdot \operatorname{LN}(h_l(x))
+
+    with :math:`w_l` of as many numbers as a class token has, and a layer norm without parameters,
+    which brings the blocks to one scale. Nothing is fused: it is what fusion is compared with.
+
+    Parameters
+    ----------
+    blocks, width
+        As in `LayerFusion`.
+    """
+
+    def __init__(self, *, blocks: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.linear = nn.Linear(blocks * width, 1)
+
+    def block_weights(self) -> Tensor:
+        """Return each block's share of the weights, by their lengths: shape (blocks,), of sum 1."""
+        lengths: Tensor = self.linear.weight.view(-1, self.norm.normalized_shape[0]).norm(dim=1)
+        return lengths / lengths.sum()
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return synthetic-image logits, shape (batch,), of class tokens (batch, blocks, width)."""
+        logit: Tensor = self.linear(self.norm(h).flatten(1))[:, 0]
+        return logit
+
+    def contributions(self, h: Tensor) -> Tensor:
+        """Return each block's summand of the logit, shape (blocks,), of h (blocks, width)."""
+        summands: Tensor = self.linear.weight.view(len(h), -1) * self.norm(h)
+        return summands.sum(dim=1)
+
+
+Head = LayerFusion | SideBySide
+
+
+def as_fusion(head: Head) -> LayerFusion:
+    """Return the paper's head; raises a UserError of another one, which has none of its parts."""
+    if not isinstance(head, LayerFusion):
+        raise UserError("the paper's head is described here; leave head.kind as it is, fusion")
+    return head
+
+
+def build_head(settings: HeadSettings, *, depth: int, width: int) -> Head:
     """Return an untrained head for an encoder of `depth` blocks and class tokens of `width`.
 
     Its weights are drawn from torch's global generator, the same for every choice of blocks and
@@ -107,8 +171,11 @@ def build_head(settings: HeadSettings, *, depth: int, width: int) -> LayerFusion
     UserError
         If the settings name a block that the encoder does not have.
     """
+    blocks = len(blocks_read(settings, depth))
+    if settings.kind == "tokens":
+        return SideBySide(blocks=blocks, width=width)
     return LayerFusion(
-        blocks=len(blocks_read(settings, depth)),
+        blocks=blocks,
         width=width,
         projection_width=settings.projection_width,
         hidden_width=settings.hidden_width,

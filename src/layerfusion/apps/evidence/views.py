@@ -134,31 +134,16 @@ OVERLAY = (200, 30, 90), (30, 90, 200)  # where covering lowers the score, and w
 
 
 def block_contributions(detector: Detector, tokens: Tensor) -> NDArray[np.float64]:
-    r"""Return how much the logit falls without each block, shape (blocks,).
-
-    .. math:: c_l = f\Big(\sum_m \alpha_m u_m\Big)
-              - f\Big(\frac{1}{1 - \alpha_l} \sum_{m \ne l} \alpha_m u_m\Big), \qquad
-              u_m = W_p h_m + b_p
-
-    (symbols of the paper, section 2; f is the classifier): without a block the others share its
-    weight. They do not add up to the logit, for f is not linear. Of a head that reads one block
-    alone it is that block's whole logit.
+    """Return how much each block adds to the logit, shape (blocks,), as its head says it.
 
     Parameters
     ----------
     tokens
         The class tokens of all blocks, float32, (blocks, width).
     """
-    head = detector.head
     with torch.inference_mode():
-        read = detector.blocks_read(tokens[None])
-        alpha = head.block_weights().view(-1, 1)
-        terms = alpha * head.projection(read[0])
-        whole = head.classifier(terms.sum(dim=0, keepdim=True))
-        if len(terms) == 1:
-            return np.array([whole.item()])
-        without = (terms.sum(dim=0) - terms) / (1 - alpha)
-        return np.asarray((whole - head.classifier(without))[:, 0].cpu().double())
+        read = detector.blocks_read(tokens[None])[0]
+        return np.asarray(detector.head.contributions(read).cpu().double())
 
 
 def occlusion_map(detector: Detector, crop: Tensor, logit: float) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from layerfusion.analysis.architecture import describe_layer
 from layerfusion.images.transforms import TrainingTransform, image_rng
 from layerfusion.model.detector import Detector
 from layerfusion.model.encoder import ClassTokenEncoder
-from layerfusion.model.fusion import LayerFusion, blocks_read
+from layerfusion.model.fusion import LayerFusion, as_fusion, blocks_read
 from layerfusion.pages.figures.intervals import draw_band
 from layerfusion.pages.figures.sheets import SheetRow, contact_sheet
 from layerfusion.pages.figures.style import finish
@@ -68,8 +68,9 @@ def overview(detector: Detector, picture: NDArray[np.uint8]) -> Figure:
     axes.axis("off")
     _draw_encoder(axes, detector.encoder, Path(detector.encoder_settings.model).name)
     read = blocks_read(detector.head_settings, detector.encoder.depth)
-    _draw_fusion(axes, detector.head, _centres(detector.encoder.depth)[read], np.array(read) + 1)
-    _draw_classifier(axes, detector.head.classifier)
+    head = as_fusion(detector.head)
+    _draw_fusion(axes, head, _centres(detector.encoder.depth)[read], np.array(read) + 1)
+    _draw_classifier(axes, head.classifier)
     for y, style, text in ((50, FROZEN, "frozen, as pretrained"), (47, TRAINED, "trained")):
         _box(axes, 2.4, y, 3.4, 1.9, style)
         _write(axes, 5, y, text, ha="left")
