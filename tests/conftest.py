@@ -95,15 +95,9 @@ def run(monkeypatch, capfd):
 
 
 @pytest.fixture
-def tiny_settings():
-    """Overrides that make the demo profile read a folder and finish in seconds."""
-    return dict(TINY)
-
-
-@pytest.fixture
-def tiny_profile(tiny_settings):
-    """The demo profile with those overrides."""
-    return load_profile("demo", tiny_settings)
+def tiny_profile():
+    """The demo profile, reading a folder and finishing in seconds."""
+    return load_profile("demo", TINY)
 
 
 def open_tiny(photos, run="open", **named):

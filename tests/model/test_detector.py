@@ -300,10 +300,9 @@ def test_a_detector_saved_before_some_settings_reads_all_blocks_and_sees_openais
 
 
 @pytest.mark.parametrize("wrong", [{"std": (1, 0, 1)}, {"mean": (0.5, 0.5)}, {"mean": "half"}])
-def test_statistics_that_make_no_sense_are_refused(tiny_settings, wrong):
-    overrides = tiny_settings | {f"encoder.{name}": value for name, value in wrong.items()}
+def test_statistics_that_make_no_sense_are_refused(wrong):
     with pytest.raises(UserError, match="setting 'encoder"):
-        load_profile("demo", overrides)
+        tiny_detector(**{f"encoder.{name}": value for name, value in wrong.items()})
 
 
 def test_a_changed_byte_in_a_folder_with_checksums_is_found(detector, folder):
