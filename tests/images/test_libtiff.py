@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from layerfusion.images.libtiff import without_libtiffs_words
+from layerfusion.images.pixel_types import without_libtiffs_words
 
 
 @pytest.mark.parametrize("compression", ["group4", "tiff_lzw", "tiff_deflate", "packbits"])
