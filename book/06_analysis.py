@@ -15,8 +15,7 @@
 #
 # The paper closes with three readings of its results: broader training data helps most through
 # recall; thresholds are very small, so outputs are no probabilities; and false positives should be
-# looked at by content and source. Here is what a run says to each, and at the end all claims at one
-# glance.
+# looked at by content and source. Here is what a run says to each.
 
 # %% tags=["parameters"]
 profile = "demo"
@@ -27,7 +26,6 @@ settings = {}
 
 # %%
 from IPython.display import Markdown, display
-from myst_nb import glue
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.content import content_groups
@@ -37,17 +35,16 @@ from layerfusion.pages.chapters.parameters import open_chapter
 from layerfusion.pages.figures import errors as error_figures
 from layerfusion.pages.figures import run as run_figures
 from layerfusion.pages.figures import sheets, style
-from layerfusion.pages.figures import tables as table_figures
+from layerfusion.pages.figures.tables import by_run, calibration_table
 from layerfusion.metrics import operating_points
 from layerfusion.metrics.groups import worst_groups
-from layerfusion.metrics.transfer import choice_table
+from layerfusion.metrics.transfer import choice_table, recall_table
 from layerfusion.paper import audit
 from layerfusion.progress import Reporter
 from layerfusion.experiments.baselines.features import FrozenEncoder
 
 experiment = open_chapter("open", globals())
 tables = ChapterTables("06_analysis", experiment)
-name = experiment.profile.name
 
 # %%
 runs = Comparison.obtain(experiment, fresh=fresh)
@@ -88,9 +85,7 @@ gain.set_index("part").round(4)
 # photographs synthetic can still be the best. Recall where few false alarms are allowed:
 
 # %% tags=["nbval-ignore-output"]
-rates = operating_points.recall_at_rates(scored)
-tables.keep("recall_at_rates", rates)
-rates.set_index(["run", "false_positive_rate"]).round(3)
+tables.keep("recall", by_run(scored, recall_table)).round(3)
 
 # %% [markdown]
 # ## What small thresholds mean
@@ -107,7 +102,7 @@ rates.set_index(["run", "false_positive_rate"]).round(3)
 # at best.
 
 # %% tags=["nbval-ignore-output"]
-tables.keep("calibration", table_figures.calibration_table(scored)).T
+tables.keep("calibration", calibration_table(scored)).T
 
 # %% tags=["nbval-ignore-output"]
 run_figures.calibration(scored)
@@ -185,19 +180,13 @@ else:
     print("This profile has no such images.")
 
 # %% [markdown]
-# ## All claims at one glance
+# ## Which claims hold
 #
-# The same table opens this book. Its verdicts speak of the direction alone: a claim *holds* where
-# the whole interval of the difference is above 0, and is *undecided* where 0 is in it. Only a run
-# of the profile `paper` has a second verdict, on the numbers: they agree if both runs lie within
-# the tolerance that was written down before any such run. The intervals know of other images, not
-# of other seeds; [the study of the demo world](07_demo_world) knows of both.
-
-# %% tags=["nbval-ignore-output"]
-claims = tables.keep("glance", table_figures.overview(runs, name))
-glue("glance", table_figures.styled_overview(claims, name))
-
-# %% [markdown]
+# One training of each run, as on this page, cannot say: other seeds and other sources would have
+# given other numbers. The paper's claims are judged over several of both
+# [on photographs](10_photographs) and [in the demo world](07_demo_world);
+# `layerfusion study claims` does the same with any profile.
+#
 # ## Beside the recorded execution
 #
 # What was just computed, held against what this repository records of the same chapter. On the

@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cells import execute, look_at
@@ -77,7 +76,7 @@ def pieces(runs):
         "sizes": lambda: size_table(runs.scored["local"], 60),
         "points": lambda: run_figures.roc_curves(runs.scored["local"]),
         "recall gain": lambda: operating_points.recall_gain(runs.scored["local"]),
-        "recall at rates": lambda: operating_points.recall_at_rates(runs.scored["local"]),
+        "recall at rates": lambda: tables.by_run(runs.scored["local"], transfer.recall_table),
         "calibration": lambda: tables.calibration_table(runs.scored["local"]),
         "calibration drawn": lambda: run_figures.calibration(runs.scored["local"]),
         "choice": lambda: transfer.choice_table(runs.scored["local"]),
@@ -91,9 +90,6 @@ def pieces(runs):
     for profile in ("demo", "paper"):
         for name, cells in {"table 1": tables.TABLE_1, "table 2": tables.TABLE_2}.items():
             made[f"{name}, {profile}"] = partial(beside_the_paper, cells, profile)
-        made[f"glance, {profile}"] = partial(
-            lambda of: tables.styled_overview(tables.overview(runs, of), of), profile
-        )
     if official is not None:
         made["shift"] = lambda: run_figures.shift(local, official, record.threshold)
     return made
@@ -155,12 +151,11 @@ def test_one_image_of_a_class_has_no_interval(unlucky):
         found = unlucky.scored["local"]["open"].interval(metric)
         assert found.estimate == 1 and np.isnan([found.low, found.high]).all()
     own = unlucky.scored["local"]
-    for table in (operating_points.recall_gain(own), operating_points.recall_at_rates(own)):
+    recall = tables.by_run(own, transfer.recall_table).rename(columns={"recall": "estimate"})
+    for table in (operating_points.recall_gain(own), recall):
         assert table["estimate"].notna().all() and table[["low", "high"]].isna().all(axis=None)
     html = tables.styled(tables.side_by_side(tables.TABLE_1, unlucky, "paper"), "paper").to_html()
     assert html.count("[no interval]") == 12  # the test images have their own
-    table = tables.overview(unlucky, "demo").set_index("claim")
-    assert table.loc[tables.GAINS[0].text, "verdict"] == "undecided"
 
 
 @world("one small image of each class")
@@ -177,13 +172,9 @@ def test_small_images_without_a_synthetic_one_define_no_f1(unlucky):
     cells = tables.side_by_side(tables.TABLE_2, unlucky, "paper").set_index(["row", "column"])
     small = cells.xs("Small F1", level="column")
     assert (small["verdict"] == "not defined").all() and small["run"].isna().all()
-    table = tables.overview(unlucky, "paper").set_index("claim")
-    claim = table.loc[tables.GAINS[-1].text]
-    assert claim["verdict"] == "not defined" and pd.isna(claim["open"])
     sizes = size_table(unlucky.scored["local"], 60).set_index(["run", "shorter side"])
     assert sizes.loc[("open", "< 60 px"), ["f1", "roc_auc"]].isna().all()
-    rates = operating_points.recall_at_rates(unlucky.scored["small"])
-    assert rates["estimate"].isna().all()
+    assert tables.by_run(unlucky.scored["small"], transfer.recall_table)["recall"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +214,7 @@ def test_equal_scores_are_worth_nothing_and_say_so(unlucky):
     found = unlucky.scored["local"]["open"].interval("roc_auc")
     assert (found.estimate, found.low, found.high) == (0.5, 0.5, 0.5)
     assert unlucky("recall", "open")[0] == 1 and unlucky("precision", "open")[0] == 0.5
-    assert operating_points.recall_at_rates(unlucky.scored["local"])["estimate"].eq(0).all()
+    assert tables.by_run(unlucky.scored["local"], transfer.recall_table)["recall"].eq(0).all()
     submissions = keep_submissions(unlucky, team="ours")
     assert submissions["mistakes"].iloc[1].startswith("prob is the same as in ours_constrained.csv")
 

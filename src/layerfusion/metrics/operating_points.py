@@ -13,8 +13,6 @@ import pandas as pd
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import image_interval, resampled_recall_at
 
-RATES = (0.01, 0.05, 0.1, 0.2)
-
 
 def recall_gain(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     """Split the open run's gain in recall into what its scores and what its threshold bring.
@@ -49,22 +47,3 @@ def recall_gain(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
     }
     rows = [{"part": part} | image_interval(values).row() for part, values in parts.items()]
     return pd.DataFrame(rows)
-
-
-def recall_at_rates(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
-    """Return the recall that each run has at small false-positive rates, `RATES`.
-
-    Returns
-    -------
-    DataFrame
-        ``run``, ``false_positive_rate`` (the target), then ``estimate``, ``low``, ``high`` of the
-        recall, of the first seed, all in [0, 1].
-    """
-    return pd.DataFrame(
-        [
-            {"run": run, "false_positive_rate": rate}
-            | image_interval(resampled_recall_at(own.label, own.logits[0], rate, own.counts)).row()
-            for run, own in scored.items()
-            for rate in RATES
-        ]
-    )

@@ -68,9 +68,6 @@ def test_every_cell_of_the_papers_tables_is_filled_and_judged(executed):
         table = tables_of(folder, chapter)[name]
         assert table[["paper", "run", "low", "high", "difference"]].notna().all(axis=None)
         assert set(table["verdict"]) <= {"agrees", "differs"}
-    glance = tables_of(folder, "06_analysis")["glance"]
-    assert glance[["constrained", "open"]].notna().all(axis=None)
-    assert not glance["verdict"].str.contains("not measured").any()
 
 
 def test_every_file_that_was_left_out_is_named(executed):

@@ -12,11 +12,10 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.analysis.effects import verdict
 from layerfusion.analysis.measures import RUNS
 from layerfusion.metrics.calibration import calibration_row
 from layerfusion.metrics.scored import Metric, ScoredImages
-from layerfusion.metrics.uncertainty import LEVEL, Values, image_interval, share_interval
+from layerfusion.metrics.uncertainty import LEVEL, image_interval, share_interval
 from layerfusion.pages.figures.formatting import bounds, lay_out, pivoted
 from layerfusion.paper import numbers as paper
 from layerfusion.paths import shown
@@ -62,28 +61,6 @@ TABLE_2 = tuple(
     for run in RUNS
     for column, (metric, on) in TABLE_2_COLUMNS.items()
 )
-
-
-class Gain(NamedTuple):
-    """A claim that the open run is above the constrained one, and where the paper makes it."""
-
-    text: str
-    place: str
-    metric: Metric
-    on: str
-
-
-GAINS = (
-    Gain("Social training images help: local F1", "Table 1", "f1", "local"),
-    Gain("and local ROC AUC", "Table 1", "roc_auc", "local"),
-    Gain("they help most through recall", "Table 1", "recall", "local"),
-    Gain("On the official images: F1", "Table 1", "f1", "official"),
-    Gain("and ROC AUC", "Table 1", "roc_auc", "official"),
-    Gain("Under JPEG of quality 85: F1", "Table 2", "f1", "jpeg"),
-    Gain("Laundered: F1", "Table 2", "f1", "launder"),
-    Gain("Small images: F1", "Table 2", "f1", "small"),
-)
-THRESHOLDS = "Thresholds are very small: outputs are no probabilities"
 
 
 def threshold_table(record: RunRecord) -> pd.DataFrame:
@@ -167,42 +144,20 @@ def side_by_side(cells: Sequence[Cell], runs: Comparison, profile: str) -> pd.Da
         printed = paper.reported(cell.metric, cell.run, cell.on)
         assert printed is not None, cell
         row: dict[str, Any] = {"row": cell.row, "column": cell.column, "paper": printed}
-        values = _measured(runs, cell.metric, (cell.run,), cell.on)
-        if isinstance(values, str):
-            rows.append(row | {"verdict": values})
+        try:
+            found = image_interval(runs(cell.metric, cell.run, on=cell.on))
+        except LookupError:
+            rows.append(row | {"verdict": "not measured"})
             continue
-        found = image_interval(values[cell.run])
+        if np.isnan(found.estimate):
+            rows.append(row | {"verdict": "not defined"})
+            continue
         difference = found.estimate - printed
         judged = "agrees" if abs(difference) <= paper.TOLERANCE else "differs"
         row |= found.row("run") | {"difference": difference}
         rows.append(row | {"verdict": judged if profile == "paper" else "not comparable"})
     columns = ["row", "column", "paper", "run", "low", "high", "difference", "verdict"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def overview(comparison: Comparison, profile: str) -> pd.DataFrame:
-    """Return the claims of `GAINS` and the one on thresholds, the paper's numbers and the runs'.
-
-    Parameters
-    ----------
-    profile
-        Of the runs. Those of ``paper`` repeat the paper's, and a verdict speaks of numbers too.
-
-    Returns
-    -------
-    DataFrame
-        A row a claim: ``claim``, ``place`` (in the paper); ``paper_constrained``, ``paper_open``,
-        ``constrained``, ``open``; ``difference`` (open minus constrained) with ``low`` and ``high``
-        over other images; ``verdict``. NaN and "not measured" where there is nothing, "not defined"
-        where these images do not define the number; a difference without bounds is "undecided".
-    """
-    rows = [_gain(gain, comparison, profile == "paper") for gain in GAINS]
-    thresholds = {run: comparison.runs[run].record.threshold for run in RUNS}
-    printed = {f"paper_{run}": paper.THRESHOLDS[run] for run in RUNS}
-    small = all(value < 0.5 for value in thresholds.values())
-    found = "both below 0.5" if small else "not both below 0.5"
-    row = {"claim": THRESHOLDS, "place": "section 5", **printed, **thresholds, "verdict": found}
-    return pd.DataFrame([*rows, row])
 
 
 def official_errors(comparison: Comparison) -> pd.DataFrame:
@@ -251,51 +206,6 @@ def styled(table: pd.DataFrame, profile: str) -> Styler:
     return lay_out(pivoted(cells, "row", "column", "text"), "mirror", caption)
 
 
-def styled_overview(table: pd.DataFrame, profile: str) -> Styler:
-    """Lay an `overview` out in four columns: the claim, the paper, the runs, the verdict."""
-    rows = table.to_dict("records")
-    laid = pd.DataFrame(
-        {
-            "The paper": [_numbers(row, "paper_") for row in rows],
-            _of_profile(profile).capitalize(): [_numbers(row) + _gained(row) for row in rows],
-            "Verdict": [row["verdict"] for row in rows],
-        },
-        index=[f"{row['claim']} ({row['place']})" for row in rows],
-    )
-    caption = (
-        "From the constrained run to the open one; below, the difference with its "
-        f"{LEVEL:.0%} interval over other images. {_not_to_be_compared(profile)}"
-    )
-    return lay_out(laid, "glance", caption)
-
-
-def _measured(
-    runs: Comparison, metric: Metric, names: Sequence[str], on: str
-) -> dict[str, Values] | str:
-    """Return runs' values and replicates, by run, or ``not measured`` or ``not defined``."""
-    try:
-        values = {name: runs(metric, name, on=on) for name in names}
-    except LookupError:
-        return "not measured"
-    return "not defined" if any(np.isnan(own[0]) for own in values.values()) else values
-
-
-def _gain(gain: Gain, comparison: Comparison, comparable: bool) -> dict[str, Any]:
-    printed = {run: paper.reported(gain.metric, run, gain.on) for run in RUNS}
-    row: dict[str, Any] = {"claim": gain.text, "place": gain.place}
-    row |= {f"paper_{run}": value for run, value in printed.items()}
-    values = _measured(comparison, gain.metric, RUNS, gain.on)
-    if isinstance(values, str):
-        return row | {"verdict": values}
-    interval = image_interval(values["open"] - values["constrained"])
-    found: str = verdict(interval)
-    if comparable:
-        near = [abs(values[run][0] - (printed[run] or 0)) <= paper.TOLERANCE for run in RUNS]
-        found += "; numbers agree" if all(near) else "; numbers differ"
-    row |= {run: float(value[0]) for run, value in values.items()}
-    return row | interval.row("difference") | {"verdict": found}
-
-
 def _of_profile(profile: str) -> str:
     """Return what a table calls the runs that stand beside the paper's."""
     return "this run" if profile == "paper" else f"the {profile} profile"
@@ -315,18 +225,3 @@ def _text(row: dict[Hashable, Any]) -> str:
     run = f"<b>{row['run']:.4f}</b><br>{bounds(row, '.3f')}"
     judged = "" if row["verdict"] == "not comparable" else f" {row['verdict']}"
     return f'{printed}<br>{run}<br><span class="difference">{row["difference"]:+.4f}{judged}</span>'
-
-
-def _numbers(row: dict[Hashable, Any], prefix: str = "") -> str:
-    constrained, opened = (row[prefix + run] for run in RUNS)
-    if pd.isna(constrained):
-        return "not defined" if row["verdict"] == "not defined" else "not measured"
-    kind = ".2g" if max(constrained, opened) < 0.01 else ".4f"
-    return f"{constrained:{kind}} → {opened:{kind}}"
-
-
-def _gained(row: dict[Hashable, Any]) -> str:
-    if pd.isna(row["difference"]):
-        return ""
-    interval = f"{row['difference']:+.4f} {bounds(row, '+.3f')}"
-    return f'<br><span class="difference">{interval}</span>'
