@@ -149,11 +149,12 @@ official.round(4)
 print(f"{audit.all_synthetic_f1(*paper.IMAGES['official']):.4f}")
 
 # %% [markdown]
-# So the gain in recall is no accident of these images, and the gain in F1 hardly can be; the gains
-# in precision and, taken so, in accuracy and ROC AUC lie within sampling noise. If the two runs'
-# predictions correlate more than the number below, the interval of a difference leaves out 0 (0: it
-# does so in any case; nan: in none). Runs that share their encoder, their recipe and half of their
-# training images are likely to correlate, but how much cannot be known from the paper.
+# So the gain in recall is no accident of these images; that in F1 may be one, since it is one of
+# five metrics that were looked at; the gains in precision and, taken so, in accuracy and ROC AUC
+# lie within sampling noise. If the two runs' predictions correlate more than the number below, the
+# interval of a difference leaves out 0 (0: it does so in any case; nan: in none). Runs that share
+# their encoder, their recipe and half of their training images are likely to correlate, but how
+# much cannot be known from the paper.
 
 # %% tags=["nbval-ignore-output"]
 needed = detectable.differences().loc["official", "needs"]

@@ -187,8 +187,8 @@ tables.keep("style_gaps", by_run(scored, style_gaps), fixed=True).round(3)
 #
 # Detectors that never look at what an image shows: one reads the files' metadata (size, bytes,
 # format), one the radial spectrum of the crop. They learn from the same training images and are
-# scored on the same validation images. A detector has learnt more than these only as far as it is
-# better.
+# scored on the same validation images: so much can be had without looking at a picture. A detector
+# that is better has not shown thereby that it does not use them too.
 
 # %%
 shortcuts = effects.beside_shortcuts(read_shortcuts(study.directory), study)

@@ -78,8 +78,9 @@ tables.keep("decoders", benchmarks.decoders_table(preparation), fixed=True)
 # ## The encoder
 #
 # ViT-L/14 at full size, batch 16 in training and 64 in scoring on the GPU. The matmul rate is the
-# largest that the same device reached on plain matrix products of the same precision. A training
-# step of 16 images is bound by the launching of kernels on a card as large as this one.
+# largest that the same device reached on plain matrix products of the same precision: how much of
+# it a step uses says whether arithmetic or the launching of its many small kernels is what it waits
+# for.
 
 # %%
 tables.keep("encoder", benchmarks.encoder_table(gpu, cpu), fixed=True)
