@@ -33,6 +33,8 @@ COMMANDS = {
 
 # Executed where their results are tested, for each takes a minute.
 ELSEWHERE = {
+    "seal": "tests/experiments/test_sealing.py",
+    "unseal": "tests/experiments/test_sealing.py",
     "chapters run": "tests/pages/chapters/test_execution.py",
     "study claims": "tests/experiments/test_study.py",
     "study weights": "tests/experiments/test_study.py",
