@@ -407,8 +407,11 @@ class DataSettings(Strict):
     # absolute.
     test_labels: str | None = None
     # Sources of one origin, by patterns of their names such as `shop_*`: intervals over other
-    # sources take a family for one source.
-    families: dict[str, list[str]] = Field(default_factory=dict)
+    # sources take a family for one source. Left out where there is none, as it is no news to runs
+    # that were made before it.
+    families: dict[str, list[str]] = Field(
+        default_factory=dict, exclude_if=lambda families: not families
+    )
     # The sha256 of every file, for exact duplicates.
     hash_files: bool = True
     # Decode every file: finds corrupt ones and near duplicates; otherwise only empty files, and
