@@ -1,0 +1,37 @@
+"""The published claims, recomputed by a program that imports nothing of this package."""
+
+import ast
+from pathlib import Path
+
+import pandas as pd
+
+import recompute_claims
+from layerfusion.paths import reference_folder
+
+
+def test_published_claims_recompute_without_the_package(capsys):
+    folder = reference_folder("photographs")
+    assert recompute_claims.main(folder) == 0
+    assert "18 of 18 published claims" in capsys.readouterr().out
+
+
+def test_a_published_number_that_was_changed_is_found(tmp_path):
+    for name in ("images.parquet", "studies/claims/study.json", "studies/claims/effects.csv",
+                 "studies/claims/predictions.parquet"):  # fmt: skip
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((reference_folder("photographs") / name).read_bytes())
+    effects = pd.read_csv(tmp_path / "studies/claims/effects.csv")
+    effects.loc[0, "low"] += 0.001
+    effects.to_csv(tmp_path / "studies/claims/effects.csv", index=False)
+    assert recompute_claims.main(tmp_path) == 1
+
+
+def test_it_needs_three_libraries_alone():
+    tree = ast.parse(Path(recompute_claims.__file__).read_text())
+    imported = {
+        (node.names[0].name if isinstance(node, ast.Import) else node.module).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert imported == {"json", "sys", "fnmatch", "pathlib", "typing", "numpy", "pandas", "scipy"}

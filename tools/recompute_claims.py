@@ -1,0 +1,139 @@
+"""Recompute the claims of a published study without this project's code: an outsider's check.
+
+It needs numpy, pandas (with pyarrow) and scipy, and the folder of a profile in ``runs/reference``::
+
+    python tools/recompute_claims.py runs/reference/photographs
+
+Everything is written out from the book's formulas: scores and thresholds to metrics, metrics to
+effects, effects to intervals over sources and seeds. What it finds is printed beside what was
+published; the exit status is 1 if a number differs by more than 1e-9.
+"""
+
+import json
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+SHOWN = ["effect", "low", "high", "p"]
+
+
+def auc(label: NDArray[Any], logit: NDArray[Any]) -> float:
+    """Return the share of pairs of a synthetic and a real image in order, ties counting half."""
+    ranks, synthetic = stats.rankdata(logit), label == 1
+    n = synthetic.sum()
+    return float((ranks[synthetic].sum() - n * (n + 1) / 2) / (n * (len(label) - n)))
+
+
+def metric(name: str, rows: pd.DataFrame, threshold: float) -> float:
+    """Return a metric of one seed's scores at its threshold, which is the probability of an image.
+
+    That image is synthetic, however the last bits of its logit come out: hence the 4e-6.
+    """
+    label, logit = rows["label"].to_numpy(), rows["logit"].to_numpy(dtype=float)
+    if name == "roc_auc":
+        return auc(label, logit)
+    called = 1 / (1 + np.exp(-(logit + 4e-6))) >= threshold
+    tp, fp = (called & (label == 1)).sum(), (called & (label == 0)).sum()
+    rates = {
+        "precision": tp / max(tp + fp, 1),
+        "recall": tp / (label == 1).sum(),
+        "f1": 2 * tp / (tp + fp + (label == 1).sum()),
+    }
+    return float(rates[name])
+
+
+def effect(
+    terms: Any, tables: Any, thresholds: Any, without: tuple[str, str] | None = None
+) -> NDArray[Any]:
+    """Return the signed sum of a contrast's metrics for each seed, without one source."""
+    total = np.zeros(1)
+    for sign, name, variant, condition in terms:
+        values = []
+        for seed, rows in tables[variant, condition].items():
+            kept = rows if without is None else rows[rows["unit"] != without]
+            values.append(metric(name, kept, thresholds[variant, seed]))
+        total = total + sign * np.array(values)
+    return total
+
+
+def interval(
+    values: NDArray[Any],
+    left_out: dict[tuple[str, str], NDArray[Any]],
+    images: dict[tuple[str, str], int],
+    bounds: tuple[float, float],
+) -> tuple[Any, ...]:
+    """Return the mean over seeds with its interval over sources and seeds, and p against 0."""
+    mean, n = values.mean(), len(values)
+    parts = [(values.var(ddof=1) / n, n - 1)]
+    for stratum in {unit[0] for unit in left_out}:
+        own = np.array([left_out[unit].mean() for unit in left_out if unit[0] == stratum])
+        sizes = np.array([images[unit] for unit in left_out if unit[0] == stratum])
+        spread = (len(own) - 1) / len(own) * ((own - own.mean()) ** 2).sum()
+        parts.append((spread, sizes.sum() ** 2 / (sizes**2).sum() - 1))
+    v, df = np.array(parts).T
+    freedom = v.sum() ** 2 / (v**2 / df).sum()
+    low, high = bounds
+    slope = (high - low) / ((mean - low) * (high - mean))
+    place, zero = (np.log((x - low) / (high - x)) for x in (mean, 0.0))
+    reach = stats.t.ppf(0.975, freedom) * np.sqrt(v.sum()) * slope
+    ends = low + (high - low) / (1 + np.exp(-(place + np.array([-reach, reach]))))
+    t = abs(place - zero) / (np.sqrt(v.sum()) * slope)
+    return mean, *ends, 2 * stats.t.sf(t, freedom)
+
+
+def recompute(folder: Path) -> pd.DataFrame:
+    """Return the effects of a study's contrasts on labelled images, a row each, indexed by name."""
+    study = json.loads((folder / "studies/claims/study.json").read_text())
+    images = pd.read_parquet(folder / "images.parquet").set_index("path")
+    rows = pd.read_parquet(folder / "studies/claims/predictions.parquet")
+    rows = rows.join(images, on="image_id").dropna(subset="label").astype({"label": int})
+    families = study["settings"]["data"].get("families", {})
+    named = {
+        source: next((family for family, patterns in families.items()
+                      if any(fnmatchcase(source, one) for one in patterns)), source)
+        for source in rows["source"].unique()
+    }  # fmt: skip
+    strata = rows["split"] + rows["label"].astype(str)
+    rows["unit"] = list(zip(strata, rows["source"].map(named), strict=True))
+    side, local = study["settings"]["training"]["small_side"], rows["condition"] == "local"
+    small = rows[local & (rows[["width", "height"]].min(axis=1) < side)]
+    rows = pd.concat([rows, small.assign(condition="small")])
+    tables = {
+        key: dict(iter(own.groupby("seed"))) for key, own in rows.groupby(["variant", "condition"])
+    }
+    thresholds = {(cell["variant"], cell["seed"]): cell["threshold"] for cell in study["cells"]}
+    found: dict[str, tuple[float, ...]] = {}
+    for contrast in study["contrasts"]:
+        terms = contrast["terms"]
+        if any((variant, condition) not in tables for _, _, variant, condition in terms):
+            continue
+        used = [pd.concat(tables[variant, on].values()) for _, _, variant, on in terms]
+        sizes: dict[Any, int] = (
+            pd.concat(used).drop_duplicates("image_id").groupby("unit").size().to_dict()
+        )
+        left_out = {unit: effect(terms, tables, thresholds, unit) for unit in sizes}
+        half = len(terms) / 2
+        values = effect(terms, tables, thresholds)
+        found[contrast["name"]] = interval(values, left_out, sizes, (-half, half))
+    return pd.DataFrame(found, index=SHOWN).T
+
+
+def main(folder: Path) -> int:
+    """Print both, and return the exit status."""
+    found = recompute(folder)
+    published = pd.read_csv(folder / "studies/claims/effects.csv", index_col="name")
+    measured = published.loc[published["verdict"] != "not measured", SHOWN]
+    apart = float((found - measured).abs().to_numpy().max())
+    print(found.join(measured.add_suffix(", published")).round(4).to_string())
+    print(f"{len(found)} of {len(measured)} published claims; largest difference {apart:.1e}")
+    return int(not (apart < 1e-9 and len(found) == len(measured)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
