@@ -165,6 +165,8 @@ def commands(images: Path, tower: Path, wheel: Path | None = None) -> list[Comma
         str(images / "val" / "real"),
         "--team",
         "us",
+        "--out",
+        ".",
     ]
     record, notebook = "runs/*/*/record.json", "runs/*/chapters/*.ipynb"
     found = [
@@ -413,7 +415,12 @@ def _study_result(folder: Path) -> str:
 
 def _chapter_result(folder: Path) -> str:
     """Return a digest of all that the chapter shows, and of the tables that it keeps."""
-    cells = json.dumps(_only_json(folder, "runs/*/chapters/*.ipynb")["cells"])
+    notebook = _only_json(folder, "runs/*/chapters/*.ipynb")["cells"]
+    for cell in notebook:  # a kernel hands on what is printed in pieces, as it happens to come
+        printed = [out.pop("text") for out in cell.get("outputs", ()) if "text" in out]
+        cell["outputs"] = [out for out in cell.get("outputs", ()) if out.get("name") != "stdout"]
+        cell["printed"] = "".join(line for text in printed for line in text)
+    cells = json.dumps(notebook)
     cells = re.sub(r" at 0x[0-9a-f]+>", " at>", cells)  # where an object lay in memory
     tables = sorted(folder.glob("runs/*/chapters/tables/*.csv"))
     return _digest([cells, [path.read_text(encoding="utf-8") for path in tables]])
