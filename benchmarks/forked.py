@@ -202,7 +202,8 @@ def _status_of(work: Callable[[], object]) -> int:
         code = 1
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
     except OSError:
         code = 120
     return code if isinstance(code, int) else int(code is not None)
