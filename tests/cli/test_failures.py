@@ -74,6 +74,8 @@ def test_ctrl_c_is_one_sentence(run, monkeypatch, words):
     code, out, err = run(*words.split())
     assert (code, out, err.count("\n")) == (130, "", 1) and "what was finished is kept" in err
     assert err.endswith(", with --resume\n") == words.startswith("train")
+    monkeypatch.setattr("layerfusion.cli.main.app", interrupt)  # before there is a command
+    assert run(*words.split()) == (130, "", "error: stopped from the keyboard\n")
 
 
 @pytest.mark.parametrize(

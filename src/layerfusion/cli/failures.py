@@ -11,7 +11,7 @@ from importlib.metadata import requires
 from pathlib import Path
 
 from layerfusion.cli.options import UNREAD
-from layerfusion.errors import UserError, reason
+from layerfusion.errors import InterruptedFromKeyboardError, UserError, reason
 from layerfusion.progress import Verbosity, verbosity
 
 _NO_MEMORY = re.compile(r"out of memory|(?:can't|cannot|not enough) (?:allocate )?memory", re.I)
@@ -40,6 +40,8 @@ def in_one_sentence() -> Iterator[None]:
             raise
     except UserError:
         raise
+    except KeyboardInterrupt:  # before or behind a command, which says more
+        raise InterruptedFromKeyboardError("stopped from the keyboard") from None
     except Exception as error:
         if verbosity() is Verbosity.verbose:
             traceback.print_exc()
