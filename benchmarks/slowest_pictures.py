@@ -62,7 +62,6 @@ def pictures() -> dict[str, Make]:
         "PNG, 99,000 chunks": lambda: png(64, 64, pieces=99_000),
         "PNG, 99,000 texts": lambda: png(64, 64, texts=99_000),
         "PNG, a text of 200 MB packed": lambda: png(64, 64, bomb=200 << 20),
-        "WebP, 89 MP, noise": saved("WEBP", quality=90, method=0),
         "WebP, 89 MP, lossless": saved("WEBP", lossless=True, method=0, quality=0),
         "AVIF, 89 MP, noise": saved("AVIF", quality=60, speed=10),
         "TIFF, 89 MP, LZW": saved("TIFF", compression="tiff_lzw"),

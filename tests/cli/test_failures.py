@@ -78,6 +78,18 @@ def test_ctrl_c_is_one_sentence(run, monkeypatch, words):
     assert run(*words.split()) == (130, "", "error: stopped from the keyboard\n")
 
 
+def test_ctrl_c_interrupts_no_tidying_up():
+    script = (
+        "import atexit, os, signal, sys\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "sys.argv = ['layerfusion', '--version']\n"
+        "from layerfusion.cli.main import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [

@@ -1,6 +1,8 @@
 """The command line: train, score, submit, run the chapters, build the book."""
 
+import atexit
 import io
+import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
@@ -183,6 +185,8 @@ def main() -> None:
             console = Console(stderr=True, highlight=False)
             console.print(one_line(f"error: {error}"), markup=False, soft_wrap=True)
         sys.exit(error.status)
+    finally:  # what is done is done: Ctrl-C interrupts no library that tidies up
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def _together() -> AbstractContextManager[None]:
