@@ -68,6 +68,7 @@ def test_each_image_has_a_row_a_condition_and_is_scored_once(tree, tmp_path, mon
     pd.testing.assert_frame_equal(read.predictions, finished.predictions)
     assert read.record == again.record and len(read.effects) == len(CONDITIONS) - 1
     table = corruption_table({on: own["detector"] for on, own in read.scored.items()})
+    assert table.index.tolist() == list(CONDITIONS)
     assert table["difference"].iloc[1:].to_numpy() == pytest.approx(
         read.effects["effect"].to_numpy(), abs=1e-12
     )

@@ -71,7 +71,7 @@ def scored_images(
     Returns
     -------
     Scored
-        Without the conditions whose images have no labels.
+        Conditions in the order of the table. Without the conditions whose images have no labels.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def scored_images(
     """
     counts: dict[Split, NDArray[np.int32]] = {}
     found: dict[str, dict[str, ScoredImages]] = {}
-    for condition, rows in predictions.groupby("condition"):
+    for condition, rows in predictions.groupby("condition", sort=False):
         on, split = str(condition), condition_named(str(condition)).split
         label = _same_images(on, rows)["label"]
         if label.notna().all():
