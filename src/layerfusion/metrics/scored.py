@@ -107,7 +107,14 @@ class ScoredImages:
 
     def measured(self, metric: Metric) -> Measured:
         """Return a metric on all images, on resamples of them, and without each source."""
-        return self.measure(lambda images: images.values(metric))
+        if metric not in self._measured:
+            self._measured[metric] = self.measure(lambda images: images.values(metric))
+        return self._measured[metric]
+
+    @cached_property
+    def _measured(self) -> dict[Metric, Measured]:
+        """What was measured already: contrasts share variants."""
+        return {}
 
     def measure(
         self,
