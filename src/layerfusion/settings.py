@@ -286,6 +286,10 @@ class TrainingSettings(Strict):
     batch_size: BatchSize = 16
     epochs: Count = 3
     head_learning_rate: Positive = 3e-4
+    # Of the block logits a alone; None: that of the head, at which few steps leave alpha near 1/L.
+    block_weights_learning_rate: Positive | None = Field(
+        default=None, exclude_if=lambda rate: rate is None
+    )
     backbone_learning_rate: Positive = 1e-5
     weight_decay: float = Field(default=1e-4, ge=0, le=1e6)
     # Largest L2 norm of the gradient.

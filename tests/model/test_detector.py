@@ -256,6 +256,25 @@ def test_ablations_are_saved_and_their_weights_stay_however_long_they_are_traine
     assert torch.equal(loaded(images), detector(images))
 
 
+def test_block_weights_may_move_at_a_rate_of_their_own(tiny_profile):
+    images = images_of(tiny_detector())
+
+    def moved(**rate):
+        detector = tiny_detector().eval()  # no dropout
+        optimizer = build_optimizer(detector, tiny_profile.training.model_copy(update=rate))
+        detector(images).sum().backward()
+        optimizer.step()
+        trained = [one for group in optimizer.param_groups for one in group["params"]]
+        assert {id(one) for one in trained} == {
+            id(one) for one in detector.trained_parameters().values()
+        }
+        return detector.head.block_logits.abs().max().item(), detector.head.projection.weight
+
+    (usual, same), (faster, weight) = moved(), moved(block_weights_learning_rate=0.1)
+    assert faster == pytest.approx(0.1, rel=0.01) and usual < 0.01
+    torch.testing.assert_close(same, weight)
+
+
 def test_a_head_of_tokens_side_by_side_learns_and_is_saved(tiny_profile, folder):
     detector = tiny_detector(**{"head.kind": "tokens"})
     before = detector.head.linear.weight.detach().clone()

@@ -35,16 +35,19 @@ from layerfusion.training.sources import Source
 
 
 def build_optimizer(detector: Detector, settings: TrainingSettings) -> torch.optim.AdamW:
-    """Return AdamW over what is trained: the head, and the last blocks at their own rate.
+    """Return AdamW over what is trained: the head, the last blocks and perhaps a at own rates.
 
     It is torch's fused one: on a CPU the other takes square roots from MKL, whose digits are not
     those of IEEE and differ between processors' makers. But not with fp16: a fused step undoes the
     scaling of gradients itself, and they have to be clipped before.
     """
     blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
+    head, rate = dict(detector.head.named_parameters()), settings.block_weights_learning_rate
+    weights = [head.pop("block_logits")] if rate is not None and "block_logits" in head else []
     groups: list[dict[str, Any]] = [
-        {"params": list(detector.head.parameters()), "lr": settings.head_learning_rate},
+        {"params": list(head.values()), "lr": settings.head_learning_rate},
         {"params": blocks, "lr": settings.backbone_learning_rate},
+        {"params": weights, "lr": rate},
     ]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
