@@ -135,7 +135,8 @@ def main() -> None:
                 ended = forked.Child(work, place / "work").wait(HANG)
                 row[way] = {
                     "ended": ended.verdict, "seconds": round(ended.seconds, 1),
-                    "mib": round(ended.peak_mib - idle), "said": ended.last_line,
+                    "mib": round(ended.peak_mib - idle),
+                    "said": ended.last_line.replace(f"{place}/", ""),
                 }  # fmt: skip
             rows.append(row)
             print(json.dumps(row), flush=True)
