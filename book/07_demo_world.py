@@ -41,7 +41,7 @@ from layerfusion.experiments.processors import read_processors, shown_processors
 from layerfusion.experiments.record import published_study
 from layerfusion.pages.figures import probes as probe_figures
 from layerfusion.pages.figures import sheets, style
-from layerfusion.pages.figures.effects import claims_table, draw_claims
+from layerfusion.pages.figures.effects import claims_cells, claims_table, draw_claims
 from layerfusion.pages.figures.run import draw_processors
 from layerfusion.model.detector import Detector
 from layerfusion.provenance import processor_name
@@ -156,7 +156,8 @@ probe_figures.radial_spectra(experiment.validation, spectra)
 # %%
 study = published_study(reference_folder("demo"), "claims")
 claims = claims_table(study)
-tables.keep("claims", claims, fixed=True).round(4)
+tables.keep("claims", claims, fixed=True)
+claims_cells(study)
 
 # %% tags=["nbval-ignore-output"]
 draw_claims(claims)

@@ -99,7 +99,8 @@ tables.keep("sources", sources_table(folder), fixed=True)
 
 # %%
 claims = effects.claims_table(study)
-tables.keep("claims", claims, fixed=True).round(4)
+tables.keep("claims", claims, fixed=True)
+effects.claims_cells(study)
 
 # %% tags=["nbval-ignore-output"]
 effects.draw_claims(claims)

@@ -68,13 +68,26 @@ def claims_table(study: FinishedStudy) -> pd.DataFrame:
     return study.effects.rename(columns={"text": "claim"})[columns]
 
 
-def claims_text(study: FinishedStudy) -> str:
-    """Return the claims as a terminal shows them: aligned columns, effects with four decimals."""
+def claims_cells(study: FinishedStudy) -> pd.DataFrame:
+    """Return the claims as a page or a terminal has room for them, in text.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``claim``: ``paper``, ``effect``, its ``95 % interval`` and the one ``over
+        images`` alone, ``verdict`` and ``corrected``.
+    """
     table = claims_table(study).set_index("claim")
-    effects = table[["paper", "effect"]].map(signed)
-    intervals = [bounds(row, "+.4f") for row in table.to_dict("records")]
-    effects["95 % interval"] = pd.Series(intervals, table.index).where(table["low"].notna(), "none")
-    shown = effects.join(table[["verdict", "seeds"]]).reset_index()
+    cells = table[["paper", "effect"]].map(signed)
+    for title, name in (("95 % interval", "effect"), ("over images", "images")):
+        ends = [bounds(row, "+.4f", name) for row in table.to_dict("records")]
+        cells[title] = pd.Series(ends, table.index).where(table["low"].notna(), "none")
+    return cells.join(table[["verdict", "corrected"]])
+
+
+def claims_text(study: FinishedStudy) -> str:
+    """Return the claims as a terminal shows them: aligned columns."""
+    shown = claims_cells(study).reset_index()
     width = int(shown["claim"].str.len().max())
     shown["claim"] = shown["claim"].str.ljust(width)
     return shown.rename(columns={"claim": "claim".ljust(width)}).to_string(index=False)
@@ -134,8 +147,8 @@ def styled_worlds(table: pd.DataFrame) -> Styler:
     caption = (
         f"Differences of AUC, F1 or rates, positive where a claim holds, with {LEVEL:.0%} "
         "intervals: on photographs over other sources and seeds, in the demo world, which has one "
-        "source a class, over other images and seeds. Neither world is the paper's: directions "
-        "can be compared, sizes cannot."
+        "source a class, over other images and seeds. Neither world has the paper's encoder and "
+        "data: where its effect is not found, it may be there."
     )
     return lay_out(shown, "answers", caption)
 
