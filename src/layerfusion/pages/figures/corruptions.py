@@ -93,7 +93,7 @@ def draw_corruptions(table: pd.DataFrame, curves: Mapping[str, Sequence[int]]) -
             ax.invert_xaxis()
         ax.set(xlabel=label, ylim=(0, 1))
     legend_above(figure, axes.flat[0])
-    figure.supxlabel(f"bands: {LEVEL:.0%} over other images; dashed: clean", fontsize="small")
+    figure.supxlabel(f"bands: {LEVEL:.0%} over other sources; dashed: clean", fontsize="small")
     return finish(figure)
 
 
