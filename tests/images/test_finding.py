@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import unicodedata
 
 import pytest
@@ -47,7 +46,7 @@ def test_links_are_followed_and_never_up(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no paths of such a length")
-def test_deep_folders_are_walked_at_once(tmp_path):
+def test_folders_deeper_than_calls_may_be_are_walked(tmp_path):
     within = os.open(tmp_path, os.O_RDONLY)
     for _ in range(1200):  # more than Python calls within each other
         os.mkdir("d", dir_fd=within)
@@ -55,9 +54,7 @@ def test_deep_folders_are_walked_at_once(tmp_path):
         os.close(above)
     os.close(os.open("a.jpg", os.O_CREAT, dir_fd=within))
     os.close(within)
-    began = time.perf_counter()
     assert files_below(tmp_path).images == ["d/" * 1200 + "a.jpg"]
-    assert time.perf_counter() - began < 5
     subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # which Python's own way cannot
 
 

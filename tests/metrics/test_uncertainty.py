@@ -1,7 +1,5 @@
 """Intervals: resampled metrics against scikit-learn's, and intervals against known truths."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,15 +78,6 @@ def test_what_is_not_defined_is_nan():
     assert np.isnan(resampled_roc_auc([0, 0, 1], [1, 2, 3], counts)).tolist() == [False, True]
     rates = resampled_rates([0, 0, 1], [False, False, False], counts)
     assert rates["f1"][0] == rates["precision"][0] == 0 and np.isnan(rates["f1"][1])
-
-
-def test_a_thousand_resamples_of_ten_thousand_images_take_seconds():
-    label, score = detector_scores(5000, 1.0, np.random.default_rng(0))
-    begun = time.perf_counter()
-    counts = resample_images(label, resamples=1000)
-    resampled_roc_auc(label, score, counts)
-    resampled_rates(label, score > 0.5, counts)
-    assert time.perf_counter() - begun < 20  # about 1.5 s on an idle core
 
 
 # --- intervals ------------------------------------------------------------------------------------
