@@ -86,7 +86,7 @@ tables.keep("sources", sources_table(folder), fixed=True)
 # `high`, is over other sources and other seeds: photographers and generators that nobody had, real
 # and synthetic ones drawn apart {cite:p}`mackinnon2023fast,satterthwaite1946`. `images_low` and
 # `images_high` are over other images of the *same* sources; in simulations at these sizes they hold
-# the truth about half as often as they promise.
+# the truth less than half as often as they promise.
 #
 # There are two values to compare with, 0 and the paper's own effect, which was measured on 10,000
 # images and has a sampling error too {cite:p}`simonsohn2015small`. A claim **replicates** where the

@@ -71,6 +71,29 @@ def test_other_labels_are_not_let_in_afterwards(folder, tmp_path):
         unseal(folder, tmp_path / "foreign.csv")
 
 
+def test_a_name_of_two_images_gets_no_label(folder, tmp_path):
+    seal(folder, tmp_path / "plan.md")
+    table = pd.read_csv(tmp_path / "labels.csv")
+    pd.concat([table, table.iloc[:1]]).to_csv(tmp_path / "twice.csv", index=False)
+    with pytest.raises(UserError, match=r"'00.png' names two images in .*twice.csv"):
+        unseal(folder, tmp_path / "twice.csv")
+    scores = pd.read_csv(folder / "scores.csv")
+    (tmp_path / "two").mkdir()
+    scores.replace("test/01.png", "other/00.png").to_csv(tmp_path / "two/s.csv", index=False)
+    seal(tmp_path / "two", tmp_path / "plan.md")
+    with pytest.raises(UserError, match="two images in what was scored"):
+        unseal(tmp_path / "two", tmp_path / "labels.csv")
+
+
+def test_a_source_that_is_not_known_is_no_other_label_the_second_time(folder, tmp_path):
+    seal(folder, tmp_path / "plan.md")
+    table = pd.read_csv(tmp_path / "labels.csv")
+    table.assign(source=table["source"].where(table.index > 3)).to_csv(
+        tmp_path / "gaps.csv", index=False
+    )
+    assert len([unseal(folder, tmp_path / "gaps.csv") for _ in range(2)][-1].openings) == 2
+
+
 def test_images_that_nobody_labels_are_left_out(folder, tmp_path):
     seal(folder, tmp_path / "plan.md")
     table = pd.read_csv(tmp_path / "labels.csv").drop(columns="source").iloc[:30]

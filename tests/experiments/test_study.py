@@ -329,6 +329,9 @@ def test_sources_of_one_origin_are_one_family(finished):
 def test_a_sealed_study_is_judged_when_its_labels_are_let_in(finished, tmp_path):
     folder = tmp_path / "studies" / "claims"
     shutil.copytree(finished.directory, folder)
+    (tmp_path / "plan.md").write_text("The claims of the paper.")
+    with pytest.raises(UserError, match="no test images without labels"):
+        seal(folder, tmp_path / "plan.md")
     images = pd.read_parquet(folder / "images.parquet")
     tested = images["split"] == "test"
     images.loc[tested, ["path", "label", "source"]].to_csv(tmp_path / "labels.csv", index=False)
@@ -336,7 +339,6 @@ def test_a_sealed_study_is_judged_when_its_labels_are_let_in(finished, tmp_path)
     before = read_study(folder)
     official = before.effects["name"].str.contains("official")
     assert (before.effects.loc[official, "verdict"] == "not measured").all()
-    (tmp_path / "plan.md").write_text("The claims of the paper.")
     seal(folder, tmp_path / "plan.md")
     unseal(folder, tmp_path / "labels.csv")
     pd.testing.assert_frame_equal(read_study(folder).effects, finished.effects)

@@ -1,5 +1,8 @@
 """Intervals over sources and seeds: their formula, their bounds, how often they hold the truth."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,3 +152,15 @@ def test_sources_hold_the_truth_where_images_do_not():
 def test_what_is_not_defined_has_no_interval():
     found = measured(np.full(3, np.nan), np.full((3, 4), np.nan)).interval()
     assert np.isnan([found.estimate, found.low, found.high, found.p_value]).all()
+
+
+def test_pages_say_how_often_intervals_hold_the_truth_as_it_was_measured():
+    root = Path(__file__).parents[2]
+    rows = pd.DataFrame(
+        json.loads((root / "benchmarks/results/coverage.json").read_text("utf-8"))["rows"]
+    )
+    held = 100 * rows[["roc_auc", "difference", "fpr"]].to_numpy()
+    said = f"{held.min():.0f} to {held.max():.0f} of 100 cases, {held.mean():.0f} on average"
+    assert said in (root / "book/reproducing.md").read_text("utf-8")
+    like = rows[rows["world"] == "photographs"].filter(like="_images")
+    assert like.to_numpy().mean() < 0.95 / 2  # "less than half as often", On photographs

@@ -275,6 +275,12 @@ def test_block_weights_may_move_at_a_rate_of_their_own(tiny_profile):
     torch.testing.assert_close(same, weight)
 
 
+def test_a_rate_of_block_weights_that_are_not_learned_is_refused(tiny_profile):
+    given = tiny_profile.training.model_copy(update={"block_weights_learning_rate": 0.1})
+    with pytest.raises(UserError, match="learns none"):
+        build_optimizer(tiny_detector(**{"head.blocks": "mean"}), given)
+
+
 def test_a_head_of_tokens_side_by_side_learns_and_is_saved(tiny_profile, folder):
     detector = tiny_detector(**{"head.kind": "tokens"})
     before = detector.head.linear.weight.detach().clone()

@@ -24,7 +24,7 @@ def seal(
     Commit or publish `seal.json`: it shows that nothing was chosen on the labels that
     `layerfusion unseal` lets in later.
 
-    Example: `layerfusion score test --out sealed/scores.csv`, then
+    Example: `mkdir sealed`, `layerfusion score test --out sealed/scores.csv`, then
     `layerfusion seal sealed --plan plan.md`
     """
     from layerfusion.experiments import sealing

@@ -35,9 +35,9 @@ def label_test_images(files: pd.DataFrame, labels: Path) -> pd.DataFrame:
         If the file cannot be read or a label is none, an image is named twice, not at all or not
         there, or the images are labelled already.
     """
-    given = read_labels(labels)["label"]
+    given = read_labels(labels)["label"].rename(file_name)
     tested = files["split"] == "test"
-    names = files.loc[tested, "path"].map(lambda path: composed(PurePosixPath(path).name))
+    names = files.loc[tested, "path"].map(file_name)
     listed, there = given.index, pd.Index(names)
     if names.empty or files.loc[tested, "label"].notna().any():
         raise UserError(
@@ -59,6 +59,11 @@ def label_test_images(files: pd.DataFrame, labels: Path) -> pd.DataFrame:
     return files
 
 
+def file_name(path: str) -> str:
+    """Return the last part of an image's path, accents composed."""
+    return composed(PurePosixPath(path).name)
+
+
 def read_labels(file: Path) -> pd.DataFrame:
     """Read a CSV of labels.
 
@@ -71,7 +76,8 @@ def read_labels(file: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by file name: ``label`` (0 or 1) and those of `DESCRIBED` that there are, text.
+        Indexed by image as the file names it: ``label`` (0 or 1) and those of `DESCRIBED` that
+        there are, text.
 
     Raises
     ------
@@ -97,5 +103,5 @@ def read_labels(file: Path) -> pd.DataFrame:
             "real, 1 or synthetic"
         )
     described = table[[column for column in DESCRIBED if column in table]].replace("", np.nan)
-    names = table[key].str.strip().map(lambda path: composed(PurePosixPath(path).name))
+    names = table[key].str.strip().map(composed)
     return described.assign(label=meant.astype("int8")).set_axis(names, axis=0)

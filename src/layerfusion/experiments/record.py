@@ -142,6 +142,11 @@ class FinishedStudy:
         """What is known of each image, as `layerfusion.experiments.tables.read_images` says."""
         return read_images(self.directory)
 
+    @property
+    def unlabelled(self) -> pd.DataFrame:
+        """The test images without a label, which `layerfusion unseal` may let in."""
+        return self.images[(self.images["split"] == "test") & self.images["label"].isna()]
+
     @cached_property
     def scored(self) -> Scored:
         """Return the images of each condition as each variant scores them, on shared resamples."""

@@ -1,20 +1,21 @@
 """A seal: what was scored and planned, by its hashes, before anybody read the labels.
 
-A number is worth what its images chose: nothing, if detectors, thresholds, scores and the rules by
-which these will be judged were there before the labels were. `seal` writes the hashes of all that
-lies in a folder, a study's or one of scores, and of the plan; whoever commits the seal shows when.
-`unseal` refuses a folder that has changed since, lets the labels in, and records every opening.
+Images say how good a detector is only if they chose nothing about it: if detector, threshold,
+scores and the rules of judging were there before anybody looked at their labels. `seal` writes the
+hashes of all that lies in a folder, a study's or one of scores, and of the plan; whoever commits
+the seal shows when. `unseal` refuses a folder that has changed since, lets the labels in, and
+records every opening.
 """
 
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from layerfusion.data.labels import read_labels
-from layerfusion.data.tables import read_csv
+from layerfusion.data.labels import file_name, read_labels
+from layerfusion.data.tables import csv_text, read_csv
 from layerfusion.errors import UserError
 from layerfusion.experiments.record import EFFECTS, RECORD, read_study, write_study
 from layerfusion.experiments.tables import LABELS, write_csv
@@ -57,13 +58,16 @@ def seal(folder: Path, plan: Path) -> Seal:
     Raises
     ------
     UserError
-        If the folder holds no predictions or is sealed already, or a file cannot be read.
+        If the folder holds no predictions, or none of images without labels, is sealed already or
+        has another plan, or a file cannot be read.
     """
     if not folder.is_dir() or not ((folder / RECORD).is_file() or _tables(folder)):
         raise UserError(
             f"{folder} holds nothing to seal; give a study's folder, or one with the CSV of "
             "`layerfusion score`"
         )
+    if (folder / RECORD).is_file() and read_study(folder).unlabelled.empty:
+        raise UserError(f"{folder} scored no test images without labels; there is nothing to seal")
     if (folder / SEAL).exists():
         raise UserError(f"{folder} is sealed already; a seal is never renewed")
     if not plan.is_file():
@@ -91,23 +95,20 @@ def unseal(folder: Path, labels: Path) -> Seal:
     Raises
     ------
     UserError
-        If the folder is not sealed or has changed since, other labels were let in before, or they
-        are of none of the images.
+        If the folder is not sealed or has changed since, other labels were let in before, they are
+        of none of the images, or a file name is that of two labels or two images.
     """
     sealed, given = read_seal(folder), read_labels(labels)
     with alone(folder, _BUSY):
-        changed = [name for name, one in _hashes(folder).items() if sealed.files.get(name) != one]
-        if changed or not sealed.files.keys() <= _hashes(folder).keys():
-            missing = sorted(sealed.files.keys() - _hashes(folder).keys())
-            raise UserError(f"{folder / [*changed, *missing][0]} is not as it was when sealed")
-        names = scored_names(folder)
-        known = given.reindex(names.map(_file_name)).set_axis(names, axis=0).dropna(subset="label")
-        known = known.astype({"label": "int8"})
-        if known.empty:
+        hashes = _hashes(folder)
+        differ = [name for name in sorted(hashes.keys() | sealed.files.keys())
+                  if hashes.get(name) != sealed.files.get(name)]  # fmt: skip
+        if differ:
+            raise UserError(f"{folder / differ[0]} is not as it was when sealed")
+        table, before = _labelled(scored_names(folder), given, labels), folder / LABELS
+        if table.empty:
             raise UserError(f"{labels} names none of the images that were scored in {folder}")
-        table = known.rename_axis("path").reset_index()
-        before = folder / LABELS
-        if before.is_file() and not read_csv(before).equals(table.astype("str")):
+        if before.is_file() and before.read_text(encoding="utf-8") != csv_text(table):
             raise UserError(f"{before} holds other labels, which were let in before")
         opening = Opening(
             at=_now(),
@@ -165,6 +166,19 @@ def scored_names(folder: Path) -> "pd.Series[str]":
     return names
 
 
+def _labelled(names: "pd.Series[str]", given: pd.DataFrame, labels: Path) -> pd.DataFrame:
+    """Return the scored images that have a label, ``path`` and what is given, in their order."""
+    files = names.map(composed)
+    if not files.isin(given.index).any():  # not by their paths: by file name, then
+        files, given = names.map(file_name), given.rename(file_name)
+    for whose, index in ((labels, given.index), ("what was scored", pd.Index(files))):
+        if index.has_duplicates:
+            twice = index[index.duplicated()][0]
+            raise UserError(f"{twice!r} names two images in {whose}; name images by their paths")
+    known = given.reindex(files).set_axis(names, axis=0).dropna(subset="label")
+    return known.astype({"label": "int8"}).rename_axis("path").reset_index()
+
+
 def _tables(folder: Path) -> list[Path]:
     """Return the CSVs of scores in a folder."""
     tables = [path for path in sorted(folder.glob("*.csv")) if path.name not in _OPENED]
@@ -175,10 +189,6 @@ def _hashes(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in files}
     return {name: file_sha256(path) for name, path in names.items() if name not in _OPENED}
-
-
-def _file_name(image: str) -> str:
-    return composed(PurePosixPath(image).name)
 
 
 def _now() -> str:

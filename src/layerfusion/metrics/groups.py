@@ -4,9 +4,9 @@ One number over all images hides the source that a detector fails on, and whethe
 photographs from generated images or photographs from drawings. ROC AUC of images of one class is
 that against all images of the other class.
 
-Means over seeds have the interval of `layerfusion.metrics.measured`; ``over`` says
-over what it is. Of one source it is over other images of it and other seeds: what a source that is
-not there would do, it does not know.
+Means over seeds have the interval of `layerfusion.metrics.measured`; ``over`` says over what it is.
+Of one source it is over other images of it and other seeds: what a source that is not there would
+do, it does not know.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

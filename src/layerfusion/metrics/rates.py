@@ -128,10 +128,10 @@ def evaluate(
     Returns
     -------
     DataFrame
-        Index: accuracy, precision, recall, f1, roc_auc, average_precision. Columns: ``estimate``;
-        ``low`` and ``high``, the interval of confidence `LEVEL` over other ``sources``, where each
-        class has two at least, or over other ``images``: ``over`` says which; ``images_low`` and
-        ``images_high``, over images in any case.
+        Index: accuracy, precision, recall, f1, roc_auc, average_precision, fpr. Columns:
+        ``estimate``; ``low`` and ``high``, the interval of confidence `LEVEL` over other
+        ``sources``, where each class has two at least, or over other ``images``: ``over`` says
+        which; ``images_low`` and ``images_high``, over images in any case.
 
     Raises
     ------

@@ -43,7 +43,12 @@ def build_optimizer(detector: Detector, settings: TrainingSettings) -> torch.opt
     """
     blocks = [p for p in detector.encoder.parameters() if p.requires_grad]
     head, rate = dict(detector.head.named_parameters()), settings.block_weights_learning_rate
-    weights = [head.pop("block_logits")] if rate is not None and "block_logits" in head else []
+    if rate is not None and "block_logits" not in head:
+        raise UserError(
+            "training.block_weights_learning_rate is that of block weights, and this head learns "
+            "none; leave it out"
+        )
+    weights = [head.pop("block_logits")] if rate is not None else []
     groups: list[dict[str, Any]] = [
         {"params": list(head.values()), "lr": settings.head_learning_rate},
         {"params": blocks, "lr": settings.backbone_learning_rate},
