@@ -30,6 +30,26 @@ def auc(label: NDArray[Any], logit: NDArray[Any]) -> float:
     return float((ranks[synthetic].sum() - n * (n + 1) / 2) / (n * (len(label) - n)))
 
 
+def by_score(label: NDArray[Any], logit: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Return each distinct score, the highest first, with true positives and all calls there."""
+    scores, place = np.unique(-logit, return_inverse=True)
+    tp = np.cumsum(np.bincount(place, weights=label == 1))
+    return -scores, tp, np.cumsum(np.bincount(place))
+
+
+def average_precision(label: NDArray[Any], logit: NDArray[Any]) -> float:
+    """Return the sum of precision times the step in recall, at each distinct score."""
+    _, tp, called = by_score(label, logit)
+    return float((np.diff(tp, prepend=0) * tp / called).sum() / (label == 1).sum())
+
+
+def best_threshold(label: NDArray[Any], logit: NDArray[Any]) -> float:
+    """Return the probability that is best by F1, of equals the lowest."""
+    scores, tp, called = by_score(label, logit)
+    f1 = 2 * tp / (called + (label == 1).sum())
+    return float(1 / (1 + np.exp(-scores[len(f1) - 1 - np.argmax(f1[::-1])])))
+
+
 def metric(name: str, rows: pd.DataFrame, threshold: float) -> float:
     """Return a metric of one seed's scores at its threshold, which is the probability of an image.
 
@@ -38,9 +58,15 @@ def metric(name: str, rows: pd.DataFrame, threshold: float) -> float:
     label, logit = rows["label"].to_numpy(), rows["logit"].to_numpy(dtype=float)
     if name == "roc_auc":
         return auc(label, logit)
+    if name == "average_precision":
+        return average_precision(label, logit)
+    if name == "threshold":
+        return best_threshold(label, logit)
     called = 1 / (1 + np.exp(-(logit + 4e-6))) >= threshold
     tp, fp = (called & (label == 1)).sum(), (called & (label == 0)).sum()
     rates = {
+        "accuracy": (called == (label == 1)).mean(),
+        "fpr": fp / (label == 0).sum(),
         "precision": tp / max(tp + fp, 1),
         "recall": tp / (label == 1).sum(),
         "f1": 2 * tp / (tp + fp + (label == 1).sum()),
@@ -91,6 +117,9 @@ def recompute(folder: Path) -> pd.DataFrame:
     """Return the effects of a study's contrasts on labelled images, a row each, indexed by name."""
     study = json.loads((folder / "studies/claims/study.json").read_text())
     images = pd.read_parquet(folder / "images.parquet").set_index("path")
+    official = folder / "studies/claims/labels.csv"
+    if official.is_file():
+        images.update(pd.read_csv(official).set_index("path"))
     rows = pd.read_parquet(folder / "studies/claims/predictions.parquet")
     rows = rows.join(images, on="image_id").dropna(subset="label").astype({"label": int})
     families = study["settings"]["data"].get("families", {})
@@ -118,9 +147,11 @@ def recompute(folder: Path) -> pd.DataFrame:
             pd.concat(used).drop_duplicates("image_id").groupby("unit").size().to_dict()
         )
         left_out = {unit: effect(terms, tables, thresholds, unit) for unit in sizes}
-        half = len(terms) / 2
-        values = effect(terms, tables, thresholds)
-        found[contrast["name"]] = interval(values, left_out, sizes, (-half, half))
+        signs, beyond = np.array([sign for sign, *_ in terms]), contrast["beyond"]
+        bounds = signs.clip(max=0).sum() + beyond, signs.clip(min=0).sum() + beyond
+        values = effect(terms, tables, thresholds) + beyond
+        moved = {unit: own + beyond for unit, own in left_out.items()}
+        found[contrast["name"]] = interval(values, moved, sizes, bounds)
     return pd.DataFrame(found, index=SHOWN).T
 
 

@@ -8,7 +8,8 @@ Plain values mean what they look like, as in YAML 1.2: ``010`` and ``1:30`` stay
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -401,6 +402,16 @@ class SelectionSettings(Strict):
         if self.name != "all" and not self.quotas:
             raise ValueError(f"'{self.name}' needs quotas; without any, use 'all'")
         return self
+
+
+def family_of(source: str, families: Mapping[str, Sequence[str]]) -> str:
+    """Return the family whose patterns a source's name matches; the name itself if of none."""
+    of = (
+        family
+        for family, patterns in families.items()
+        if any(fnmatchcase(source, pattern) for pattern in patterns)
+    )
+    return next(of, source)
 
 
 class DataSettings(Strict):

@@ -67,7 +67,7 @@ def alone(tables, threshold=0.5, small_side=80):
 
 
 def test_claims_have_names_and_words_of_their_own():
-    assert len({claim.name for claim in CLAIMS}) == len({claim.text for claim in CLAIMS}) == 24
+    assert len({claim.name for claim in CLAIMS}) == len({claim.text for claim in CLAIMS}) == 43
     for claim in CLAIMS:
         assert claim.name.replace("-", "").replace("_", "").isalnum() and claim.name.islower()
 
@@ -80,6 +80,9 @@ def test_claims_have_names_and_words_of_their_own():
         ("gain-mostly-recall", (0.8964 - 0.8288) - (0.7087 - 0.6941)),
         ("open-above-constrained-official-f1", 0.0137),  # the paper says so itself, section 4
         ("open-above-constrained-official-roc_auc", 0.0097),
+        ("open-below-constrained-official-average_precision", 0.7665 - 0.7607),
+        ("open-above-constrained-official-fpr", (1840 - 1789) / 5000),
+        ("very-small-threshold-open", 0.01 - 0.001220795209519565),
         ("official-lower-roc_auc-open", 0.8643 - 0.7686),
         ("official-lower-f1-constrained", 0.7555 - 0.7013),
         ("jpeg-lower-f1-constrained", 0.7555 - 0.7247),
@@ -94,8 +97,7 @@ def test_the_papers_effects_come_from_its_tables(name, effect):
 
 def test_by_its_own_numbers_every_claim_of_the_paper_holds_but_those_it_has_none_for():
     found = {name: claim.paper for name, claim in CLAIM.items()}
-    missing = {f"fusion-above-{head}-{run}" for head in ("last", "mean")
-               for run in ("constrained", "open")}  # fmt: skip
+    missing = {name for name in found if name.startswith("fusion-")}
     assert {name for name, effect in found.items() if effect is None} == missing
     assert all(effect > 0 for effect in found.values() if effect is not None)
 
@@ -107,6 +109,8 @@ def test_what_the_paper_reports():
     for nothing in (
         ("roc_auc", "open", "small"),
         ("recall", "open", "jpeg"),
+        ("fpr", "open", "local"),
+        ("threshold", "open", "official"),
         ("f1", "closed", "local"),
         ("f1", "open", "elsewhere"),
     ):
@@ -194,13 +198,23 @@ def test_what_a_condition_costs_is_judged_as_it_was_fabricated(on, under, expect
 
 def test_fusion_is_compared_with_the_last_block_of_the_same_run():
     separations = {"open": {"local": 2.0}, "open-last": {"local": 1.0}}
-    assert judge("fusion-above-last-open", separations)["verdict"] == "holds"
+    assert judge("fusion-above-last-local-open", separations)["verdict"] == "holds"
 
 
 def test_a_claim_about_small_images_is_not_measured_where_there_are_none():
     separations = {"constrained": {"local": 1.0}, "open": {"local": 1.0}}
     found = judge("small-gain-most", separations, small_side=10)
     assert found["verdict"] == "not measured" and np.isnan(found["effect"])
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(-9.0, "replicates"), (0.0, "reversed")])
+def test_a_threshold_is_small_where_scores_are(shift, expected):
+    rows = [predictions(1.0, seed).assign(variant="open", seed=seed, condition="local")
+            for seed in range(3)]  # fmt: skip
+    table = pd.concat(rows).assign(logit=lambda own: own["logit"] + shift)
+    found = scored_images(table, {("open", seed): 0.5 for seed in range(3)})
+    (row,) = effects(found, [CLAIM["very-small-threshold-open"]]).to_dict("records")
+    assert row["verdict"] == expected and row["high"] <= 0.01
 
 
 def test_recall_is_what_rises_when_scores_shift_up():

@@ -14,6 +14,7 @@ from layerfusion.apps.release.own_images import find_own_images
 from layerfusion.errors import UserError
 from layerfusion.experiments import corruptions, given
 from layerfusion.experiments.corruptions import CONDITIONS, CURVES, corruption_study
+from layerfusion.experiments.detectors import detector_study
 from layerfusion.experiments.record import publish, published_study
 from layerfusion.experiments.study import Study
 from layerfusion.experiments.variant import Variant
@@ -35,9 +36,11 @@ def tree(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
+OF_TREE = {"runs.open.train_sources": ["a"], "runs.constrained.train_sources": ["a"]}
+
+
 def images_of(tree):
-    settings = {"runs.open.train_sources": ["a"], "runs.constrained.train_sources": ["a"]}
-    opened = Experiment.open("open", profile="folder", data_root=tree, overrides=settings)
+    opened = Experiment.open("open", profile="folder", data_root=tree, overrides=OF_TREE)
     return opened.validation
 
 
@@ -186,3 +189,24 @@ def test_the_command_needs_nothing_but_a_folder(tmp_path, run, shortly):
     status, out, err = run(*command)
     assert status == 0, err
     assert all(name in out for name in SHORT) and "study.json" in out
+
+
+# --- finished detectors on validation and test images ---------------------------------------------
+
+
+def test_detectors_are_compared_on_images_whose_labels_come_later(tree, tmp_path):
+    draw_classes(tree, {"test": 4}, np.random.default_rng(3), other=(80, 70))
+    labels = [{"image_id": path.relative_to(tree).as_posix(), "label": int("synth" in str(path))}
+              for path in sorted((tree / "test").rglob("*.png"))]  # fmt: skip
+    for path in sorted((tree / "test").rglob("*.png")):
+        path.rename(tree / "test" / f"{path.parent.name}-{path.name}")
+    opened = Experiment.open("open", profile="folder", data_root=tree, overrides=OF_TREE)
+    study = detector_study({"mine": Lightness()}, opened, command="test")
+    finished = study.obtain()
+    assert [variant.name for variant in finished.record.variants] == ["mine", "metadata"]
+    assert set(finished.predictions["condition"]) == {"local", "official"}
+    verdicts = finished.effects.set_index("name")["verdict"]
+    assert (verdicts.filter(like="official") == "not measured").all() and len(verdicts) == 6
+    assert len(labels) == len(finished.unlabelled) == 8
+    with pytest.raises(UserError, match="the baseline's name"):
+        detector_study({"metadata": Lightness()}, opened, command="test")

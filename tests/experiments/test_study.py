@@ -13,6 +13,7 @@ from conftest import TINY, draw_classes
 from layerfusion.cli.study import DESCRIPTIONS
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.errors import StopRequestedError, UserError
+from layerfusion.experiments.alpha import read_alpha
 from layerfusion.experiments.catalogue import ABLATIONS, STUDIES, claims
 from layerfusion.experiments.record import FinishedStudy, publish, published_studies, read_study
 from layerfusion.experiments.sealing import seal, unseal
@@ -37,6 +38,7 @@ from layerfusion.runs import conditions, experiment
 from layerfusion.runs.condition import CONDITIONS
 from layerfusion.runs.conditions import obtain_predictions
 from layerfusion.runs.record import read_record
+from layerfusion.settings import family_of
 
 SETTINGS = TINY | {
     "training.epochs": 1, "training.small_side": 80, "head.projection_width": 16,
@@ -153,11 +155,11 @@ def test_cells_are_the_runs_own(finished, runs_folder):
 
 def test_claims_are_means_over_seeds_of_the_runs_values(finished):
     effects, auc = finished.effects.set_index("name"), local_auc(finished)
-    made = [claim.name for claim in claims() if "above-mean" not in claim.name]
+    made = [claim.name for claim in claims() if "mean" not in claim.name]
     assert effects.index.tolist() == made
     for name, (plus, minus) in {
         "open-above-constrained-local-roc_auc": ("open", "constrained"),
-        "fusion-above-last-open": ("open", "open-last"),
+        "fusion-above-last-local-open": ("open", "open-last"),
     }.items():
         per_seed = [auc[plus, seed] - auc[minus, seed] for seed in finished.record.seeds]
         row = effects.loc[name]
@@ -165,7 +167,7 @@ def test_claims_are_means_over_seeds_of_the_runs_values(finished):
         assert row["effect"] == pytest.approx(np.mean(per_seed))
         assert row["seeds"] == 2 and row["low"] <= row["effect"] <= row["high"]
     # Two seeds of twelve images each way: whatever the effect, nobody could know it.
-    assert effects.loc["fusion-above-last-open", "verdict"] == "undecided"
+    assert effects.loc["fusion-above-last-local-open", "verdict"] == "undecided"
     assert not (effects["verdict"] == "not measured").any()
 
 
@@ -177,8 +179,8 @@ def test_every_variant_has_every_metric_under_every_condition(finished):
 
 def test_both_tables_hold_what_was_predicted_and_what_is_known_and_no_image(finished, runs_folder):
     assert sorted(path.name for path in finished.directory.iterdir()) == [
-        "effects.csv", "images.parquet", "log.txt", "predictions.parquet", "shortcuts.csv",
-        "study.json",
+        "alpha.csv", "effects.csv", "images.parquet", "log.txt", "predictions.parquet",
+        "shortcuts.csv", "study.json",
     ]  # fmt: skip
     assert list(read_predictions(finished.directory)) == list(DTYPES)
     table = finished.predictions
@@ -203,20 +205,31 @@ def test_its_log_has_that_of_its_runs_and_goes_on_where_it_was_stopped(finished)
     assert log.count("INFO run 4 of 8") == 2
 
 
+def test_alpha_stands_beside_what_each_block_does(finished):
+    table = read_alpha(finished.directory)
+    assert set(table["variant"]) == {"constrained", "open"}  # a single block has no alpha
+    for cell in finished.record.cells:
+        if cell.variant in {"constrained", "open"}:
+            own = table.query("variant == @cell.variant and seed == @cell.seed")
+            assert own["alpha"].tolist() == pytest.approx(cell.block_weights)
+            assert own["block"].tolist() == list(range(1, len(own) + 1))
+    assert (table["effect"] > 0).all()
+
+
 def test_images_without_labels_are_not_measured(finished, in_runs_folder):
     study = read_study(finished.directory)
     own = study.predictions
     own.loc[own["condition"] == "official", "label"] = pd.NA
     effects = study.effects
     official = effects["name"].str.contains("official")
-    assert official.sum() == 6 and effects.loc[official, "paper"].notna().all()
+    assert official.sum() == 13 and effects.loc[official, "paper"].notna().sum() == 11
     assert (effects.loc[official, "verdict"] == "not measured").all()
     assert effects.loc[official, ["effect", "low", "high"]].isna().all(axis=None)
     assert (effects.loc[~official, "verdict"] != "not measured").all()
     assert "official" not in set(metrics_table(study)["condition"])
     (axes,) = draw_claims(claims_table(study)).axes
     labels = {label.get_text() for label in axes.get_yticklabels()}
-    assert sum(label.endswith("(not measured)") for label in labels) == 6
+    assert sum(label.endswith("(not measured)") for label in labels) == 13
 
 
 # --- found again, shared, resumed -----------------------------------------------------------------
@@ -321,7 +334,7 @@ def test_sources_of_one_origin_are_one_family(finished):
     shared = {"data": {"families": {"shop": ["shop_*", "market"]}}}
     record = finished.record.model_copy(update={"settings": finished.record.settings | shared})
     for source, family in {"shop_1": "shop", "market": "shop", "museum": "museum"}.items():
-        assert record.family_of(source) == family
+        assert family_of(source, shared["data"]["families"]) == family
     families = FinishedStudy(finished.directory, record).scored["local"]["open"].images["family"]
     assert set(families) == set(finished.scored["local"]["open"].images["source"])
 
@@ -475,7 +488,7 @@ def test_every_variant_is_compared_with_one_that_is_made_and_is_no_other_one(wor
         trained = [v.name for v in planned.variants if v.kind == "trained"]
         keys = {planned.experiments[1337, own].place.key for own in trained}
         assert len(keys) == len(trained), name
-        references = {c.terms[1].variant for c in planned.contrasts}
+        references = {c.terms[-1].variant for c in planned.contrasts}
         if name in ABLATIONS:
             compared = {contrast.name for contrast in planned.contrasts}
             assert compared | references == names
@@ -538,11 +551,12 @@ def test_the_command_prints_and_publishes(
     assert status == 0, err
     assert out.startswith(claims_text(finished).splitlines()[0])
     assert "2 seeds say little" in err and "nothing is trained or scored" in err
-    assert "study.json, " in out and out.count("published: ") == 4
+    assert "study.json, " in out and out.count("published: ") == 5
     folder = tmp_path / "runs/reference/demo"
     sums = [line.split()[1] for line in (folder / CHECKSUMS).read_text().splitlines()]
     assert sums == ["images.parquet", *(f"studies/claims/{name}" for name in (
-        "effects.csv", "predictions.parquet", "shortcuts.csv", "study.json"))]  # fmt: skip
+        "alpha.csv", "effects.csv", "predictions.parquet", "shortcuts.csv", "study.json"))
+    ]  # fmt: skip
 
 
 def test_commands_train_the_very_runs(finished, in_runs_folder, world, run, monkeypatch):
@@ -598,10 +612,10 @@ def test_the_printed_table_and_the_page_say_what_the_effects_say(finished):
     lines = claims_text(finished).splitlines()
     assert len(lines) == 1 + len(finished.effects)
     assert lines[0].split()[0] == "claim" and "verdict" in lines[0]
-    (fusion,) = [line for line in lines if "last alone" in line and "open run" in line]
+    (fusion,) = [line for line in lines if "last alone, local" in line and "open run" in line]
     assert " none " in fusion and "[" in fusion
     text = claims_in_a_sentence(finished)
-    assert text.startswith("ROC AUC on validation images is ") and text.count("**") == 6
+    assert text.startswith("ROC AUC on official images is ") and text.count("**") == 6
     shortcuts = pd.read_csv(finished.directory / "shortcuts.csv")
     table = beside_shortcuts(shortcuts, finished)
     assert table["run"].is_monotonic_increasing and len(table) == len(shortcuts) + 2

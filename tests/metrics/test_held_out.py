@@ -1,5 +1,7 @@
 """Thresholds, bands and curves: known truths of fabricated scores, and sources that are shifted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,6 +40,7 @@ from layerfusion.metrics.thresholds import (
 from layerfusion.metrics.transfer import (
     LEFT_OUT_FPR,
     abstention_table,
+    cautious_threshold,
     cost_table,
     fpr_table,
     left_out_sources,
@@ -172,6 +175,21 @@ def test_a_rate_is_kept_elsewhere_only_if_sources_are_alike(alike, apart):
     assert even.loc[(0.10, OTHER), "false_positive_rate"] == pytest.approx(0.1, abs=0.02)
     assert spread["uneven"][0.10, OTHER] > 2 * spread["uneven"][0.10, SAME]
     assert spread["even"][0.10, OTHER] < 1.5 * spread["even"][0.10, SAME]
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2])
+def test_a_cautious_threshold_leaves_room_for_sources_that_differ(alike, apart, rate):
+    """Where sources are alike it is little above that of the rate, where they are not, far."""
+    rooms = []
+    for world in (alike, apart):
+        own = scored(world)["open"]
+        logits = own.logits[0]
+        bold = target_fpr_threshold(own.label, logits, rate)
+        cautious = cautious_threshold(own.images, logits, rate)
+        calls = (logits >= cautious)[None]
+        assert replace(own, logits=logits[None], decisions=calls).interval("fpr").high <= rate
+        rooms.append(cautious - bold)
+    assert 0 <= rooms[0] < rooms[1]
 
 
 def test_a_source_is_left_out_of_the_choice(apart):

@@ -78,12 +78,15 @@ class Contrast:
         Whose signed sum is the effect: metric(a) - metric(b), or a difference of two of these.
     paper
         The effect in the paper's own tables; None where these do not have it.
+    beyond
+        What is added to that sum: the claim is then that a number lies below this.
     """
 
     name: str
     text: str
     terms: tuple[Term, ...]
     paper: float | None = None
+    beyond: float = 0.0
 
     def effect(self, scored: Scored) -> Measured:
         """Return the effect of each seed, resample and source that is left out.
@@ -97,7 +100,7 @@ class Contrast:
         signed = [
             own if term.sign == 1 else -own for own, term in zip(numbers, self.terms, strict=True)
         ]
-        return reduce(add, signed)
+        return reduce(add, signed) + self.beyond
 
     @property
     def paper_error(self) -> float:

@@ -138,6 +138,27 @@ def shortcut_baselines(
     )
 
 
+def metadata_scores(train: Manifest, scored: Manifest) -> "pd.Series[float]":
+    """Return the scores of the baseline that sees size, bytes and format alone, by path.
+
+    Parameters
+    ----------
+    train
+        What it is fitted on, as in `shortcut_baselines`.
+    scored
+        Images of any split; their labels are not read.
+
+    Raises
+    ------
+    UserError
+        If real or synthetic training images are missing.
+    """
+    fitted = _labelled(train, "training")
+    model = _boosted_trees().fit(metadata_features(fitted.rows), fitted.rows["label"].astype(int))
+    scores = model.decision_function(metadata_features(scored.rows))
+    return pd.Series(scores, index=scored.rows["path"], dtype=np.float64)
+
+
 def radial_spectrum(luminance: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the log power spectrum of square images, averaged over all directions.
 

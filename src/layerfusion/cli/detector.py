@@ -243,6 +243,18 @@ def calibrate(
 def export(
     choice: RunChoice,
     out: NewFolderOption,
+    fpr: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=0.5,
+            help="Most photographs of other sources predicted synthetic. [default: largest F1]",
+        ),
+    ] = None,
+    official: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Opened study of this detector, for the card."),
+    ] = None,
     predictions: Annotated[
         Path | None,
         output_option("Parquet file to write the scores of the validation images to."),
@@ -252,20 +264,31 @@ def export(
 
     The run is found by its settings, as `layerfusion train` finds it again; nothing is trained. The
     folder holds the head, rounded to 16 bits, its description, and a model card. The validation
-    images are scored again with the rounded head, as they are, as JPEG and laundered, and its
-    threshold is chosen again.
+    images are scored again with the rounded head, as they are and compressed, and its threshold is
+    chosen again: by the largest F1, or with `--fpr` so that the false-positive rate, with the
+    uncertainty over sources, stays below that rate.
 
     Example: `layerfusion export -p photographs -d photos --run open --out photographs_detector`
     """
     from layerfusion.apps.release.export import KEPT, check_shippable
     from layerfusion.apps.release.export import export as export_run
+    from layerfusion.experiments.record import read_study
 
     reporter = Reporter()
     experiment = choice.open(reporter)
     check_shippable(experiment.profile)
     finished = choice.finished(experiment)
-    command = choice.command("export", "--out", "FOLDER")
-    facts = export_run(experiment, finished, out, command=command, reporter=reporter)
+    further = [] if fpr is None else ["--fpr", f"{fpr:g}"]
+    command = choice.command("export", "--out", "FOLDER", *further)
+    facts = export_run(
+        experiment,
+        finished,
+        out,
+        command=command,
+        fpr=fpr,
+        official=None if official is None else read_study(official),
+        reporter=reporter,
+    )
     if predictions is not None:
         with named_by_user(predictions, "the scores") as partial:
             facts.local[KEPT].to_parquet(partial, index=False)

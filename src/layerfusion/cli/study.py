@@ -202,6 +202,42 @@ def corruptions(
 
 
 @study_app.command()
+def detectors(
+    options: DataChoice,
+    named: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DETECTOR]...", help="Shipped ones by name, or folders."),
+    ] = None,
+    publish: PublishOption = False,
+) -> None:
+    """Score a profile's validation and test images with finished detectors, and compare them.
+
+    The first is compared with the others and with what size, bytes and format of the files give.
+    Each keeps its threshold. Test images without labels are scored too: `layerfusion seal` the
+    study before you read these labels, and `layerfusion unseal` it with them.
+
+    Example: `layerfusion study detectors -p photographs -d DIR photographs photographs-2026-11`
+    """
+    from layerfusion.experiments.detectors import detector_study
+    from layerfusion.model.detector import Detector
+    from layerfusion.pages.figures.effects import claims_text, detectors_table
+    from layerfusion.scoring.detectors import detector_folder
+
+    reporter, folders = Reporter(), named or ["photographs"]
+    loaded = {Path(one).name: Detector.load(detector_folder(one)) for one in folders}
+    words = " ".join(Path(one).name for one in folders)
+    study = detector_study(
+        loaded,
+        options.open_run("open", reporter),
+        command=f"layerfusion study detectors -p {Path(options.profile).name} -d DIR {words}",
+    )
+    finished = study.obtain(reporter)
+    print_lines(detectors_table(finished).to_string())
+    print_lines(claims_text(finished))
+    _end(finished, publish)
+
+
+@study_app.command()
 def content(
     options: LabelledChoice,
     groups: Annotated[int, typer.Option(min=2, max=64, help="Number of groups.")] = 8,

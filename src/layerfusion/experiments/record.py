@@ -2,8 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from layerfusion.experiments.tables import (
     write_csv,
 )
 from layerfusion.files import read_record, write_record
+from layerfusion.settings import family_of
 
 FOLDER = "studies"  # in a profile's folder, of results or of what is committed
 RECORD, EFFECTS = "study.json", "effects.csv"
@@ -96,13 +96,6 @@ class StudyRecord(_Record):
         """By variant and seed: the probability from which an image is predicted synthetic."""
         return {(cell.variant, cell.seed): cell.threshold for cell in self.cells}
 
-    def family_of(self, source: str) -> str:
-        """Return the family that a source is of, by ``data.families``; itself if of none."""
-        families = self.settings.get("data", {}).get("families", {})
-        of = (family for family, patterns in families.items()
-              if any(fnmatchcase(str(source), pattern) for pattern in patterns))  # fmt: skip
-        return next(of, source)
-
     @property
     def small_side(self) -> int | None:
         """Images whose shorter side is below are small, px."""
@@ -151,7 +144,9 @@ class FinishedStudy:
     def scored(self) -> Scored:
         """Return the images of each condition as each variant scores them, on shared resamples."""
         table = self.predictions
-        table = table.assign(family=table["source"].map(self.record.family_of))
+        families = self.record.settings.get("data", {}).get("families", {})
+        family = table["source"].map(partial(family_of, families=families), na_action="ignore")
+        table = table.assign(family=family)
         return scored_images(table, self.record.thresholds, self.record.small_side)
 
     @cached_property

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pandas as pd
 from layerfusion.analysis.effects import Contrast
 from layerfusion.analysis.measures import RESAMPLES, RESAMPLING_SEED, RUNS
 from layerfusion.data.card import IMAGES
-from layerfusion.data.manifest import Manifest
+from layerfusion.data.manifest import Manifest, Split
 from layerfusion.errors import StopRequestedError, UserError
+from layerfusion.experiments.alpha import ALPHA, alpha_table
 from layerfusion.experiments.baselines.baseline import Baseline
 from layerfusion.experiments.baselines.fitting import FOLDER as CELLS
 from layerfusion.experiments.baselines.fitting import Fitting
@@ -47,13 +49,14 @@ from layerfusion.progress import Reporter
 from layerfusion.provenance import provenance
 from layerfusion.recipe import RECIPE
 from layerfusion.runs.condition import CONDITIONS, condition_named
-from layerfusion.runs.conditions import obtain_predictions
+from layerfusion.runs.conditions import obtain_together
 from layerfusion.runs.experiment import Experiment
-from layerfusion.runs.record import LOG
+from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import digest, load_profile
 
 CLEAN = ("local", "clean")  # conditions under which a threshold is chosen
 LARGEST_LOGIT = 36  # of more the probability rounds to 1
+SCORED_TOGETHER = 8  # detectors: each holds its encoder while it scores
 
 
 # What is reported of a cell, and its predictions by condition.
@@ -80,6 +83,8 @@ class Study:
         What makes this study, without a folder of this machine.
     facts
         What a page says of the images beside their number.
+    settings
+        Of the profile that the images are of, where nothing is trained.
     """
 
     name: str
@@ -93,6 +98,7 @@ class Study:
     profile: str = "folder"
     command: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [variant.name for variant in self.variants]
@@ -222,38 +228,71 @@ class Study:
             cells, tables = zip(*self.cells(reporter), strict=True)
             write_table(predictions_table(tables), directory / PREDICTIONS)
             write_table(image_table(self.images), directory / IMAGES)
-            if self.name == "claims":  # what they would be for a detector that sees no content
+            if self.name == "claims":
+                # What they would be for a detector that sees no content, and what the weights say.
                 first = next(iter(self.experiments.values()))
-                shortcuts = run_shortcuts(first, first.profile.runs, reporter)
+                shortcuts = run_shortcuts(first, RUNS, reporter)
                 write_csv(shortcuts, directory / SHORTCUTS)
+                trained = {(v.name, seed): self._of(v, seed) for v, seed in self._order()}
+                write_csv(alpha_table(trained, reporter), directory / ALPHA)
             return write_study(self._record(list(cells)), directory)
 
     def cells(self, reporter: Reporter) -> Iterator[tuple[CellEntry, pd.DataFrame]]:
         """Load or make each cell; yield what is reported of it, and its predictions."""
+        scored = self._train(reporter)
         fits = any(variant.fit is not None for variant in self.variants)
         fitting = Fitting(next(iter(self.experiments.values())), reporter) if fits else None
         order = self._order()
         for number, (variant, seed) in enumerate(order, start=1):
-            where = f"run {number} of {len(order)}"
-            reporter.say(f"{where}: {variant.name}, seed {seed}")
-            try:
-                if variant.given is not None:
-                    made, tables = self._given(variant.name, variant.given, reporter)
-                elif variant.fit is not None and fitting is not None:
-                    made, tables = self._fitted(variant.fit, self._of(variant, seed), fitting)
-                else:
-                    made, tables = self._trained(self._of(variant, seed), reporter)
-            except StopRequestedError:
-                raise StopRequestedError(
-                    f"asked to stop (SIGTERM) in {where}; all steps are saved: give the same "
-                    "command to resume"
-                ) from None
+            if variant.kind != "trained":
+                reporter.say(f"run {number} of {len(order)}: {variant.name}, seed {seed}")
+            if variant.given is not None:
+                made, tables = self._given(variant.name, variant.given, reporter)
+            elif variant.fit is not None and fitting is not None:
+                made, tables = self._fitted(variant.fit, self._of(variant, seed), fitting)
+            else:
+                tables = scored[f"{variant.name} {seed}"]
+                made = self._trained(self._of(variant, seed), tables)
             own = {"variant": variant.name, "seed": seed, "key": self._key(variant, seed)}
             predicted = [table.assign(condition=on) for on, table in tables.items()]
             yield (
                 CellEntry.model_validate(own | made),
                 pd.concat(predicted).assign(variant=variant.name, seed=seed),
             )
+
+    def _train(self, reporter: Reporter) -> dict[str, dict[str, pd.DataFrame]]:
+        """Train all that is to be trained, then score it: images are degraded once for several.
+
+        Returns predictions by cell, ``<variant> <seed>``, and condition.
+        """
+        order, runs = self._order(), dict[str, Run]()
+        for number, (variant, seed) in enumerate(order, start=1):
+            if variant.kind != "trained":
+                continue
+            where = f"run {number} of {len(order)}"
+            reporter.say(f"{where}: {variant.name}, seed {seed}")
+            try:
+                made = self._of(variant, seed).obtain(reporter=reporter)
+            except StopRequestedError:
+                raise StopRequestedError(
+                    f"asked to stop (SIGTERM) in {where}; all steps are saved: give the same "
+                    "command to resume"
+                ) from None
+            runs[f"{variant.name} {seed}"] = made
+        names, tables = list(runs), {name: dict[str, pd.DataFrame]() for name in runs}
+        for first in range(0, len(names), SCORED_TOGETHER):
+            some = {name: runs[name] for name in names[first : first + SCORED_TOGETHER]}
+            for on in self._scored:
+                found = obtain_together(self._of(*order[0]), some, CONDITIONS[on], reporter)
+                for name, table in found.items():
+                    tables[name][on] = table
+        return tables
+
+    @property
+    def _scored(self) -> list[str]:
+        """The conditions of which there are images."""
+        splits = set(self.images.rows["split"])
+        return [on for on in self.conditions if condition_named(on).split in splits]
 
     def _order(self) -> list[tuple[Variant, int]]:
         """Return all cells: seed by seed, then fits, those that share their views together."""
@@ -271,14 +310,11 @@ class Study:
             return Fitting.key(variant.fit, self._of(variant, seed))
         return self._of(variant, seed).place.key
 
-    def _trained(self, experiment: Experiment, reporter: Reporter) -> Made:
-        run, splits = experiment.obtain(reporter=reporter), set(self.images.rows["split"])
-        tables = {
-            on: obtain_predictions(experiment, run, CONDITIONS[on], reporter)
-            for on in self.conditions
-            if CONDITIONS[on].split in splits
-        }
-        record, scoring = run.record, sum(table.attrs["seconds"] for table in tables.values())
+    def _trained(
+        self, experiment: Experiment, tables: Mapping[str, pd.DataFrame]
+    ) -> dict[str, Any]:
+        record = experiment.obtain().record  # found
+        scoring = sum(table.attrs["seconds"] for table in tables.values())
         return {
             "experiment": digest(_named(experiment)),
             "key": record.key,
@@ -290,8 +326,8 @@ class Study:
             "best_epoch": record.best_epoch,
             "epochs": len(record.history),
             "seconds": record.provenance["training_seconds"],
-            "scoring_seconds": round(scoring, 1),
-        }, tables
+            "scoring_seconds": round(scoring, 2),
+        }
 
     def _fitted(self, baseline: Baseline, experiment: Experiment, fitting: Fitting) -> Made:
         if list(self.conditions) != ["local"]:
@@ -308,8 +344,22 @@ class Study:
         }, {"local": scores}
 
     def _given(self, name: str, given: Given, reporter: Reporter) -> Made:
-        rows, key = self.images.select(split="val").rows, identity_of(given)
-        conditions = [on for on in self.conditions if condition_named(on).split == "val"]
+        labels, key = self.images.select(split="val").rows["label"], identity_of(given)
+        tables: dict[str, pd.DataFrame] = {}
+        for split, conditions in groupby(self._scored, lambda on: condition_named(on).split):
+            tables |= self._given_scores(name, given, split, list(conditions), reporter)
+        threshold = getattr(given, "threshold", None)
+        if threshold is None:
+            threshold = _chosen_threshold(name, labels, tables)
+        named = key or digest({"given": name, "images": self.images.digest(), "recipe": RECIPE})
+        own = {"experiment": named, "key": named, "threshold": threshold}
+        return own | {"machine": machine_of(provenance())}, tables
+
+    def _given_scores(
+        self, name: str, given: Given, split: Split, conditions: list[str], reporter: Reporter
+    ) -> dict[str, pd.DataFrame]:
+        """Return a given detector's scores of a split's images, by condition."""
+        rows, key = self.images.select(split=split).rows, identity_of(given)
         made_of = {"given": key, "images": rows["sha256"].tolist(), "conditions": conditions}
         named = digest(made_of | {"recipe": RECIPE})
         place = runs_root() / self.profile / CELLS / f"{name}-{named[:10]}.parquet"
@@ -318,19 +368,14 @@ class Study:
             place=None if key is None else place, device=open_fabric("fp32").device,
             reporter=reporter,
         )  # fmt: skip
-        tables = {str(on): own for on, own in scored.groupby("condition", sort=False)}
-        threshold = getattr(given, "threshold", None)
-        if threshold is None:
-            threshold = _chosen_threshold(name, rows["label"], tables)
-        own = {"experiment": key or named, "key": key or named, "threshold": threshold}
-        return own | {"machine": machine_of(provenance())}, tables
+        return {str(on): own for on, own in scored.groupby("condition", sort=False)}
 
     def _record(self, cells: list[CellEntry]) -> StudyRecord:
         shared = next(iter(self.experiments.values()), None)
-        settings = {} if shared is None else shared.profile.model_dump(mode="json")
+        settings = dict(self.settings) if shared is None else shared.profile.model_dump(mode="json")
         seconds = {
             "training": round(sum(cell.seconds for cell in cells), 1),
-            "scoring": round(sum(cell.scoring_seconds for cell in cells), 1),
+            "scoring": round(sum(cell.scoring_seconds for cell in cells), 2),
         }
         return StudyRecord(
             name=self.name,

@@ -69,8 +69,11 @@ def source_names(images: pd.DataFrame) -> NDArray[np.str_]:
     """Return what tells sources apart, shape (images,): class and source, ``0 camera``.
 
     A source that has images of both classes is two; images without one are of a source `UNKNOWN`.
+    Sources of one ``family``, where the table names these, are one.
     """
     names = images["source"].fillna(UNKNOWN).astype(str)
+    if "family" in images:
+        names = images["family"].fillna(names).astype(str)
     return (images["label"].astype(int).astype(str) + " " + names).to_numpy(dtype=np.str_)
 
 

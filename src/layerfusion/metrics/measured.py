@@ -117,8 +117,17 @@ class Measured:
         values = (-self.estimates, -self.replicates, -self.left_out)
         return Measured(*values, self.images, (-high, -low))
 
-    def __add__(self, other: "Measured") -> "Measured":
-        """Add value by value: of the same seed, resample and source."""
+    def __add__(self, other: "Measured | float") -> "Measured":
+        """Add value by value, of the same seed, resample and source; or a number to all."""
+        if not isinstance(other, Measured):
+            low, high = self.bounds
+            return replace(
+                self,
+                estimates=self.estimates + other,
+                replicates=self.replicates + other,
+                left_out=self.left_out + other,
+                bounds=(low + other, high + other),
+            )
         sources = self.left_out.columns.union(other.left_out.columns)
         return Measured(
             self.estimates + other.estimates,

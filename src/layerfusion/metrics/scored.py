@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.measured import Measured, MeasuredInterval
-from layerfusion.metrics.probability import decide
+from layerfusion.metrics.probability import decide, probability
+from layerfusion.metrics.thresholds import resampled_best_f1_threshold
 from layerfusion.metrics.uncertainty import (
     Counts,
     Labels,
@@ -25,7 +26,9 @@ from layerfusion.metrics.uncertainty import (
 # Of more, sources are little but images, and the interval over these says the same.
 MOST_SOURCES = 1000
 
-Metric = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "fpr"]
+Metric = Literal[
+    "accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "fpr", "threshold"
+]
 
 
 def with_other_class(label: Labels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -103,6 +106,8 @@ class ScoredImages:
             return self._by_seed(resampled_roc_auc)
         if metric == "average_precision":
             return self._by_seed(resampled_average_precision)
+        if metric == "threshold":  # the one that these images choose, a probability
+            return probability(self._by_seed(resampled_best_f1_threshold))
         return self.rates[metric]
 
     def measured(self, metric: Metric) -> Measured:

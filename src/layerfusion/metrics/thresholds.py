@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.errors import UserError
-from layerfusion.metrics.uncertainty import checked, cumulative_counts
+from layerfusion.metrics.uncertainty import Counts, Values, checked, cumulative_counts
 
 
 class Costs(NamedTuple):
@@ -55,13 +55,30 @@ def best_f1_threshold(label: ArrayLike, score: ArrayLike) -> float:
         synthetic (F1 is 0 everywhere then).
     """
     labels, scores = checked(label, score)
-    synthetic = int(labels.sum())
-    if synthetic == 0:
+    if not labels.any():
         raise UserError("no threshold maximises F1: the validation images hold no synthetic one")
-    tp, fp = (found[0, 1:] for found in next(cumulative_counts(labels, scores)))
-    f1 = 2 * tp / (tp + fp + synthetic)
-    best = len(f1) - 1 - int(np.argmax(f1[::-1]))
-    return float(np.unique(scores)[::-1][best])
+    return float(resampled_best_f1_threshold(labels, scores)[0])
+
+
+def resampled_best_f1_threshold(
+    label: ArrayLike, score: ArrayLike, counts: Counts | None = None
+) -> Values:
+    """Return `best_f1_threshold` on each resample of the images, shape (rows,).
+
+    Parameters
+    ----------
+    counts
+        As `layerfusion.metrics.uncertainty.resample_images` returns them; None is the images
+        themselves, a row. Of rows without a synthetic image it is NaN.
+    """
+    observed, found = np.unique(np.asarray(score, dtype=np.float64))[::-1], [np.empty(0)]
+    for tp, fp in cumulative_counts(label, score, counts):
+        synthetic = tp[:, -1:]
+        with np.errstate(invalid="ignore"):
+            f1 = 2 * tp[:, 1:] / (tp[:, 1:] + fp[:, 1:] + synthetic)
+        best = f1.shape[1] - 1 - np.argmax(f1[:, ::-1], axis=1)
+        found.append(np.where(synthetic[:, 0] > 0, observed[best], np.nan))
+    return np.concatenate(found)
 
 
 def target_fpr_threshold(label: ArrayLike, score: ArrayLike, rate: float) -> float:

@@ -3,6 +3,7 @@
 All numbers are means over the seeds of a `layerfusion.metrics.scored.ScoredImages`.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from layerfusion.errors import UserError
 from layerfusion.metrics.abstention import Band, abstention_band
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.groups import by_group
@@ -35,6 +37,7 @@ from layerfusion.metrics.uncertainty import (
     Interval,
     Labels,
     Values,
+    resample_images,
     resampled_rates,
     resampled_recall_at,
     share_interval,
@@ -92,6 +95,42 @@ def fpr_table(scored: ScoredImages) -> pd.DataFrame:
         }  # fmt: skip
 
     return _by_target(scored, "target_fpr", TARGET_FPR, row)
+
+
+def cautious_threshold(images: pd.DataFrame, logit: Values, rate: float) -> float:
+    """Return the lowest threshold whose FPR is at most `rate` on other sources too, surely.
+
+    That is: whose interval over sources ends at `rate` or below. A threshold that just keeps a rate
+    on the images at hand exceeds it on images from elsewhere; the fewer and the less alike the
+    sources are, the more.
+
+    Parameters
+    ----------
+    images
+        A row an image: ``label``, ``source`` and perhaps ``family``. Of fewer than two real sources
+        the interval is over images.
+    logit
+        Shape (images,); the threshold is on their scale.
+    rate
+        In (0, 1).
+
+    Raises
+    ------
+    UserError
+        If there is no real image.
+    """
+    real = np.sort(logit[images["label"] == 0])[::-1]
+    if not len(real):
+        raise UserError("a false-positive rate needs real images, and there are none")
+    counts = resample_images(images["label"])
+
+    def exceeds(allowed: int) -> bool:
+        calls = (logit > real[allowed])[None]
+        scored = ScoredImages(images, logit[None], counts, decisions=calls)
+        return bool(scored.interval("fpr").high > rate)
+
+    allowed = bisect_left(range(len(real)), True, key=exceeds)
+    return float(np.nextafter(real[max(allowed - 1, 0)], np.inf))
 
 
 def abstention_table(scored: ScoredImages) -> pd.DataFrame:

@@ -89,13 +89,16 @@ def sampling_error(metric: str, run: str, on: str) -> float:
     """Return the standard error of a number of the paper's tables, over other images.
 
     Of a degraded or small image's number it is that of the clean local ones, whose confusion matrix
-    can be rebuilt: how many small images there were was not published, so theirs is too small.
+    can be rebuilt: how many small images there were was not published, so theirs is too small. Of a
+    threshold it is 0: without the scores nobody knows it.
 
     Parameters
     ----------
     metric, run, on
         As `layerfusion.paper.numbers.reported` takes them.
     """
+    if metric == "threshold":
+        return 0.0
     split = on if on in paper.IMAGES else "local"
     row, images = paper.table_1(split, run), paper.IMAGES[split]
     if metric == "roc_auc":

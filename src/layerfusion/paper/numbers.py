@@ -86,12 +86,17 @@ def reported(metric: str, run: str, on: str) -> float | None:
     Parameters
     ----------
     metric
-        ``accuracy``, ``precision``, ``recall``, ``f1``, ``roc_auc`` or ``average_precision``.
+        ``accuracy``, ``precision``, ``recall``, ``f1``, ``roc_auc`` or ``average_precision``;
+        ``fpr`` of official images, ``threshold`` of local ones.
     run
         ``constrained`` or ``open``.
     on
         ``local`` or ``official`` (Table 1); ``jpeg``, ``launder`` or ``small`` (Table 2).
     """
+    if (metric, on) == ("fpr", "official"):
+        return OFFICIAL_ERRORS[run].false_positives / IMAGES[on][0]
+    if (metric, on) == ("threshold", "local"):
+        return THRESHOLDS[run]
     if (on, run) in {(row.split, row.run) for row in TABLE_1}:
         value: float | None = getattr(table_1(on, run), metric, None)
         return value

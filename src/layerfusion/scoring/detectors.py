@@ -20,6 +20,15 @@ DEMO = "demo"  # what the toy is called wherever a detector can be named
 DEMO_FOLDER = PACKAGE / "scoring" / "demo_detector"
 DEFAULT_FOLDER = PACKAGE / "scoring" / "photographs_detector"
 
+# What else comes with the package, by name: the paper's head on the images of the default, and the
+# default of before December 2026.
+SHIPPED = {
+    DEMO: DEMO_FOLDER,
+    "photographs": DEFAULT_FOLDER,
+    "photographs-paper": PACKAGE / "scoring" / "photographs_paper_detector",
+    "photographs-2026-11": PACKAGE / "scoring" / "photographs_2026_11_detector",
+}
+
 _OR_THE_TOY = f" (or try the toy: --detector {DEMO})"
 
 
@@ -31,8 +40,9 @@ def detector_folder(named: str | Path | None = None, *, weights: str | None = No
     Parameters
     ----------
     named
-        ``"demo"``, the toy; a folder, such as ``detector`` of a finished run (one that is called
-        demo is ``"./demo"``, or a `Path`); None for the default, the package's own of photographs.
+        One of `SHIPPED`, such as ``"demo"``, the toy; a folder, such as ``detector`` of a finished
+        run (one that is called demo is ``"./demo"``, or a `Path`); None for the default,
+        ``"photographs"``.
     weights
         Where the frozen weights lie, or what they are called, if not as the description says.
 
@@ -43,8 +53,8 @@ def detector_folder(named: str | Path | None = None, *, weights: str | None = No
     """
     if named is None:
         folder, called, otherwise = DEFAULT_FOLDER, "the default detector", _OR_THE_TOY
-    elif named == DEMO:
-        folder, called, otherwise = DEMO_FOLDER, "the demo detector", ""
+    elif named in SHIPPED:
+        folder, called, otherwise = SHIPPED[str(named)], f"the {named} detector", ""
     else:
         folder, called, otherwise = Path(named), f"the detector in {named}", ""
     needed = KNOWN.get(weights or _described_weights(folder))
@@ -106,7 +116,8 @@ def read_reference(detector: Path) -> ReferenceScores:
 def write_reference(predictions: pd.DataFrame, detector: Path) -> None:
     """Write the label and logit of predictions beside a detector, by logit, without their names."""
     table = predictions[COLUMNS].sort_values(COLUMNS[::-1], ignore_index=True)
-    table.to_csv(detector / REFERENCE, index=False, float_format="%.4f", lineterminator="\n")
+    table = table.astype({"logit": "float32"})  # as detectors compute: no digit is lost
+    table.to_csv(detector / REFERENCE, index=False, lineterminator="\n")
 
 
 def _checked(table: pd.DataFrame, path: Path) -> ReferenceScores:

@@ -223,7 +223,8 @@ def test_its_numbers_are_those_of_the_predictions(card, shipped):
         "as they are", str(len(table)), f"{auc.estimate:.3f} ({auc.low:.3f} to {auc.high:.3f})",
     ]  # fmt: skip
     assert [row[0] for row in others] == [
-        "JPEG of quality 85", "shrunk to 50 %, enlarged and cropped",
+        "JPEG of quality 85", "shrunk to 50 %, enlarged and cropped", "WebP of quality 75",
+        "AVIF of quality 60",
     ]  # fmt: skip
 
 

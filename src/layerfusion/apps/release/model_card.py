@@ -13,7 +13,10 @@ import pandas as pd
 from huggingface_hub import EvalResult, ModelCardData
 
 from layerfusion.apps.evidence.pages import NOT_MEASURED, render
-from layerfusion.images.degradations import Jpeg, Launder, degradation
+from layerfusion.errors import UserError
+from layerfusion.experiments.given import identity_of
+from layerfusion.experiments.record import FinishedStudy
+from layerfusion.images.degradations import Launder, degradation
 from layerfusion.metrics.classes import CLASSES, REAL, SYNTHETIC
 from layerfusion.metrics.groups import (
     FEWEST_IMAGES,
@@ -26,7 +29,7 @@ from layerfusion.metrics.groups import (
     style_groups,
 )
 from layerfusion.metrics.probability import decide
-from layerfusion.metrics.scored import with_other_class
+from layerfusion.metrics.scored import Metric, ScoredImages, with_other_class
 from layerfusion.metrics.uncertainty import (
     LEVEL,
     Interval,
@@ -35,11 +38,46 @@ from layerfusion.metrics.uncertainty import (
     resampled_rates,
     share_interval,
 )
+from layerfusion.model.detector import Detector
 from layerfusion.model.known_weights import KNOWN
 from layerfusion.provenance import processor_name
-from layerfusion.runs.condition import CONDITIONS
+from layerfusion.runs.condition import condition_named
 from layerfusion.runs.record import RunRecord
 from layerfusion.settings import Profile
+
+MEASURED: tuple[Metric, ...] = ("fpr", "recall", "roc_auc")  # of official images, in this order
+
+
+@dataclass(frozen=True)
+class Official:
+    """A detector on images that chose nothing about it, beside others on the same images."""
+
+    study: FinishedStudy
+    name: str
+
+    @property
+    def scored(self) -> ScoredImages:
+        """The official images as this detector scores them."""
+        return self.study.scored["official"][self.name]
+
+    @cached_property
+    def rates(self) -> pd.DataFrame:
+        """``fpr``, ``recall`` and ``roc_auc`` of each ``detector``, this one first."""
+        scored, rows = self.study.scored["official"], []
+        for name in sorted(scored, key=lambda name: name != self.name):
+            row: dict[str, float | str] = {"detector": name}
+            for metric in MEASURED:
+                row |= scored[name].interval(metric).columns(metric)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def by_source(self) -> pd.DataFrame:
+        """``label``, ``source``, ``images`` and ``errors``, the worst source of a class first."""
+        own = self.scored.images.assign(wrong=self.scored.wrong[0])
+        groups = own.groupby(["label", "source"], as_index=False)
+        table = groups.agg(images=("wrong", "size"), errors=("wrong", "mean"))
+        return table.sort_values(["label", "errors"], ascending=[True, False], kind="stable")
 
 
 @dataclass(frozen=True)
@@ -67,6 +105,10 @@ class Facts:
         (float64), ``width`` and ``height`` (px), then as in `training`.
     command, date
         The command that made it, without folders of a machine, and the day, as ISO 8601 has it.
+    fpr
+        The false-positive rate that the threshold was chosen for; None: it has the largest F1.
+    official
+        How it did on images of other sources, where that is known.
     """
 
     profile: Profile
@@ -78,6 +120,8 @@ class Facts:
     scored: Mapping[str, pd.DataFrame]
     command: str
     date: str
+    fpr: float | None = None
+    official: Official | None = None
 
     @property
     def local(self) -> pd.DataFrame:
@@ -206,16 +250,38 @@ def _licences(stated: pd.Series) -> str:
 
 
 def _in_words(condition: str) -> str:
-    named = CONDITIONS[condition].degradation
+    named = condition_named(condition).degradation
     if named is None:
         return "as they are"
     change = degradation(named)
-    if isinstance(change, Jpeg):
-        return f"JPEG of quality {change.quality}"
-    assert isinstance(change, Launder)
-    return f"shrunk to {change.scale} %, enlarged and cropped"
+    if isinstance(change, Launder):
+        return f"shrunk to {change.scale} %, enlarged and cropped"
+    kind, _, quality = named.partition("-")
+    return f"{FORMATS[kind]} of quality {quality}"
 
 
+def official_results(study: FinishedStudy, detector: Detector) -> "Official":
+    """Return how detectors did on a study's official images, this one first.
+
+    Raises
+    ------
+    UserError
+        If the study has no such detector with this threshold, or its labels were not let in.
+    """
+    own = identity_of(detector)
+    cells = study.record.cells
+    names = [c.variant for c in cells if (c.key, c.threshold) == (own, detector.threshold)]
+    if not names:
+        raise UserError(
+            f"{study.directory} has not scored this detector at this threshold; give the study of "
+            "`layerfusion study detectors` that did"
+        )
+    if "official" not in study.scored:
+        raise UserError(f"{study.directory} has no official labels yet; open it first")
+    return Official(study, names[0])
+
+
+FORMATS = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF"}
 LICENCE = "apache-2.0"  # the project's, of the head
 
 
@@ -245,15 +311,20 @@ def model_card(facts: Facts) -> str:
 
 def _front_matter(title: str, facts: Facts) -> str:
     values = facts.rates(facts.local) | facts.operating_point
+    numbers = {name: values[name].estimate for name in ("roc_auc", "f1", "precision", "recall")}
+    images = "its own validation images"
+    if facts.official:
+        images = "images of sources that chose nothing about it"
+        numbers = {one: float(facts.official.rates[one].iloc[0]) for one in MEASURED}
     results = [
         EvalResult(
             task_type="image-classification",
             dataset_type="imagefolder",
-            dataset_name="its own validation images",
+            dataset_name=images,
             metric_type=name,
-            metric_value=round(values[name].estimate, 4),
+            metric_value=round(number, 4),
         )
-        for name in ("roc_auc", "f1", "precision", "recall")
+        for name, number in numbers.items()
     ]
     fields = ModelCardData(
         license=LICENCE,

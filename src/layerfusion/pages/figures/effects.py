@@ -38,11 +38,12 @@ WORLDS = ("photographs", "demo")
 
 # What the claims that make up the first sentence on photographs are about, in their order.
 QUESTIONS = {
-    "open-above-constrained-local-roc_auc": "the open training images help",
-    "fusion-above-last-constrained": "fusing all blocks beats the last one alone, constrained run",
-    "fusion-above-last-open": "fusing all blocks beats the last one alone, open run",
-    "fusion-above-mean-constrained": "learned weights beat equal ones, constrained run",
-    "fusion-above-mean-open": "learned weights beat equal ones, open run",
+    "open-above-constrained-official-roc_auc": "the open training images help",
+    "fusion-above-last-official-constrained": "fusing all blocks beats the last one alone, "
+    "constrained run",
+    "fusion-above-last-official-open": "fusing all blocks beats the last one alone, open run",
+    "fusion-above-mean-official-constrained": "learned weights beat equal ones, constrained run",
+    "fusion-above-mean-official-open": "learned weights beat equal ones, open run",
 }
 ANSWERS: dict[Verdict, str] = {
     "replicates": "yes",
@@ -102,10 +103,11 @@ def claims_in_a_sentence(study: FinishedStudy) -> str:
             found = with_interval(claim, "effect", "+.3f")
             answer = f"**{ANSWERS.get(claim['verdict'], claim['verdict'])}**"
             said.append(f"{question}: {answer}" + (f" ({found} of AUC)" if found else ""))
-    means = {run: study.scored["local"][run].interval("roc_auc").estimate for run in RUNS}
-    auc = " and ".join(f"{mean:.3f} ({run})" for run, mean in means.items())
+    on = "official" if "official" in study.scored else "local"
+    found = {run: study.scored[on][run].interval("roc_auc").columns("roc_auc") for run in RUNS}
+    auc = " and ".join(f"{with_interval(own, 'roc_auc')} ({run})" for run, own in found.items())
     answers = "; ".join(said)
-    return f"ROC AUC on validation images is {auc}. {answers[:1].upper()}{answers[1:]}."
+    return f"ROC AUC on {on} images is {auc}. {answers[:1].upper()}{answers[1:]}."
 
 
 def claims_of_worlds(photographs: FinishedStudy, demo: FinishedStudy) -> pd.DataFrame:
@@ -222,6 +224,33 @@ def metrics_table(study: FinishedStudy) -> pd.DataFrame:
                 means = mean_metrics(study.scored[on][variant.name], METRICS)
                 rows.append(row | {"condition": on} | means)
     return pd.DataFrame(rows)
+
+
+def detectors_table(study: FinishedStudy, on: str | None = None) -> pd.DataFrame:
+    """Return how good finished detectors are, in text.
+
+    Parameters
+    ----------
+    on
+        The condition: official images, or validation images where those have no labels.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``detector``: ``FPR`` and ``recall`` at its threshold and ``ROC AUC``, each with
+        its interval over sources.
+    """
+    on = on or ("official" if "official" in study.scored else "local")
+    shown: dict[str, Metric] = {"FPR": "fpr", "recall": "recall", "ROC AUC": "roc_auc"}
+    rows = {
+        name: {
+            title: with_interval(own.interval(one).columns(one), one)
+            for title, one in shown.items()
+        }
+        for name, own in study.scored[on].items()
+    }
+    order = [variant.name for variant in study.record.variants]
+    return pd.DataFrame.from_dict(rows, orient="index").loc[order].rename_axis("detector")
 
 
 def mean_metrics(scored: ScoredImages, metrics: tuple[Metric, ...]) -> dict[str, float]:
