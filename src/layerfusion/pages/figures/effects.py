@@ -104,8 +104,8 @@ def claims_in_a_sentence(study: FinishedStudy) -> str:
             answer = f"**{ANSWERS.get(claim['verdict'], claim['verdict'])}**"
             said.append(f"{question}: {answer}" + (f" ({found} of AUC)" if found else ""))
     on = "official" if "official" in study.scored else "local"
-    found = {run: study.scored[on][run].interval("roc_auc").columns("roc_auc") for run in RUNS}
-    auc = " and ".join(f"{with_interval(own, 'roc_auc')} ({run})" for run, own in found.items())
+    aucs = {run: study.scored[on][run].interval("roc_auc").columns("roc_auc") for run in RUNS}
+    auc = " and ".join(f"{with_interval(own, 'roc_auc')} ({run})" for run, own in aucs.items())
     answers = "; ".join(said)
     return f"ROC AUC on {on} images is {auc}. {answers[:1].upper()}{answers[1:]}."
 
