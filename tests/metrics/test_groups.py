@@ -132,9 +132,9 @@ def groups_of(count):
     return pd.Series(np.arange(count) % 4).map({0: "a", 1: "b", 2: "c", 3: "d"})
 
 
-def errors_of(wrong, properties):
+def errors_of(wrong, properties, source="camera"):
     """The table of real images that each seed predicts synthetic where it is wrong."""
-    images = pd.DataFrame({"label": np.zeros(wrong.shape[1], dtype=int)})
+    images = pd.DataFrame({"label": np.zeros(wrong.shape[1], dtype=int), "source": source})
     counts, thresholds = np.ones((1, len(images)), dtype=np.int32), np.full(len(wrong), 0.5)
     scored = ScoredImages(images, np.where(wrong, 1.0, -1.0), counts, thresholds)
     return errors_by_group({"open": scored}, lambda _: properties)
@@ -151,6 +151,20 @@ def test_a_group_that_errs_is_found_and_the_others_are_not():
     every = table.iloc[0]
     assert every["by"] == EVERY and np.isnan(every["p"]) and every["images"] == 200
     assert every["errors"] == pytest.approx(wrong.sum() / 3)
+
+
+def test_a_group_is_compared_with_other_images_of_its_sources():
+    """One photographer fails and likes coasts: that is about the photographer."""
+    source = np.repeat(["barrett", "others"], [60, 140])
+    coasts = pd.Series(np.where(np.arange(200) < 54, "coasts", "streets")).where(
+        np.arange(200) % 50 > 2, "coasts"
+    )
+    wrong = (source == "barrett")[None] & (np.random.default_rng(3).random((3, 200)) < 0.6)
+    table = errors_of(wrong, [("source", pd.Series(source)), ("content", coasts)], source)
+    by = table.set_index("value")
+    assert by.loc["barrett", "p_holm"] < 0.05 < by.loc["coasts", "p_holm"]
+    assert by.loc["coasts", "share"] > 2 * by.loc[EVERY, "share"]
+    assert by.loc["coasts", "expected"] == pytest.approx(by.loc["coasts", "share"], abs=0.1)
 
 
 def test_without_a_difference_a_table_seldom_finds_one():
@@ -192,7 +206,7 @@ def test_the_worst_is_shown_beside_all(monkeypatch):
     assert shown["value"].tolist() == [EVERY, "c"] and shown["share"].is_monotonic_increasing
     said = in_a_sentence(table)
     assert "Of 4 groups 1 can be shown" in said and "kind `c`: 100% false alarms" in said
-    assert "25% of all real images" in said
+    assert "25% of all images of the same sources" in said
     assert "none can be shown" in in_a_sentence(table.assign(p_holm=1.0))
     monkeypatch.setattr(groups, "FEWEST_IMAGES", 61)
     assert worst_groups(table)["value"].tolist() == [EVERY]

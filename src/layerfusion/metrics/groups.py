@@ -321,16 +321,18 @@ def errors_by_group(
     DataFrame
         A row a group, `EVERY` image first: ``run``; ``class`` (real: errors are false positives;
         synthetic: false negatives); ``by``, ``value``, ``images``; ``errors``, ``share`` (in [0,
-        1]), ``low`` and ``high`` of `error_share`; ``p``, of
-        `layerfusion.metrics.significance.groups_above_the_rest`, NaN of all images; ``p_holm``,
-        corrected over all groups of all runs.
+        1]), ``low`` and ``high`` of `error_share`; ``expected``, the share if these images were as
+        all of their sources, of a source as all images; ``p``, of
+        `layerfusion.metrics.significance.groups_above_the_rest` within sources, of a source among
+        all, NaN of all images; ``p_holm``, corrected over all groups of all runs.
     """
     parts = []
     for run, own in scored.items():
         for label, name in CLASSES.items():
             members = own.label == label
             if members.any():
-                found = _errors(own.wrong[:, members], properties(own.images[members]))
+                images = own.images[members]
+                found = _errors(own.wrong[:, members], properties(images), _source(images))
                 found.insert(0, "run", run)
                 found.insert(1, "class", name)
                 parts.append(found)
@@ -358,9 +360,12 @@ def worst_groups(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _errors(wrong: NDArray[np.bool_], properties: Iterable[tuple[str, pd.Series]]) -> pd.DataFrame:
+def _errors(
+    wrong: NDArray[np.bool_], properties: Iterable[tuple[str, pd.Series]], source: pd.Series
+) -> pd.DataFrame:
     """Return the rows of one run and class, of errors of shape (seeds, images)."""
     share, groups = wrong.mean(axis=0), {(EVERY, EVERY): np.ones(wrong.shape[1], dtype=bool)}
+    names = source.fillna(UNKNOWN).to_numpy(dtype=str)
     seen = set()
     for by, values in properties:
         partition = pd.factorize(values)[0].tobytes()  # numbered as they come, so that names differ
@@ -370,8 +375,19 @@ def _errors(wrong: NDArray[np.bool_], properties: Iterable[tuple[str, pd.Series]
                 groups[by, str(value)] = (values == value).to_numpy(dtype=bool, na_value=False)
 
     table = by_group(pd.DataFrame(), ["by", "value"], error_share(wrong), groups)
-    p = groups_above_the_rest(share, np.stack(list(groups.values())))
+    members, whole = np.stack(list(groups.values())), table["by"].isin([EVERY, "source"]).to_numpy()
+    p = np.empty(len(table))
+    p[whole] = groups_above_the_rest(share, members[whole])
+    p[~whole] = groups_above_the_rest(share, members[~whole], names)
+    of_source = pd.Series(share).groupby(names).transform("mean").to_numpy()
+    expected = np.where(whole, share.mean(), [of_source[own].mean() for own in groups.values()])
+    table.insert(table.columns.get_loc("share") + 1, "expected", expected)
     return table.assign(p=np.where(table["by"] == EVERY, np.nan, p))
+
+
+def _source(images: pd.DataFrame) -> pd.Series:
+    """Return the source of each image; one for all where nobody says it."""
+    return images.get("source", pd.Series(UNKNOWN, images.index))
 
 
 def _with_class(scored: ScoredImages) -> pd.DataFrame:

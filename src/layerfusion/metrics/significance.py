@@ -1,6 +1,7 @@
 """What several tests at once are worth, and whether a group of images lies above the rest."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 DRAWS = 19_999  # of a permutation test: no p-value is below 1 / (1 + draws)
@@ -41,7 +42,9 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted.reshape(given.shape)
 
 
-def groups_above_the_rest(value: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
+def groups_above_the_rest(
+    value: ArrayLike, groups: ArrayLike, strata: ArrayLike | None = None
+) -> NDArray[np.float64]:
     r"""Return a p-value for each group of images: that its mean is above that of all by chance.
 
     A permutation test, one-sided: values are dealt to the images again and again, and
@@ -59,11 +62,15 @@ def groups_above_the_rest(value: ArrayLike, groups: ArrayLike) -> NDArray[np.flo
         Real, such as the share of seeds that err on an image, shape (n,).
     groups
         Which images are in each group, shape (groups, n), bool.
+    strata
+        The source of each image, shape (n,): values are dealt within sources alone, so that a group
+        is compared with other images of its own sources. None: among all images.
 
     Returns
     -------
     NDArray
-        Shape (groups,), float64 in (0, 1]; 1 of a group that is empty or holds all images.
+        Shape (groups,), float64 in (0, 1]; 1 of a group that is empty or holds all images, also all
+        of those sources that it has any of.
 
     Raises
     ------
@@ -74,10 +81,15 @@ def groups_above_the_rest(value: ArrayLike, groups: ArrayLike) -> NDArray[np.flo
     if members.ndim != 2 or members.shape[1:] != values.shape or np.isnan(values).any():
         raise ValueError(f"values {values.shape} and groups {members.shape} do not fit, or are NaN")
     rng, weights = np.random.default_rng(0), members.astype(np.float64)
+    alike = (
+        [slice(None)] if strata is None else [*pd.Series(strata).groupby(strata).indices.values()]
+    )
     # Sums of thirds differ in their last bits by the order in which they are taken.
     reached = weights @ values - 1e-9
     at_least = np.zeros(len(members), dtype=np.int64)
     for first in range(0, DRAWS, DEALS):
-        dealt = rng.permuted(np.tile(values, (min(DEALS, DRAWS - first), 1)), axis=1)
+        dealt = np.tile(values, (min(DEALS, DRAWS - first), 1))
+        for own in alike:
+            dealt[:, own] = rng.permuted(dealt[:, own], axis=1)
         at_least += (weights @ dealt.T >= reached[:, None]).sum(axis=1)
     return (1 + at_least) / (1 + DRAWS)

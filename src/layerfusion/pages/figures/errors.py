@@ -12,6 +12,7 @@ from layerfusion.pages.figures.intervals import interval_panels
 from layerfusion.pages.figures.style import COLOURS
 
 # What an error of each class is called.
+OF_ALL = {True: "of all sources", False: "of all images of the same sources"}
 ERRORS: dict[Any, str] = {"real": "false alarms", "synthetic": "misses"}
 
 
@@ -25,16 +26,15 @@ def in_a_sentence(errors: pd.DataFrame) -> str:
         `layerfusion.analysis.slices.error_slices` returns them.
     """
     every = errors["by"] == EVERY
-    mean = errors[every].set_index(["run", "class"])["share"].to_dict()
     above = errors[~every & (errors["p_holm"] < 1 - LEVEL)]
     said = [
         f"{row['by']} `{row['value']}`: {row['share']:.0%} {ERRORS[row['class']]} in the "
-        f"{row['run']} run, {mean[row['run'], row['class']]:.0%} of all {row['class']} images"
+        f"{row['run']} run, {row['expected']:.0%} {OF_ALL[row['by'] == 'source']}"
         for row in above.to_dict("records")
     ]
     found = f"**Of {(~every).sum()} groups {len(above) or 'none'} can be shown to err more often**"
     named = f": {'; '.join(said)}" if said else ""
-    return f"{found} than chance allows, corrected for their number{named}."
+    return f"{found} than other images of their sources, corrected for their number{named}."
 
 
 def slices(errors: pd.DataFrame) -> Figure:
