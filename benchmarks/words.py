@@ -3,7 +3,7 @@
 Inspects some of each class of a tree of validation images with the default detector, without maps,
 and counts each word: as the score alone has it, and as it is said once other forms of the picture
 have been scored. The words are made on these very images, so that what is learnt here is what the
-other forms add. Writes `results/words.json`.
+other forms add. Writes `results/words.json`, with a row an image.
 
     python benchmarks/words.py --images DIR/val
 """
@@ -37,6 +37,8 @@ def main() -> None:
         "seed": chosen.seed,
         "words": {name: words(said, name) for name in ("alone", "said")},
         "decided": {name: decided(said, name) for name in ("alone", "said")},
+        "threshold": inspector.detector.threshold,
+        "images": said.to_dict("list"),
     }
     print(json.dumps({name: found[name] for name in ("words", "decided")}, indent=1))
     keep("words", found)
@@ -54,7 +56,8 @@ def _said(inspector: Inspector, path: Path, label: int) -> dict[str, Any]:
     found = inspector.inspect(path, occlusion=False)
     if found.level is None:
         raise SystemExit(f"{path.name} cannot be read: {found.error}")
-    return {"label": label, "alone": found.views[0].level, "said": found.level}
+    first = found.views[0]
+    return {"label": label, "logit": first.logit, "alone": first.level, "said": found.level}
 
 
 def words(said: pd.DataFrame, name: str) -> dict[str, dict[str, Any]]:

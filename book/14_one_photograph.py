@@ -72,7 +72,8 @@ one_photograph.shown_words(words, "alone")
 #
 # A picture is scored again after compression, at another size and cut elsewhere. Where one form
 # gives evidence and another gives none, the picture is *unsure*; where all give evidence, the least
-# counts.
+# counts. Is that worth its ninefold price? Selective predictors are compared at equal coverage: the
+# first sentence of this page has the score alone, silent on as many images.
 
 # %%
 display(Markdown(one_photograph.what_unsure_saves(counted)))
@@ -81,14 +82,13 @@ display(Markdown(one_photograph.what_unsure_saves(counted)))
 # ## On a source that made none of the words
 #
 # Closer to a picture from elsewhere: the words of each source are made without any of its images.
-# From the predictions that [the study on photographs](10_photographs) left behind, of the run that
-# the shipped detector comes from, by the score alone. *Wrong* is moderate or strong evidence of a
-# photograph, which at most 5 % of the photographs that made the words have, and no evidence of a
-# generated image, which at most 10 % of these have. The detector was chosen on all of them
-# nevertheless.
+# By the score alone, from the predictions of the shipped detector that lie in the repository.
+# *Wrong* is any evidence against a photograph, and none against a generated image. The detector was
+# chosen on all of them nevertheless; how it does on sources that chose nothing is on the page
+# [On photographs](10_photographs).
 
 # %%
-predictions = published_study(reference_folder("photographs"), "claims").predictions
+predictions = published_study(reference_folder("photographs"), "detectors").predictions
 shipped = predictions.query(one_photograph.SHIPPED)
 sources = tables.keep("sources", one_photograph.by_source(levels_by_source(shipped)), fixed=True)
 display(Markdown(one_photograph.sources_in_a_sentence(sources)))
