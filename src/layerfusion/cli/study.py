@@ -220,7 +220,8 @@ def detectors(
     """
     from layerfusion.experiments.detectors import detector_study
     from layerfusion.model.detector import Detector
-    from layerfusion.pages.figures.effects import claims_text, detectors_table
+    from layerfusion.pages.figures.answers import detectors_table
+    from layerfusion.pages.figures.effects import claims_text
     from layerfusion.scoring.detectors import detector_folder
 
     reporter, folders = Reporter(), named or ["photographs"]

@@ -301,6 +301,20 @@ def error_share(wrong: NDArray[np.bool_]) -> Measure:
     return measure
 
 
+def errors_by_source(scored: ScoredImages) -> pd.DataFrame:
+    """Return the share of errors at the threshold in each source, the worst of a class first.
+
+    Returns
+    -------
+    DataFrame
+        ``class`` (real: errors are false positives; synthetic: misses), ``source``, ``images``,
+        then as `error_share`.
+    """
+    table = by_group(_with_class(scored), ["class", "source"], error_share(scored.wrong))
+    order = ["class", "share", "source"]
+    return table.sort_values(order, ascending=[True, False, True], ignore_index=True)
+
+
 def errors_by_group(
     scored: Mapping[str, ScoredImages],
     properties: Callable[[pd.DataFrame], Iterable[tuple[str, pd.Series]]],

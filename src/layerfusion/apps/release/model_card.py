@@ -26,6 +26,7 @@ from layerfusion.metrics.groups import (
     auc_interval,
     by_group,
     correct_by_class,
+    errors_by_source,
     style_groups,
 )
 from layerfusion.metrics.probability import decide
@@ -73,11 +74,8 @@ class Official:
 
     @cached_property
     def by_source(self) -> pd.DataFrame:
-        """``label``, ``source``, ``images`` and ``errors``, the worst source of a class first."""
-        own = self.scored.images.assign(wrong=self.scored.wrong[0])
-        groups = own.groupby(["label", "source"], as_index=False)
-        table = groups.agg(images=("wrong", "size"), errors=("wrong", "mean"))
-        return table.sort_values(["label", "errors"], ascending=[True, False], kind="stable")
+        """As `layerfusion.metrics.groups.errors_by_source`."""
+        return errors_by_source(self.scored)
 
 
 @dataclass(frozen=True)

@@ -226,33 +226,6 @@ def metrics_table(study: FinishedStudy) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def detectors_table(study: FinishedStudy, on: str | None = None) -> pd.DataFrame:
-    """Return how good finished detectors are, in text.
-
-    Parameters
-    ----------
-    on
-        The condition: official images, or validation images where those have no labels.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by ``detector``: ``FPR`` and ``recall`` at its threshold and ``ROC AUC``, each with
-        its interval over sources.
-    """
-    on = on or ("official" if "official" in study.scored else "local")
-    shown: dict[str, Metric] = {"FPR": "fpr", "recall": "recall", "ROC AUC": "roc_auc"}
-    rows = {
-        name: {
-            title: with_interval(own.interval(one).columns(one), one)
-            for title, one in shown.items()
-        }
-        for name, own in study.scored[on].items()
-    }
-    order = [variant.name for variant in study.record.variants]
-    return pd.DataFrame.from_dict(rows, orient="index").loc[order].rename_axis("detector")
-
-
 def mean_metrics(scored: ScoredImages, metrics: tuple[Metric, ...]) -> dict[str, float]:
     """Return metrics, means over seeds, and ``auc_sd``, the deviation of ROC AUC between these."""
     spread = scored.interval("roc_auc").seed_sd
