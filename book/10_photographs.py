@@ -124,6 +124,15 @@ print(f"{len(claims)} claims computed from {len(study.predictions):,} prediction
 tables.keep("verdicts", answers.verdict_counts(study), fixed=True)
 
 # %% [markdown]
+# A gain may be that of one generator. Each of the primary effects, and what is left of it without
+# the one source that moves it most:
+
+# %%
+primary = ["open-above-constrained-local-roc_auc", "open-above-constrained-official-roc_auc",
+           "fusion-above-last-official-constrained", "fusion-above-last-official-open"]
+display(Markdown(answers.leaning_in_a_sentence(study, primary)))
+
+# %% [markdown]
 # ## Learned weights
 #
 # Trained as the paper trains them, the weights of the blocks hardly leave 1/12, so that "learned

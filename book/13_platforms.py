@@ -49,11 +49,16 @@ display(Markdown(corruption_figures.what_was_measured(study)))
 
 # %% [markdown]
 # Training has met some of this: JPEG of quality 50 to 100, smaller copies that are enlarged again,
-# and images that went through simulated platforms. WebP, AVIF, blur and noise it has not. Most
-# JPEGs of the validation images were written at a quality of 85 or below, so that `jpeg-85` and
-# above hardly change them. On sources that neither chose the threshold nor trained the head more
-# goes wrong to begin with ([Choosing a threshold](11_thresholds)).
-#
+# and images that went through simulated platforms. WebP, AVIF, blur and noise it has not. Many JPEGs
+# among the validation images were written at a quality of 85 or below, so that `jpeg-85` and above
+# hardly change them: that is no test for an image which is at 83 already. On sources that neither
+# chose the threshold nor trained the head more goes wrong to begin with
+# ([On photographs](10_photographs)).
+
+# %%
+tables.keep("by_training", corruption_figures.by_training(measured), fixed=True).round(3)
+
+# %% [markdown]
 # ## How much of each
 #
 # Differences are paired: the same images, degraded and not, so that their intervals are narrower

@@ -1,6 +1,6 @@
 """What a study answers in words: how many claims, which weights, how good a detector."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -45,6 +45,27 @@ def verdicts_in_a_sentence(study: FinishedStudy) -> str:
         f"Of {len(study.effects)} claims, each by itself: {listed('alone')}. "
         f"Corrected for being {len(study.effects)}: {listed('corrected')}."
     )
+
+
+def leaning_in_a_sentence(study: FinishedStudy, names: Sequence[str]) -> str:
+    """Return which source each effect leans on most, as Markdown.
+
+    Parameters
+    ----------
+    names
+        Of contrasts of the study.
+    """
+    said, contrasts = [], {one.name: one for one in study.record.contrasts}
+    for name in names:
+        measured = contrasts[name].effect(study.scored)
+        without = measured.left_out.mean()
+        effect = float(measured.estimates.mean())
+        stratum, source = (without - effect).abs().idxmax()
+        said.append(
+            f"{contrasts[name].text}: {effect:+.3f}, without `{source}` ({stratum.split()[-1]}) "
+            f"{without[stratum, source]:+.3f}"
+        )
+    return f"The one source that moves each most. {'; '.join(said)}."
 
 
 def block_table(alpha: pd.DataFrame) -> pd.DataFrame:

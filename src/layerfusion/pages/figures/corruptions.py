@@ -28,6 +28,11 @@ AXES = {
 }
 
 
+# Kinds that the augmentations of the profile `photographs` draw, some of them at other strengths. A
+# platform's bound acts on no image here.
+IN_TRAINING = ("jpeg", "shrink", "bound")
+
+
 def in_a_sentence(table: pd.DataFrame) -> str:
     """Return what the conditions cost, as Markdown.
 
@@ -58,6 +63,34 @@ def in_a_sentence(table: pd.DataFrame) -> str:
         f"the false-positive rate can be shown to change under {changed['fpr'] or 'none of them'}, "
         f"recall under {changed['recall'] or 'none of them'}."
     )
+
+
+def by_training(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what conditions cost that training had, and those that it had not.
+
+    Returns
+    -------
+    DataFrame
+        Two rows: ``conditions``, how many; ``difference`` of ROC AUC from clean images, mean;
+        ``highest FPR`` and ``lowest recall`` with the condition of each.
+    """
+    rows = table.drop(CLEAN)
+    # Chains of nothing else count as had: training draws both, one after the other.
+    had = [set(_kinds(name)) <= set(IN_TRAINING) for name in rows.index]
+    found = {}
+    for title, own in rows.groupby(had):
+        alarms, misses = own["fpr"].idxmax(), own["recall"].idxmin()
+        found["in training" if title else "not in training"] = {
+            "conditions": len(own),
+            "difference": own["difference"].mean(),
+            "highest FPR": f"{own['fpr'].max():.0%} ({alarms})",
+            "lowest recall": f"{own['recall'].min():.0%} ({misses})",
+        }
+    return pd.DataFrame.from_dict(found, orient="index").sort_index()
+
+
+def _kinds(name: str) -> list[str]:
+    return [part.partition("-")[0] for part in name.split("+")]
 
 
 def what_was_measured(study: FinishedStudy) -> str:
