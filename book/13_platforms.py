@@ -49,10 +49,10 @@ display(Markdown(corruption_figures.what_was_measured(study)))
 
 # %% [markdown]
 # Training has met some of this: JPEG of quality 50 to 100, smaller copies that are enlarged again,
-# and images that went through simulated platforms. WebP, AVIF, blur and noise it has not. Many JPEGs
-# among the validation images were written at a quality of 85 or below, so that `jpeg-85` and above
-# hardly change them: that is no test for an image which is at 83 already. On sources that neither
-# chose the threshold nor trained the head more goes wrong to begin with
+# and images that went through simulated platforms. WebP, AVIF, blur and noise it has not. Many
+# validation images are JPEGs that were written at a quality of 85 or below, so that `jpeg-85` and
+# above hardly change them: that is no test for an image which is at 83 already. On sources that
+# neither chose the threshold nor trained the head more goes wrong to begin with
 # ([On photographs](10_photographs)).
 
 # %%

@@ -395,7 +395,7 @@ def _errors(
     p[~whole] = groups_above_the_rest(share, members[~whole], names)
     of_source = pd.Series(share).groupby(names).transform("mean").to_numpy()
     expected = np.where(whole, share.mean(), [of_source[own].mean() for own in groups.values()])
-    table.insert(table.columns.get_loc("share") + 1, "expected", expected)
+    table.insert(list(table).index("share") + 1, "expected", expected)
     return table.assign(p=np.where(table["by"] == EVERY, np.nan, p))
 
 

@@ -1,7 +1,6 @@
 """What several tests at once are worth, and whether a group of images lies above the rest."""
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 DRAWS = 19_999  # of a permutation test: no p-value is below 1 / (1 + draws)
@@ -81,15 +80,14 @@ def groups_above_the_rest(
     if members.ndim != 2 or members.shape[1:] != values.shape or np.isnan(values).any():
         raise ValueError(f"values {values.shape} and groups {members.shape} do not fit, or are NaN")
     rng, weights = np.random.default_rng(0), members.astype(np.float64)
-    alike = (
-        [slice(None)] if strata is None else [*pd.Series(strata).groupby(strata).indices.values()]
-    )
+    own = np.zeros(len(values)) if strata is None else np.asarray(strata)
+    alike = [np.flatnonzero(own == name) for name in np.unique(own)]
     # Sums of thirds differ in their last bits by the order in which they are taken.
     reached = weights @ values - 1e-9
     at_least = np.zeros(len(members), dtype=np.int64)
     for first in range(0, DRAWS, DEALS):
         dealt = np.tile(values, (min(DEALS, DRAWS - first), 1))
-        for own in alike:
-            dealt[:, own] = rng.permuted(dealt[:, own], axis=1)
+        for same in alike:
+            dealt[:, same] = rng.permuted(dealt[:, same], axis=1)
         at_least += (weights @ dealt.T >= reached[:, None]).sum(axis=1)
     return (1 + at_least) / (1 + DRAWS)

@@ -58,12 +58,12 @@ def leaning_in_a_sentence(study: FinishedStudy, names: Sequence[str]) -> str:
     said, contrasts = [], {one.name: one for one in study.record.contrasts}
     for name in names:
         measured = contrasts[name].effect(study.scored)
-        without = measured.left_out.mean()
-        effect = float(measured.estimates.mean())
-        stratum, source = (without - effect).abs().idxmax()
+        without, effect = measured.left_out.mean(), float(measured.estimates.mean())
+        place = int((without - effect).abs().to_numpy().argmax())
+        stratum, source = without.index[place]
         said.append(
             f"{contrasts[name].text}: {effect:+.3f}, without `{source}` ({stratum.split()[-1]}) "
-            f"{without[stratum, source]:+.3f}"
+            f"{without.iloc[place]:+.3f}"
         )
     return f"The one source that moves each most. {'; '.join(said)}."
 
@@ -93,11 +93,11 @@ def alpha_in_a_sentence(table: pd.DataFrame) -> str:
     blocks = int(table["block"].max())
     said = []
     for variant, own in table.groupby("variant", sort=False):
-        largest, smallest = own["effect"].idxmax(), own["effect"].idxmin()
+        by_effect = own.sort_values("effect")[["effect", "block"]].to_numpy()
+        (least, first), (most, last) = by_effect[0], by_effect[-1]
         said.append(
             f"`{variant}`: alpha {own['alpha'].min():.3f} to {own['alpha'].max():.3f}, effect "
-            f"{own.loc[smallest, 'effect']:.2f} (block {own.loc[smallest, 'block']}) to "
-            f"{own.loc[largest, 'effect']:.2f} (block {own.loc[largest, 'block']})"
+            f"{least:.2f} (block {first:.0f}) to {most:.2f} (block {last:.0f})"
         )
     return f"Equal weights would be {1 / blocks:.3f}. {'; '.join(said)}."
 
