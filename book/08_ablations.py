@@ -50,10 +50,11 @@ for name, ablation in ablations.items():
 # other sources and other seeds. Checkpoints were chosen on these images,
 # for every variant alike.
 #
-# The paper's settings are one experiment, with one value on all pages: that of [the
-# study](10_photographs). It was trained on another machine than most variants here, so that their
-# differences hold what machines differ by, too: about .001 of ROC AUC. The column `machines` of the
-# tables beside this page names both where they are two.
+# Within a table everything is compared on the same images; between tables the images may differ, as
+# some were recorded when there were fewer validation images. The table at the end says how many,
+# with how many seeds, at which commit and on what. Where a difference is between trainings of two
+# machines, it holds what these differ by, too: about .001 of ROC AUC. The column `machines` of the
+# tables beside this page names both then.
 #
 # ## All of them
 

@@ -258,12 +258,19 @@ def beside_shortcuts(shortcuts: pd.DataFrame, study: FinishedStudy) -> pd.DataFr
 
 
 def training_costs(study: FinishedStudy) -> dict[str, Any]:
-    """Return what making a study took: ``command``, ``trainings``, ``minutes`` and ``on`` what."""
-    cells = study.record.cells
+    """Return what making a study took.
+
+    ``command``; ``images``, how many validation images it scored; ``seeds``; ``trainings``;
+    ``minutes``; ``commit`` and ``on`` what.
+    """
+    record, cells = study.record, study.record.cells
     return {
-        "command": study.record.command,
+        "command": record.command,
+        "images": record.data["images"]["val"],
+        "seeds": len(record.seeds),
         "trainings": len(cells),
         "minutes": round(sum(cell.seconds for cell in cells) / 60),
+        "commit": record.provenance["git_commit"][:10],
         "on": "; ".join(dict.fromkeys(cell.machine for cell in cells)),
     }
 
