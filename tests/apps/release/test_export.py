@@ -12,6 +12,9 @@ import yaml
 import layerfusion
 from conftest import TINY
 from layerfusion.apps.release import export as exporting
+from layerfusion.experiments.detectors import detector_study
+from layerfusion.experiments.record import read_study
+from layerfusion.experiments.sealing import seal, unseal
 from layerfusion.metrics.probability import decide, probability
 from layerfusion.metrics.rates import evaluate, report, threshold_metrics
 from layerfusion.metrics.thresholds import best_f1_threshold
@@ -129,6 +132,38 @@ def test_the_threshold_is_chosen_with_the_rounded_head(shipped, tree, made):
     before = made[2].predictions().set_index("image_id")["logit"]
     moved = (before[own.index] - own).abs()
     assert 0 < moved.max() < 0.05
+
+
+def test_a_threshold_for_a_rate_and_a_card_that_begins_with_other_sources(export, made, tmp_path):
+    first, again = made[0]["RUNS"] / "first", made[0]["RUNS"] / "again"
+    status, _, err = export("--out", first, "--fpr", 0.3)
+    assert status == 0, err
+    detector = Detector.load(first)
+    card = (first / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "ends at\n30% or below" in card and "--fpr 0.3" in card
+    assert "### Images of other sources" not in card
+    study = detector_study({"mine": detector}, made[1], command="test").obtain()
+    status, _, err = export("--out", again, "--fpr", 0.3, "--official", study.directory)
+    assert status == 2 and "has no official labels yet" in err and not again.exists()
+    tests = study.unlabelled["path"]
+    labels = pd.DataFrame({"image_id": tests, "label": np.arange(len(tests)) % 2})
+    labels.assign(source=[f"s{n % 4}" for n in range(len(tests))]).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    (tmp_path / "plan.md").write_text("FPR first.")
+    seal(study.directory, tmp_path / "plan.md")
+    unseal(study.directory, tmp_path / "labels.csv")
+    status, _, err = export("--out", again, "--fpr", 0.3, "--official", study.directory)
+    assert status == 0, err
+    card = (again / "MODEL_CARD.md").read_text(encoding="utf-8")
+    rows = [row for row in rows_of(card, "### Images of other sources") if len(row) == 4]
+    scored = read_study(study.directory).scored["official"]["mine"]
+    assert rows[0][0] == "this one" and f"{scored.values('fpr')[0, 0]:.1%}" in rows[0][1]
+    assert (again / "trained.safetensors").read_bytes() == (
+        first / "trained.safetensors"
+    ).read_bytes()
+    status, _, err = export("--out", tmp_path / "x", "--official", study.directory)
+    assert status == 2 and "has not scored this detector at this threshold" in err
 
 
 def test_what_is_known_of_images_is_kept_with_their_scores(shipped, tree):
