@@ -39,6 +39,7 @@ ELSEWHERE = {
     "study claims": "tests/experiments/test_study.py",
     "study weights": "tests/experiments/test_study.py",
     "study baselines": "tests/experiments/test_baseline_studies.py",
+    "study detectors": "tests/experiments/test_given.py",
     "study corruptions": "tests/experiments/test_given.py",
     "study content": "tests/experiments/test_content.py",
     "study processors": "tests/analysis/test_recorded.py",

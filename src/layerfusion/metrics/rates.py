@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from layerfusion.errors import UserError
 from layerfusion.metrics.probability import decide, probability
-from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.scored import Rate, ScoredImages
 from layerfusion.metrics.thresholds import best_f1_threshold
 from layerfusion.metrics.uncertainty import (
     checked,
@@ -145,7 +145,7 @@ def evaluate(
         images["source"] = _checked_groups(groups, len(labels))
     counts = resample_images(labels, resamples=resamples, seed=seed)
     scored = ScoredImages(images, scores[None], counts, decisions=scores[None] >= threshold)
-    rows = {name: scored.interval(name).row() for name in get_args(Metric)}
+    rows = {name: scored.interval(name).row() for name in get_args(Rate)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

@@ -26,9 +26,8 @@ from layerfusion.metrics.uncertainty import (
 # Of more, sources are little but images, and the interval over these says the same.
 MOST_SOURCES = 1000
 
-Metric = Literal[
-    "accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "fpr", "threshold"
-]
+Rate = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "fpr"]
+Metric = Literal[Rate, "threshold"]
 
 
 def with_other_class(label: Labels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -51,7 +51,6 @@ def rates(matrix: Confusion) -> dict[str, NDArray[np.float64]]:
             "precision": tp / (tp + fp),
             "recall": tp / (tp + fn),
             "f1": 2 * tp / (2 * tp + fp + fn),
-            "fpr": fp / (fp + tn),
         }
 
 

@@ -191,5 +191,7 @@ def _slopes(metric: str, matrix: Confusion) -> NDArray[np.float64]:
     By the complex step (Squire and Trapp 1998), exact to the last digits: f'(x) = Im f(x + ih) / h.
     """
     tn, fp, fn, tp = matrix
+    if metric == "fpr":
+        return np.array([0.0, 1 / (tn + fp)])
     steps = (Confusion(tn, fp, fn - _STEP, tp + _STEP), Confusion(tn - _STEP, fp + _STEP, fn, tp))
     return np.array([rates(one)[metric].imag for one in steps]) / _STEP.imag
