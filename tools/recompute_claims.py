@@ -96,7 +96,7 @@ def interval(
 ) -> tuple[Any, ...]:
     """Return the mean over seeds with its interval over sources and seeds, and p against 0."""
     mean, n = values.mean(), len(values)
-    parts = [(values.var(ddof=1) / n, n - 1)]
+    parts = [(values.var(ddof=1) / n, n - 1)] if n > 1 else []
     for stratum in {unit[0] for unit in left_out}:
         own = np.array([left_out[unit].mean() for unit in left_out if unit[0] == stratum])
         sizes = np.array([images[unit] for unit in left_out if unit[0] == stratum])
@@ -113,14 +113,17 @@ def interval(
     return mean, *ends, 2 * stats.t.sf(t, freedom)
 
 
-def recompute(folder: Path) -> pd.DataFrame:
-    """Return the effects of a study's contrasts on labelled images, a row each, indexed by name."""
-    study = json.loads((folder / "studies/claims/study.json").read_text())
+def recompute(folder: Path, name: str) -> pd.DataFrame:
+    """Return the effects of a study's contrasts on labelled images, a row each, indexed by name.
+
+    Of a study of detectors the rates themselves are rows too: ``photographs official fpr``.
+    """
+    study = json.loads((folder / f"studies/{name}/study.json").read_text())
     images = pd.read_parquet(folder / "images.parquet").set_index("path")
-    official = folder / "studies/claims/labels.csv"
+    official = folder / f"studies/{name}/labels.csv"
     if official.is_file():
         images.update(pd.read_csv(official).set_index("path"))
-    rows = pd.read_parquet(folder / "studies/claims/predictions.parquet")
+    rows = pd.read_parquet(folder / f"studies/{name}/predictions.parquet")
     rows = rows.join(images, on="image_id").dropna(subset="label").astype({"label": int})
     families = study["settings"]["data"].get("families", {})
     named = {
@@ -138,7 +141,7 @@ def recompute(folder: Path) -> pd.DataFrame:
     }
     thresholds = {(cell["variant"], cell["seed"]): cell["threshold"] for cell in study["cells"]}
     found: dict[str, tuple[float, ...]] = {}
-    for contrast in study["contrasts"]:
+    for contrast in [*study["contrasts"], *(rates(tables) if name == "detectors" else [])]:
         terms = contrast["terms"]
         if any((variant, condition) not in tables for _, _, variant, condition in terms):
             continue
@@ -155,15 +158,28 @@ def recompute(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found, index=SHOWN).T
 
 
+def rates(tables: Any) -> list[dict[str, Any]]:
+    """Return each rate of each detector under each condition, as if it were a contrast."""
+    return [
+        {"name": f"{variant} {on} {one}", "terms": [(1, one, variant, on)], "beyond": 0.0}
+        for variant, on in tables
+        for one in ("fpr", "recall", "roc_auc")
+    ]
+
+
 def main(folder: Path) -> int:
     """Print both, and return the exit status."""
-    found = recompute(folder)
-    published = pd.read_csv(folder / "studies/claims/effects.csv", index_col="name")
-    measured = published.loc[published["verdict"] != "not measured", SHOWN]
-    apart = float((found - measured).abs().to_numpy().max())
-    print(found.join(measured.add_suffix(", published")).round(4).to_string())
-    print(f"{len(found)} of {len(measured)} published claims; largest difference {apart:.1e}")
-    return int(not (apart < 1e-9 and len(found) == len(measured)))
+    wrong = 0
+    for name in ("claims", "detectors"):
+        found = recompute(folder, name)
+        published = pd.read_csv(folder / f"studies/{name}/effects.csv", index_col="name")
+        measured = published.loc[published["verdict"] != "not measured", SHOWN]
+        apart = float((found - measured).abs().max(axis=None))
+        print(found.join(measured.add_suffix(", published")).round(4).to_string())
+        own = found.index.isin(measured.index).sum()
+        print(f"{own} of {len(measured)} published {name}; largest difference {apart:.1e}")
+        wrong += not (apart < 1e-9 and own == len(measured))
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,19 @@ from layerfusion.paths import reference_folder
 def test_published_claims_recompute_without_the_package(capsys):
     folder = reference_folder("photographs")
     assert recompute_claims.main(folder) == 0
-    assert "18 of 18 published claims" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "43 of 43 published claims" in out and "photographs official fpr" in out
 
 
 def test_a_published_number_that_was_changed_is_found(tmp_path):
-    for name in ("images.parquet", "studies/claims/study.json", "studies/claims/effects.csv",
-                 "studies/claims/predictions.parquet"):  # fmt: skip
+    reference = reference_folder("photographs")
+    files = [path for name in ("claims", "detectors") for path in
+             (reference / "studies" / name).iterdir()]  # fmt: skip
+    for path in [reference / "images.parquet", *files]:
+        name = path.relative_to(reference)
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((reference_folder("photographs") / name).read_bytes())
+        target.write_bytes(path.read_bytes())
     effects = pd.read_csv(tmp_path / "studies/claims/effects.csv")
     effects.loc[0, "low"] += 0.001
     effects.to_csv(tmp_path / "studies/claims/effects.csv", index=False)
