@@ -126,17 +126,27 @@ def test_what_is_no_detector_is_left_to_loading(tmp_path):
 # --- the detector in this copy of the package -----------------------------------------------------
 
 
-def test_the_default_detector_is_of_the_current_profile():
-    profile = load_profile("photographs")
-    text = (detectors.DEFAULT_FOLDER / DESCRIPTION).read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "kind"), [("photographs", "tokens"),
+                                            ("photographs-paper", "fusion")])  # fmt: skip
+def test_the_shipped_detectors_are_of_the_current_profile(name, kind):
+    profile = load_profile("photographs", {"head.kind": kind})
+    text = (detectors.SHIPPED[name] / DESCRIPTION).read_text(encoding="utf-8")
     description = DetectorDescription.model_validate_json(text)
     assert description.encoder == resolved(profile.encoder)
     assert (description.head, description.images) == (profile.head, profile.images)
     assert description.notice == profile.notice and 0 < description.threshold < 1
 
 
-def test_the_default_detector_is_small_and_has_its_card():
-    folder = detectors.DEFAULT_FOLDER
+@pytest.mark.parametrize("name", detectors.SHIPPED)
+def test_a_shipped_detector_is_found_by_its_name(name, monkeypatch):
+    monkeypatch.setattr(detectors, "KNOWN", {})
+    folder = detector_folder(name)
+    assert (folder / TRAINED).is_file() and (folder / "SHA256SUMS").is_file()
+
+
+@pytest.mark.parametrize("name", ["photographs", "photographs-paper"])
+def test_a_shipped_detector_is_small_and_has_its_card(name):
+    folder = detectors.SHIPPED[name]
     assert (folder / TRAINED).stat().st_size < 1e6
     assert {tensor.dtype for tensor in read_trained_tensors(folder).values()} == {torch.float16}
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
