@@ -220,12 +220,16 @@ def detectors(
     """
     from layerfusion.experiments.detectors import detector_study
     from layerfusion.model.detector import Detector
+    from layerfusion.model.prefix_cache import open_prefix_cache
     from layerfusion.pages.figures.answers import detectors_table
     from layerfusion.pages.figures.effects import claims_text
     from layerfusion.scoring.detectors import detector_folder
+    from layerfusion.settings import LoaderSettings
 
     reporter, folders = Reporter(), named or ["photographs"]
     loaded = {Path(one).name: Detector.load(detector_folder(one)) for one in folders}
+    for one in loaded.values():  # of one encoder mostly: each image passes it once
+        one.prefix_cache = open_prefix_cache(LoaderSettings(prefix_cache=True), reporter.say)
     words = " ".join(Path(one).name for one in folders)
     study = detector_study(
         loaded,
