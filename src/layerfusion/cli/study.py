@@ -208,6 +208,9 @@ def detectors(
         list[str] | None,
         typer.Argument(metavar="[DETECTOR]...", help="Shipped ones by name, or folders."),
     ] = None,
+    run: Annotated[
+        str, typer.Option(help="Whose training images the baseline is fitted to.")
+    ] = "open",
     publish: PublishOption = False,
 ) -> None:
     """Score a profile's validation and test images with finished detectors, and compare them.
@@ -233,8 +236,9 @@ def detectors(
     words = " ".join(Path(one).name for one in folders)
     study = detector_study(
         loaded,
-        options.open_run("open", reporter),
-        command=f"layerfusion study detectors -p {Path(options.profile).name} -d DIR {words}",
+        options.open_run(run, reporter),
+        command=f"layerfusion study detectors -p {Path(options.profile).name} -d DIR --run {run} "
+        + words,
     )
     finished = study.obtain(reporter)
     print_lines(detectors_table(finished).to_string())
