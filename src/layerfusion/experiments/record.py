@@ -206,7 +206,8 @@ def published_studies(profile_folder: Path) -> dict[str, FinishedStudy]:
 def publish(study: FinishedStudy, profile_folder: Path) -> list[Path]:
     """Copy a study's folder into that of a profile, such as ``runs/reference/demo``.
 
-    Its images become those that all studies of the profile share, unless there are some.
+    Its images become those that all studies of the profile share, unless there are some. With test
+    images that nobody has labelled, which no data card lists, it keeps a table of its own.
 
     Raises
     ------
@@ -222,12 +223,14 @@ def publish(study: FinishedStudy, profile_folder: Path) -> list[Path]:
             )
     target = profile_folder / FOLDER / study.record.name
     target.mkdir(parents=True, exist_ok=True)
-    shared = profile_folder / IMAGES
-    if (study.directory / PREDICTIONS).is_file() and shared.is_file():
+    shared, left_behind = profile_folder / IMAGES, {IMAGES, "log.txt"}
+    has_images = (study.directory / IMAGES).is_file()
+    if has_images and not study.unlabelled.empty:
+        left_behind -= {IMAGES}
+    elif (study.directory / PREDICTIONS).is_file() and shared.is_file():
         joined(read_predictions(study.directory), read_images(target))
-    elif (study.directory / IMAGES).is_file():
+    elif has_images:
         shutil.copyfile(study.directory / IMAGES, shared)
-    left_behind = {IMAGES, "log.txt"}
     return [
         Path(shutil.copyfile(path, target / path.name))
         for path in sorted(study.directory.iterdir())
