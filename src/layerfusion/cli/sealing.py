@@ -48,6 +48,7 @@ def unseal(
     """
     from layerfusion.experiments import sealing
     from layerfusion.experiments.record import RECORD, read_study
+    from layerfusion.pages.figures.answers import detectors_table
     from layerfusion.pages.figures.effects import claims_text, metrics_table
 
     opened = sealing.unseal(folder, labels)
@@ -55,7 +56,10 @@ def unseal(
     if (folder / RECORD).is_file():
         study = read_study(folder)
         print_lines(claims_text(study))
-        print_lines(metrics_table(study).to_string(index=False, float_format="{:.4f}".format))
+        if study.record.name == "detectors":
+            print_lines(detectors_table(study).to_string())
+        else:
+            print_lines(metrics_table(study).to_string(index=False, float_format="{:.4f}".format))
     else:
         table = sealing.opened_scores(folder)
         print_lines(table.to_string(float_format="{:.4f}".format))

@@ -69,7 +69,7 @@ def leaning_in_a_sentence(study: FinishedStudy, names: Sequence[str]) -> str:
 
 
 def block_table(alpha: pd.DataFrame) -> pd.DataFrame:
-    """Return alpha and the effect of each block, means over seeds.
+    """Return alpha and the effect of each block, means over seeds, where alpha was learned.
 
     Parameters
     ----------
@@ -85,6 +85,7 @@ def block_table(alpha: pd.DataFrame) -> pd.DataFrame:
     """
     groups = alpha.groupby(["variant", "block"])[["alpha", "effect"]]
     table = groups.mean().join(groups.std().add_suffix("_sd"))
+    table = table[table.groupby("variant")["alpha"].transform("std") > 0]
     return table[["alpha", "alpha_sd", "effect", "effect_sd"]].reset_index()
 
 
