@@ -119,7 +119,8 @@ def recompute(folder: Path, name: str) -> pd.DataFrame:
     Of a study of detectors the rates themselves are rows too: ``photographs official fpr``.
     """
     study = json.loads((folder / f"studies/{name}/study.json").read_text())
-    images = pd.read_parquet(folder / "images.parquet").set_index("path")
+    own = folder / f"studies/{name}/images.parquet"
+    images = pd.read_parquet(own if own.is_file() else folder / "images.parquet").set_index("path")
     official = folder / f"studies/{name}/labels.csv"
     if official.is_file():
         images.update(pd.read_csv(official).set_index("path"))

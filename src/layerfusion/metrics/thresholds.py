@@ -76,7 +76,8 @@ def resampled_best_f1_threshold(
         synthetic = tp[:, -1:]
         with np.errstate(invalid="ignore"):
             f1 = 2 * tp[:, 1:] / (tp[:, 1:] + fp[:, 1:] + synthetic)
-        best = f1.shape[1] - 1 - np.argmax(f1[:, ::-1], axis=1)
+        drawn = np.diff(tp + fp, axis=1) > 0  # a threshold is the score of an image that counts
+        best = f1.shape[1] - 1 - np.argmax(np.where(drawn, f1, -1)[:, ::-1], axis=1)
         found.append(np.where(synthetic[:, 0] > 0, observed[best], np.nan))
     return np.concatenate(found)
 
