@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from layerfusion.experiments.record import FinishedStudy
+from layerfusion.experiments.tables import PREDICTIONS
 from layerfusion.pages.figures.formatting import with_interval
 
 
@@ -38,10 +39,9 @@ def records_table(studies: Iterable[FinishedStudy]) -> pd.DataFrame:
 
 
 def _expected(study: FinishedStudy) -> str:
-    try:
-        scored = study.scored
-    except (LookupError, OSError):
+    if not (study.directory / PREDICTIONS).is_file():
         return ""
+    scored = study.scored
     on = next(name for name in ("local", "clean") if name in scored)
     first = study.record.variants[0]
     found = scored[on][first.name].interval("roc_auc").columns("roc_auc")
