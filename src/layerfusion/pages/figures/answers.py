@@ -161,7 +161,7 @@ def detector_in_a_sentence(study: FinishedStudy) -> str:
     return (
         f"On {counts['real']} photographs and {counts['synthetic']} generated images of "
         f"{images['source'].nunique()} sources that chose nothing about it, the default detector "
-        f"calls **{parts['FPR']}** of the photographs synthetic, where validation images let expect "
+        f"calls **{parts['FPR']}** of the photographs synthetic, where validation images promised "
         f"{_percent(study.scored['local'][first], 'fpr')}, and finds **{parts['recall']}** of the "
         f"generated images; its ROC AUC is **{with_interval(_columns(own), 'roc_auc')}**, that "
         f"of size, bytes and format alone {with_interval(_columns(baseline), 'roc_auc')}."
