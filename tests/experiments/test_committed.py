@@ -22,6 +22,7 @@ from layerfusion.metrics.groups import source_table
 from layerfusion.model.detector import Detector
 from layerfusion.model.known_weights import KNOWN
 from layerfusion.pages.figures import baselines
+from layerfusion.pages.figures.answers import detector_in_a_sentence
 from layerfusion.pages.figures.effects import (
     claims_of_worlds,
     claims_table,
@@ -67,6 +68,12 @@ def test_the_shipped_detectors_are_those_that_were_sealed(studies):
         assert len(seal.openings) == 1 and seal.at < seal.openings[0].at
         for name, sha256 in seal.files.items():
             assert file_sha256(own.directory / name) == sha256, name
+
+
+def test_the_readme_says_how_good_the_default_detector_is():
+    said = detector_in_a_sentence(published_study(PHOTOGRAPHS, "detectors"))
+    readme = (project_root() / "README.md").read_text(encoding="utf-8")
+    assert said in " ".join(readme.split())
 
 
 def test_a_disagreement_is_found(studies):
