@@ -25,7 +25,7 @@ from IPython.display import Markdown, display
 
 from layerfusion.pages.chapters.kept_tables import ChapterTables
 from layerfusion.pages.chapters.parameters import checked_parameters
-from layerfusion.apps.evidence.levels import levels_by_source
+from layerfusion.apps.evidence.levels import levels_by_source, reference_of
 from layerfusion.experiments.record import published_study
 from layerfusion.pages.figures import one_photograph
 from layerfusion.pages.figures.benchmarks import in_a_line, read_result
@@ -50,7 +50,7 @@ display(Markdown(one_photograph.what_was_measured(counted)))
 # **These very images made the words.** A word is decided by how many of the detector's validation
 # images score as high, and they also chose the detector's epoch and threshold. What is counted here
 # is how the words come out, and what looking at other forms of a picture adds; how often they are
-# right on pictures from elsewhere it does not say. Intervals are of 95 %, over other images of the
+# right on pictures from elsewhere is below. Intervals are of 95 %, over other images of the
 # same sources.
 #
 # As it is said, once other forms of the picture have been scored. *Right* is the share of images
@@ -79,18 +79,18 @@ one_photograph.shown_words(words, "alone")
 display(Markdown(one_photograph.what_unsure_saves(counted)))
 
 # %% [markdown]
-# ## On a source that made none of the words
+# ## On sources that made none of the words
 #
-# Closer to a picture from elsewhere: the words of each source are made without any of its images.
-# By the score alone, from the predictions of the shipped detector that lie in the repository.
-# *Wrong* is any evidence against a photograph, and none against a generated image. The detector was
-# chosen on all of them nevertheless; how it does on sources that chose nothing is on the page
-# [On photographs](10_photographs).
+# Pictures from elsewhere: the official images of [the study](10_photographs), whose sources chose
+# neither the detector nor its words, and whose labels were read after all of that was sealed. By
+# the score alone. *Wrong* is any evidence against a photograph, and none against a generated image.
 
 # %%
 predictions = published_study(reference_folder("photographs"), "detectors").predictions
-shipped = predictions.query(one_photograph.SHIPPED)
-sources = tables.keep("sources", one_photograph.by_source(levels_by_source(shipped)), fixed=True)
+shipped = predictions[predictions["variant"] == one_photograph.SHIPPED]
+local, official = (shipped[shipped["condition"] == on] for on in ("local", "official"))
+levels = levels_by_source(official, reference_of(local))
+sources = tables.keep("sources", one_photograph.by_source(levels), fixed=True)
 display(Markdown(one_photograph.sources_in_a_sentence(sources)))
 one_photograph.shown_sources(sources)
 

@@ -93,13 +93,22 @@ class EvidenceScale:
         return float(self._real[-int(share * len(self._real)) - 1])
 
 
-def levels_by_source(images: pd.DataFrame) -> pd.DataFrame:
-    """Return the levels of each source's images on a scale made of all other sources' images.
+def reference_of(images: pd.DataFrame) -> ReferenceScores:
+    """Return the scores of a table with ``label`` and ``logit`` as a scale is made of them."""
+    return ReferenceScores(images["label"].to_numpy(np.int64), images["logit"].to_numpy(float))
+
+
+def levels_by_source(
+    images: pd.DataFrame, reference: ReferenceScores | None = None
+) -> pd.DataFrame:
+    """Return the levels of each source's images.
 
     Parameters
     ----------
     images
         A row an image: ``label`` (0 or 1), ``logit``, ``source``.
+    reference
+        What makes the scale. None: for each source all images of the others.
 
     Returns
     -------
@@ -112,9 +121,7 @@ def levels_by_source(images: pd.DataFrame) -> pd.DataFrame:
 
     def measure(own: NDArray[np.bool_]) -> dict[str, int]:
         others = images[(images["source"] != images.loc[own, "source"].iloc[0]).to_numpy(bool)]
-        scale = EvidenceScale(
-            ReferenceScores(others["label"].to_numpy(np.int64), others["logit"].to_numpy(float))
-        )
+        scale = EvidenceScale(reference or reference_of(others))
         found = [scale.level(logit) for logit in images.loc[own, "logit"]]
         return {level.name: found.count(level) for level in EvidenceLevel}
 
