@@ -9,7 +9,9 @@ from hypothesis.extra import numpy as arrays
 
 from layerfusion.apps.evidence.levels import GENERATED, PHOTOGRAPHS, EvidenceLevel, EvidenceScale
 from layerfusion.errors import UserError
-from layerfusion.metrics.rates import ranking_metrics
+from layerfusion.metrics.probability import decide
+from layerfusion.metrics.rates import ranking_metrics, threshold_metrics
+from layerfusion.model.folder import read_description
 from layerfusion.scoring.detectors import (
     DEFAULT_FOLDER,
     ReferenceScores,
@@ -48,14 +50,20 @@ def test_every_image_has_one_level(real, generated):
 def test_the_shipped_detectors_reference_is_what_its_card_says():
     reference = read_reference(DEFAULT_FOLDER)
     card = (DEFAULT_FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
-    found = ranking_metrics(reference.label, reference.logit)["roc_auc"]
-    assert f"value: {found:.4f}" in card
+    threshold = read_description(DEFAULT_FOLDER).threshold
+    called = decide(reference.logit, threshold)
+    found = threshold_metrics(reference.label, called, threshold)
+    for name in ("precision", "recall", "f1"):
+        assert f"| {name} | {found[name]:.1%} (" in card
+    assert f"| false positive rate | {called[reference.label == 0].mean():.1%} (" in card
+    auc = ranking_metrics(reference.label, reference.logit)["roc_auc"]
+    assert f"| as they are | {len(reference.label):,} | {auc:.3f} (" in card
 
 
 def test_a_reference_comes_back_without_names(tmp_path):
     rows = pd.DataFrame({"image_id": ["a", "b"], "label": [1, 0], "logit": [2.25, -1.5]})
     write_reference(rows, tmp_path)
-    assert (tmp_path / "validation.csv").read_text() == "label,logit\n0,-1.5000\n1,2.2500\n"
+    assert (tmp_path / "validation.csv").read_text() == "label,logit\n0,-1.5\n1,2.25\n"
     assert read_reference(tmp_path).logit.tolist() == [-1.5, 2.25]
 
 
