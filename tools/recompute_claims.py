@@ -103,10 +103,13 @@ def interval(
         spread = (len(own) - 1) / len(own) * ((own - own.mean()) ** 2).sum()
         parts.append((spread, sizes.sum() ** 2 / (sizes**2).sum() - 1))
     v, df = np.array(parts).T
+    if v.sum() == 0:
+        return mean, mean, mean, np.nan
     freedom = v.sum() ** 2 / (v**2 / df).sum()
     low, high = bounds
     slope = (high - low) / ((mean - low) * (high - mean))
-    place, zero = (np.log((x - low) / (high - x)) for x in (mean, 0.0))
+    # A rate is never below 0: nothing is asked of 0 then.
+    place, zero = (np.log((x - low) / (high - x)) if low < x else -np.inf for x in (mean, 0.0))
     reach = stats.t.ppf(0.975, freedom) * np.sqrt(v.sum()) * slope
     ends = low + (high - low) / (1 + np.exp(-(place + np.array([-reach, reach]))))
     t = abs(place - zero) / (np.sqrt(v.sum()) * slope)
@@ -168,10 +171,10 @@ def rates(tables: Any) -> list[dict[str, Any]]:
     ]
 
 
-def main(folder: Path) -> int:
-    """Print both, and return the exit status."""
+def main(folder: Path, names: tuple[str, ...] = ("claims", "detectors")) -> int:
+    """Print both, of some studies, and return the exit status."""
     wrong = 0
-    for name in ("claims", "detectors"):
+    for name in names:
         found = recompute(folder, name)
         published = pd.read_csv(folder / f"studies/{name}/effects.csv", index_col="name")
         measured = published.loc[published["verdict"] != "not measured", SHOWN]
