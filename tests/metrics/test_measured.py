@@ -12,6 +12,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from layerfusion.metrics.measured import Measured, student
+from layerfusion.metrics.rates import evaluate
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import resample_images
 
@@ -164,3 +165,15 @@ def test_pages_say_how_often_intervals_hold_the_truth_as_it_was_measured():
     assert said in (root / "book/reproducing.md").read_text("utf-8")
     like = rows[rows["world"] == "photographs"].filter(like="_images")
     assert like.to_numpy().mean() < 0.95 / 2  # "less than half as often", On photographs
+
+
+@pytest.mark.parametrize("threshold", [-10.0, 10.0])
+def test_a_rate_without_exception_is_not_sure_of_other_sources(threshold):
+    label, sources = np.repeat([0, 1], 60), np.tile(list("abcdef"), 20)
+    found = evaluate(label, np.zeros(120), threshold, groups=sources)
+    for name in ("recall", "fpr"):
+        row = found.loc[name]
+        assert row["estimate"] in (0, 1) and row["high"] - row["low"] == pytest.approx(
+            0.39, abs=0.01
+        )
+        assert row["low"] <= row["estimate"] <= row["high"]

@@ -21,7 +21,9 @@ Satterthwaite (1946):
 
 The interval is Student's on the scale of :math:`\ln\frac{\theta - a}{b - \theta}`, with a and b the
 least and the largest value that there can be, so that it never leaves them. How often such
-intervals hold the truth is measured in ``benchmarks/coverage.py``. Assumed: sources and seeds are
+intervals hold the truth is measured in ``benchmarks/coverage.py``. Where a rate is 0, or 1, without
+any source nothing varies; its interval is then Wilson's of so many of as many sources, as if each
+were one trial, for no source says how far others may lie. Assumed: sources and seeds are
 independent draws. Other training images, encoders or benchmarks are not in it.
 """
 
@@ -34,7 +36,13 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit
 
-from layerfusion.metrics.uncertainty import LEVEL, Interval, Values, image_interval
+from layerfusion.metrics.uncertainty import (
+    LEVEL,
+    Interval,
+    Values,
+    image_interval,
+    share_interval,
+)
 
 Over = Literal["sources and seeds", "sources", "images and seeds", "images"]
 
@@ -158,6 +166,9 @@ class Measured:
         low, high, p_value = student(mean, parts, self.bounds)
         if over == "images":
             low, high = images.low, images.high
+        elif sources and low == high and self.bounds == (0, 1) and mean in self.bounds:
+            fewest = round(min(freedom for _, freedom in sources)) + 1
+            low, high = _share_of(int(mean) * fewest, fewest)
         return MeasuredInterval(
             mean, low, high, over, images, seeds, seed_sd, image_se, tuple(parts), p_value
         )
@@ -182,6 +193,12 @@ class Measured:
             effective = images.sum() ** 2 / (images**2).sum()
             found.append(((len(own) - 1) * float(own.var(ddof=0)), effective - 1))
         return found
+
+
+def _share_of(part: int, sources: int) -> tuple[float, float]:
+    """Return Wilson's interval of a share of sources."""
+    found = share_interval(part, sources)
+    return found.low, found.high
 
 
 _OVER: dict[tuple[bool, bool], Over] = {

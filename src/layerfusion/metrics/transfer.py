@@ -132,8 +132,8 @@ def cautious_threshold(images: pd.DataFrame, logit: Values, rate: float) -> floa
             ScoredImages(real, scores[None], counts, decisions=calls).interval("fpr").high > rate
         )
 
-    allowed = bisect_left(range(len(real)), True, key=exceeds)
-    return float(np.nextafter(ordered[max(allowed - 1, 0)], np.inf))
+    allowed = bisect_left(range(1, len(real)), True, key=exceeds)  # none is allowed in any case
+    return float(np.nextafter(ordered[allowed], np.inf))
 
 
 def cautious_table(scored: ScoredImages) -> pd.DataFrame:
