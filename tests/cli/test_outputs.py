@@ -12,8 +12,8 @@ from conftest import draw_image
 from layerfusion.cli.main import app
 
 # All other options and arguments that take a path: they are read.
-READ = {"--data-root", "--images", "--detector", "--against", "--plan", "--labels", "paths",
-        "photos", "wheel", "file", "folder"}  # fmt: skip
+READ = {"--data-root", "--images", "--detector", "--against", "--plan", "--labels", "--official",
+        "paths", "photos", "wheel", "file", "folder"}  # fmt: skip
 
 
 def outputs(commands=app, words=()):

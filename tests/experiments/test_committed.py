@@ -87,7 +87,7 @@ def test_a_disagreement_is_found(studies):
 def test_effects_are_computed_from_the_committed_predictions(studies):
     for name in ("weights", "baselines"):
         table = pd.read_csv(studies[name].directory / "effects.csv")
-        found = studies[name].effects
+        found = studies[name].computed_effects()
         assert found["effect"].to_numpy() == pytest.approx(table["effect"].to_numpy(), abs=1e-12)
         assert found["verdict"].tolist() == table["verdict"].tolist()
 

@@ -151,12 +151,15 @@ class FinishedStudy:
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        """Return the effects of the contrasts, as `layerfusion.analysis.effects.effects` does.
+        """The effects of the contrasts, as `computed_effects` wrote them when the study ended."""
+        path = self.directory / EFFECTS
+        if not path.is_file():
+            return self.computed_effects()
+        table = pd.read_csv(path, float_precision="round_trip", converters={"per_seed": _numbers})
+        return table.fillna({"over": "", "machines": ""})
 
-        They are computed from the predictions, or read where these are not committed.
-        """
-        if not (self.directory / PREDICTIONS).is_file() and (self.directory / EFFECTS).is_file():
-            return pd.read_csv(self.directory / EFFECTS)
+    def computed_effects(self) -> pd.DataFrame:
+        """Return the effects of the contrasts, as `layerfusion.analysis.effects.effects` does."""
         machines = {(cell.variant, cell.seed): cell.machine for cell in self.record.cells}
         return effects(self.scored, self.record.contrasts, machines)
 
@@ -173,10 +176,15 @@ class FinishedStudy:
         return table[own].set_index(["condition", "image_id"])["logit"].sort_index()
 
 
+def _numbers(text: str) -> list[float]:
+    """Return a list of numbers that a table holds as text."""
+    return [float(number) for number in text.strip("[]").split(",") if number.strip()]
+
+
 def write_study(record: StudyRecord, directory: Path) -> FinishedStudy:
     """Write the record and the effects of a study whose tables lie there; the record last."""
     finished = FinishedStudy(directory, record)
-    write_csv(finished.effects, directory / EFFECTS)
+    write_csv(finished.computed_effects(), directory / EFFECTS)
     write_record(record, directory / RECORD)
     return finished
 

@@ -48,7 +48,7 @@ from layerfusion.metrics.uncertainty import (
 TARGET_FPR = (0.01, 0.05, 0.10)
 TARGET_ERROR = (0.05, 0.10, 0.15)  # at most so many errors among the images that are predicted
 LEFT_OUT_FPR = 0.05
-CAUTIOUS_SPLITS = 20  # fewer than of other rules: each choice looks at every source
+CAUTIOUS_SPLITS = 8  # fewer than of other rules: each choice looks at every source
 
 # From a benchmark's balance to a stream of photographs.
 SCENARIOS = (
