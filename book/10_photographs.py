@@ -128,8 +128,12 @@ tables.keep("verdicts", answers.verdict_counts(study), fixed=True)
 # the one source that moves it most:
 
 # %%
-primary = ["open-above-constrained-local-roc_auc", "open-above-constrained-official-roc_auc",
-           "fusion-above-last-official-constrained", "fusion-above-last-official-open"]
+primary = [
+    "open-above-constrained-local-roc_auc",
+    "open-above-constrained-official-roc_auc",
+    "fusion-above-last-official-constrained",
+    "fusion-above-last-official-open",
+]
 display(Markdown(answers.leaning_in_a_sentence(study, primary)))
 
 # %% [markdown]

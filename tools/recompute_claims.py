@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 SHOWN = ["effect", "low", "high", "p"]
+_MEASURED: dict[Any, NDArray[Any]] = {}
 
 
 def auc(label: NDArray[Any], logit: NDArray[Any]) -> float:
@@ -79,12 +80,16 @@ def effect(
 ) -> NDArray[Any]:
     """Return the signed sum of a contrast's metrics for each seed, without one source."""
     total = np.zeros(1)
-    for sign, name, variant, condition in terms:
-        values = []
-        for seed, rows in tables[variant, condition].items():
-            kept = rows if without is None else rows[rows["unit"] != without]
-            values.append(metric(name, kept, thresholds[variant, seed]))
-        total = total + sign * np.array(values)
+    for sign, *of in terms:
+        key = (id(tables), *of, without)
+        if key not in _MEASURED:  # contrasts share their terms
+            name, variant, condition = of
+            values = []
+            for seed, rows in tables[variant, condition].items():
+                kept = rows if without is None else rows[rows["unit"] != without]
+                values.append(metric(name, kept, thresholds[variant, seed]))
+            _MEASURED[key] = np.array(values)
+        total = total + sign * _MEASURED[key]
     return total
 
 
@@ -144,6 +149,7 @@ def recompute(folder: Path, name: str) -> pd.DataFrame:
         key: dict(iter(own.groupby("seed"))) for key, own in rows.groupby(["variant", "condition"])
     }
     thresholds = {(cell["variant"], cell["seed"]): cell["threshold"] for cell in study["cells"]}
+    _MEASURED.clear()
     found: dict[str, tuple[float, ...]] = {}
     for contrast in [*study["contrasts"], *(rates(tables) if name == "detectors" else [])]:
         terms = contrast["terms"]
