@@ -184,7 +184,7 @@ def main(folder: Path, names: tuple[str, ...] = ("claims", "detectors")) -> int:
         found = recompute(folder, name)
         published = pd.read_csv(folder / f"studies/{name}/effects.csv", index_col="name")
         measured = published.loc[published["verdict"] != "not measured", SHOWN]
-        apart = float((found - measured).abs().max(axis=None))
+        apart = float(np.nanmax((found - measured).abs().to_numpy(dtype=float)))
         print(found.join(measured.add_suffix(", published")).round(4).to_string())
         own = found.index.isin(measured.index).sum()
         print(f"{own} of {len(measured)} published {name}; largest difference {apart:.1e}")
