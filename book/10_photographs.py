@@ -58,8 +58,8 @@ tables = ChapterTables("10_photographs", checked_parameters(globals()))
 folder = reference_folder("photographs")
 study, detectors = (published_study(folder, name) for name in ("claims", "detectors"))
 both = effects.claims_of_worlds(study, published_study(reference_folder("demo"), "claims"))
-answer = Markdown(f"{effects.claims_in_a_sentence(study)} {answers.verdicts_in_a_sentence(study)}")
-glue("answer", answer)
+answer = f"{effects.claims_in_a_sentence(study)} {answers.verdicts_in_a_sentence(study)}"
+glue("answer", answers.as_html(answer))
 
 # %% [markdown]
 # ## What was looked at
@@ -177,7 +177,7 @@ glue("answers", effects.styled_worlds(both))
 # bytes and format of a file give without its pixels. Intervals are over other sources.
 
 # %%
-glue("detector", Markdown(answers.detector_in_a_sentence(detectors)))
+glue("detector", answers.as_html(answers.detector_in_a_sentence(detectors)))
 
 # %%
 tables.keep("detectors", answers.detectors_table(detectors), fixed=True)

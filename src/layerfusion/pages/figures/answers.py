@@ -1,6 +1,7 @@
 """What a study answers in words: how many claims, which weights, how good a detector."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -12,6 +13,9 @@ from layerfusion.metrics.scored import Metric, ScoredImages
 from layerfusion.metrics.uncertainty import resampled_rates
 from layerfusion.pages.figures.formatting import with_interval
 from layerfusion.pages.figures.style import RUN_STYLES, finish
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayObject
 
 SHOWN: dict[str, Metric] = {"FPR": "fpr", "recall": "recall", "ROC AUC": "roc_auc"}
 
@@ -66,6 +70,15 @@ def leaning_in_a_sentence(study: FinishedStudy, names: Sequence[str]) -> str:
             f"{without.iloc[place]:+.3f}"
         )
     return f"The one source that moves each most. {'; '.join(said)}."
+
+
+def as_html(markdown: str) -> "DisplayObject":
+    """Return Markdown as HTML, which can be glued into other pages of the book."""
+    from IPython.display import HTML  # both come with the book
+    from markdown_it import MarkdownIt
+
+    shown: DisplayObject = HTML(MarkdownIt().render(markdown))  # type: ignore[no-untyped-call]
+    return shown
 
 
 def block_table(alpha: pd.DataFrame) -> pd.DataFrame:
