@@ -155,7 +155,7 @@ class FinishedStudy:
         path = self.directory / EFFECTS
         if not path.is_file():
             return self.computed_effects()
-        table = pd.read_csv(path, float_precision="round_trip", converters={"per_seed": _numbers})
+        table = pd.read_csv(path, converters={"per_seed": _numbers})
         return table.fillna({"over": "", "machines": ""})
 
     def computed_effects(self) -> pd.DataFrame:
