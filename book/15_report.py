@@ -109,7 +109,17 @@ tables.keep("records", recorded, fixed=True)
 # - **The unsure band** and the promised error rates of
 #   [Choosing a threshold](11_thresholds) were settled after a look at these predictions.
 # - **The rule of the shipped threshold** was chosen knowing, from whoever asked for it, that rates
-#   on other sources come out higher than on validation images; not on official labels.
+#   on other sources come out higher than on validation images; not on official labels. The plan's
+#   first draft had another one, and the mean of two heads as a candidate; both were changed before
+#   any score of the new heads was there. Before the plan was sealed, false-positive rate and recall
+#   on validation images were looked at for targets of 5, 10, 15 and 20 %; 10 % was kept. The sealed
+#   plan does not say so.
+# - **The learning rate of block weights that move** was set beforehand and not tuned. The sealed
+#   plan says that alpha leaves 1/12 at it: that was expected then, and first seen in the study.
+# - **The radial spectrum** was to stand beside every headline; it scored no official image.
+# - **After the opening** a tie in the choice of thresholds on resamples was mended, which moved the
+#   intervals of the two claims on small thresholds by less than .001, and the rates of 0 and 1 got
+#   an interval that is not a point.
 # - **The demo world** was tuned until it was neither trivial nor hopeless, on its own validation
 #   images.
 #

@@ -81,7 +81,7 @@ def effect(
     """Return the signed sum of a contrast's metrics for each seed, without one source."""
     total = np.zeros(1)
     for sign, *of in terms:
-        key = (id(tables), *of, without)
+        key = (*of, without)
         if key not in _MEASURED:  # contrasts share their terms
             name, variant, condition = of
             values = []

@@ -1,5 +1,7 @@
 """Finished detectors under conditions: the package's, one of a hub, and those of a stranger."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -194,7 +196,7 @@ def test_the_command_needs_nothing_but_a_folder(tmp_path, run, shortly):
 # --- finished detectors on validation and test images ---------------------------------------------
 
 
-def test_detectors_are_compared_on_images_whose_labels_come_later(tree, run):
+def test_detectors_are_compared_on_images_whose_labels_come_later(tree, run, tmp_path):
     draw_classes(tree, {"test": 4}, np.random.default_rng(3), other=(80, 70))
     for path in sorted((tree / "test").rglob("*.png")):
         path.rename(tree / "test" / f"{path.parent.name}-{path.name}")
@@ -210,5 +212,13 @@ def test_detectors_are_compared_on_images_whose_labels_come_later(tree, run):
     status, out, err = run("study", "detectors", "demo", "-p", "folder", "-d", tree, *settings)
     assert status == 0, err
     assert "demo: local AUC above that of metadata" in out and "every image synthetic" in out
+    twice = [tmp_path / run / "detector" for run in ("one", "two")]
+    for folder in (*twice, tmp_path / "three" / "one"):
+        shutil.copytree(DEMO_FOLDER, folder)
+    words = ("study", "detectors", *twice, "-p", "folder", "-d", tree, *settings)
+    status, out, err = run(*words)
+    assert status == 0 and "one: local AUC above that of two" in out, err
+    status, _, err = run(*words, tmp_path / "three" / "one")
+    assert status == 2 and "two detectors are called one" in err
     with pytest.raises(UserError, match="the baseline's name"):
         detector_study({"metadata": Lightness()}, opened, command="test")

@@ -28,6 +28,17 @@ def test_a_published_number_that_was_changed_is_found(tmp_path):
     assert recompute_claims.main(tmp_path, ("detectors",)) == 1
 
 
+def test_the_rates_of_the_front_page_recompute():
+    found = recompute_claims.recompute(reference_folder("photographs"), "detectors")
+    shown = reference_folder("demo") / "tables/10_photographs-detectors.csv"
+    table = pd.read_csv(shown, index_col="detector")
+    for detector in ("photographs", "photographs-paper", "photographs-2026-11", "metadata"):
+        for title, rate in {"FPR": "fpr", "recall": "recall", "ROC AUC": "roc_auc"}.items():
+            row = found.loc[f"{detector} official {rate}"]
+            text = f"{row['effect']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+            assert table.loc[detector, title] == text
+
+
 def test_it_needs_three_libraries_alone():
     tree = ast.parse(Path(recompute_claims.__file__).read_text())
     imported = {

@@ -49,8 +49,9 @@ DetectorOption = Annotated[
     str | None,
     typer.Option(
         "--detector",
-        metavar="DIR|demo",
-        help="Folder of a detector, or the toy. [default: the package's, of photographs]",
+        metavar="DIR|NAME",
+        help="Folder of a detector, or one of the package's: photographs, photographs-paper, "
+        "photographs-2026-11, or the toy demo. [default: photographs]",
     ),
 ]
 ReferenceDetectorOption = Annotated[

@@ -15,6 +15,7 @@ from layerfusion.cli.options import (
     PublishOption,
 )
 from layerfusion.cli.outputs import output_option, print_lines
+from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
 from layerfusion.paths import reference_folder, runs_root, shown
 from layerfusion.progress import Reporter
@@ -230,10 +231,16 @@ def detectors(
     from layerfusion.settings import LoaderSettings
 
     reporter, folders = Reporter(), named or ["photographs"]
-    loaded = {Path(one).name: Detector.load(detector_folder(one)) for one in folders}
+    names = [_called(one) for one in folders]
+    if len(set(names)) < len(names):
+        raise UserError(
+            f"two detectors are called {max(names, key=names.count)}; rename the folder of one"
+        )
+    found = map(Detector.load, map(detector_folder, folders))
+    loaded = dict(zip(names, found, strict=True))
     for one in loaded.values():  # of one encoder mostly: each image passes it once
         one.prefix_cache = open_prefix_cache(LoaderSettings(prefix_cache=True), reporter.say)
-    words = " ".join(Path(one).name for one in folders)
+    words = " ".join(names)
     study = detector_study(
         loaded,
         options.open_run(run, reporter),
@@ -329,6 +336,12 @@ def processors(
     if publish:
         publish_files("demo", lambda folder: [write_processors(table, folder)])
     return None
+
+
+def _called(detector: str) -> str:
+    """Return what a study calls a detector: by its folder, or the run's where it lies in one's."""
+    folder = Path(detector)
+    return folder.absolute().parent.name if folder.name == "detector" else folder.name
 
 
 def publish_files(profile: str, publish: Callable[[Path], list[Path]]) -> None:

