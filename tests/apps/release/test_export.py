@@ -159,7 +159,7 @@ def test_a_threshold_for_a_rate_and_a_card_that_begins_with_other_sources(export
     card = (again / "MODEL_CARD.md").read_text(encoding="utf-8")
     rows = [row for row in rows_of(card, "### Images of other sources") if len(row) == 4]
     assert (
-        "4 sources, of which none have training" in card and "rules of judging were sealed" in card
+        "4 sources, of which none has training" in card and "rules of judging were sealed" in card
     )
     unsealed = Official(FinishedStudy(tmp_path, study.record), "mine")
     assert unsealed.seal is None
