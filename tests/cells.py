@@ -26,7 +26,7 @@ def execute(chapter, given, patch):
     """Execute a chapter's cells here, with other parameters; return what it prints and shows."""
     shown, space, printed = [], {}, io.StringIO()
     patch.setattr(IPython.display, "display", lambda *things: shown.extend(things))
-    patch.setattr(myst_nb, "glue", lambda name, thing: shown.append(thing))
+    patch.setattr(myst_nb, "glue", lambda name, thing, display=True: shown.append(thing))
     for cell in read_chapter(chapter_paths()[chapter]).cells:
         if cell.cell_type != "code":
             continue

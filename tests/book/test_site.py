@@ -26,9 +26,8 @@ pytest.importorskip("jupyter_book")
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.py"))
-PAGES = sorted(
-    ["index", *(c["file"] for c in yaml.safe_load((ROOT / "_toc.yml").read_text())["chapters"])]
-)
+PARTS = yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"]
+PAGES = sorted(["index", *(page["file"] for part in PARTS for page in part["chapters"])])
 
 Built = tuple[Path, subprocess.CompletedProcess[str]]
 View = tuple[int, str, dict[str, dict[str, Any]]]  # width, colours, facts by page

@@ -39,7 +39,7 @@ from layerfusion.pages.figures import baselines
 from layerfusion.paths import reference_folder
 from layerfusion.provenance import processor_name
 
-tables = ChapterTables("09_rivals", checked_parameters(globals()))
+tables = ChapterTables("09_baselines", checked_parameters(globals()))
 study = published_study(reference_folder("photographs"), "baselines")
 ranked = baselines.ranking(study)
 display(Markdown(baselines.in_a_sentence(ranked)))
