@@ -15,8 +15,11 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 import yaml
+from typer.main import get_command
 
+import layerfusion
 from browsing import CONTRAST, ENOUGH, chromium, failures
+from layerfusion.cli.main import app as command_line
 from layerfusion.pages.chapters.source import read_chapter
 from layerfusion.paper import numbers as paper
 from networks import close_network
@@ -218,6 +221,29 @@ def test_a_page_says_what_it_is_about_to_who_links_to_it(pages):
         description = head.select_one("meta[name=description]")["content"]
         assert 40 < len(description) <= 310
         assert head.select_one('meta[property="og:description"]')["content"] == description
+
+
+def commands_below(command, words="layerfusion"):
+    """The names of a command and of all below it."""
+    yield words
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands_below(one, f"{words} {name}")
+
+
+def test_reference_pages_describe_every_command_and_every_public_name(pages):
+    titles = {code.get_text() for code in pages["commands.html"].select(":is(h1, h2, h3) code")}
+    assert set(commands_below(get_command(command_line))) - {"layerfusion"} == titles
+    api = pages["api.html"]
+    assert all(api.find(id=f"layerfusion.{name}") for name in layerfusion.__all__)
+    addresses = {urlsplit(link).netloc for link in links(api)}
+    assert {"docs.pytorch.org", "docs.python.org"} <= addresses
+
+
+def test_the_status_page_has_every_chapter_with_its_commit(pages):
+    rows = pages["status.html"].select("article tbody tr")
+    cells = [[cell.get_text() for cell in row.select("td")] for row in rows]
+    assert [row[0] for row in cells] == [chapter[:2] for chapter in CHAPTERS]
+    assert all("not recorded" not in row for row in cells)
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
