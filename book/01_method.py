@@ -87,7 +87,7 @@ source_of(LayerFusion.fuse, LayerFusion.alpha)
 h = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
 a = torch.tensor([0.0, math.log(3)])
 alpha = a.exp() / a.exp().sum()
-print("alpha", alpha.tolist(), "z", (alpha @ h).tolist())
+print(alpha, alpha @ h)
 
 # %% [markdown]
 # The softmax gives $(1/4, 3/4)$, and $z = 1/4\,(1, 0) + 3/4\,(0, 2) = (0.25, 1.5)$. The package
@@ -99,7 +99,7 @@ with torch.no_grad():
     fusion.projection.weight.copy_(torch.eye(2))
     fusion.projection.bias.zero_()
     fusion.block_logits.copy_(a)
-    print("alpha", fusion.alpha().tolist(), "z", fusion.fuse(h[None])[0].tolist())
+    print(fusion.alpha(), fusion.fuse(h[None])[0])
 
 # %% [markdown]
 # ### What alpha is not
@@ -109,10 +109,9 @@ with torch.no_grad():
 #
 # $$z(x) = W_p \sum_{l=1}^{L} \alpha_l h_l(x) + b_p,$$
 #
-# a weighted mean of tokens, projected once. How much a block counts depends on its weight, on the
-# length and direction of its token, and on the classifier; the length is not fixed by anything.
-# Alpha is therefore not importance. [On photographs](10_photographs) measures both: alpha, and what
-# happens to the logit when a block's token is replaced.
+# a weighted mean of tokens, projected once. What a block contributes depends on the length of its
+# token as well, and nothing fixes that length. Alpha is therefore not importance.
+# [On photographs](10_photographs) shows alpha beside the effect of replacing a block's token.
 #
 # ## From z to a decision
 #
@@ -133,9 +132,8 @@ detector = Detector.build(profile.encoder, profile.head, profile.images, seed=se
 method_figures.overview(detector)
 
 # %% [markdown]
-# This is the paper's Figure 1 with the sizes of {glue:text}`profile`. Grey parts are trained: the
-# head and the last {glue:text}`trained_blocks` of {glue:text}`blocks` blocks. Hatched parts stay as
-# pretrained.
+# The paper's Figure 1, with the sizes of this profile. Grey parts are trained: the head and the last
+# {glue:text}`trained_blocks` of {glue:text}`blocks` blocks. Hatched parts stay as pretrained.
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of every stage and its size"}
 tables.keep("shapes", architecture.stages(detector), fixed=True)
@@ -152,10 +150,11 @@ photographs = training.rows[training.rows["label"] == 0]
 richest = photographs.sort_values(["bytes", "path"])["path"].iloc[-1]
 photograph = read_image(training.root / richest)
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "The photograph, cropped and divided into patches."}}
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "The photograph, and its central crop divided into patches."}}
 demo = Detector.load(detector_folder("demo"))
 x = EvaluationTransform(demo.image_settings)(photograph)
-style.as_jpeg(method_figures.patches(x, patch=demo.encoder.visual.conv1.kernel_size[0]))
+patch = demo.encoder.visual.conv1.kernel_size[0]
+style.as_jpeg(method_figures.patches(photograph, x, patch))
 
 # %% tags=["nbval-ignore-output"]
 with torch.inference_mode():
@@ -165,9 +164,9 @@ with torch.inference_mode():
     logit = demo.head.classifier(z)[:, 0]
 p, synthetic = probability(logit), decide(logit, demo.threshold)
 for name, value in {"x": x, "h": h, "W h + b": u, "alpha": alpha, "z": z}.items():
-    print(f"{name:<9}{tuple(value.shape)!s:<14} from {value.min():8.3f} to {value.max():8.3f}")
-print(f"logit    {logit.item():.3f}\np        {p.item():.3f}")
-print("decision", "synthetic" if synthetic else "real", f"at t = {demo.threshold:.3f}")
+    print(f"{name:<9}{tuple(value.shape)!s:<14}{value.min():8.3f} to {value.max():8.3f}")
+print(f"logit    {logit.item():.3f}\np        {p.item():.3f}\nt        {demo.threshold:.3f}")
+print("decision", "synthetic" if synthetic else "real")
 
 # %% tags=["remove-cell"]
 length = u[0].norm(dim=1)
@@ -198,7 +197,7 @@ glue_texts(
 # With $p$ = {glue:text}`p` and $t$ = {glue:text}`threshold` this photograph is predicted
 # {glue:text}`decision`: the threshold decides, not 0.5. Across blocks the largest alpha is
 # {glue:text}`alphas` times the smallest, and the longest projected token {glue:text}`lengths` times
-# the shortest. The lengths differ more than the weights do. For real photographs the demo detector's
+# the shortest: neither number alone ranks the blocks. For real photographs the demo detector's
 # scores mean nothing.
 #
 # ## Parameters
@@ -235,8 +234,12 @@ images = architecture.spread(experiment.validation, 48)
 gap = tables.keep("activation_gap", architecture.activation_gap(profile, images))
 method_figures.activation_gap(gap)
 
+# %% [markdown]
+# The class token of the median image moves by {glue:text}`gap_first` after the first block and by
+# {glue:text}`gap_last` after the last.
+
 # %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show the table of differences"}
-gap.rename(columns={"low": "lower quartile", "high": "upper quartile"}).map("{:.2%}".format)
+gap.set_axis(["lower quartile", "median", "upper quartile"], axis=1).map("{:.2%}".format)
 
 # %% tags=["remove-cell"]
 glue_texts(
@@ -248,9 +251,6 @@ glue_texts(
 )
 
 # %% [markdown]
-# The median difference is {glue:text}`gap_first` after the first block and {glue:text}`gap_last` after
-# the last.
-#
 # Which activation did the paper use? From release 2.29 on, OpenCLIP builds `ViT-L-14` with plain
 # GELU, and only warns when OpenAI's weights are loaded. The author's code builds this name, and its
 # lock file pins release 2.32.0. The published numbers were very probably made with **plain GELU**;

@@ -285,7 +285,7 @@ def spectra_beside_images(
         low, median, high = np.quantile(spectra[own], (0.25, 0.5, 0.75), axis=0)
         typical = own[np.abs(spectra[own] - median).sum(axis=1).argmin()]
         crop = EvaluationTransform(settings)(read_image(manifest.files[typical]))
-        square.imshow(crop.permute(1, 2, 0), interpolation="nearest")
+        square.imshow(crop.permute(1, 2, 0).numpy(), interpolation="nearest")
         square.set_axis_off()
         square.set_title(name, color=colour)
         band = {"radius": np.arange(1, spectra.shape[1] + 1), "log": median}

@@ -73,18 +73,22 @@ def overview(detector: Detector) -> Figure:
     return finish(figure)
 
 
-def patches(crop: Tensor, patch: int) -> Figure:
-    """Draw an image as the encoder divides it.
+def patches(image: Image.Image, crop: Tensor, patch: int) -> Figure:
+    """Draw an image, and beside it its crop as the encoder divides it.
 
     Parameters
     ----------
+    image
+        Upright, RGB.
     crop
         Shape (3, side, side), uint8.
     patch
         Side of a patch, px.
     """
-    figure, axes = plt.subplots(figsize=(2.4, 2.4), dpi=150, layout="constrained")
-    axes.imshow(crop.permute(1, 2, 0), interpolation="nearest")
+    figure, (left, axes) = plt.subplots(1, 2, figsize=(5.5, 2.4), dpi=150, layout="constrained")
+    left.imshow(image, interpolation="nearest")
+    left.set_axis_off()
+    axes.imshow(crop.permute(1, 2, 0).numpy(), interpolation="nearest")
     edges = np.arange(0, crop.shape[-1] + 1, patch) - 0.5
     grid: dict[str, Any] = {"color": "white", "linewidth": 0.8}
     axes.vlines(edges, edges[0], edges[-1], **grid)
