@@ -138,7 +138,8 @@ source_of(radial_spectrum)
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "A typical photograph and a typical synthetic image beside the radial spectra of both classes."}}
 some = spread(experiment.validation, 200)
 spectra = radial_spectra(some, experiment.profile.images, experiment.profile.loader)
-style.as_jpeg(data_figures.spectra_beside_images(some, spectra, experiment.profile.images))
+shown = data_figures.spectra_beside_images(some, spectra, experiment.profile.images)
+style.as_jpeg(shown)
 
 # %% tags=["remove-cell"]
 finest = pd.Series(spectra[:, -(spectra.shape[1] // 4) :].mean(axis=1))
@@ -190,14 +191,13 @@ glue_texts(
     best_feature=data_figures.FEATURES[best["name"]],
     best_auc=with_interval(best, "roc_auc"),
     best_run=best["run"],
+    format_auc=aucs.xs("file format", level="feature").iloc[0],
     **{
         f"{short}_{run}": aucs.get((run, data_figures.FEATURES[name]), absent)
-        for short, name in {
-            "metadata": "metadata", "spectrum": "radial spectrum", "format": "format alone",
-        }.items()
+        for short, name in {"metadata": "metadata", "spectrum": "radial spectrum"}.items()
         for run in ("constrained", "open")
     },
-)  # fmt: skip
+)
 
 # %% tags=["remove-cell"]
 # What the demo's committed runs found, whatever profile this page is about.
@@ -235,10 +235,10 @@ glue_texts(
 )
 
 # %% [markdown]
-# Files that cannot be read, and are in no split: {glue:text}`skipped`. Pairs of equal or nearly equal
-# images in two splits: {glue:text}`pairs`, {glue:text}`other` of them a photograph and a synthetic
-# image; such an image is tested on what was memorised, or has a wrong label. Warnings of the
-# {term}`manifest`: {glue:text}`warnings`.
+# Unreadable files: {glue:text}`skipped`; they are in no split and in no count. Pairs of equal or nearly
+# equal images in two splits: {glue:text}`pairs`; a detector would be tested on what it memorised. Pairs
+# of a photograph and a synthetic image among them: {glue:text}`other`; one of their labels may be
+# wrong. Warnings of the {term}`manifest`: {glue:text}`warnings`.
 
 # %% [markdown]
 # :::{admonition} What to remember
@@ -250,7 +250,7 @@ glue_texts(
 #
 # :::{admonition} Exercise
 # :class: exercise
-# The file format alone reaches {glue:text}`format_constrained` here. What would it reach on the
+# The file format alone reaches {glue:text}`format_auc` here. What would it reach on the
 # paper's constrained training images, and what on its validation images?
 # ```{dropdown} Answer
 # 1 on the training images: every photograph is a JPEG file and every synthetic image a PNG file. The

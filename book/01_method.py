@@ -128,7 +128,8 @@ source_of(decide)
 # images: [The constrained run](02_constrained_run) shows both.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "The detector from image to probability: patches, blocks, class tokens, shared projection, block weights, sum, classifier, sigmoid."}}
-detector = Detector.build(profile.encoder, profile.head, profile.images, seed=seed).eval()
+detector = Detector.build(profile.encoder, profile.head, profile.images, seed=seed)
+detector.eval()
 method_figures.overview(detector)
 
 # %% [markdown]
@@ -165,7 +166,8 @@ with torch.inference_mode():
 p, synthetic = probability(logit), decide(logit, demo.threshold)
 for name, value in {"x": x, "h": h, "W h + b": u, "alpha": alpha, "z": z}.items():
     print(f"{name:<9}{tuple(value.shape)!s:<14}{value.min():8.3f} to {value.max():8.3f}")
-print(f"logit    {logit.item():.3f}\np        {p.item():.3f}\nt        {demo.threshold:.3f}")
+for name, number in {"logit": logit.item(), "p": p.item(), "t": demo.threshold}.items():
+    print(f"{name:<9}{number:.3f}")
 print("decision", "synthetic" if synthetic else "real")
 
 # %% tags=["remove-cell"]
@@ -207,8 +209,8 @@ tables.keep("head", head_sizes, fixed=True)
 
 # %% [markdown]
 # The projection and the first linear layer hold {glue:text}`linear_share` of the paper's head; the
-# fusion, which gives the method its name, is {glue:text}`blocks_full` numbers. The detector of
-# {glue:text}`profile` has {glue:text}`count_frozen` frozen parameters, {glue:text}`count_trained_blocks` in
+# fusion, which gives the method its name, is {glue:text}`blocks_full` numbers. The detector of this
+# profile has {glue:text}`count_frozen` frozen parameters, {glue:text}`count_trained_blocks` in
 # trained blocks and {glue:text}`count_head` in the head. Among the frozen ones are the final LayerNorm and
 # the output projection, which the head does not read.
 #
