@@ -47,7 +47,8 @@ def decide(logit: ArrayLike, threshold: ArrayLike) -> NDArray[np.bool_]:
     NDArray
         Shape (n,), bool.
     """
-    return probability(np.asarray(logit, dtype=np.float64) + SAME_LOGIT) >= np.asarray(threshold)
+    same = np.asarray(logit, dtype=np.float64) + SAME_LOGIT
+    return probability(same) >= np.asarray(threshold)
 
 
 def published_probability(logit: ArrayLike, threshold: ArrayLike) -> NDArray[np.float64]:

@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 
 from conftest import manifest_rows, open_tiny
+from layerfusion.analysis.shortcuts import radial_spectra
 from layerfusion.data.card import CROISSANT, IMAGE_DTYPES, IMAGES, SOURCES
 from layerfusion.data.duplicates import find_duplicates
 from layerfusion.data.manifest import Manifest
 from layerfusion.data.metadata import file_properties, metadata_by_class
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
+from layerfusion.images.reading import read_image
+from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.metrics.classes import class_names
 from layerfusion.pages.figures import data as data_figures
 from layerfusion.pages.figures.data import counts_table, sources_table
@@ -132,6 +135,7 @@ def test_giveaways_are_shares_and_medians(paperlike):
 
 def test_both_runs_are_audited_where_their_images_are(photos):
     table = data_figures.audit_runs(open_tiny(photos))
+    assert set(table["name"]) == set(data_figures.FEATURES)
     assert table["run"].unique().tolist() == ["constrained", "open"]
     assert (table["name"] == "radial spectrum").sum() == 2
     # All photos are PNG: the format tells nothing, in either run.
@@ -173,8 +177,8 @@ def manifest(photos, tiny_profile, tmp_path):
     return open_data(tiny_profile.data, data_root=photos, cache=tmp_path)
 
 
-def test_giveaways_have_a_row_of_panels_a_split(manifest):
-    figure = data_figures.file_giveaways(manifest)
+def test_leakage_has_a_row_of_panels_a_split(manifest):
+    figure = data_figures.metadata_leakage(manifest)
     assert len(figure.axes) == 9
     formats, sides, _ = figure.axes[:3]
     assert [label.get_text() for label in formats.get_yticklabels()] == ["PNG", "JPEG"]
@@ -188,15 +192,31 @@ def test_giveaways_have_a_row_of_panels_a_split(manifest):
     assert named == ["real", "synthetic", "unlabelled"]
 
 
-def test_a_common_size_is_a_large_mark(manifest):
-    rows = manifest.select(split="val").rows
-    real = rows["label"] == 0
-    rows["width"] = rows["width"].where(~real, np.arange(len(rows)) + 100).astype("Int32")
-    changed = Manifest(manifest.root, rows, manifest.skipped)
-    (axis,) = data_figures.image_sizes(changed).axes
-    many, one = axis.collections
-    assert len(many.get_offsets()) == real.sum() and len(one.get_offsets()) == 1
-    assert one.get_sizes()[0] > 3 * many.get_sizes().max()
+def test_file_properties_are_shown_as_texts(paperlike):
+    table = metadata_by_class(paperlike.rows)
+    cells = data_figures.metadata_cells(table)
+    assert cells.index.equals(table.index)
+    assert cells.loc[("train", "real")].tolist() == [
+        "3", "100% JPEG", "640.0", "480.0", "1.000", "640 x 480 (66.7%)"
+    ]  # fmt: skip
+    assert cells.loc[("test", "unlabelled"), "formats"] == "50% JPEG, 50% PNG"
+
+
+def test_a_typical_image_of_each_class_stands_beside_the_spectra(photos):
+    experiment = open_tiny(photos)
+    validation, settings = experiment.validation, experiment.profile.images
+    spectra = radial_spectra(validation, settings, experiment.profile.loader)
+    spectra[3] = np.median(spectra[validation.rows["label"] == validation.rows["label"][3]], axis=0)
+    figure = data_figures.spectra_beside_images(validation, spectra, settings)
+    *squares, axes = figure.axes
+    assert [square.get_title() for square in squares] == list(COLOURS)
+    crops = [EvaluationTransform(settings)(read_image(file)) for file in validation.files]
+    shown = squares[int(validation.rows["label"][3])].images[0].get_array()
+    np.testing.assert_array_equal(shown, np.moveaxis(crops[3].numpy(), 0, -1))
+    for line, label in zip(axes.lines, (0, 1), strict=True):
+        own = spectra[validation.rows["label"] == label]
+        np.testing.assert_allclose(line.get_ydata(), np.median(own, axis=0))
+        assert line.get_color() == list(COLOURS.values())[label]
 
 
 def test_the_audit_is_drawn_with_its_intervals():
@@ -207,11 +227,20 @@ def test_the_audit_is_drawn_with_its_intervals():
             "roc_auc": [0.9, 0.5, 0.6, 0.4],
             "roc_auc_low": [0.8, 0.45, 0.5, 0.3],
             "roc_auc_high": [0.95, 0.55, 0.7, 0.5],
+            "average_precision": 0.5,
+            "f1": 0.6666,
         }
     )
+    cells = data_figures.shortcut_cells(audit)
+    assert cells.loc[("constrained", "all metadata together")].tolist() == [
+        "0.900 [0.800, 0.950]", "0.500", "0.667"
+    ]  # fmt: skip
+    assert cells.index.get_level_values("feature")[1] == "file format"
     figure = data_figures.shortcut_audit(audit)
     (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["metadata", "format alone"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        "all metadata together", "file format"
+    ]  # fmt: skip
     drawn = [sorted(c.lines[0].get_xdata()) for c in axis.containers]
     assert drawn == [[0.5, 0.9], [0.4, 0.6]]
     (ends,) = axis.containers[0].lines[2]

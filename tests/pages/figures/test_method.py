@@ -17,6 +17,7 @@ from layerfusion.errors import UserError
 from layerfusion.images.transforms import TrainingTransform, image_rng
 from layerfusion.model.detector import Detector
 from layerfusion.pages.figures import method as method_figures
+from layerfusion.pages.figures.sheets import GAP
 from layerfusion.settings import HeadSettings, load_profile
 
 
@@ -69,7 +70,7 @@ def test_the_ablation_reads_the_last_block_only(built):
     detector = tiny_detector(**{"head.blocks": "last"})
     width = profile.head.projection_width
     assert architecture.stages(detector).loc["projection", "output"] == f"1 × {width}"
-    drawn = method_figures.overview(detector, np.zeros((48, 48, 3), np.uint8)).axes[0].texts
+    drawn = method_figures.overview(detector).axes[0].texts
     assert [t.get_text() for t in drawn if "alpha_{" in t.get_text()] == [r"$\alpha_{4}$"]
 
 
@@ -85,9 +86,8 @@ def test_weights_that_are_not_learned_are_drawn_and_counted_so(built):
     detector = tiny_detector(**{"head.blocks": "mean"})
     assert architecture.stages(detector).loc["fusion z"].tolist()[1:] == [0, ""]
     assert architecture.head_parameters({"head": detector.head}).loc["block logits", "head"] == 0
-    drawn = method_figures.overview(detector, np.zeros((48, 48, 3), dtype=np.uint8))
-    texts = {text.get_text() for text in drawn.axes[0].texts}
-    assert "1/$L$ each, for good" in texts and not any("softmax" in text for text in texts)
+    texts = {text.get_text() for text in method_figures.overview(detector).axes[0].texts}
+    assert "1/$L$ each, fixed" in texts and not any("softmax" in text for text in texts)
 
 
 def test_the_papers_head_has_the_authors_counts():
@@ -146,18 +146,27 @@ def test_spread_takes_every_folder(validation):
 
 def test_overview_shows_the_detectors_sizes(built):
     profile, detector = built
-    picture = np.zeros((48, 48, 3), np.uint8)
-    (axes,) = method_figures.overview(detector, picture).axes
+    (axes,) = method_figures.overview(detector).axes
     words = [text.get_text() for text in axes.texts]
-    assert f"Linear {profile.head.projection_width} → {profile.head.hidden_width}" in words
-    assert f"Dropout {profile.head.dropout:g}" in words
+    assert f"Linear\n{profile.head.projection_width} → {profile.head.hidden_width}" in words
+    assert f"Dropout\n{profile.head.dropout:g}" in words
     assert {"48 × 48 px", "patches of 8 × 8", "4", "frozen", "trained"} <= set(words)
     assert any("demo-tiny: 4 blocks of width 32" in word for word in words)
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
-    assert len(hatched) == 2 + 1 + 1  # frozen blocks, patch embedding, legend
+    assert len(hatched) == 2 + 1  # frozen blocks, patch embedding
     frozen = tiny_detector(**{"encoder.trained_blocks": 0})
-    (axes,) = method_figures.overview(frozen, picture).axes
-    assert len([patch for patch in axes.patches if patch.get_hatch()]) == 4 + 1 + 1
+    (axes,) = method_figures.overview(frozen).axes
+    assert len([patch for patch in axes.patches if patch.get_hatch()]) == 4 + 1
+
+
+def test_a_crop_is_divided_into_its_patches():
+    image = draw_image(np.random.default_rng(3), dark=False)
+    crop = TrainingTransform(load_profile("demo", TINY).images)(image, image_rng(4, 0, 0))
+    left, right = method_figures.patches(image, crop, 8).axes
+    np.testing.assert_array_equal(left.images[0].get_array(), image)
+    np.testing.assert_array_equal(right.images[0].get_array(), np.moveaxis(crop.numpy(), 0, -1))
+    edges = [line.get_segments()[1][0, 0] for line in right.collections[:1]]
+    assert edges == [7.5] and len(right.collections[0].get_segments()) == 48 // 8 + 1
 
 
 def test_activation_figures_draw_their_tables():
@@ -174,22 +183,26 @@ def test_activation_figures_draw_their_tables():
     assert plt.get_fignums() == before
 
 
-def test_each_row_of_the_gallery_differs_by_its_step_alone(built):
+def test_each_picture_of_a_strip_differs_by_its_step_alone(built):
     profile, _ = built
     image = draw_image(np.random.default_rng(3), dark=False)
-    sheet = method_figures.augmentation_sheet(image, profile.images, seed=4)
-    names = [axis.get_ylabel().split("\n")[0] for axis in sheet.axes]
+    sheet = method_figures.augmentation_strips(image, profile.images, seed=4)
+    assert [axis.get_ylabel() for axis in sheet.axes] == ["draw 1", "draw 2", "draw 3"]
+    names = [text.get_text().split("\n")[0] for text in sheet.axes[0].texts]
     steps = ["flip", "colour jitter", "rotation", "JPEG", "down and up"]
     assert names == ["crop", *steps, "all steps", "as in training"]
     side = profile.images.crop
-    rows = {
-        name: np.asarray(axis.images[0].get_array())[:, :side]
-        for name, axis in zip(names, sheet.axes, strict=True)
-    }
-    np.testing.assert_array_equal(rows["flip"], rows["crop"][:, ::-1])
-    for step in steps[1:]:  # the crop is a column's, so what is left of it after a step is near it
-        assert (rows[step] != rows["crop"]).any()
-        assert np.abs(rows[step].astype(int) - rows["crop"]).mean() < 25
-    assert not rows["rotation"][0].min(axis=-1).all()  # corners turn black
-    trained = TrainingTransform(profile.images)(image, image_rng(4, 0, 0)).numpy()
-    np.testing.assert_array_equal(rows["as in training"], np.moveaxis(trained, 0, -1))
+    for draw, axis in enumerate(sheet.axes):
+        strip = np.asarray(axis.images[0].get_array())
+        shown = {
+            name: strip[:, place : place + side]
+            for name, place in zip(names, range(0, strip.shape[1], side + GAP), strict=True)
+        }
+        np.testing.assert_array_equal(shown["flip"], shown["crop"][:, ::-1])
+        for step in steps[1:]:  # what is left of the crop after a step is near it
+            assert (shown[step] != shown["crop"]).any()
+            assert np.abs(shown[step].astype(int) - shown["crop"]).mean() < 25
+        if draw == 0:  # of the other draws the angles are small
+            assert not shown["rotation"][0].min(axis=-1).all()  # corners turn black
+        trained = TrainingTransform(profile.images)(image, image_rng(4, 0, draw)).numpy()
+        np.testing.assert_array_equal(shown["as in training"], np.moveaxis(trained, 0, -1))

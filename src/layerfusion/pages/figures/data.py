@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
 from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.measures import RUNS
@@ -24,14 +26,17 @@ from layerfusion.data.sources.published import PUBLISHED
 from layerfusion.data.tables import read_parquet
 from layerfusion.errors import UserError
 from layerfusion.experiments.shortcuts import run_shortcuts
+from layerfusion.images.reading import read_image
+from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.metrics.classes import CLASS_NAMES, class_names
 from layerfusion.metrics.uncertainty import LEVEL
-from layerfusion.pages.figures.formatting import SENTENCES, lay_out, pivoted
-from layerfusion.pages.figures.intervals import interval_panels
-from layerfusion.pages.figures.style import SHADES, finish
+from layerfusion.pages.figures.formatting import SENTENCES, interval_cells, lay_out, pivoted
+from layerfusion.pages.figures.intervals import draw_band, interval_panels
+from layerfusion.pages.figures.style import COLOURS, SHADES, finish
 from layerfusion.paper import numbers as paper
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
+from layerfusion.settings import ImageSettings
 
 # What images are for, in the order of the counts.
 CONSTRAINED = "training, constrained run"
@@ -41,9 +46,21 @@ OFFICIAL = "official test"
 UNUSED = "training, in neither run"
 HELD_OUT = "held out, in no run"
 
-# The classes on every figure here, told apart by line and marker too.
+# The classes on every figure here, told apart by line too.
 LINES: dict[Any, Any] = dict(zip(CLASS_NAMES, ("-", "--", ":"), strict=True))
-MARKERS: dict[Any, Any] = dict(zip(CLASS_NAMES, ("o", "x", "+"), strict=True))
+
+# What the shortcut baselines of `layerfusion.analysis.shortcuts` look at, in a reader's words.
+FEATURES = {
+    "metadata": "all metadata together",
+    "width alone": "width",
+    "height alone": "height",
+    "aspect alone": "aspect ratio",
+    "megapixels alone": "number of pixels",
+    "bytes alone": "size of the file",
+    "bytes_per_pixel alone": "bytes per pixel",
+    "format alone": "file format",
+    "radial spectrum": "radial spectrum",
+}
 
 TITLE: dict[str, Any] = {"loc": "left", "fontweight": "bold", "fontsize": "medium"}
 
@@ -101,7 +118,7 @@ def mirrored_counts(experiment: Experiment) -> pd.DataFrame:
 
 
 def audit_runs(experiment: Experiment) -> pd.DataFrame:
-    """Fit shortcut baselines on the training images of both runs, score the same validation images.
+    """Fit the shortcut baselines on the training images of each run; score the validation images.
 
     A run whose training images are not there, or that the profile does not have, is left out.
 
@@ -191,7 +208,7 @@ def counts_table(folder: Path) -> pd.DataFrame:
     return counts.assign(all=counts.sum(axis=1)).rename_axis(columns=None)
 
 
-def file_giveaways(manifest: Manifest) -> Figure:
+def metadata_leakage(manifest: Manifest) -> Figure:
     """Draw formats, shorter sides and bytes per pixel of each class, a row of panels a split.
 
     Where the curves of the two classes lie apart, a file's size or compression tells its class.
@@ -199,7 +216,7 @@ def file_giveaways(manifest: Manifest) -> Figure:
     files = file_properties(manifest.rows)
     splits = files.groupby("split", observed=True)
     figure, grid = plt.subplots(
-        len(splits), 3, figsize=(9, 0.6 + 1.8 * len(splits)), width_ratios=(0.7, 1, 1),
+        len(splits), 3, figsize=(7.5, 0.6 + 1.5 * len(splits)), width_ratios=(0.7, 1, 1),
         layout="constrained", sharex="col", squeeze=False,
     )  # fmt: skip
     formats = sorted(files["format"].unique(), reverse=True)
@@ -208,60 +225,99 @@ def file_giveaways(manifest: Manifest) -> Figure:
         panels[0].set_title(split, **TITLE)
         for panel, column in zip(panels[1:], ("shorter_side", "bytes_per_pixel"), strict=True):
             _curves(panel, members, column)
-            _scale(panel, "x", files[column])
+            _scale(panel, files[column])
         panels[1].set_ylabel("images at or below")
         panels[2].tick_params(labelleft=False)
     labels = ("share of images", "shorter side (px)", "bytes per pixel of the file")
     for panel, label in zip(grid[-1], labels, strict=True):
         panel.set_xlabel(label)
-    _legend(figure, files, {name: {"linestyle": line} for name, line in LINES.items()})
+    present = [name for name in CLASS_NAMES if (files["class"] == name).any()]
+    keys = [
+        Line2D([], [], color=SHADES[name], linestyle=LINES[name], label=name) for name in present
+    ]
+    figure.legend(handles=keys, loc="outside upper right", ncols=3, frameon=False)
     return finish(figure)
 
 
-def image_sizes(manifest: Manifest) -> Figure:
-    """Draw width and height of the images, a panel a split; the larger a mark, the more of a size.
+def metadata_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `layerfusion.data.metadata.metadata_by_class` as texts, narrow enough for a page."""
+    names = ["images", "width", "height", "shorter_side", "bytes_per_pixel"]
+    formats = table.drop(columns=[*names, "commonest_size", "share_of_it"])
+    cells = {
+        "images": table["images"],
+        "formats": [
+            ", ".join(f"{share:.0%} {name}" for name, share in row.items() if share)
+            for row in formats.to_dict("records")
+        ],
+        "median width (px)": table["width"],
+        "median height (px)": table["height"],
+        "bytes per pixel": table["bytes_per_pixel"].map("{:.3f}".format),
+        "most frequent size": [
+            f"{size} ({share:.1%})"
+            for size, share in zip(table["commonest_size"], table["share_of_it"], strict=True)
+        ],
+    }
+    return pd.DataFrame(cells, index=table.index).astype(str)
 
-    Generators make images of few sizes: these stand out as large marks.
+
+def spectra_beside_images(
+    manifest: Manifest, spectra: NDArray[np.float64], settings: ImageSettings
+) -> Figure:
+    """Draw a typical image of each class beside the radial spectra of the classes.
+
+    Typical is the image whose spectrum is nearest to the median of its class.
+
+    Parameters
+    ----------
+    manifest
+        Images of both classes.
+    spectra
+        Shape (images, radii), as `layerfusion.analysis.shortcuts.radial_spectra` returns them.
+    settings
+        How an image is cropped for evaluation.
     """
-    files = file_properties(manifest.rows)
-    splits = files.groupby("split", observed=True)
-    figure, grid = plt.subplots(
-        1, len(splits), figsize=(3.1 * len(splits) + 0.4, 3.6), layout="constrained", sharex=True,
-        sharey=True, squeeze=False,
-    )  # fmt: skip
-    sides = pd.concat([files["width"], files["height"]])
-    limits = (0.92 * sides.min(), 1.08 * sides.max())
-    for (split, members), axes in zip(splits, grid.flat, strict=True):
-        for name, own in members.groupby("class", observed=True):
-            sizes = own.groupby(["width", "height"]).size().reset_index(name="images")
-            hollow = {"facecolors": "none", "edgecolors": SHADES[name]}
-            axes.scatter(
-                sizes["width"], sizes["height"], s=12 + 400 * sizes["images"] / len(own), alpha=0.7,
-                marker=MARKERS[name], **(hollow if MARKERS[name] == "o" else {"c": SHADES[name]}),
-            )  # fmt: skip
-        axes.axline((100, 100), (200, 200), color="0.8", linewidth=0.8, zorder=0)
-        axes.set(xlabel="width (px)", aspect="equal", xlim=limits, ylim=limits)
-        axes.set_title(split, **TITLE)
-        _scale(axes, "x", sides)
-        _scale(axes, "y", sides)
-    grid[0, 0].set_ylabel("height (px)")
-    marks = {"linestyle": "", "markerfacecolor": "none"}
-    _legend(figure, files, {name: marks | {"marker": mark} for name, mark in MARKERS.items()})
+    figure, (*squares, axes) = plt.subplots(
+        1, 3, figsize=(7.5, 2.6), width_ratios=(1, 1, 1.9), dpi=160, layout="constrained"
+    )
+    names = class_names(manifest.rows["label"])
+    for square, (name, colour) in zip(squares, COLOURS.items(), strict=True):
+        own = np.flatnonzero(names == name)
+        low, median, high = np.quantile(spectra[own], (0.25, 0.5, 0.75), axis=0)
+        typical = own[np.abs(spectra[own] - median).sum(axis=1).argmin()]
+        crop = EvaluationTransform(settings)(read_image(manifest.files[typical]))
+        square.imshow(crop.permute(1, 2, 0).numpy(), interpolation="nearest")
+        square.set_axis_off()
+        square.set_title(name, color=colour)
+        band = {"radius": np.arange(1, spectra.shape[1] + 1), "log": median}
+        table = pd.DataFrame(band | {"low": low, "high": high})
+        draw_band(axes, table, "radius", "log", color=colour, linestyle=LINES[name], label=name)
+    axes.set(xlabel="radius: from coarse to fine detail", ylabel=r"$\log_{10}$ of power")
+    axes.legend(frameon=False)
     return finish(figure)
 
 
 def shortcut_audit(audit: pd.DataFrame) -> Figure:
-    """Draw the ROC AUC of every shortcut with its interval, for each run's training images.
+    """Draw the ROC AUC of every shortcut baseline with its interval, by the run it learned from.
 
     Parameters
     ----------
     audit
         As `layerfusion.experiments.shortcuts.run_shortcuts` returns it.
     """
-    names = audit["name"].str.replace("_", " ")
-    table = audit.assign(name=names, panel="dotted: chance")
+    table = audit.assign(name=audit["name"].map(FEATURES), panel="dotted: chance")
     label = f"ROC AUC on validation images, {LEVEL:.0%} interval over images"
     return interval_panels(table, "roc_auc", label, rows="name", panels="panel", line=0.5)
+
+
+def shortcut_cells(audit: pd.DataFrame) -> pd.DataFrame:
+    """Return the audit as texts, indexed by ``run`` and the feature as `FEATURES` names it."""
+    cells = {
+        "ROC AUC": interval_cells(audit, "roc_auc"),
+        "average precision": audit["average_precision"].map("{:.3f}".format),
+        "F1": audit["f1"].map("{:.3f}".format),
+    }
+    index = [audit["run"], audit["name"].map(FEATURES).rename("feature")]
+    return pd.DataFrame(cells).set_index(index)
 
 
 def _paper_counts() -> Iterator[tuple[str, str, int, int]]:
@@ -321,16 +377,9 @@ def _curves(axes: Axes, files: pd.DataFrame, column: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
-def _scale(axes: Axes, side: Literal["x", "y"], values: pd.Series) -> None:
-    """Make an axis logarithmic where values differ by orders of magnitude."""
+def _scale(axes: Axes, values: pd.Series) -> None:
+    """Make the horizontal axis logarithmic where values differ by orders of magnitude."""
     if values.max() > WIDE * values.min():
-        axes.set(**{f"{side}scale": "log"})
-        axis = axes.xaxis if side == "x" else axes.yaxis
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
-
-
-def _legend(figure: Figure, files: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
-    present = [name for name in CLASS_NAMES if (files["class"] == name).any()]
-    keys = [Line2D([], [], color=SHADES[name], label=name, **styles[name]) for name in present]
-    figure.legend(handles=keys, loc="outside upper right", ncols=3, frameon=False)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())

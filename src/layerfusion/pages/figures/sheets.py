@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill, shorten
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +35,7 @@ COLUMNS = 8  # pictures of a data set in a row, at most
 SCENES = 6  # of the demo world
 CAMERA = CAMERAS[1]  # behind every picture whose camera is not the point
 LONGEST_NAME = 24
-LONGEST_CAPTION = 18
+LONGEST_CAPTION = 13
 
 
 class SheetRow(NamedTuple):
@@ -52,7 +52,7 @@ def contact_sheet(rows: Sequence[SheetRow]) -> Figure:
     columns = max(1, *(len(row.pictures) for row in rows))
     lines = max((text.count("\n") + 1 for row in rows for text in row.captions), default=0)
     figure, grid = plt.subplots(
-        len(rows), 1, figsize=(1.15 * columns + 1.8, (1.15 + 0.12 * lines) * len(rows)), dpi=110,
+        len(rows), 1, figsize=(0.78 * columns + 1.6, (0.78 + 0.13 * lines) * len(rows)), dpi=165,
         layout="constrained", squeeze=False,
     )  # fmt: skip
     for axes, row in zip(grid.flat, rows, strict=True):
@@ -61,12 +61,13 @@ def contact_sheet(rows: Sequence[SheetRow]) -> Figure:
         for number, picture in enumerate(row.pictures):
             strip[:, number, :side] = picture
         axes.imshow(strip.reshape(side, -1, 3)[:, :-GAP], interpolation="nearest")
-        axes.set_ylabel(row.name, rotation=0, ha="right", va="center", color=row.colour)
+        name: dict[str, Any] = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 9}
+        axes.set_ylabel(row.name, color=row.colour, **name)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("none")  # `finish` makes two of them visible again
         for number, caption in enumerate(row.captions):
             middle = number * (side + GAP) + side / 2
-            axes.text(middle, -GAP, caption, ha="center", va="bottom", fontsize=6)
+            axes.text(middle, -GAP, caption, ha="center", va="bottom", fontsize=7)
     return finish(figure)
 
 
