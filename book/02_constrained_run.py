@@ -50,6 +50,7 @@ from layerfusion.pages.figures import run as run_figures
 from layerfusion.pages.figures import tables as table_figures
 from layerfusion.pages.figures.formatting import with_interval
 from layerfusion.paper import audit
+from layerfusion.paths import shown
 from layerfusion.training import loop
 
 experiment = open_chapter("constrained", globals())
@@ -60,20 +61,19 @@ tables = ChapterTables("02_constrained_run", experiment)
 #
 # The task allows a constrained run its own training sets alone. The paper takes 75,000 photographs
 # of COCO train2017 and 75,000 images of Corvi et al.'s latent diffusion set: clean files, one
-# family of generators. A property that separates the classes without being evidence of generation
-# is a {term}`shortcut feature`; the {term}`manifest` warns of those that it can see.
+# family of generators. What the manifest shows of a {term}`shortcut feature` is a warning:
 
 # %%
 for warning in experiment.warnings():
     print("note:", warning)
 if len(experiment.manifest.skipped):
-    display(experiment.manifest.skipped.set_index("path"))
+    display(experiment.manifest.skipped.style.hide())
 
 # %% [markdown]
 # ## Training
 #
-# A finished run of the same settings, data and code is read. Any other is trained now, with its
-# progress in the terminal.
+# A finished run of the same settings, data and code is read, any other is trained now. Progress is
+# in the terminal.
 
 # %%
 runs = Comparison.obtain(experiment, ["local"], runs=["constrained"], fresh=fresh)
@@ -89,11 +89,11 @@ source_of(loop.optimization_step)
 # %% [markdown]
 # Of the encoder, {glue:text}`frozen` parameters are frozen. The {glue:text}`blocks` parameters of
 # its last blocks learn at a rate of {glue:text}`blocks_rate`, the {glue:text}`head` of the head at
-# {glue:text}`head_rate`: pretrained weights may move little. The activation is
-# {glue:text}`activation`, which [The method](01_method) explains.
+# {glue:text}`head_rate`: pretrained weights are meant to move less than new ones. The activation is
+# {glue:text}`activation` (see [The method](01_method)).
 #
-# After each epoch all validation images are scored. The epoch is kept if its ROC AUC is the highest
-# until then; average precision breaks a tie:
+# After each epoch all validation images are scored. The epoch of the highest ROC AUC is kept, and
+# average precision breaks a tie:
 
 # %% tags=["remove-input"]
 source_of(loop._Loop.is_best, loop._rank)
@@ -120,8 +120,9 @@ run_figures.block_weights({"constrained": run.record})
 #
 # ## The threshold
 #
-# Scores become decisions by a threshold. Every observed score is tried, and the one of the largest
-# F1 is taken. F1 counts true positives (`tp`) and both kinds of errors, but no true negatives:
+# Every observed score is tried as a threshold, and the one of the largest F1 is taken. F1 counts true
+# positives (`tp`) and both kinds of errors, but no true negatives. A row of the arrays is a resample
+# of the images, the first row the images themselves:
 
 # %% tags=["remove-input"]
 source_of(resampled_best_f1_threshold)
@@ -130,28 +131,28 @@ source_of(resampled_best_f1_threshold)
 run_figures.f1_over_threshold(scored)
 
 # %% [markdown]
-# The top lies at the logit {glue:text}`logit`, which is the probability {glue:text}`threshold`. To
-# the left, towards lower thresholds, the curve ends where every image is predicted synthetic, at an
-# F1 of {glue:text}`trivial`. The best threshold adds {glue:text}`gain` to that.
+# The top is at the logit {glue:text}`logit`, the probability {glue:text}`threshold`. At the left end
+# every image is predicted synthetic, at an F1 of {glue:text}`trivial`. The best threshold adds
+# {glue:text}`gain` to that.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Histogram of the logits of real and of synthetic validation images, with the threshold as a dashed line."}}
 run_figures.score_histogram(run.predictions(), run.record.threshold)
 
 # %% [markdown]
-# All to the right of the line is predicted synthetic. The more the classes overlap, the more
-# photographs a high recall costs.
+# Images to the right of the line are predicted synthetic. Where the classes overlap, recall costs
+# false positives.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Confusion matrix: counts of real and synthetic images by predicted class."}}
 run_figures.confusion(run.record)
 
 # %% [markdown]
-# Of {glue:text}`synthetic` synthetic images {glue:text}`tp` are found, and {glue:text}`fp` of
-# {glue:text}`real` photographs ({glue:text}`fpr`) are predicted synthetic as well. At a threshold
-# of 0.5 the same scores give other rates:
+# Of {glue:text}`synthetic` synthetic images {glue:text}`tp` are predicted synthetic, and of
+# {glue:text}`real` photographs {glue:text}`fp` ({glue:text}`fpr`). At a threshold of 0.5 the same
+# scores give other rates:
 
 # %% tags=["nbval-ignore-output"]
 thresholds = tables.keep("thresholds", table_figures.threshold_table(run.record))
-thresholds.rename(columns=table_figures.METRICS).style.format("{:.3f}")
+thresholds.rename(columns=table_figures.METRICS).style.format("{:.3g}")
 
 # %% tags=["remove-cell", "nbval-ignore-output"]
 record, own = run.record, scored["constrained"]
@@ -181,6 +182,8 @@ glue_texts(
     alpha_equal=f"{1 / len(alpha):.3f}",
     logit=f"{threshold_logit(record.threshold):.2f}",
     threshold=f"{record.threshold:.3g}",
+    worth=f"{(2 - counts['f1']) / counts['f1']:.1f}" if counts["f1"] else "no",
+    folder=shown(run.directory),
     trivial=f"{trivial:.3f}",
     f1=with_interval(f1, "estimate"),
     gain=with_interval({name: value - trivial for name, value in f1.items()}, "estimate", "+.3f"),
@@ -194,8 +197,9 @@ glue_texts(
 )
 
 # %% [markdown]
-# F1 rewards recall more than it punishes false positives, so its best threshold may predict most
-# photographs synthetic. [Choosing a threshold](11_thresholds) has rules for other purposes.
+# At this F1 one more true positive outweighs {glue:text}`worth` more false positives. The best
+# threshold may therefore predict most photographs synthetic;
+# [Choosing a threshold](11_thresholds) has rules for other purposes.
 #
 # ## Other parameters
 #
@@ -215,22 +219,16 @@ glue_texts(
 # | `fresh` | trains again even if a finished run exists |
 # | `settings` | replaces single settings of the profile by their dotted names |
 #
-# A run is one folder: `record.json` with settings, metrics, history and provenance,
-# `predictions.parquet` with a row for every validation image, `manifest.parquet`, and `detector/`,
-# which `layerfusion score --detector` reads.
-
-# %% tags=["nbval-ignore-output"]
-print(table_figures.headline(run))
-
-# %% [markdown]
+# A run is one folder, here {glue:text}`folder`: `record.json` with settings, metrics and history,
+# `predictions.parquet` of the validation images, `manifest.parquet`, and `detector/`, which
+# `layerfusion score --detector` reads.
+#
 # :::{admonition} What to remember
 # :class: remember
-# - Head and last blocks learn; ROC AUC chooses the epoch and F1 the threshold, both on the
-#   validation images.
-# - An F1 says something only beside that of predicting every image synthetic, here
-#   {glue:text}`trivial`, and beside the share of photographs predicted synthetic, here
-#   {glue:text}`fpr`.
-# - Alpha is no importance of blocks.
+# - ROC AUC chooses the epoch and F1 the threshold, both on the validation images.
+# - An F1 is read beside that of predicting every image synthetic, {glue:text}`trivial`, and beside
+#   the share of photographs predicted synthetic, {glue:text}`fpr`.
+# - Alpha is not the importance of a block.
 # :::
 #
 # :::{admonition} Exercise

@@ -71,6 +71,7 @@ def pieces(runs):
         "histogram": lambda: run_figures.score_histogram(run.predictions(), record.threshold),
         "confusion": lambda: run_figures.confusion(record),
         "thresholds": lambda: tables.threshold_table(record),
+        "differences": lambda: tables.run_differences(runs.scored["local"]),
         "official errors": lambda: tables.official_errors(runs),
         "submissions": lambda: keep_submissions(runs, team="ours"),
         "sizes": lambda: size_table(runs.scored["local"], 60),

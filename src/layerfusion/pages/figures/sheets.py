@@ -32,6 +32,7 @@ Picture = NDArray[np.uint8]
 SIDE = 128  # px of a picture on the sheet
 GAP = 4  # px between pictures
 COLUMNS = 8  # pictures of a data set in a row, at most
+CAPTIONED = 6  # of those with captions, which must be readable
 SCENES = 6  # of the demo world
 CAMERA = CAMERAS[1]  # behind every picture whose camera is not the point
 LONGEST_NAME = 24
@@ -52,7 +53,7 @@ def contact_sheet(rows: Sequence[SheetRow]) -> Figure:
     columns = max(1, *(len(row.pictures) for row in rows))
     lines = max((text.count("\n") + 1 for row in rows for text in row.captions), default=0)
     figure, grid = plt.subplots(
-        len(rows), 1, figsize=(1.15 * columns + 1.8, (1.15 + 0.12 * lines) * len(rows)), dpi=110,
+        len(rows), 1, figsize=(1.15 * columns + 1.8, (1.15 + 0.15 * lines) * len(rows)), dpi=110,
         layout="constrained", squeeze=False,
     )  # fmt: skip
     for axes, row in zip(grid.flat, rows, strict=True):
@@ -66,7 +67,7 @@ def contact_sheet(rows: Sequence[SheetRow]) -> Figure:
         axes.spines[:].set_color("none")  # `finish` makes two of them visible again
         for number, caption in enumerate(row.captions):
             middle = number * (side + GAP) + side / 2
-            axes.text(middle, -GAP, caption, ha="center", va="bottom", fontsize=6)
+            axes.text(middle, -GAP, caption, ha="center", va="bottom", fontsize=8)
     return finish(figure)
 
 
@@ -198,7 +199,7 @@ def _furthest(
     name: str, root: Path, images: pd.DataFrame, column: str, colour: str = "black"
 ) -> SheetRow:
     """Return the images with the largest absolute values of a column, captions above them."""
-    chosen = images.sort_values(column, key=np.abs, ascending=False, kind="stable").head(COLUMNS)
+    chosen = images.sort_values(column, key=np.abs, ascending=False, kind="stable").head(CAPTIONED)
     captions = []
     for image in chosen.to_dict("records"):
         known = [image.get(key) for key in ("class", "platform", "generator")]

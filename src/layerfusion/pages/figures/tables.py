@@ -94,9 +94,9 @@ def run_differences(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         Index: ``metric``, of `METRICS`. Columns: ``constrained`` and ``open``, in [0, 1], and
         ``difference``, in [-1, 1], with ``low`` and ``high`` over other images.
     """
-    rows = {}
+    rows = {}  # both runs on the same resamples of the images
     for metric in METRICS:
-        before, after = (scored[run].values(metric)[0] for run in RUNS)  # on the same resamples
+        before, after = (scored[run].values(metric)[0] for run in RUNS)
         difference = image_interval(after - before).row("difference")
         rows[metric] = {"constrained": before[0], "open": after[0]} | difference
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
