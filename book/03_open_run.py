@@ -56,7 +56,7 @@ tables = ChapterTables("03_open_run", experiment)
 # The open run is made as [the constrained run](02_constrained_run), which also has the command that
 # executes this page. Encoder, head, settings, seed and validation images are the same; training
 # images are added. In the paper these are 60,000 real and 60,000 synthetic images of TrueFake,
-# downloaded again from Facebook, Telegram and Twitter.
+# downloaded again from Facebook, Telegram and Twitter. The open run's own numbers and record:
 
 # %% tags=["nbval-ignore-output"]
 runs = Comparison.obtain(experiment, ["local"], fresh=fresh)
