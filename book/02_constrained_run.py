@@ -61,7 +61,7 @@ tables = ChapterTables("02_constrained_run", experiment)
 #
 # The task allows a constrained run its own training sets alone. The paper takes 75,000 photographs
 # of COCO train2017 and 75,000 images of Corvi et al.'s latent diffusion set: clean files, one
-# family of generators. What the manifest shows of a {term}`shortcut feature` is a warning:
+# family of generators. The run warns of every {term}`shortcut feature` that it finds in its files:
 
 # %%
 for warning in experiment.warnings():
@@ -220,7 +220,7 @@ glue_texts(
 # | `settings` | replaces single settings of the profile by their dotted names |
 #
 # A run is one folder, here {glue:text}`folder`: `record.json` with settings, metrics and history,
-# `predictions.parquet` of the validation images, `manifest.parquet`, and `detector/`, which
+# `predictions.parquet` of the validation images, `manifest.parquet` (not committed), and `detector/`, which
 # `layerfusion score --detector` reads.
 #
 # :::{admonition} What to remember
