@@ -180,7 +180,7 @@ def plant_run(world, experiment):
         key=experiment.place.key,
         settings=experiment.profile.model_dump(mode="json"),
         activation="gelu",
-        parameters={"head": 1},
+        parameters={"frozen": 0, "trained_blocks": 0, "head": 1},
         data={"training_images": len(experiment.training.rows)},
         threshold=threshold,
         metrics=metrics,

@@ -46,12 +46,14 @@ def test_training_curves_are_the_records(records):
     )
     rings = [int(line.get_xdata()[0]) for line in ranking.lines if len(line.get_xdata()) == 1]
     assert rings[-2:] == [record.best_epoch for record in records.values()]
+    assert list(ranking.lines[-1].get_ydata()) == [0.5, 0.5]
 
 
 def test_block_weights_stand_side_by_side(records):
     (axes,) = run.block_weights(records).axes
     heights = [bar.get_height() for bar in axes.patches]
     assert heights == [*records["constrained"].block_weights, *records["open"].block_weights]
+    assert axes.lines[0].get_ydata()[0] == 1 / len(records["open"].block_weights)
 
 
 def test_confusion_counts_are_the_records(record):
@@ -65,6 +67,7 @@ def test_the_threshold_is_drawn_where_the_scores_are(predictions):
     (axes,) = run.score_histogram(predictions, float(probability(1.25))).axes
     assert axes.lines[-1].get_xdata() == pytest.approx([1.25, 1.25])
     assert {text.get_text() for text in axes.get_legend().texts} == {"real", "synthetic"}
+    assert axes.get_title().endswith("logit 1.25, probability 0.777")
 
 
 def test_no_figure_stays_open(records, predictions):
@@ -76,7 +79,7 @@ def test_no_figure_stays_open(records, predictions):
 
 def test_thresholds_and_headline_are_the_records(record):
     table = tables.threshold_table(record)
-    assert list(table["threshold"])[:2] == [record.threshold, 0.5]
+    assert list(table["threshold"]) == [record.threshold, 0.5]
     said = [
         line.split() for line in tables.headline(Run(reference_folder("demo"), record)).split("\n")
     ]
@@ -109,6 +112,23 @@ def test_the_chosen_threshold_is_the_top_of_its_curve(scored):
     for curve, mark, name in zip(curves, marks, RUNS, strict=True):
         assert mark.get_ydata()[0] == pytest.approx(np.max(curve.get_ydata()))
         assert mark.get_xdata()[0] == pytest.approx(logit(scored.runs[name].record.threshold))
+    labels = scored.scored["local"]["open"].label
+    trivial = audit.all_synthetic_f1(*np.bincount(labels))
+    assert axes.lines[-1].get_ydata()[0] == pytest.approx(trivial)
+
+
+def test_differences_are_paired(scored):
+    local = scored.scored["local"]
+    table = tables.run_differences(local)
+    assert list(table.index) == list(tables.METRICS)
+    assert table["difference"].to_numpy() == pytest.approx(table["open"] - table["constrained"])
+    assert table["open"]["recall"] == scored("recall", "open")[0]
+    net = count_flips(local).set_index("class")[["net", "low", "high"]]
+    columns = ["difference", "low", "high"]
+    assert table.loc["recall", columns].tolist() == pytest.approx(net.loc["synthetic"].tolist())
+    assert table.loc["fpr", "difference"] == pytest.approx(-net.loc["real", "net"])
+    same = tables.run_differences({"constrained": local["open"], "open": local["open"]})
+    assert (same[columns] == 0).all(axis=None)
 
 
 def test_recalibrated_scores_lie_nearer_to_the_diagonal(scored):

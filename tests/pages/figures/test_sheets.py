@@ -14,7 +14,7 @@ from layerfusion.errors import UserError
 from layerfusion.metrics.flips import flips
 from layerfusion.pages.figures import sheets
 from layerfusion.pages.figures.sheets import (
-    COLUMNS,
+    CAPTIONED,
     GAP,
     SIDE,
     error_gallery,
@@ -100,7 +100,7 @@ def test_the_most_confident_errors_come_first(scored, files):
     beyond = table["logit"] - logit(threshold)
     alarms = np.sort(beyond[(table["label"] == 0) & (beyond >= 0)])[::-1]
     misses = np.sort(beyond[(table["label"] == 1) & (beyond < 0)])
-    expected = [[f"{value:+.2f}" for value in wrong[:COLUMNS]] for wrong in (alarms, misses)]
+    expected = [[f"{value:+.2f}" for value in wrong[:CAPTIONED]] for wrong in (alarms, misses)]
     assert captions(error_gallery(files, table, threshold)) == expected
     right = error_gallery(files, table.assign(label=beyond >= 0), threshold)
     names = [axes.get_ylabel() for axes in right.axes]
@@ -112,7 +112,7 @@ def test_flips_begin_with_what_moved_furthest(scored, files):
     shown = captions(flips_gallery(files, found))
     for row, flip, sign in zip(shown, ("corrected", "regressed"), (-1, 1), strict=True):
         moved = np.sort(sign * found.loc[found["flip"] == flip, "change_of_margin"]) * sign
-        assert row == [f"{value:+.2f}" for value in moved[:COLUMNS]]
+        assert row == [f"{value:+.2f}" for value in moved[:CAPTIONED]]
     assert captions(flips_gallery(files, found.assign(flip="correct in both"))) == [[], []]
 
 

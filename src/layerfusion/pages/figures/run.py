@@ -24,6 +24,7 @@ from layerfusion.runs.record import RunRecord
 Probabilities = Callable[[ScoredImages], NDArray[np.float64]]
 
 DIAGONAL: dict[str, Any] = {"color": "0.7", "linestyle": ":", "linewidth": 1}
+TRIVIAL: dict[str, Any] = {"color": "0.6", "linestyle": "--", "linewidth": 1}  # baselines
 RANKING = {"roc_auc": ("ROC AUC", "-"), "average_precision": ("average precision", "--")}
 
 # Judged on other processors, and not: a column of the table, and what to call it.
@@ -49,6 +50,7 @@ def training_curves(records: Mapping[str, RunRecord]) -> Figure:
             kept["epoch"], kept["roc_auc"], marker="o", markersize=13, linestyle="",
             markerfacecolor="none", color=style["color"],
         )  # fmt: skip
+    right.axhline(0.5, **TRIVIAL, label="ROC AUC of chance")
     left.set(xlabel="epoch", ylabel="training loss (binary cross-entropy)")
     right.set(xlabel="epoch (ringed: kept checkpoint)", ylabel="validation")
     longest = max(len(record.history) for record in records.values())
@@ -59,13 +61,13 @@ def training_curves(records: Mapping[str, RunRecord]) -> Figure:
 
 
 def block_weights(records: Mapping[str, RunRecord]) -> Figure:
-    """Draw the softmax weight of every block for runs by name, beside the 1/L of the start."""
+    """Draw alpha of every block for runs by name, beside the equal weights 1/L of the start."""
     table = pd.DataFrame({f"{run} run": own.block_weights for run, own in records.items()})
     table.index += 1
     figure, axes = plt.subplots(figsize=(8, 2.8), layout="constrained")
     colours: list[Any] = [RUN_STYLES[run]["color"] for run in records]
     table.plot.bar(ax=axes, width=0.8, rot=0, color=colours, legend=False)
-    axes.axhline(1 / len(table), color="black", linewidth=1, linestyle="--", label="start: 1/L")
+    axes.axhline(1 / len(table), **TRIVIAL, label="equal weights, 1/L")
     axes.set(xlabel="transformer block $l$", ylabel=r"weight $\alpha_l$")
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
     return finish(figure)
@@ -77,7 +79,7 @@ def confusion(record: RunRecord) -> Figure:
     matrix = pd.DataFrame(np.reshape(counts, (2, 2)), [*COLOURS], [*COLOURS])
     figure, axes = plt.subplots(figsize=(3.6, 3), layout="constrained")
     sns.heatmap(matrix, annot=True, fmt="d", cmap="Greys", cbar=False, square=True, ax=axes)
-    axes.set(xlabel="predicted", ylabel="is")
+    axes.set(xlabel="predicted class", ylabel="true class")
     return finish(figure)
 
 
@@ -101,15 +103,19 @@ def shift(local: pd.DataFrame, official: pd.DataFrame, threshold: float) -> Figu
 
 
 def score_histogram(predictions: pd.DataFrame, threshold: float) -> Figure:
-    """Draw the logits of real and synthetic images, with the threshold on the same axis."""
+    """Draw the logits of real and synthetic images, with the threshold on both scales."""
     names = predictions["label"].map(dict(enumerate(COLOURS))).astype(str).rename(None)
     figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
     sns.histplot(
         x=predictions["logit"], hue=names, hue_order=list(COLOURS), palette=COLOURS,
         element="step", bins=40, ax=axes,
     )  # fmt: skip
-    axes.axvline(threshold_logit(threshold), color="black", linestyle="--")
-    axes.set(xlabel="synthetic-image logit (dashed: threshold)", ylabel="images")
+    at = threshold_logit(threshold)
+    axes.axvline(at, color="black", linestyle="--")
+    axes.set(xlabel="synthetic-image logit", ylabel="images")
+    axes.set_title(
+        f"dashed: threshold, logit {at:.2f}, probability {threshold:.3g}", fontsize="medium"
+    )
     if legend := axes.get_legend():
         legend.set_title("")
     return finish(figure)
@@ -144,7 +150,7 @@ def roc_curves(scored: Mapping[str, ScoredImages], points: pd.DataFrame | None =
 
 
 def f1_over_threshold(scored: Mapping[str, ScoredImages]) -> Figure:
-    """Draw F1 over the threshold's logit for both runs, the chosen threshold and 0.5 marked."""
+    """Draw F1 over the threshold's logit for runs by name, their thresholds and 0.5 marked."""
     figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
     for run, own in scored.items():
         colour = RUN_STYLES[run]["color"]
@@ -155,6 +161,8 @@ def f1_over_threshold(scored: Mapping[str, ScoredImages]) -> Figure:
         chosen, at = threshold_logit(own.thresholds[0]), float(own.rates["f1"][0, 0])
         axes.plot(chosen, at, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
     axes.axvline(0, color="0.5", linestyle=":", label="probability 0.5")
+    share = own.label.mean()
+    axes.axhline(2 * share / (1 + share), **TRIVIAL, label="all predicted synthetic")
     axes.set(xlabel="threshold, as a logit", ylabel="F1")
     axes.legend(frameon=False)
     return finish(figure)

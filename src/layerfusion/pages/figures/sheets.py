@@ -32,6 +32,7 @@ Picture = NDArray[np.uint8]
 SIDE = 128  # px of a picture on the sheet
 GAP = 4  # px between pictures
 COLUMNS = 8  # pictures of a data set in a row, at most
+CAPTIONED = 6  # of those with captions, which must be readable
 SCENES = 6  # of the demo world
 CAMERA = CAMERAS[1]  # behind every picture whose camera is not the point
 LONGEST_NAME = 24
@@ -199,7 +200,7 @@ def _furthest(
     name: str, root: Path, images: pd.DataFrame, column: str, colour: str = "black"
 ) -> SheetRow:
     """Return the images with the largest absolute values of a column, captions above them."""
-    chosen = images.sort_values(column, key=np.abs, ascending=False, kind="stable").head(COLUMNS)
+    chosen = images.sort_values(column, key=np.abs, ascending=False, kind="stable").head(CAPTIONED)
     captions = []
     for image in chosen.to_dict("records"):
         known = [image.get(key) for key in ("class", "platform", "generator")]

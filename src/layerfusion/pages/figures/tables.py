@@ -37,6 +37,15 @@ TABLE_2_COLUMNS: dict[str, tuple[Metric, str]] = {
     "Launder AUC": ("roc_auc", "launder"),
     "Small F1": ("f1", "small"),
 }
+METRICS: dict[Metric, str] = {
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "f1": "F1",
+    "recall": "recall",
+    "precision": "precision",
+    "fpr": "FPR",
+    "accuracy": "accuracy",
+}
 RUN_NAMES = {"constrained": "Constr.", "open": "Open"}  # the paper's
 
 
@@ -64,15 +73,33 @@ TABLE_2 = tuple(
 
 
 def threshold_table(record: RunRecord) -> pd.DataFrame:
-    """Return what the run's threshold does, beside 0.5 and the oracle, a row a threshold."""
-    names = {
-        "calibrated": "calibrated (largest F1 on these images)",
-        "half": "0.5",
-        "oracle": "oracle (knows the labels; here the same images)",
-    }
+    """Return the rates at the run's threshold and at 0.5, a row a threshold."""
+    names = {"calibrated": "largest F1", "half": "0.5"}
     rows = {title: record.metrics[name] for name, title in names.items()}
     columns = ["threshold", "accuracy", "precision", "recall", "f1"]
     return pd.DataFrame.from_dict(rows, orient="index")[columns].astype(float)
+
+
+def run_differences(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
+    """Return metrics of both runs and their differences, open minus constrained.
+
+    Parameters
+    ----------
+    scored
+        The same images by run, of one seed.
+
+    Returns
+    -------
+    DataFrame
+        Index: ``metric``, of `METRICS`. Columns: ``constrained`` and ``open``, in [0, 1], and
+        ``difference``, in [-1, 1], with ``low`` and ``high`` over other images.
+    """
+    rows = {}  # both runs on the same resamples of the images
+    for metric in METRICS:
+        before, after = (scored[run].values(metric)[0] for run in RUNS)
+        difference = image_interval(after - before).row("difference")
+        rows[metric] = {"constrained": before[0], "open": after[0]} | difference
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
 def headline(run: Run) -> str:
@@ -115,11 +142,6 @@ def calibration_table(scored: Mapping[str, ScoredImages]) -> pd.DataFrame:
         for run, own in scored.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
-
-
-def local_row(run: str) -> tuple[Cell, ...]:
-    """Return the cells of a run's local row of Table 1."""
-    return tuple(cell for cell in TABLE_1 if (cell.run, cell.on) == (run, "local"))
 
 
 def side_by_side(cells: Sequence[Cell], runs: Comparison, profile: str) -> pd.DataFrame:
