@@ -20,10 +20,10 @@
 # **Answer.** No threshold belongs to a detector. It follows from what the two errors cost and from
 # how many images are synthetic. The paper's rule, the largest F1, accepts many false positives: on
 # sources that did not choose it, {glue:text}`f1_fpr` of the photographs. A threshold chosen for an
-# FPR of {glue:text}`target` keeps it there on average ({glue:text}`target_fpr`), but anywhere from
-# {glue:text}`target_low` to {glue:text}`target_high` on single divisions of the sources. A cautious
-# threshold stays below {glue:text}`cautious_high` and finds {glue:text}`cautious_recall` of the
-# synthetic images instead of {glue:text}`target_recall`.
+# FPR of {glue:text}`target` has {glue:text}`target_fpr` there on average, but
+# {glue:text}`target_low` to {glue:text}`target_high` in single divisions of the sources. A cautious
+# threshold has {glue:text}`cautious_low` to {glue:text}`cautious_high`, and finds
+# {glue:text}`cautious_recall` of the synthetic images instead of {glue:text}`target_recall`.
 #
 # **Holds for** the open run of [the study on photographs](10_photographs), {glue:text}`seeds` seeds,
 # on its validation images. These also chose the checkpoints, so every number is optimistically
@@ -40,13 +40,13 @@ settings = {}
 
 # %% tags=["hide-input"]
 from layerfusion.experiments.record import published_study
-from layerfusion.metrics.thresholds import Costs, least_cost_threshold
+from layerfusion.metrics.probability import threshold_logit
+from layerfusion.metrics.thresholds import Costs, least_cost_threshold, rates_at
 from layerfusion.metrics.transfer import cautious_threshold, cost_table, fpr_table, rule_table
 from layerfusion.pages.chapters.kept_tables import ChapterTables
 from layerfusion.pages.chapters.parameters import checked_parameters
 from layerfusion.pages.chapters.prose import glue_texts, source_of
 from layerfusion.pages.figures import thresholds as threshold_figures
-from layerfusion.pages.figures.formatting import interval_cells
 from layerfusion.pages.figures.tables import by_run
 from layerfusion.paths import reference_folder
 
@@ -68,26 +68,23 @@ source_of(cautious_threshold)
 
 # %%
 rules = tables.keep("rules", by_run(scored, rule_table), fixed=True)
+opened = rules.loc["open"].set_index("rule")
 
 # %% mystnb={"image": {"alt": "Share of photographs and of synthetic images that is predicted synthetic, falling with the threshold, and the thresholds of three rules."}}
-threshold_figures.draw_rules(scored["open"], rules.loc["open"].set_index("rule"))
+threshold_figures.draw_rules(scored["open"], opened)
 
 # %% [markdown]
 # Moving the threshold to the right gives up true positives (the upper curve) for fewer false
 # positives (the lower one). The rule of F1 stops early.
 
 # %%
-opened = rules.loc["open"].set_index("rule")
-opened[["logit", "probability"]].round(3).assign(
-    fpr=interval_cells(opened.rename(columns={"false_positive_rate": "fpr"}), "fpr", ".1%"),
-    recall=opened["recall"].map("{:.1%}".format),
-).rename(columns={"logit": "threshold (logit)", "probability": "(probability)", "fpr": "FPR"})
+threshold_figures.shown_rules(opened)
 
 # %% [markdown]
-# FPR and recall are those of a half of the sources, where the other half chose; in brackets, the
-# range of 90 % of such divisions. A target FPR is kept on average, and in single divisions it is
-# exceeded more than twice over. The cautious rule keeps it, at the price of recall; it is the rule of
-# the shipped detector.
+# FPR and recall are those of half of the sources, where the other half chose; the brackets hold 90 %
+# of such divisions. A target FPR is exceeded a little on average, and more than twice over in single
+# divisions. The cautious rule keeps it, at the price of recall; it is the rule of the shipped
+# detector.
 #
 # ## Costs and prevalence
 #
@@ -99,27 +96,14 @@ source_of(Costs.of, least_cost_threshold)
 
 # %%
 costs = tables.keep("costs", by_run(scored, cost_table), fixed=True)
-
-# %%
-open_costs = costs.loc["open"]
-open_costs[["prevalence", "fn_cost", "threshold"]].assign(
-    cost=open_costs["cost, other sources"] / open_costs["trivial_cost"],
-    beats=open_costs["beats_trivial"],
-).style.hide().format(
-    {"prevalence": "{:.0%}", "fn_cost": "{:.0f}", "threshold": "{:.3f}", "cost": "{:.0%}",
-     "beats": "{:.0%}"}
-).relabel_index(
-    ["synthetic", "a miss costs", "threshold (probability)", "cost, of the trivial rule's",
-     "cheaper in"], axis="columns"
-)  # fmt: skip
+threshold_figures.shown_costs(costs.loc["open"])
 
 # %% [markdown]
-# The trivial rule predicts all images synthetic, or none, whichever is cheaper. Cost is measured on
-# sources that did not choose the threshold; the last column is the share of divisions in which the
-# detector is cheaper. Where one image in a hundred is synthetic and both errors cost the same, the
-# detector is cheaper in only {glue:text}`rare_beats` of divisions: predicting nothing synthetic
-# costs nearly as little. Only the product of $c$ and the odds of $\pi$ matters, so rows may share
-# a threshold.
+# The trivial rule predicts all images synthetic, or none, whichever is cheaper; costs are paid on
+# sources that did not choose the threshold. Where one image in a hundred is synthetic and both
+# errors cost the same, the detector costs {glue:text}`rare_cost` times as much as predicting
+# nothing synthetic, although it is cheaper in {glue:text}`rare_beats` of divisions. Only the product
+# of $c$ and the odds of $\pi$ matters, so rows may share a threshold.
 #
 # ## With one picture
 #
@@ -129,10 +113,10 @@ open_costs[["prevalence", "fn_cost", "threshold"]].assign(
 
 # %%
 picture = threshold_figures.picture_table((0.5, 0.9, 0.99), (0.5, 0.1, 0.01))
-tables.keep("picture", picture, fixed=True).round(3)
+tables.keep("picture", picture, fixed=True).round(3).rename_axis(None)
 
 # %% [markdown]
-# Left, the calibrated probability where half of the pictures are synthetic. Where one in a hundred
+# The rows are calibrated probabilities where half of the pictures are synthetic. Where one in a hundred
 # is, a score of 0.99 means {glue:text}`rare_picture`. If the picture is of a kind that the labelled
 # images do not have, the answer is *unsure*, whatever the score.
 #
@@ -142,10 +126,7 @@ tables.keep("picture", picture, fixed=True).round(3)
 
 # %%
 stream = threshold_figures.stream_table(fpr_table(scored["open"]), (0.1, 0.01))
-shown = tables.keep("stream", stream, fixed=True).rename(columns={
-    "target_fpr": "target FPR", "prevalence": "synthetic", "n_true_positives": "of them right",
-    "n_predicted_synthetic": "predicted synthetic"}).drop(columns="n_false_negatives")  # fmt: skip
-shown.style.hide().format("{:.0f}").format("{:.0%}", ["target FPR", "synthetic", "precision"])
+threshold_figures.shown_stream(tables.keep("stream", stream, fixed=True))
 
 # %% [markdown]
 # Where synthetic pictures are rare, most of those that are predicted synthetic are photographs,
@@ -161,9 +142,6 @@ shown.style.hide().format("{:.0f}").format("{:.0%}", ["target FPR", "synthetic",
 # - Between detectors whose difference is not more than chance, choose by cost or speed.
 
 # %% tags=["remove-cell"]
-from layerfusion.metrics.thresholds import rates_at
-from layerfusion.metrics.probability import threshold_logit
-
 f1, target, cautious = (opened.loc[name] for name in opened.index)
 official = study.scored["official"]["open"]
 found = [
@@ -171,7 +149,7 @@ found = [
     for logit, threshold in zip(official.logits, official.thresholds, strict=True)
 ]
 fpr, recall = (sum(values) / len(found) for values in zip(*found, strict=True))
-rare = open_costs.set_index(["prevalence", "fn_cost"]).loc[(0.01, 1)]
+rare = costs.loc["open"].set_index(["prevalence", "fn_cost"]).loc[(0.01, 1)]
 glue_texts(
     f1_fpr=f"{f1['false_positive_rate']:.0%}",
     target=f"{threshold_figures.RATE:.0%}",
@@ -179,9 +157,11 @@ glue_texts(
     target_low=f"{target['low']:.0%}",
     target_high=f"{target['high']:.0%}",
     target_recall=f"{target['recall']:.0%}",
-    cautious_high=f"{cautious['high']:.1%}",
+    cautious_low=f"{cautious['low']:.0%}",
+    cautious_high=f"{cautious['high']:.0%}",
     cautious_recall=f"{cautious['recall']:.0%}",
     seeds=str(len(scored["open"].logits)),
+    rare_cost=f"{rare['cost, other sources'] / rare['trivial_cost']:.2f}",
     rare_beats=f"{rare['beats_trivial']:.0%}",
     rare_picture=f"{picture.loc[0.99, '1% synthetic']:.2f}",
     exercise_recall=f"{recall:.3f}",

@@ -196,7 +196,7 @@ glue_texts(
     on_preparation=benchmarks.in_a_line(preparation),
     on_training=benchmarks.in_a_line(training),
     on_gpu=benchmarks.in_a_line(gpu),
-    on_cpu=benchmarks.in_a_line(cpu),
+    on_cpu=f"{cpu['date']}, {cpu['device']}",
     on_options=benchmarks.in_a_line(options),
     on_scoring=benchmarks.in_a_line(scoring),
     share_own=benchmarks.spread(shares[0], ".0%"),

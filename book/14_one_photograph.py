@@ -22,7 +22,8 @@
 # image*, *unsure*, or *no evidence*. Of {glue:text}`images` validation images, half of them
 # generated, {glue:text}`unsure` are unsure; of the others {glue:text}`wrong` are wrong. On sources
 # that decided nothing, {glue:text}`real_wrong` of the photographs get moderate or strong evidence,
-# and {glue:text}`generated_wrong` of the generated images get none. Single sources are far worse.
+# and {glue:text}`generated_wrong` of the generated images get none; in single sources up to
+# {glue:text}`real_high` and {glue:text}`generated_high`.
 #
 # **Holds for** the shipped detector, which was trained on small images of few sources. No evidence
 # of a generated image is no evidence of a photograph.
@@ -118,7 +119,7 @@ one_photograph.draw_sources(sources)
 
 # %% [markdown]
 # Of validation photographs at most {glue:text}`rule` reach moderate evidence, by the rule of the
-# levels. Here it is {glue:text}`real_wrong`, and by source {glue:text}`real_low` to
+# levels (dotted). Here {glue:text}`real_wrong` do, and by source {glue:text}`real_low` to
 # {glue:text}`real_high`. Of generated images {glue:text}`generated_wrong` get no evidence, by source
 # {glue:text}`generated_low` to {glue:text}`generated_high`. Which source a picture is like, its user
 # seldom knows.

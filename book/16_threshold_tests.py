@@ -75,7 +75,7 @@ cells_by_run(recall, "recall", "target_fpr", "n_false_positives").rename_axis(
 )
 
 # %% [markdown]
-# In brackets, the 95 % interval over other sources and other seeds. It is wide: at a target of
+# The brackets hold the 95 % interval over other sources and other seeds. It is wide: at a target of
 # {glue:text}`target` the open run finds {glue:text}`recall` of the synthetic images. Over other
 # images of the same sources it would be {glue:text}`recall_images`, and between seeds the recall has
 # a standard deviation of {glue:text}`recall_sd`. Where few false positives are allowed, few
@@ -97,8 +97,8 @@ bands = tables.keep("bands", by_run(scored, abstention_table), fixed=True)
 threshold_figures.draw_targets(fpr.loc["open"], bands.loc["open"])
 
 # %% [markdown]
-# The open run. A line is the target, a mark the mean of all divisions, a bar 90 % of them. On the
-# same sources the band keeps its target by a margin. On other sources the means are still near the
+# The figure is of the open run: a line is the target, a mark the mean of all divisions, a bar 90 %
+# of them. On the same sources the band keeps its target by a margin. On other sources the means are still near the
 # targets, but single divisions are far off, to either side, and which side it will be cannot be
 # known beforehand.
 
@@ -119,8 +119,8 @@ bands.reset_index().assign(error=interval_cells(bands, "error"))[
 #
 # ## The cautious threshold
 #
-# Chosen on half of the sources and measured on the others, in {glue:text}`cautious_divisions`
-# divisions for each seed; in brackets, 90 % of them:
+# The cautious threshold is chosen on half of the sources and measured on the others, in
+# {glue:text}`cautious_divisions` divisions for each seed; the brackets hold 90 % of them:
 
 # %%
 cautious = tables.keep("cautious", by_run(scored, cautious_table), fixed=True)
@@ -167,8 +167,8 @@ others = recalibrated[recalibrated["fitted_on"] == threshold_figures.OTHER]
 cells_by_run(others, "change", "method")
 
 # %% [markdown]
-# The change of the Brier score where the curve was fitted on other sources, with its 95 % interval
-# over sources and seeds; below 0 the curve helps. A temperature helps the open run, whose scores
+# The table holds the change of the Brier score where the curve was fitted on other sources, with its
+# 95 % interval over sources and seeds; below 0 the curve helps. A temperature helps the open run, whose scores
 # are too extreme. For the constrained run no curve is shown to help. All sources are taken together:
 # their mean may lie on the diagonal while each of them is off it.
 

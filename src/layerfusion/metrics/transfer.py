@@ -129,11 +129,11 @@ def cautious_threshold(images: pd.DataFrame, logit: Values, rate: float) -> floa
 
     def exceeds(allowed: int) -> bool:
         calls = (scores > ordered[allowed])[None]
-        return bool(
-            ScoredImages(real, scores[None], counts, decisions=calls).interval("fpr").high > rate
-        )
+        found = ScoredImages(real, scores[None], counts, decisions=calls)
+        return bool(found.interval("fpr").high > rate)
 
-    allowed = bisect_left(range(1, len(real)), True, key=exceeds)  # none is allowed in any case
+    # None is allowed in any case.
+    allowed = bisect_left(range(1, len(real)), True, key=exceeds)
     return float(np.nextafter(ordered[allowed], np.inf))
 
 

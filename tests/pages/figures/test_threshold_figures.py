@@ -64,6 +64,22 @@ def test_rules_are_drawn_over_the_shares_of_both_classes():
     assert [text.get_text() for text in axes.texts] == ["a", "b"]
 
 
+def test_what_a_page_has_room_for_is_rounded_and_named():
+    rules = pd.DataFrame(
+        {"logit": [1.0], "probability": [0.73106], "false_positive_rate": [0.0512],
+         "low": [0.01], "high": [0.2], "recall": [0.5]},
+        index=["largest F1"],
+    )  # fmt: skip
+    shown = thresholds.shown_rules(rules).loc["largest F1"]
+    assert shown["threshold (probability)"] == 0.731 and shown["FPR"] == "5.1% [1.0%, 20.0%]"
+    costs = pd.DataFrame(
+        {"prevalence": [0.01], "fn_cost": [10.0], "threshold": [0.9], f"cost, {OTHER}": [0.05],
+         "trivial_cost": [0.1], "beats_trivial": [0.96]}
+    )  # fmt: skip
+    (row,) = thresholds.shown_costs(costs).data.to_numpy().tolist()
+    assert row == ["1%", "10", "0.900", "0.50", "96%"]
+
+
 def test_the_papers_differences_are_drawn_over_what_can_be_shown():
     table = detectable.differences()
     for axes, split in zip(
@@ -81,6 +97,7 @@ def test_a_stream_comes_to_what_bayes_rule_says(alarms):
         ["n_predicted_synthetic", "n_true_positives", "n_false_negatives"]
     ].tolist() == pytest.approx([450, 400, 100])
     assert table.loc[(0.05, 0.01), "precision"] == pytest.approx(8 / (8 + 99))
+    assert "<td" in thresholds.shown_stream(table.reset_index()).to_html()
     none = alarms.assign(false_positive_rate=0.0, recall=0.0)
     assert thresholds.stream_table(none, (0.1,))["precision"].isna().all()
     picture = thresholds.picture_table((0.5, 0.9), (0.5, 0.1))

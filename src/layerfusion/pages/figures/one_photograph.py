@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from layerfusion.apps.evidence.levels import EvidenceLevel
+from layerfusion.apps.evidence.levels import GENERATED, PHOTOGRAPHS, EvidenceLevel
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.probability import decide, threshold_logit
 from layerfusion.metrics.uncertainty import Interval, share_interval
@@ -85,7 +85,7 @@ def shown_words(table: pd.DataFrame, how: str) -> pd.DataFrame:
     own = table.xs(HOW[how])
     assert isinstance(own, pd.DataFrame)
     cells = interval_cells(own, "right", ".0%")
-    return own[[*KINDS]].assign(right=cells).rename(short)
+    return own[[*KINDS]].assign(right=cells).rename(short).rename_axis(None)
 
 
 def short(level: str) -> str:
@@ -173,13 +173,17 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_sources(table: pd.DataFrame) -> Figure:
-    """Draw the share of each source that is wrong, as `by_source` returns it, a panel a class."""
+    """Draw the share of each source that is wrong, as `by_source` returns it, a panel a class.
+
+    A line is the share of validation images that the rule of the levels allows.
+    """
     drawn = table.reset_index()
     drawn["panel"] = drawn["class"].map(PANELS)
     styles = {PANELS[name]: {"color": colour, "marker": "o"} for name, colour in COLOURS.items()}
     return interval_panels(
-        drawn, "wrong", "share of the source's images; bars: 95 %, other images of the source",
+        drawn, "wrong", "share of the source's images; bars: 95 %, other images; dotted: rule",
         rows="source", panels="panel", by="panel", styles=styles, percent=True,
+        line={PANELS["real"]: PHOTOGRAPHS[EvidenceLevel.MODERATE], PANELS["synthetic"]: GENERATED},
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
+from pandas.io.formats.style import Styler
 
 from layerfusion.metrics.calibration import FITTED_ON, at_prevalence, held_out_probabilities
 from layerfusion.metrics.classes import CLASSES
@@ -29,7 +30,9 @@ METHOD = "temperature and shift"  # of `layerfusion.metrics.calibration.METHODS`
 HEADS = {
     "target_fpr": "target FPR", "target_error": "target error", "evaluated_on": "evaluated on",
     "within_target": "within target", "violation_rate": "violated", "no_coverage": "none predicted",
-    "fitted_on": "fitted on", "ece": "ECE", "brier": "Brier score", "log_loss": "log loss",
+    "prevalence": "synthetic", "n_predicted_synthetic": "predicted synthetic",
+    "n_true_positives": "true positives", "fitted_on": "fitted on", "ece": "ECE",
+    "brier": "Brier score", "log_loss": "log loss",
 }  # fmt: skip
 EVALUATED_STYLES = {
     SAME: {"color": "0.6", "marker": "o"},
@@ -102,6 +105,36 @@ def cells_by_run(table: pd.DataFrame, value: str, *rows: str, form: str = ".3f")
     return cells.unstack("run", sort=False).rename_axis(columns=None)
 
 
+def shown_rules(rules: pd.DataFrame) -> pd.DataFrame:
+    """Return `metrics.transfer.rule_table`, indexed by its rules, as a page has room for it."""
+    shown = rules[["logit", "probability"]].round(3)
+    shown.columns = pd.Index(["threshold (logit)", "threshold (probability)"])
+    cells = interval_cells(rules, "false_positive_rate", ".1%")
+    return shown.assign(FPR=cells, recall=rules["recall"].map("{:.1%}".format)).rename_axis(None)
+
+
+def shown_costs(costs: pd.DataFrame) -> Styler:
+    """Return `metrics.transfer.cost_table` of one run as a page has room for it."""
+    shown = {
+        "synthetic": costs["prevalence"].map("{:.0%}".format),
+        "a miss costs": costs["fn_cost"].map("{:.0f}".format),
+        "threshold (probability)": costs["threshold"].map("{:.3f}".format),
+        "cost / trivial": (costs[f"cost, {OTHER}"] / costs["trivial_cost"]).map("{:.2f}".format),
+        "cheaper in": costs["beats_trivial"].map("{:.0%}".format),
+    }
+    return pd.DataFrame(shown).style.hide()
+
+
+def shown_stream(stream: pd.DataFrame) -> Styler:
+    """Return `stream_table` as a page has room for it: counts of 1,000 images."""
+    shown = stream.drop(columns="n_false_negatives").rename(columns=HEADS)
+    return (
+        shown.style.hide()
+        .format("{:.0f}")
+        .format("{:.0%}", ["target FPR", "synthetic", "precision"])
+    )
+
+
 def draw_rules(scored: ScoredImages, rules: pd.DataFrame) -> Figure:
     """Draw how much of each class is predicted synthetic at every threshold, and what rules choose.
 
@@ -113,15 +146,16 @@ def draw_rules(scored: ScoredImages, rules: pd.DataFrame) -> Figure:
         As `metrics.transfer.rule_table` returns it: each is a vertical line at its ``logit``.
     """
     figure, axes = plt.subplots(figsize=(8, 3.8), layout="constrained")
-    thresholds = np.linspace(*np.quantile(scored.logits, [0.01, 0.99]), 300)
+    low, high = np.quantile(scored.logits, [0.01, 0.99])
+    thresholds = np.linspace(low, high, 300)
     for label, name in CLASSES.items():
         own = np.sort(scored.logits[:, scored.label == label], axis=None)
         above = 1 - np.searchsorted(own, thresholds) / own.size
         axes.plot(thresholds, above, color=COLOURS[name], label=f"{name} images")
-    for number, (name, logit) in enumerate(rules["logit"].items()):
+    for number, (rule, logit) in enumerate(rules["logit"].items()):
         axes.axvline(logit, color="0.4", linewidth=1, linestyle="--")
-        at = (logit, 0.97 - 0.09 * number)
-        axes.annotate(str(name), at, (4, 0), textcoords="offset points", fontsize="small")
+        at = (logit, 0.9 - 0.08 * number)
+        axes.annotate(str(rule), at, (4, 0), textcoords="offset points", fontsize="small")
     axes.set(xlabel="threshold (logit)", ylabel="share predicted synthetic", ylim=(0, 1))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     upper = axes.secondary_xaxis("top")
