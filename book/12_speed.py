@@ -60,10 +60,9 @@ preparation, scoring, gpu, cpu, training, options = (
 # %% [markdown]
 # ## Against a reference implementation
 #
-# The reference is `benchmarks/reference`: torchvision's transforms of PIL images one after another,
-# a full pass for each condition of the robustness suite, all of CLIP in memory with a hook on each
-# block. It is correct: the benchmark stops if an evaluation pixel or a logit differs. Both are timed
-# in turns, so each ratio is of one minute.
+# The reference (`benchmarks/reference`) is torchvision's transforms of PIL images one after another, a
+# full pass for each condition of the robustness suite, and all of CLIP with a hook on each block.
+# The benchmark stops if a pixel or a logit differs. Both are timed in turns.
 
 # %%
 prepared = tables.keep("preparation", measured_table("preparation", preparation), fixed=True)
@@ -80,10 +79,9 @@ benchmarks.draw_ratios(
 )
 
 # %% [markdown]
-# The gain is in preparing images (one core; {glue:text}`on_preparation`), and it grows with their
-# size: of a JPEG no more rows are decoded than the crop reaches down to. The crop is cut out before
+# The gain is in preparing images on one core, and it grows with their size: of a JPEG no more rows are decoded than the crop reaches down to. The crop is cut out before
 # anything is converted or turned, and JPEG and laundering of a condition are computed about the crop
-# alone, to the same pixels. Training (batch 16; {glue:text}`on_training`) gains little.
+# alone, to the same pixels. Training gains little.
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of preparing images"}
 prepared
@@ -105,6 +103,9 @@ tables.keep("decoders", benchmarks.decoders_table(preparation), fixed=True)
 
 # %% [markdown]
 # ## The encoder at full size
+#
+# The figure is of ViT-L/14, on the GPU with batch 16 in training and 64 in scoring. The matmul rate
+# is the largest that the same device reached on plain matrix products of that precision.
 
 # %%
 encoder = tables.keep("encoder", benchmarks.encoder_table(gpu, cpu), fixed=True)
@@ -113,10 +114,8 @@ encoder = tables.keep("encoder", benchmarks.encoder_table(gpu, cpu), fixed=True)
 benchmarks.draw_encoder(encoder)
 
 # %% [markdown]
-# ViT-L/14; on the GPU batch 16 in training and 64 in scoring. The matmul rate is the largest that
-# the same device reached on plain matrix products of that precision. In fp32 arithmetic is the
-# limit; in half precision the GPU waits for the launches of many small kernels. The machines:
-# {glue:text}`on_gpu`; {glue:text}`on_cpu`.
+# In fp32 arithmetic is the limit; in half precision the GPU waits for the launches of many small
+# kernels.
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of the encoder"}
 encoder
@@ -124,15 +123,16 @@ encoder
 # %% [markdown]
 # ### Settings of the forward pass
 #
-# Settings are timed in turns with the default, for the default detector (ViT-B/16) on a processor
-# ({glue:text}`on_options`):
+# Settings of the default detector (ViT-B/16) are timed in turns with its default, on a processor:
 
 # %%
 tried = tables.keep("options", benchmarks.options_table(options), fixed=True)
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Speed of five settings of the forward pass compared with the default at three batch sizes: bfloat16 weights about twice as fast, one thread half, the others about equal."}}
-batches = {f"batch {batch}": own.droplevel(0).iloc[1:] for batch, own in tried.groupby(level=0)}
-benchmarks.draw_ratios(batches, "times as fast as the default; bars: least and largest ratio")
+batches = {
+    f"batch {batch}": own.droplevel(0).iloc[1:] for batch, own in tried.groupby(level=0)
+}  # without the default itself
+benchmarks.draw_ratios(batches, "times as fast as the default; bars: least and largest")
 
 # %% [markdown]
 # Only bfloat16 weights (`encoder.prefix_precision: bfloat16`) are much faster,
@@ -148,8 +148,7 @@ tried
 #
 # `layerfusion score` takes {glue:text}`score_image` s per image from files, the forward pass alone
 # {glue:text}`forward_image` s; files take {glue:text}`files_times` times as long as memory. A command
-# for one image takes {glue:text}`score_one` s, most of it for libraries and weights
-# ({glue:text}`on_scoring`).
+# for one image takes {glue:text}`score_one` s, most of it for libraries and weights.
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of scoring (seconds unless named)"}
 tables.keep("scoring", measured_table("scoring", scoring), fixed=True)
@@ -176,6 +175,10 @@ benchmarks.shown_projection(projection)
 # has two images each and waits for launches. Not measured: preparation on the cores beside the GPU,
 # more than one GPU, and a store that others use.
 
+# %% tags=["hide-output"] mystnb={"code_prompt_show": "Show when and on what each was measured"}
+benchmarks.measured_on(preparation=preparation, training=training, options=options, scoring=scoring,
+                       encoder_gpu=gpu, encoder_cpu=cpu)  # fmt: skip
+
 # %% tags=["remove-cell"]
 first = preparation["preparation"][0]
 shares = [row["share"] for row in training["measured"] if "share" in row]
@@ -193,12 +196,6 @@ glue_texts(
     times=benchmarks.spread(first["ratio"], ".1f"),
     run_hours=f"{projection['hours'].iloc[0]:.1f}",
     gpu=gpu["device"],
-    on_preparation=benchmarks.in_a_line(preparation),
-    on_training=benchmarks.in_a_line(training),
-    on_gpu=benchmarks.in_a_line(gpu),
-    on_cpu=f"{cpu['date']}, {cpu['device']}",
-    on_options=benchmarks.in_a_line(options),
-    on_scoring=benchmarks.in_a_line(scoring),
     share_own=benchmarks.spread(shares[0], ".0%"),
     share_reference=benchmarks.spread(shares[1], ".0%"),
     steps_ms=f"{sum(preparation['steps_ms'].values()):.2f}",

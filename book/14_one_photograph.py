@@ -68,9 +68,8 @@ words = tables.keep("words", one_photograph.words_table(counted), fixed=True)
 one_photograph.draw_words(words)
 
 # %% [markdown]
-# {glue:text}`each` photographs and {glue:text}`each` generated images, drawn from the validation
-# images with seed {glue:text}`drawn_seed` and each inspected as a user would
-# ({glue:text}`measured`). Strong evidence is given to {glue:text}`strong_generated` generated
+# The figure counts {glue:text}`each` photographs and {glue:text}`each` generated images, drawn from
+# the validation images with seed {glue:text}`drawn_seed`. Strong evidence is given to {glue:text}`strong_generated` generated
 # images and to {glue:text}`strong_real` photographs. *No evidence* is given to
 # {glue:text}`none_generated` generated images as well.
 
@@ -90,8 +89,8 @@ one_photograph.shown_words(words, "alone")
 # ### What *unsure* saves
 #
 # A picture is scored again after compression, at another size and cut elsewhere. Where one form
-# gives evidence and another gives none, the picture is *unsure*; where all give evidence, the least
-# counts. Here an image is wrong if a photograph gets evidence of any strength, or a generated image
+# gives evidence and another none, the picture is *unsure*; otherwise the least evidence counts. Here
+# an image is wrong if a photograph gets evidence of any strength, or a generated image
 # none. The other forms take back {glue:text}`withdrawn` verdicts, of which {glue:text}`saved` were
 # wrong ({glue:text}`saved_share`, where of all verdicts {glue:text}`wrong_alone` were). The price
 # is {glue:text}`lost` right ones and nine times the work; {glue:text}`stay` wrong ones stay.
@@ -134,29 +133,25 @@ one_photograph.shown_sources(sources)
 # layerfusion inspect PICTURE --report report.html
 # ```
 #
-# writes one page per call. The report below is a real one, made while this page was executed, but
-# **of the demo detector** (`--detector runs/reference/demo/open-seed1337/detector`, which needs no
-# weights) on a picture of the [demo world](07_demo_world) that one of its generators made. It shows
-# what a report holds; its scores mean nothing for photographs.
+# The report below is a real one, but **of the demo detector** (`--detector
+# runs/reference/demo/open-seed1337/detector`, which needs no weights), on a generated picture of the
+# [demo world](07_demo_world). Its scores mean nothing for photographs.
 
 # %% tags=["nbval-ignore-output"]
 report = one_photograph.demo_report()
 one_photograph.framed(report, "Report of the demo detector on a picture of the demo world")
 
 # %% [markdown]
-# Read it from the top:
+# From the top:
 #
-# 1. **The notice**: what holds for every score of this detector.
-# 2. **The level**, and how many validation photographs and generated images have it. A level that
-#    many photographs have too says little.
-# 3. **Is it stable?** Each form of the picture with its score and level. One form that contradicts
-#    is named; many that waver say that the picture lies at the border.
-# 4. **The map**: where covering a field lowers the score, in red, or raises it, in blue. It shows
-#    what the score depends on, not what was generated.
-# 5. **The blocks** of the encoder that the score depends on, for those who study the detector.
-# 6. **The file's metadata**: camera, programs, generators, Content Credentials. It does not count
-#    for the level, since all but a signature can be written by anybody. A generator that signs its
-#    work is stronger evidence than any score.
+# 1. **The notice** holds for every score of this detector.
+# 2. **The level**: one that many validation photographs have too says little.
+# 3. **The map** shows which fields the score depends on, not what was generated.
+# 4. **Is it stable?** One form that contradicts is named; many that waver say that the picture lies
+#    at the border.
+# 5. **The blocks** are for those who study the detector.
+# 6. **The metadata** does not count for the level, since all but a signature can be written by
+#    anybody. A generator that signs its work is stronger evidence than any score.
 # 7. **Limits that apply here**: how much of the picture was seen, and whether it was enlarged.
 #
 # ## What a report cannot say
@@ -181,11 +176,10 @@ taken = read_result(one_photograph.TIMES)
 tables.keep("times", one_photograph.time_table(taken), fixed=True)
 
 # %% [markdown]
-# The command as a user types it, each row a process of its own ({glue:text}`taken`). A further
-# picture takes {glue:text}`picture_seconds` seconds of one core, in up to nine forms, and the 49
-# fields of its map {glue:text}`map_seconds` more. The rest of the first one's time is spent on
-# reading libraries and weights. Other work ran on the machine if the load average exceeds the cores;
-# then go by *processor seconds*.
+# Each row is a process of its own ({glue:text}`taken`; the levels were counted
+# {glue:text}`measured`). A further picture takes {glue:text}`picture_seconds` seconds of one core, in
+# up to nine forms, and the 49 fields of its map {glue:text}`map_seconds` more; the rest is reading
+# of libraries and weights. Where other work ran beside it, go by *processor seconds*.
 
 # %% tags=["remove-cell"]
 alone, said = (counted["decided"][how] for how in ("alone", "said"))

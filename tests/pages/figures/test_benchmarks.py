@@ -24,7 +24,9 @@ def test_tables_of_steps_decoders_and_encoder(preparation):
     gpu, cpu = (benchmarks.read_result(name) for name in (benchmarks.GPU, benchmarks.CPU))
     table = benchmarks.encoder_table(gpu, cpu)
     assert len(table) == len(gpu["measured"]) + len(cpu["measured"])
-    assert gpu["date"] in benchmarks.in_a_line(gpu) and "H100" in benchmarks.in_a_line(gpu)
+    measured = benchmarks.measured_on(on_gpu=gpu, on_cpu=cpu)["measured"]
+    assert gpu["date"] in measured["on, gpu"] and "H100" in measured["on, gpu"]
+    assert cpu["date"] in measured["on, cpu"] and "EPYC" in measured["on, cpu"]
 
 
 def test_scoring_is_shown_beside_the_forward_pass():
@@ -66,6 +68,7 @@ def test_the_encoder_is_drawn_for_every_device_and_precision():
     gpu = benchmarks.read_result(benchmarks.GPU)
     table = benchmarks.encoder_table(gpu)
     speed, share = benchmarks.draw_encoder(table).axes
+    assert speed.get_yticklabels()[0].get_text() == "NVIDIA H100 80GB HBM3, QuickGELU, fp32"
     assert list(speed.lines[0].get_xdata()) == table["training", "images/s"].tolist()
     assert list(share.lines[1].get_xdata()) == table["scoring", "of the matmul rate"].tolist()
 

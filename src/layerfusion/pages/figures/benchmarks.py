@@ -160,7 +160,11 @@ def draw_encoder(table: pd.DataFrame) -> Figure:
         As `encoder_table` returns it.
     """
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
-    places, names = np.arange(len(table)), [", ".join(row) for row in table.index]
+    places = np.arange(len(table))
+    names = [
+        ", ".join(row).replace("quick_gelu", "QuickGELU").replace("gelu", "GELU")
+        for row in table.index
+    ]
     for axes, column in zip(panels, PASS.values(), strict=True):
         for work, (marker, grey) in PASS_STYLES.items():
             axes.plot(table[work, column], places, marker, color=grey, label=work)
@@ -177,11 +181,18 @@ def draw_encoder(table: pd.DataFrame) -> Figure:
 def in_a_line(result: dict[str, Any]) -> str:
     """Return when and on what something was measured."""
     known = result["provenance"]
-    name = known["gpu"] or known["processor"]["name"]
+    processor = known["processor"]  # its name alone, in older results
+    name = known["gpu"] or (processor if isinstance(processor, str) else processor["name"])
     torch = known["libraries"]["torch"]
     load = result.get("load_average")
     shared = "" if load is None else f", load average {load:.1f}"
     return f"{result['date']}, {name}, {known['cores']} cores, torch {torch}{shared}"
+
+
+def measured_on(**results: dict[str, Any]) -> pd.DataFrame:
+    """Return `in_a_line` of results, a row each by its name."""
+    lines = {name.replace("_", ", "): [in_a_line(one)] for name, one in results.items()}
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["measured"])
 
 
 def papers_work(epochs: int) -> list[Work]:
