@@ -81,8 +81,8 @@ threshold_figures.draw_rules(scored["open"], opened)
 threshold_figures.shown_rules(opened)
 
 # %% [markdown]
-# FPR and recall are those of half of the sources, where the other half chose; the brackets hold 90 %
-# of such divisions. A target FPR is exceeded a little on average, and more than twice over in single
+# The threshold stands on both scales. FPR and recall are those of half of the sources, where the
+# other half chose; the brackets hold 90 % of such divisions. A target FPR is exceeded a little on average, and more than twice over in single
 # divisions. The cautious rule keeps it, at the price of recall; it is the rule of the shipped
 # detector.
 #

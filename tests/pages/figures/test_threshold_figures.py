@@ -71,7 +71,7 @@ def test_what_a_page_has_room_for_is_rounded_and_named():
         index=["largest F1"],
     )  # fmt: skip
     shown = thresholds.shown_rules(rules).loc["largest F1"]
-    assert shown["threshold (probability)"] == 0.731 and shown["FPR"] == "5.1% [1.0%, 20.0%]"
+    assert shown["probability"] == 0.731 and shown["FPR"] == "5.1% [1.0%, 20.0%]"
     costs = pd.DataFrame(
         {"prevalence": [0.01], "fn_cost": [10.0], "threshold": [0.9], f"cost, {OTHER}": [0.05],
          "trivial_cost": [0.1], "beats_trivial": [0.96]}

@@ -108,7 +108,6 @@ def cells_by_run(table: pd.DataFrame, value: str, *rows: str, form: str = ".3f")
 def shown_rules(rules: pd.DataFrame) -> pd.DataFrame:
     """Return `metrics.transfer.rule_table`, indexed by its rules, as a page has room for it."""
     shown = rules[["logit", "probability"]].round(3)
-    shown.columns = pd.Index(["threshold (logit)", "threshold (probability)"])
     cells = interval_cells(rules, "false_positive_rate", ".1%")
     return shown.assign(FPR=cells, recall=rules["recall"].map("{:.1%}".format)).rename_axis(None)
 
