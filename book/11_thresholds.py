@@ -13,201 +13,187 @@
 # %% [markdown]
 # # Choosing a threshold
 #
-# A detector gives a score; somebody has to say from which score on an image is called synthetic,
-# and how far to believe it. The paper takes the threshold of the largest F1 on its validation
-# images. Here is what else can be chosen, what it is worth on images of sources that did not choose
-# it. Everything is computed from the predictions that [the study on photographs](10_photographs)
-# left behind.
+# :::{admonition} In short
+# :class: in-short
+# **Question.** From which score on should an image be predicted synthetic?
+#
+# **Answer.** No threshold belongs to a detector. It follows from what the two errors cost and from
+# how many images are synthetic. The paper's rule, the largest F1, accepts many false positives: on
+# sources that did not choose it, {glue:text}`f1_fpr` of the photographs. A threshold chosen for an
+# FPR of {glue:text}`target` has {glue:text}`target_fpr` there on average, but
+# {glue:text}`target_low` to {glue:text}`target_high` in single divisions of the sources. A cautious
+# threshold has {glue:text}`cautious_low` to {glue:text}`cautious_high`, and finds
+# {glue:text}`cautious_recall` of the synthetic images instead of {glue:text}`target_recall`.
+#
+# **Holds for** the open run of [the study on photographs](10_photographs), {glue:text}`seeds` seeds,
+# on its validation images. These also chose the checkpoints, so every number is optimistically
+# biased. The rules and the size of their errors carry over to another detector; the thresholds do
+# not.
+# :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 profile = "demo"
 seed = 1337
 data_root = None
 fresh = False
 settings = {}
 
-# %%
-from IPython.display import Markdown, display
-
-from layerfusion.metrics.calibration import recalibration_table
-from layerfusion.metrics.transfer import (
-    abstention_table,
-    cautious_table,
-    cost_table,
-    fpr_table,
-    left_out_sources,
-    recall_table,
-)
+# %% tags=["hide-input"]
+from layerfusion.experiments.record import published_study
+from layerfusion.metrics.probability import threshold_logit
+from layerfusion.metrics.thresholds import Costs, least_cost_threshold, rates_at
+from layerfusion.metrics.transfer import cautious_threshold, cost_table, fpr_table, rule_table
 from layerfusion.pages.chapters.kept_tables import ChapterTables
 from layerfusion.pages.chapters.parameters import checked_parameters
-from layerfusion.experiments.record import published_study
+from layerfusion.pages.chapters.prose import glue_texts, source_of
 from layerfusion.pages.figures import thresholds as threshold_figures
 from layerfusion.pages.figures.tables import by_run
-from layerfusion.paper import detectable
 from layerfusion.paths import reference_folder
 
 tables = ChapterTables("11_thresholds", checked_parameters(globals()))
-folder = reference_folder("photographs")
-study = published_study(folder, "claims")
-variants = study.scored["local"]
-scored = {run: variants[run] for run in ("constrained", "open")}
-recall, alarms, bands = (
-    by_run(scored, table) for table in (recall_table, fpr_table, abstention_table)
-)
-opened = [table.loc["open"] for table in (recall, alarms, bands)]
-display(Markdown(threshold_figures.in_a_sentence("open", *opened)))
+study = published_study(reference_folder("photographs"), "claims")
+scored = {run: study.scored["local"][run] for run in ("constrained", "open")}
 
 # %% [markdown]
-# Four things to keep in mind on all of this page. The images chose each run's checkpoint, so that
-# every number flatters a little, those on *other sources* too. Half of the images are synthetic,
-# and these are of two dozen sources that people collected, not of all generators. And the weights
-# of these detectors are not here: what carries over is the way to choose, and how large its errors
-# are, not the thresholds themselves. Last, the promised error rates below and the rule by which the
-# unsure band begins were settled after a look at predictions of such detectors.
+# ## Three rules
 #
-# ## Few false alarms
+# The *largest F1* is the rule of the paper (its section 2). F1 knows no costs, and it depends on
+# the share of synthetic images among those that choose, here about half. A *target FPR* takes the
+# lowest threshold at which the {term}`FPR` on the images at hand does not exceed a target. A
+# *cautious* threshold is the lowest at which the interval of the FPR over other
+# {term}`sources <source>` ends at the target:
+
+# %% tags=["remove-input"]
+source_of(cautious_threshold)
+
+# %%
+rules = tables.keep("rules", by_run(scored, rule_table), fixed=True)
+opened = rules.loc["open"].set_index("rule")
+
+# %% mystnb={"image": {"alt": "Share of photographs and of synthetic images that is predicted synthetic, falling with the threshold, and the thresholds of three rules."}}
+threshold_figures.draw_rules(scored["open"], opened)
+
+# %% [markdown]
+# Moving the threshold to the right gives up true positives (the upper curve) for fewer false
+# positives (the lower one). The rule of F1 stops early.
+
+# %%
+threshold_figures.shown_rules(opened)
+
+# %% [markdown]
+# The threshold stands on both scales. FPR and recall are those of half of the sources, where the
+# other half chose; the brackets hold 90 % of such divisions. A target FPR is exceeded a little on average, and more than twice over in single
+# divisions. The cautious rule keeps it, at the price of recall; it is the rule of the shipped
+# detector.
 #
-# Recall at the threshold that lets so many false alarms through. `low` and `high` are the interval
-# over other sources and other seeds, `images_low` and `images_high` that over other images of the
-# same sources.
-
-# %%
-tables.keep("recall", recall, fixed=True).round(3)
-
-# %% [markdown]
-# A threshold that is chosen for a rate keeps it on the images that chose it. On others? Each class
-# is divided into halves, by image or by source, many times for each seed; one half chooses,
-# the other is counted. `low` and `high` are where 90 % of the counts lie, `within_target` is the
-# share that does not exceed the target.
-
-# %%
-tables.keep("alarms", alarms, fixed=True).round(3)
-
-# %% [markdown]
-# A *cautious* threshold is the lowest at which the interval of the rate over sources ends at the
-# target. Chosen on half of the sources and measured on the others, it keeps a rate more often, and
-# costs recall. It is the rule of the shipped detector, at 10 %; what became of it on sources that
-# nobody had chosen on is on the page [On photographs](10_photographs).
-
-# %%
-tables.keep("cautious", by_run(scored, cautious_table), fixed=True).round(3)
-
-# %% [markdown]
-# Even among images of the same sources the rate is kept on average and no better, and where few
-# false alarms are allowed, few photographs decide. Source by source, each left out in turn when the
-# threshold is chosen, with intervals over other images of the source:
-
-# %%
-left_out = by_run(scored, left_out_sources)
-tables.keep("left_out", left_out, fixed=True).round(3)
-
-# %% tags=["nbval-ignore-output"]
-threshold_figures.draw_left_out(left_out)
-
-# %% [markdown]
-# ## The least expected cost
+# ## Costs and prevalence
 #
-# Where a miss costs as much as so many false alarms, and so many of the images are synthetic, one
-# threshold costs least. Costs are of an image, in false alarms. `trivial_cost` is that of the
-# cheaper of calling every image synthetic or none: `beats_trivial` is the share of divisions by
-# source in which the detector costs less. Only the product of cost and odds matters, so that rows
-# may share a threshold. A threshold is the mean over seeds, of scores that are no probabilities.
+# Say that a miss costs $c$ false positives and that a share $\pi$ of the images is synthetic. One
+# threshold is then cheapest:
+
+# %% tags=["remove-input"]
+source_of(Costs.of, least_cost_threshold)
 
 # %%
-tables.keep("costs", by_run(scored, cost_table), fixed=True).round(3)
+costs = tables.keep("costs", by_run(scored, cost_table), fixed=True)
+threshold_figures.shown_costs(costs.loc["open"])
 
 # %% [markdown]
-# ## An *unsure* band
+# The trivial rule predicts all images synthetic, or none, whichever is cheaper; costs are paid on
+# sources that did not choose the threshold. Where one image in a hundred is synthetic and both
+# errors cost the same, the detector costs {glue:text}`rare_cost` times as much as predicting
+# nothing synthetic, although it is cheaper in {glue:text}`rare_beats` of divisions. Only the product
+# of $c$ and the odds of $\pi$ matters, so rows may share a threshold.
 #
-# A detector need not answer. The band is chosen on one half of the images so that, with 95 %
-# confidence, at most the promised share of the calls outside of it is wrong (Clopper and Pearson's
-# bound). `coverage` is the share of images that are predicted, `error` the share of wrong ones
-# among them, `violation_rate` the share of divisions in which this exceeds the target,
-# `no_coverage` that of those in which no image is predicted.
-
-# %%
-tables.keep("bands", bands, fixed=True).round(3)
-
-# %% [markdown]
-# The promise is about images like those that it was made on, and there it is kept. About other
-# sources it says nothing: the mean may still lie near what was promised, but single divisions are
-# far off, to either side, and which side it will be cannot be known beforehand. The figure shows
-# the open run: a line for what was promised, a mark for the mean that was found, a bar for 90 % of
-# the divisions.
-
-# %% tags=["nbval-ignore-output"]
-threshold_figures.draw_targets(*opened[1:])
-
-# %% [markdown]
-# ## Probabilities
+# ## With one picture
 #
-# Recalibration makes probabilities of scores. A curve is fitted on most folds and used on the one
-# left out, divided by image or by source; both classes weigh the same. ECE, Brier score and log
-# loss are 0 at best; `change` is that of the Brier score, below 0 where the curve helps, with its
-# interval over sources and seeds. All sources are taken together: their mean may lie on the
-# diagonal while each of them is off it.
+# Fit temperature and shift on labelled images, weighing both classes the same
+# ([Thresholds tested](16_threshold_tests) shows what that is worth), and say what share of such
+# pictures is synthetic *before* looking at the score. Bayes' rule gives the probability:
 
 # %%
-tables.keep("recalibration", by_run(scored, recalibration_table), fixed=True).round(4)
-
-# %% tags=["nbval-ignore-output"]
-threshold_figures.draw_reliability(scored)
+picture = threshold_figures.picture_table((0.5, 0.9, 0.99), (0.5, 0.1, 0.01))
+tables.keep("picture", picture, fixed=True).round(3).rename_axis(None)
 
 # %% [markdown]
-# ## What 10,000 images can show
+# The rows are calibrated probabilities where half of the pictures are synthetic. Where one in a hundred
+# is, a score of 0.99 means {glue:text}`rare_picture`. If the picture is of a kind that the labelled
+# images do not have, the answer is *unsure*, whatever the score.
 #
-# The paper compares its two runs on 10,000 images, local and official. `smallest` is the true
-# difference that so many images would show in four of five cases, by how alike the two runs' calls
-# are (r, a correlation). `needs` is the correlation from which on the paper's own difference is
-# more than chance over images. AP's rests on a rough standard error; other seeds are in none of it,
-# and the local images chose checkpoints and thresholds.
-
-# %%
-shown = detectable.differences()
-tables.keep("detectable", shown, fixed=True).round(4)
-
-# %%
-display(Markdown(threshold_figures.if_as_alike(shown, scored)))
-
-# %% [markdown]
-# ## What to do
+# ## With a stream of pictures
 #
-# **With one picture.** Fit temperature and shift on labelled images, weighing both classes the
-# same, and say what share of such pictures is synthetic before looking at the score. The
-# probability follows by Bayes' rule, and where few are synthetic, a high score is still a weak
-# reason:
+# Of 1,000 pictures, at thresholds that were chosen on other sources:
 
 # %%
-tables.keep(
-    "picture", threshold_figures.picture_table((0.5, 0.9, 0.99), (0.5, 0.1, 0.01)), fixed=True
-).round(3)
+stream = threshold_figures.stream_table(fpr_table(scored["open"]), (0.1, 0.01))
+threshold_figures.shown_stream(tables.keep("stream", stream, fixed=True))
 
 # %% [markdown]
-# If the picture is of a kind that the labelled images do not have, the answer is *unsure*, whatever
-# the score.
+# Where synthetic pictures are rare, most of those that are predicted synthetic are photographs,
+# unless the target FPR is small. What to do:
 #
-# **With a stream of pictures.** What comes in of a thousand, at thresholds for the open run that
-# were chosen on other sources:
-
-# %%
-stream = threshold_figures.stream_table(opened[1], (0.1, 0.01))
-tables.keep("stream", stream, fixed=True).round(3)
-
-# %% [markdown]
-# - Set the threshold on photographs of the stream itself. False alarms need no synthetic images to
-#   be counted, and it is their rate that moves most from source to source.
-# - Count false alarms by source and look at the worst, not at the mean.
-# - State prevalence and costs, and hold the least expected cost against calling nothing synthetic.
-#   Where it is not clearly lower, do not use the detector.
-# - Take a promised error rate for what it is: one for images like those that made it. Make the band
-#   again when the sources change.
+# - Set the threshold on photographs of the stream itself. False positives need no synthetic images
+#   to be counted, and it is their rate that differs most from source to source.
+# - Count false positives by source and look at the worst source, not at the mean.
+# - State prevalence and costs, and compare the expected cost with that of predicting nothing
+#   synthetic. Where it is not clearly lower, do not use the detector.
+# - Read a target error rate as one for images like those that chose it. Choose again when the
+#   sources change.
 # - Between detectors whose difference is not more than chance, choose by cost or speed.
-#
-# ## Beside the recorded execution
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["remove-cell"]
+f1, target, cautious = (opened.loc[name] for name in opened.index)
+official = study.scored["official"]["open"]
+found = [
+    rates_at(official.label, logit, threshold_logit(threshold))
+    for logit, threshold in zip(official.logits, official.thresholds, strict=True)
+]
+fpr, recall = (sum(values) / len(found) for values in zip(*found, strict=True))
+rare = costs.loc["open"].set_index(["prevalence", "fn_cost"]).loc[(0.01, 1)]
+glue_texts(
+    f1_fpr=f"{f1['false_positive_rate']:.0%}",
+    target=f"{threshold_figures.RATE:.0%}",
+    target_fpr=f"{target['false_positive_rate']:.1%}",
+    target_low=f"{target['low']:.0%}",
+    target_high=f"{target['high']:.0%}",
+    target_recall=f"{target['recall']:.0%}",
+    cautious_low=f"{cautious['low']:.0%}",
+    cautious_high=f"{cautious['high']:.0%}",
+    cautious_recall=f"{cautious['recall']:.0%}",
+    seeds=str(len(scored["open"].logits)),
+    rare_cost=f"{rare['cost, other sources'] / rare['trivial_cost']:.2f}",
+    rare_beats=f"{rare['beats_trivial']:.0%}",
+    rare_picture=f"{picture.loc[0.99, '1% synthetic']:.2f}",
+    exercise_recall=f"{recall:.3f}",
+    exercise_fpr=f"{fpr:.3f}",
+    exercise_precision=f"{0.01 * recall / (0.01 * recall + 0.99 * fpr):.3f}",
+    exercise_one_in=f"{1 + 0.99 * fpr / (0.01 * recall):.0f}",
+)
+
+# %% [markdown]
+# :::{admonition} What to remember
+# :class: remember
+# - A threshold is a decision about costs and prevalence, not a property of a detector.
+# - A target FPR holds for images like those that chose the threshold; on other sources choose it
+#   cautiously, or on photographs of these sources.
+# - Where synthetic images are rare, a high score is still a weak reason.
+# :::
+#
+# :::{admonition} Exercise
+# :class: exercise
+# On the official images of the study the open run, at its own threshold, has a recall of
+# {glue:text}`exercise_recall` and an FPR of {glue:text}`exercise_fpr`. In a stream, 1 % of the images
+# are synthetic. What is the precision?
+# ```{dropdown} Answer
+# Of 10,000 images 100 are synthetic. The precision is
+# .01 × recall / (.01 × recall + .99 × FPR) = {glue:text}`exercise_precision`: about one in
+# {glue:text}`exercise_one_in` of the images that are predicted synthetic is.
+# ```
+# :::
+
+# %% tags=["remove-cell", "nbval-ignore-output"]
 compared = tables.compare()
 compared
 
-# %%
+# %% tags=["remove-cell"]
 print(compared.verdict)

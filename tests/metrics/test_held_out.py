@@ -40,11 +40,13 @@ from layerfusion.metrics.thresholds import (
 from layerfusion.metrics.transfer import (
     LEFT_OUT_FPR,
     abstention_table,
+    cautious_table,
     cautious_threshold,
     cost_table,
     fpr_table,
     left_out_sources,
     recall_table,
+    rule_table,
 )
 from layerfusion.metrics.uncertainty import resampled_recall_at
 
@@ -245,6 +247,18 @@ def test_costs_rise_where_the_threshold_was_not_chosen(apart):
     assert (table[f"cost, {SAME}"] < table[f"cost, {OTHER}"]).all()
     assert table["trivial_cost"].tolist() == [0.5, 0.01]
     assert table["beats_trivial"].is_monotonic_decreasing
+
+
+def test_rules_are_compared_by_the_numbers_of_their_own_tables(apart):
+    own = scored(apart)["open"]
+    table = rule_table(own).set_index("rule")
+    target = fpr_table(own).set_index(["target_fpr", "evaluated_on"]).loc[(0.05, OTHER)]
+    cautious = cautious_table(own).set_index("target_fpr").loc[0.05]
+    for name, expected in (("FPR of 5%", target), ("FPR of 5%, cautious", cautious)):
+        for column in ("false_positive_rate", "low", "high", "recall"):
+            assert table.loc[name, column] == expected[column]
+    assert table["probability"].tolist() == pytest.approx(expit(table["logit"]))
+    assert table.loc["FPR of 5%", "logit"] <= table.loc["FPR of 5%, cautious", "logit"]
 
 
 @pytest.mark.parametrize("costs", [Costs(0, 1), Costs(1, 1), Costs(0.5, 0)])

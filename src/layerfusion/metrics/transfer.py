@@ -17,6 +17,7 @@ from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.groups import by_group
 from layerfusion.metrics.held_out import (
     EVALUATED_ON,
+    SPLITS,
     Made,
     Split,
     held_out,
@@ -128,11 +129,11 @@ def cautious_threshold(images: pd.DataFrame, logit: Values, rate: float) -> floa
 
     def exceeds(allowed: int) -> bool:
         calls = (scores > ordered[allowed])[None]
-        return bool(
-            ScoredImages(real, scores[None], counts, decisions=calls).interval("fpr").high > rate
-        )
+        found = ScoredImages(real, scores[None], counts, decisions=calls)
+        return bool(found.interval("fpr").high > rate)
 
-    allowed = bisect_left(range(1, len(real)), True, key=exceeds)  # none is allowed in any case
+    # None is allowed in any case.
+    allowed = bisect_left(range(1, len(real)), True, key=exceeds)
     return float(np.nextafter(ordered[allowed], np.inf))
 
 
@@ -145,19 +146,43 @@ def cautious_table(scored: ScoredImages) -> pd.DataFrame:
         A row a rate of `TARGET_FPR`: ``target_fpr``, then as in `fpr_table`, over `CAUTIOUS_SPLITS`
         divisions and all seeds.
     """
-    rows, splits = [], source_halves(scored.images)[:CAUTIOUS_SPLITS]
+    rows = []
     for rate in TARGET_FPR:
-        found = [
-            rates_at(
-                scored.label[left],
-                logit[left],
-                cautious_threshold(scored.images[chosen], logit[chosen], rate),
-            )
-            for logit in scored.logits
-            for chosen, left in splits
-        ]
-        rows.append({"target_fpr": rate} | _kept(np.array(found), rate))
+        found = _elsewhere(scored, partial(cautious_threshold, rate=rate), CAUTIOUS_SPLITS)
+        rows.append({"target_fpr": rate} | _kept(found, rate))
     return pd.DataFrame(rows)
+
+
+def rule_table(scored: ScoredImages) -> pd.DataFrame:
+    """Return what the rules of `RULES` choose, and what that does on sources that did not choose.
+
+    Returns
+    -------
+    DataFrame
+        A row a ``rule``. Chosen on all images: ``logit``, the threshold, mean over seeds, and
+        ``probability``, the same on the other scale. Chosen on half of the sources and measured on
+        the others, as in `fpr_table`: ``false_positive_rate``, ``low``, ``high``, ``recall``.
+    """
+    rows = {}
+    for name, (rule, splits) in RULES.items():
+        logit = float(np.mean([rule(scored.images, own) for own in scored.logits]))
+        found = _kept(_elsewhere(scored, rule, splits), np.nan)
+        del found["within_target"]  # two rules of three have another aim
+        rows[name] = {"logit": logit, "probability": float(probability(logit))} | found
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename_axis("rule").reset_index()
+
+
+# The rules that a page compares: of images and logits, and how many divisions each is tried on.
+RULES: Mapping[str, tuple[Callable[[pd.DataFrame, Values], float], int]] = {
+    "largest F1": (lambda images, own: best_f1_threshold(images["label"], own), SPLITS),
+    f"FPR of {LEFT_OUT_FPR:.0%}": (
+        lambda images, own: target_fpr_threshold(images["label"], own, LEFT_OUT_FPR), SPLITS
+    ),
+    f"FPR of {LEFT_OUT_FPR:.0%}, cautious": (
+        partial(cautious_threshold, rate=LEFT_OUT_FPR), CAUTIOUS_SPLITS
+    ),
+}  # fmt: skip
 
 
 def abstention_table(scored: ScoredImages) -> pd.DataFrame:
@@ -331,6 +356,22 @@ def _kept(measured: Values, rate: float) -> dict[str, float]:
         "false_positive_rate": fpr.mean(), "low": low, "high": high,
         "within_target": float((fpr <= rate + 1e-9).mean()), "recall": recall.mean(),
     }  # fmt: skip
+
+
+def _elsewhere(
+    scored: ScoredImages, rule: Callable[[pd.DataFrame, Values], float], splits: int
+) -> Values:
+    """Return FPR and recall on the sources that did not choose, shape (seeds * splits, 2).
+
+    `splits` is how many of the `source_halves` are taken; the rule sees the images' table too.
+    """
+    halves = source_halves(scored.images)[:splits]
+    found = [
+        rates_at(scored.label[left], logit[left], rule(scored.images[chosen], logit[chosen]))
+        for logit in scored.logits
+        for chosen, left in halves
+    ]
+    return np.array(found)
 
 
 def _judged(

@@ -24,7 +24,9 @@ def test_tables_of_steps_decoders_and_encoder(preparation):
     gpu, cpu = (benchmarks.read_result(name) for name in (benchmarks.GPU, benchmarks.CPU))
     table = benchmarks.encoder_table(gpu, cpu)
     assert len(table) == len(gpu["measured"]) + len(cpu["measured"])
-    assert gpu["date"] in benchmarks.in_a_line(gpu) and "H100" in benchmarks.in_a_line(gpu)
+    measured = benchmarks.measured_on(on_gpu=gpu, on_cpu=cpu)["measured"]
+    assert gpu["date"] in measured["on, gpu"] and "H100" in measured["on, gpu"]
+    assert cpu["date"] in measured["on, cpu"] and "EPYC" in measured["on, cpu"]
 
 
 def test_scoring_is_shown_beside_the_forward_pass():
@@ -32,15 +34,12 @@ def test_scoring_is_shown_beside_the_forward_pass():
     assert {"score, from files, an image", "forward pass alone, an image"} <= set(table.index)
 
 
-def test_training_is_shown_beside_the_obvious_way_and_what_images_take():
+def test_training_is_shown_beside_the_reference():
     result = benchmarks.read_result(benchmarks.TRAINING)
     table = benchmarks.measured_table("training", result)
     assert list(table.index) == ["forward pass", "training step", "training from files"]
     assert (table["least"] <= table["times"]).all() and (table["times"] <= table["most"]).all()
     assert result["logits_differ_by"] < 1e-4
-    said = benchmarks.images_share_in_a_sentence(result)
-    shares = [row["share"]["median"] for row in result["measured"] if "share" in row]
-    assert all(f"{share:.1%}" in said for share in shares) and len(shares) == 2
 
 
 def test_rates_are_the_measured_ones(preparation):
@@ -51,9 +50,27 @@ def test_rates_are_the_measured_ones(preparation):
     shown = benchmarks.shown_projection(table)
     assert shown.loc[("score", 1), "images"] == "1,000,000"
     assert float(shown.loc[("score", 1), "hours"]) == pytest.approx(table["hours"].item(), rel=0.05)
-    assert f"{benchmarks.STORE_IN_GB} GB/s" in benchmarks.assumptions(rates)
-    ratio = preparation["preparation"][0]["ratio"]["median"]
-    assert f"{ratio:.1f} times" in benchmarks.in_a_sentence(preparation)
+    assert rates.store == benchmarks.STORE_IN_GB * 1e9
+
+
+def test_ratios_are_drawn_as_measured_a_panel_a_table(preparation):
+    table = benchmarks.measured_table("preparation", preparation).xs("640 x 480")
+    figure = benchmarks.draw_ratios({"small": table, "again": table}, "times")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["small", "again"]
+    for axes in figure.axes:
+        (marks, *_) = axes.containers[0]
+        assert list(marks.get_xdata()) == table["times"].tolist()
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == table.index.tolist()
+        assert axes.get_xscale() == "log"
+
+
+def test_the_encoder_is_drawn_for_every_device_and_precision():
+    gpu = benchmarks.read_result(benchmarks.GPU)
+    table = benchmarks.encoder_table(gpu)
+    speed, share = benchmarks.draw_encoder(table).axes
+    assert speed.get_yticklabels()[0].get_text() == "NVIDIA H100 80GB HBM3, QuickGELU, fp32"
+    assert list(speed.lines[0].get_xdata()) == table["training", "images/s"].tolist()
+    assert list(share.lines[1].get_xdata()) == table["scoring", "of the matmul rate"].tolist()
 
 
 def test_the_papers_runs_see_each_image_once_an_epoch():

@@ -1,4 +1,6 @@
-"""The page on one photograph reads counts that are committed, and adds nothing to them."""
+"""The page on one photograph reads counts that are committed, and shows a real report."""
+
+import html
 
 import numpy as np
 import pandas as pd
@@ -31,24 +33,37 @@ def test_what_is_right_is_the_class_that_a_word_speaks_for():
     table = one_photograph.words_table({"words": {"alone": words, "said": words}})
     right = table.loc[one_photograph.HOW["said"], "right"]
     assert right[EvidenceLevel.NONE.text] == 0.75 and right[EvidenceLevel.STRONG.text] == 0.25
-    assert one_photograph.shown_words(table, "said").loc[EvidenceLevel.UNSURE.text, "right"] == ""
+    shown = one_photograph.shown_words(table, "said")
+    assert shown.loc["unsure", "right"] == ""
+    assert shown.loc["no evidence", "right"].startswith("75% [")
 
 
-def test_what_is_taken_back_is_the_difference_of_both_counts():
-    decided = {
-        "alone": {"decided": 100, "wrong": 20, "share_wrong": [0.2, 0.1, 0.3], "unsure": 0},
-        "said": {"decided": 60, "wrong": 8, "share_wrong": [0.1, 0.0, 0.2], "unsure": 40},
-    }
-    said = one_photograph.what_unsure_saves({"decided": decided})
-    assert "take back 40 verdicts, 12 of them wrong: 30%" in said
-    assert "28 right ones. 8 wrong ones stay" in said
+def test_every_count_of_a_level_is_drawn(counted):
+    table = one_photograph.words_table(counted)
+    for axes, how in zip(
+        one_photograph.draw_words(table).axes, one_photograph.HOW.values(), strict=True
+    ):
+        drawn = [[bar.get_width() for bar in bars] for bars in axes.containers]
+        assert drawn == [table.loc[how, kind].tolist() for kind in ("photographs", "generated")]
+
+
+def test_the_report_on_the_page_is_whole_and_asks_for_nothing():
+    report = one_photograph.demo_report()
+    assert "Demo detector" in report and "Is it stable?" in report and "Map: " in report
+    assert report == one_photograph.demo_report()
+    frame = one_photograph.framed(report, 'A "report"').data
+    assert 'title="A &quot;report&quot;"' in frame
+    assert "<table" not in frame and html.escape("<table") in frame
+    assert "http" not in report.replace("http-equiv", "")
+    assert len(frame) < 100_000
+
+
+def test_the_score_alone_is_compared_at_equal_coverage():
+    decided = {"said": {"decided": 60}}
     # The ten nearest to the threshold are wrong, and among the forty that are left out.
     images = {"label": [0, 1] * 50, "logit": [-5.0, 5.0] * 45 + [0.1, -0.1] * 5}
-    result = {"decided": decided, "per_class": 50, "threshold": 0.5, "images": images}
+    result = {"decided": decided, "threshold": 0.5, "images": images}
     assert one_photograph.at_equal_coverage(result).estimate == 0
-    headline = one_photograph.in_a_sentence(result)
-    assert "Of 100 validation images" in headline and "10% [0%, 20%]" in headline
-    assert "is wrong of 0% [" in headline
 
 
 def test_the_predictions_are_those_of_the_detector_that_is_shipped():
@@ -75,7 +90,8 @@ def test_a_source_is_read_by_words_that_the_others_made():
     assert table.loc[("real", "b"), "wrong"] == 0
     assert "c" not in table.index.get_level_values("source")
     assert table["images"].sum() == 400
-    assert "it is 0% to 100% of the photographs" in one_photograph.sources_in_a_sentence(table)
+    drawn = one_photograph.draw_sources(table).axes
+    assert [axes.get_title(loc="left") for axes in drawn] == list(one_photograph.PANELS.values())
     assert one_photograph.shown_sources(table).loc[("real", "a"), "wrong"].startswith("100% [")
 
 
@@ -88,8 +104,7 @@ def test_times_are_those_that_were_measured():
     result = {"measured": [row | {"seconds": 5.0, "peak_memory_mib": 1000} for row in rows]}
     table = one_photograph.time_table(result)
     assert table.loc[(11, "no"), "processor seconds"] == 30 and len(table) == 3
-    said = one_photograph.a_further_picture(result)
-    assert "takes 2.0 seconds" in said and "its map 10.0 more" in said
+    assert one_photograph.further_seconds(result) == (2.0, 10.0)
     table = one_photograph.time_table(read_result(one_photograph.TIMES))
     assert {pictures for pictures, _ in table.index} > {1}
     assert (table > 0).all(axis=None)

@@ -1,4 +1,4 @@
-"""The page on thresholds: its sentences say what its tables hold, its figures draw all of them."""
+"""The pages on thresholds: what is computed for them, and that figures draw all of it."""
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from layerfusion.metrics.held_out import EVALUATED_ON
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import resample_images
 from layerfusion.pages.figures import thresholds
+from layerfusion.paper import detectable
 
 SAME, OTHER = EVALUATED_ON
 
@@ -38,27 +39,55 @@ def bands():
     return both("target_error", "error", violation_rate=[0.01, 0.31, 0.02, 0.42])
 
 
-def test_the_first_sentence_is_made_of_the_tables(alarms, bands):
-    recall = pd.DataFrame(
-        {"target_fpr": [0.01, 0.05], "recall": [0.3, 0.7], "low": 0.2, "high": 0.9}
-    )
-    said = thresholds.in_a_sentence("open", recall, alarms, bands)
-    for words in ("open run finds **70%**", "[20%, 90%]", "calls **10%**", "0% to 15%",
-                  "in 2% of divisions", "in **42%**"):  # fmt: skip
-        assert words in said
+def test_metrics_of_a_split_have_their_names():
+    needs = pd.DataFrame({"needs": [0.0, 0.5]}, index=["recall", "roc_auc"])
+    table = thresholds.by_metric(pd.concat({"local": needs, "official": needs + 1}), "official")
+    assert table["needs"].to_dict() == {"recall": 1.0, "ROC AUC": 1.5}
 
 
-def test_the_papers_differences_are_read_at_this_correlation():
-    needs = pd.Series({"recall": 0.0, "roc_auc": 0.5, "f1": 0.9, "precision": np.nan})
-    table = pd.concat({"official": needs.to_frame("needs")})
-    images = pd.DataFrame({"label": [0, 0, 0, 0, 1, 1, 1, 1]})
-    calls = {"constrained": [0, 0, 1, 1, 0, 0, 1, 1], "open": [0, 0, 1, 1, 0, 0, 0, 1]}
-    scored = {
-        run: ScoredImages(images, 2.0 * np.array([own]) - 1, np.ones((1, 8)), np.array([0.5]))
-        for run, own in calls.items()
-    }
-    said = thresholds.if_as_alike(table, scored)
-    assert "**0.79**" in said and "in recall, roc auc, and cannot show one in f1, precision" in said
+def test_both_runs_stand_beside_each_other_in_the_order_of_the_table():
+    rows = {"target": [0.9, 0.1, 0.9, 0.1], "recall": [0.8, 0.4, 0.7, 0.3], "low": 0.2, "high": 0.9}
+    runs = pd.Index(["open", "open", "constrained", "constrained"], name="run")
+    cells = thresholds.cells_by_run(pd.DataFrame(rows, index=runs), "recall", "target", form=".1f")
+    assert cells.index.tolist() == [0.9, 0.1] and cells.columns.tolist() == ["open", "constrained"]
+    assert cells.loc[0.1, "constrained"] == "0.3 [0.2, 0.9]"
+
+
+def test_rules_are_drawn_over_the_shares_of_both_classes():
+    images = pd.DataFrame({"label": [0, 0, 1, 1]})
+    scored = ScoredImages(images, np.array([[-2.0, 0.0, 1.0, 3.0]]), np.ones((1, 4)))
+    rules = pd.DataFrame({"logit": {"a": -1.0, "b": 2.0}})
+    (axes,) = thresholds.draw_rules(scored, rules).axes
+    real, synthetic, *lines = axes.lines
+    assert np.interp(-1.0, *real.get_data()) == np.interp(2.0, *synthetic.get_data()) == 0.5
+    assert [line.get_xdata()[0] for line in lines] == rules["logit"].tolist()
+    assert [text.get_text() for text in axes.texts] == ["a", "b"]
+
+
+def test_what_a_page_has_room_for_is_rounded_and_named():
+    rules = pd.DataFrame(
+        {"logit": [1.0], "probability": [0.73106], "false_positive_rate": [0.0512],
+         "low": [0.01], "high": [0.2], "recall": [0.5]},
+        index=["largest F1"],
+    )  # fmt: skip
+    shown = thresholds.shown_rules(rules).loc["largest F1"]
+    assert shown["probability"] == 0.731 and shown["FPR"] == "5.1% [1.0%, 20.0%]"
+    costs = pd.DataFrame(
+        {"prevalence": [0.01], "fn_cost": [10.0], "threshold": [0.9], f"cost, {OTHER}": [0.05],
+         "trivial_cost": [0.1], "beats_trivial": [0.96]}
+    )  # fmt: skip
+    (row,) = thresholds.shown_costs(costs).data.to_numpy().tolist()
+    assert row == ["1%", "10", "0.900", "0.50", "96%"]
+
+
+def test_the_papers_differences_are_drawn_over_what_can_be_shown():
+    table = detectable.differences()
+    for axes, split in zip(
+        thresholds.draw_detectable(table).axes, ("local", "official"), strict=True
+    ):
+        assert list(axes.lines[0].get_xdata()) == table.loc[split, "difference"].abs().tolist()
+        bars = np.array(axes.collections[0].get_segments())[:, :, 0]
+        assert bars[:, 1] == pytest.approx(table.loc[split, "smallest at r = 0"])
 
 
 def test_a_stream_comes_to_what_bayes_rule_says(alarms):
@@ -68,6 +97,7 @@ def test_a_stream_comes_to_what_bayes_rule_says(alarms):
         ["n_predicted_synthetic", "n_true_positives", "n_false_negatives"]
     ].tolist() == pytest.approx([450, 400, 100])
     assert table.loc[(0.05, 0.01), "precision"] == pytest.approx(8 / (8 + 99))
+    assert "<td" in thresholds.shown_stream(table.reset_index()).to_html()
     none = alarms.assign(false_positive_rate=0.0, recall=0.0)
     assert thresholds.stream_table(none, (0.1,))["precision"].isna().all()
     picture = thresholds.picture_table((0.5, 0.9), (0.5, 0.1))

@@ -37,7 +37,7 @@ from layerfusion.settings import WorldSource, digest, load_profile
 
 # Chapters by number. Those made of the committed records of the profile `photographs`, whatever
 # profile they are executed on; their pages name it.
-RECORDED = ("08", "09", "10", "11", "13", "14", "15")
+RECORDED = ("08", "09", "10", "11", "13", "14", "15", "16")
 
 # About the demo itself and what is committed: with any other profile the book shows those of demo.
 DEMO_CHAPTERS = ("07", "12", *RECORDED)

@@ -1,13 +1,19 @@
-"""Tables of what `benchmarks/` measured, read from its results."""
+"""Tables and figures of what `benchmarks/` measured, read from its results."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from layerfusion.analysis.projection import Rates, Work
 from layerfusion.pages.figures.formatting import bounds
+from layerfusion.pages.figures.intervals import interval_panels
+from layerfusion.pages.figures.style import finish, legend_above
 from layerfusion.paper.numbers import TRAINING_IMAGES
 from layerfusion.paths import project_root
 
@@ -19,10 +25,13 @@ TRAINING = "training-cpu-amd-epyc"
 GPU = "full_size-cuda-nvidia-h100-80gb-hbm3"
 CPU = "full_size-cpu-amd-epyc"
 
+RATIO_TICKS = (0.5, 1, 2, 4, 8, 16)
+PASS_STYLES = {"training": ("o", "0.1"), "scoring": ("s", "0.6")}  # marker and grey
+
 # Tables of measurements: what names a row, and the numbers that are shown (``ratio.min`` is ``min``
 # in ``ratio``), each with the word of the page.
 RATIO = {"ratio.median": "times", "ratio.min": "least", "ratio.max": "most"}
-SPEED = {"per_second.median": "images/s", "reference_per_second.median": "obvious way"} | RATIO
+SPEED = {"per_second.median": "images/s", "reference_per_second.median": "reference"} | RATIO
 PASS = {"images_per_second": "images/s", "share_of_matmul_peak": "of the matmul rate"}
 TABLES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "preparation": ({"size": "photographs", "work": "work"}, SPEED),
@@ -81,17 +90,6 @@ def measured_table(kind: str, result: Mapping[str, Any]) -> pd.DataFrame:
     return chosen
 
 
-def images_share_in_a_sentence(result: dict[str, Any]) -> str:
-    """Return which share of training from files images take, in both ways."""
-    own, obvious = (spread(row["share"], ".1%") for row in result["measured"] if "share" in row)
-    return (
-        f"Of the time of training from files, {result['steps']} steps a round by "
-        f"{result['workers']} workers, images take {own}; written the obvious way, {obvious}. That "
-        "is waiting for them, the start of the workers and, on a processor, the cores that these "
-        "have from the training; it is what training on images from memory saves."
-    )
-
-
 def spread(rounds: Mapping[str, float], form: str) -> str:
     """Return the median of repeated measurements, and the least and largest of them."""
     ends = {"low": rounds["min"], "high": rounds["max"]}
@@ -130,34 +128,71 @@ def shown_projection(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def draw_ratios(panels: Mapping[str, pd.DataFrame], label: str) -> Figure:
+    """Draw how many times as fast something is, a panel a table, with the least and largest ratio.
+
+    Parameters
+    ----------
+    panels
+        Tables with the columns ``times``, ``least`` and ``most``, a row an index; by title.
+    label
+        Of the axis, which is logarithmic; equal speed is a line.
+    """
+    tables = {title: table.rename_axis("row") for title, table in panels.items()}
+    drawn = pd.concat(tables, names=["panel"]).reset_index()
+    figure = interval_panels(
+        drawn.rename(columns={"least": "low", "most": "high"}), "times", label,
+        rows="row", panels="panel", by="panel", line=1.0,
+        styles={title: {"color": "0.2", "marker": "o"} for title in panels},
+    )  # fmt: skip
+    figure.axes[0].set_xscale("log")  # of all
+    figure.axes[-1].set_xticks(RATIO_TICKS, [f"{value:g}" for value in RATIO_TICKS], minor=False)
+    figure.axes[-1].set_xticks([], minor=True)
+    return figure
+
+
+def draw_encoder(table: pd.DataFrame) -> Figure:
+    """Draw images per second, and how much of the device's arithmetic a pass uses.
+
+    Parameters
+    ----------
+    table
+        As `encoder_table` returns it.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
+    places = np.arange(len(table))
+    names = [
+        ", ".join(row).replace("quick_gelu", "QuickGELU").replace("gelu", "GELU")
+        for row in table.index
+    ]
+    for axes, column in zip(panels, PASS.values(), strict=True):
+        for work, (marker, grey) in PASS_STYLES.items():
+            axes.plot(table[work, column], places, marker, color=grey, label=work)
+        axes.set(xlabel=column)
+    panels[0].set_xscale("log")
+    panels[0].set_yticks(places, names, fontsize="small")
+    panels[0].invert_yaxis()  # of both
+    panels[1].xaxis.set_major_formatter(PercentFormatter(1))
+    panels[1].set_xlim(0, 1)
+    legend_above(figure, panels[0])
+    return finish(figure)
+
+
 def in_a_line(result: dict[str, Any]) -> str:
     """Return when and on what something was measured."""
     known = result["provenance"]
-    name = known["gpu"] or known["processor"]["name"]
+    processor = known["processor"]  # its name alone, in older results
+    name = known["gpu"] or (processor if isinstance(processor, str) else processor["name"])
     torch = known["libraries"]["torch"]
     load = result.get("load_average")
     shared = "" if load is None else f", load average {load:.1f}"
     return f"{result['date']}, {name}, {known['cores']} cores, torch {torch}{shared}"
 
 
-def in_a_sentence(result: dict[str, Any]) -> str:
-    """Return what one core prepares of common photographs, in training."""
-    first = result["preparation"][0]
-    times = spread(first["ratio"], ".1f").replace(" ", " times ", 1)
-    return (
-        f"**One core prepares {first['per_second']['median']:,.0f} training images a second of "
-        f"{first['size']} px, {times} as many as the obvious way.**"
-    )
-
-
-def assumptions(rates: Rates) -> str:
-    """Return what the projection takes for granted, in a paragraph."""
-    return (
-        "A calculation, not a measurement: what the measured rates come to on more devices. Each "
-        f"has {rates.cores} cores beside it, as the machine that was measured; that all read files "
-        f"of {rates.image_bytes / 1e3:.0f} kB from one store of {rates.store / 1e9:.0f} GB/s is "
-        "assumed."
-    )
+def measured_on(**results: dict[str, Any]) -> pd.DataFrame:
+    """Return `in_a_line` of results, a row each by its name."""
+    lines = {name.replace("_", ", "): [in_a_line(one)] for name, one in results.items()}
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["measured"])
 
 
 def papers_work(epochs: int) -> list[Work]:

@@ -1,37 +1,45 @@
-"""The page on one photograph: how often words are right, by word and by source, and what they cost.
+"""The page on one photograph: how often levels are right, by level and by source; a real report.
 
-Counts of words are those of `benchmarks/words.py`: a dict ``alone``, as the score alone has it, and
-a dict ``said``, as it is said once other forms of the picture were scored.
+Counts of levels are those of `benchmarks/words.py`: a dict ``alone``, as the score alone has it,
+and a dict ``said``, once other forms of the picture were scored.
 """
 
+import html
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from layerfusion.apps.evidence.levels import EvidenceLevel
+from layerfusion.apps.evidence.levels import GENERATED, PHOTOGRAPHS, EvidenceLevel
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.probability import decide, threshold_logit
 from layerfusion.metrics.uncertainty import Interval, share_interval
-from layerfusion.pages.figures.benchmarks import in_a_line, measured_table
-from layerfusion.pages.figures.formatting import interval_cells, share_text
+from layerfusion.pages.figures.benchmarks import measured_table
+from layerfusion.pages.figures.formatting import interval_cells
+from layerfusion.pages.figures.intervals import interval_panels
+from layerfusion.pages.figures.style import COLOURS, finish
+from layerfusion.paths import reference_folder
+from layerfusion.settings import WorldSource, load_profile
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayObject
 
 WORDS, TIMES = "words", "inspect_photographs"  # the results that are read
 SHIPPED = "photographs"  # in the study of detectors: the default
-HOW = {"alone": "the score alone", "said": "as it is said"}
+DEMO_DETECTOR = reference_folder("demo") / "open-seed1337" / "detector"  # needs no weights
+HOW = {"alone": "score alone", "said": "with other forms of the picture"}
+KINDS = {"photographs": "real", "generated": "synthetic"}  # columns of counts, by their class
+PANELS = {
+    "real": "photographs with moderate or strong evidence",
+    "synthetic": "generated images with no evidence",
+}
 EVIDENCE = (EvidenceLevel.WEAK, EvidenceLevel.MODERATE, EvidenceLevel.STRONG)
 RIGHT = {EvidenceLevel.NONE: "photographs", **dict.fromkeys(EVIDENCE, "generated")}
-
-
-def in_a_sentence(result: Mapping[str, Any]) -> str:
-    """Return how often a verdict is wrong, and what saying *unsure* costs, as Markdown."""
-    said, alone = share_text(_wrong(result, "said")), share_text(at_equal_coverage(result))
-    return (
-        f"**Of {2 * result['per_class']} validation images, half of them generated, "
-        f"`layerfusion inspect` calls {result['decided']['said']['unsure']} unsure; of the others "
-        f"{said} are called wrongly. The score alone, silent on as many images, those nearest to "
-        f"its threshold, is wrong of {alone}.**"
-    )
 
 
 def at_equal_coverage(result: Mapping[str, Any]) -> Interval:
@@ -47,22 +55,13 @@ def at_equal_coverage(result: Mapping[str, Any]) -> Interval:
     return share_interval(int(wrong.sum()), len(kept))
 
 
-def what_was_measured(result: Mapping[str, Any]) -> str:
-    """Return which images were inspected, when and where, as Markdown."""
-    return (
-        f"{result['per_class']} photographs and {result['per_class']} generated images, drawn from "
-        f"the detector's validation images with seed {result['seed']}, each inspected as a person "
-        f"would; {in_a_line(dict(result))}."
-    )
-
-
 def words_table(result: Mapping[str, Any]) -> pd.DataFrame:
-    """Return how many images of each class have each word, and the share that it is right of.
+    """Return how many images of each class have each level, and the share that it is right of.
 
     Returns
     -------
     DataFrame
-        A row a way of deciding and word: ``photographs``, ``generated``, ``right``,
+        A row a way of deciding and level: ``photographs``, ``generated``, ``right``,
         ``right_low``, ``right_high``. Nothing is right of *unsure*: NaN.
     """
     rows = {}
@@ -72,7 +71,7 @@ def words_table(result: Mapping[str, Any]) -> pd.DataFrame:
             own = {kind: counts[kind] for kind in ("photographs", "generated")}
             right = (own[RIGHT[level]], sum(own.values())) if level in RIGHT else (0, 0)
             rows[name, level.text] = own | share_interval(*right).columns("right")
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["decided by", "word"])
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["decided by", "level"])
 
 
 def shown_words(table: pd.DataFrame, how: str) -> pd.DataFrame:
@@ -86,24 +85,67 @@ def shown_words(table: pd.DataFrame, how: str) -> pd.DataFrame:
     own = table.xs(HOW[how])
     assert isinstance(own, pd.DataFrame)
     cells = interval_cells(own, "right", ".0%")
-    return own[["photographs", "generated"]].assign(right=cells)
+    return own[[*KINDS]].assign(right=cells).rename(short).rename_axis(None)
 
 
-def what_unsure_saves(result: Mapping[str, Any]) -> str:
-    """Return what becomes of the verdicts that other forms of the picture take back, as Markdown.
+def short(level: str) -> str:
+    """Return the text of a level without what it is evidence of."""
+    return level.removesuffix(" of a generated image")
 
-    A verdict is only ever taken back, never turned round: what was wrong and is so no longer, was
-    withdrawn.
+
+def draw_words(table: pd.DataFrame) -> Figure:
+    """Draw how many images of each class have each level, a panel a way of deciding.
+
+    Parameters
+    ----------
+    table
+        As `words_table` returns it.
     """
-    alone, said = (result["decided"][how] for how in ("alone", "said"))
-    withdrawn = alone["decided"] - said["decided"]
-    saved = alone["wrong"] - said["wrong"]
-    share, before = share_interval(saved, withdrawn), _wrong(result, "alone")
-    return (
-        f"Other forms of the picture take back {withdrawn} verdicts, {saved} of them wrong: "
-        f"{share_text(share)}, where of all verdicts {share_text(before)} were. The price is "
-        f"{withdrawn - saved} right ones. {said['wrong']} wrong ones stay."
+    figure, panels = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
+    for axes, how in zip(panels, HOW.values(), strict=True):
+        own = table.xs(how)
+        places = np.arange(len(own))
+        for shift, (kind, name) in zip((-0.2, 0.2), KINDS.items(), strict=True):
+            bars = axes.barh(places + shift, own[kind], 0.4, color=COLOURS[name], label=kind)
+            axes.bar_label(bars, padding=2, fontsize="small")
+        axes.set(title=how, xlabel="images", xlim=(0, 1.1 * table[[*KINDS]].to_numpy().max()))
+        axes.set_yticks(places, [short(str(level)) for level in own.index])
+        axes.tick_params(axis="y", length=0)
+    panels[0].invert_yaxis()  # of both
+    panels[0].legend(frameon=False)
+    return finish(figure)
+
+
+def demo_report() -> str:
+    """Return what ``layerfusion inspect --report`` makes of a generated picture of the demo world.
+
+    The detector is that of the committed demo run; the picture belongs to its test images.
+    """
+    from layerfusion.apps.evidence.inspection import Inspector, report_html  # they load torch
+    from layerfusion.demo.pictures import make, plan
+
+    (world,) = load_profile("demo").data.sources
+    assert isinstance(world, WorldSource)
+    pictures = (one for one in plan(world) if one.split == "test" and not one.platform)
+    inspector = Inspector.load(DEMO_DETECTOR)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "picture.jpg")
+        path.write_bytes(make(next(one for one in pictures if one.generator)))
+        found = inspector.inspect(path)
+    # Two executions of one page are equal.
+    return report_html([found], inspector.about() | {"date": "the date of this page"})
+
+
+def framed(page: str, title: str) -> "DisplayObject":
+    """Return a whole HTML page within a notebook's, in a frame that asks for no other file."""
+    from IPython.display import HTML
+
+    frame = (
+        f'<div><iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" '
+        'style="width: 100%; height: 42rem; border: 1px solid #888"></iframe></div>'
     )
+    shown: DisplayObject = HTML(frame)  # type: ignore[no-untyped-call]
+    return shown
 
 
 def by_source(table: pd.DataFrame) -> pd.DataFrame:
@@ -130,23 +172,24 @@ def by_source(table: pd.DataFrame) -> pd.DataFrame:
     return ordered.set_index(["class", "source"])
 
 
+def draw_sources(table: pd.DataFrame) -> Figure:
+    """Draw the share of each source that is wrong, as `by_source` returns it, a panel a class.
+
+    A line is the share of validation images that the rule of the levels allows.
+    """
+    drawn = table.reset_index()
+    drawn["panel"] = drawn["class"].map(PANELS)
+    styles = {PANELS[name]: {"color": colour, "marker": "o"} for name, colour in COLOURS.items()}
+    return interval_panels(
+        drawn, "wrong", "share of the source's images; bars: 95 %, other images; dotted: rule",
+        rows="source", panels="panel", by="panel", styles=styles, percent=True,
+        line={PANELS["real"]: PHOTOGRAPHS[EvidenceLevel.MODERATE], PANELS["synthetic"]: GENERATED},
+    )  # fmt: skip
+
+
 def shown_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `by_source` as a page has room for it."""
     return table[["images", "unsure"]].assign(wrong=interval_cells(table, "wrong", ".0%"))
-
-
-def sources_in_a_sentence(table: pd.DataFrame) -> str:
-    """Return the shares of `by_source`, of all sources and between what they lie, as Markdown."""
-    wrong = table["wrong"].groupby("class")
-    low, high = wrong.min(), wrong.max()
-    images = table["images"]
-    every = (table["wrong"] * images).groupby("class").sum() / images.groupby("class").sum()
-    return (
-        f"**{every['real']:.0%} of the photographs have evidence of a generated image, and "
-        f"{every['synthetic']:.0%} of the generated images have none.** By source it is "
-        f"{low['real']:.0%} to {high['real']:.0%} of the photographs, and "
-        f"{low['synthetic']:.0%} to {high['synthetic']:.0%} of the generated images."
-    )
 
 
 def time_table(result: Mapping[str, Any]) -> pd.DataFrame:
@@ -162,8 +205,8 @@ def time_table(result: Mapping[str, Any]) -> pd.DataFrame:
     return measured_table("inspection", {"measured": rows})
 
 
-def a_further_picture(result: Mapping[str, Any]) -> str:
-    """Return what one picture more costs, and what a map adds, as Markdown."""
+def further_seconds(result: Mapping[str, Any]) -> tuple[float, float]:
+    """Return what one picture more costs, and what its map adds, in seconds of one core."""
     plain = [row for row in result["measured"] if not row["maps"]]
     few, many = (pick(plain, key=lambda row: row["pictures"]) for pick in (min, max))
     mapped = next(row for row in result["measured"] if row["maps"])
@@ -172,12 +215,4 @@ def a_further_picture(result: Mapping[str, Any]) -> str:
         return float(row["processor_seconds"] - few["processor_seconds"])
 
     more = slower(many) / (many["pictures"] - few["pictures"])
-    added = slower(mapped) / mapped["pictures"]
-    return (
-        f"A further picture takes {more:.1f} seconds of a processor's core, and its map "
-        f"{added:.1f} more; the rest of the first one's is libraries and weights being read."
-    )
-
-
-def _wrong(result: Mapping[str, Any], how: str) -> Interval:
-    return Interval(*result["decided"][how]["share_wrong"])
+    return more, slower(mapped) / mapped["pictures"]

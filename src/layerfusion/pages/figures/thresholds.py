@@ -1,4 +1,4 @@
-"""Choosing a threshold, in words and figures made of the tables of predictions alone."""
+"""Choosing a threshold: tables and figures made of predictions and of the paper's tables."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,72 +9,35 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
+from pandas.io.formats.style import Styler
 
 from layerfusion.metrics.calibration import FITTED_ON, at_prevalence, held_out_probabilities
 from layerfusion.metrics.classes import CLASSES
-from layerfusion.metrics.flips import correlation
 from layerfusion.metrics.held_out import EVALUATED_ON
+from layerfusion.metrics.probability import threshold_logit
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL
+from layerfusion.pages.figures.formatting import interval_cells
 from layerfusion.pages.figures.intervals import draw_by_source, draw_intervals
 from layerfusion.pages.figures.run import as_scored, reliability_panels
-from layerfusion.pages.figures.style import finish, legend_above
+from layerfusion.pages.figures.style import COLOURS, finish, legend_above
 
 SAME, OTHER = EVALUATED_ON
 RATE, TARGET_ERROR = 0.05, 0.10  # what sentences and figures are about
+SHOWN_PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999)  # above the axis of logits
+METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "average_precision": "average precision"}
 METHOD = "temperature and shift"  # of `layerfusion.metrics.calibration.METHODS`, that is drawn
+HEADS = {
+    "target_fpr": "target FPR", "target_error": "target error", "evaluated_on": "evaluated on",
+    "within_target": "within target", "violation_rate": "violated", "no_coverage": "none predicted",
+    "prevalence": "synthetic", "n_predicted_synthetic": "predicted synthetic",
+    "n_true_positives": "true positives", "fitted_on": "fitted on", "ece": "ECE",
+    "brier": "Brier score", "log_loss": "log loss",
+}  # fmt: skip
 EVALUATED_STYLES = {
-    SAME: {"color": "0.55", "marker": "o"},
-    OTHER: {"color": "#D55E00", "marker": "s"},
+    SAME: {"color": "0.6", "marker": "o"},
+    OTHER: {"color": "0.15", "marker": "s"},
 }
-
-
-def in_a_sentence(run: str, recall: pd.DataFrame, alarms: pd.DataFrame, bands: pd.DataFrame) -> str:
-    """Return what the numbers allow to say of one run, as Markdown.
-
-    Parameters
-    ----------
-    run
-        Its name.
-    recall, alarms, bands
-        As `metrics.transfer.recall_table`, `metrics.transfer.fpr_table` and
-        `metrics.transfer.abstention_table` return them.
-    """
-    found = recall.set_index("target_fpr").loc[RATE]
-    others = alarms[alarms["evaluated_on"] == OTHER]
-    elsewhere = others.set_index("target_fpr").loc[RATE]
-    violations = bands.set_index(["target_error", "evaluated_on"])["violation_rate"]
-    return (
-        f"Where {RATE:.0%} of the photographs may be predicted synthetic, the {run} run finds "
-        f"**{found['recall']:.0%}** of the generated images [{found['low']:.0%}, "
-        f"{found['high']:.0%}]; chosen on half of the sources, the same threshold calls "
-        f"**{elsewhere['false_positive_rate']:.0%}** of the other sources' photographs synthetic "
-        f"(90 % of such divisions: {elsewhere['low']:.0%} to {elsewhere['high']:.0%}); and an "
-        f"abstention band with a target of {TARGET_ERROR:.0%} wrong predictions exceeds it in "
-        f"{violations[TARGET_ERROR, SAME]:.0%} of divisions where the sources are the same, and in "
-        f"**{violations[TARGET_ERROR, OTHER]:.0%}** where they are others."
-    )
-
-
-def if_as_alike(detectable: pd.DataFrame, scored: Mapping[str, ScoredImages]) -> str:
-    """Return what the paper's official images show, if its runs' calls are as alike as these.
-
-    Parameters
-    ----------
-    detectable
-        As `layerfusion.paper.detectable.differences` returns it.
-    scored
-        The same images as both runs score them.
-    """
-    alike = correlation(scored)
-    needs = detectable["needs"].xs("official").rename(lambda name: name.replace("_", " "))
-    shown = needs <= alike  # NaN is not
-    return (
-        f"Here the calls of both runs have a correlation of **{alike:.2f}** (mean over seeds). If "
-        f"those of the paper's runs are as alike, its official images show a difference in "
-        f"{', '.join(needs.index[shown]) or 'nothing'}, and cannot show one in "
-        f"{', '.join(needs.index[~shown]) or 'nothing'}."
-    )
 
 
 def stream_table(alarms: pd.DataFrame, prevalences: tuple[float, ...]) -> pd.DataFrame:
@@ -116,6 +79,119 @@ def picture_table(probabilities: tuple[float, ...], prevalences: tuple[float, ..
     columns = {f"{share:.0%} synthetic": at_prevalence(probabilities, share)
                for share in prevalences}  # fmt: skip
     return pd.DataFrame(columns, index=pd.Index(probabilities, name="balanced"))
+
+
+def by_metric(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Return the rows of one split of `paper.detectable.differences`, metrics by their names."""
+    own = table.xs(split)
+    assert isinstance(own, pd.DataFrame)
+    return own.rename(METRICS)
+
+
+def cells_by_run(table: pd.DataFrame, value: str, *rows: str, form: str = ".3f") -> pd.DataFrame:
+    """Return a number of both runs beside each other, each with its interval in one cell.
+
+    Parameters
+    ----------
+    table
+        Indexed by ``run``: the column `value`, its interval and `rows`.
+    value
+        Column of the estimates.
+    rows
+        Columns that name a row of what is returned, in their order.
+    """
+    own = table.reset_index().assign(cell=interval_cells(table, value, form))
+    cells = own.set_index([*rows, "run"])["cell"]
+    return cells.unstack("run", sort=False).rename_axis(columns=None)
+
+
+def shown_rules(rules: pd.DataFrame) -> pd.DataFrame:
+    """Return `metrics.transfer.rule_table`, indexed by its rules, as a page has room for it."""
+    shown = rules[["logit", "probability"]].round(3)
+    cells = interval_cells(rules, "false_positive_rate", ".1%")
+    return shown.assign(FPR=cells, recall=rules["recall"].map("{:.1%}".format)).rename_axis(None)
+
+
+def shown_costs(costs: pd.DataFrame) -> Styler:
+    """Return `metrics.transfer.cost_table` of one run as a page has room for it."""
+    shown = {
+        "synthetic": costs["prevalence"].map("{:.0%}".format),
+        "a miss costs": costs["fn_cost"].map("{:.0f}".format),
+        "threshold (probability)": costs["threshold"].map("{:.3f}".format),
+        "cost / trivial": (costs[f"cost, {OTHER}"] / costs["trivial_cost"]).map("{:.2f}".format),
+        "cheaper in": costs["beats_trivial"].map("{:.0%}".format),
+    }
+    return pd.DataFrame(shown).style.hide()
+
+
+def shown_stream(stream: pd.DataFrame) -> Styler:
+    """Return `stream_table` as a page has room for it: counts of 1,000 images."""
+    shown = stream.drop(columns="n_false_negatives").rename(columns=HEADS)
+    return (
+        shown.style.hide()
+        .format("{:.0f}")
+        .format("{:.0%}", ["target FPR", "synthetic", "precision"])
+    )
+
+
+def draw_rules(scored: ScoredImages, rules: pd.DataFrame) -> Figure:
+    """Draw how much of each class is predicted synthetic at every threshold, and what rules choose.
+
+    Parameters
+    ----------
+    scored
+        Scores of all seeds, drawn together.
+    rules
+        As `metrics.transfer.rule_table` returns it: each is a vertical line at its ``logit``.
+    """
+    figure, axes = plt.subplots(figsize=(8, 3.8), layout="constrained")
+    low, high = np.quantile(scored.logits, [0.01, 0.99])
+    thresholds = np.linspace(low, high, 300)
+    for label, name in CLASSES.items():
+        own = np.sort(scored.logits[:, scored.label == label], axis=None)
+        above = 1 - np.searchsorted(own, thresholds) / own.size
+        axes.plot(thresholds, above, color=COLOURS[name], label=f"{name} images")
+    for number, (rule, logit) in enumerate(rules["logit"].items()):
+        axes.axvline(logit, color="0.4", linewidth=1, linestyle="--")
+        at = (logit, 0.9 - 0.08 * number)
+        axes.annotate(str(rule), at, (4, 0), textcoords="offset points", fontsize="small")
+    axes.set(xlabel="threshold (logit)", ylabel="share predicted synthetic", ylim=(0, 1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    upper = axes.secondary_xaxis("top")
+    upper.set_xticks(
+        [threshold_logit(value) for value in SHOWN_PROBABILITIES],
+        [f"{value:g}" for value in SHOWN_PROBABILITIES],
+    )
+    upper.set_xlabel("the same threshold (probability)", fontsize="small")
+    axes.legend(frameon=False, loc="lower left")
+    return finish(figure)
+
+
+def draw_detectable(table: pd.DataFrame) -> Figure:
+    """Draw the paper's differences over what its images can show, a panel a split.
+
+    Parameters
+    ----------
+    table
+        As `layerfusion.paper.detectable.differences` returns it. A bar runs from the smallest
+        difference at the highest correlation of the runs to that at the lowest.
+    """
+    figure, panels = plt.subplots(
+        1, 2, figsize=(8, 3), sharex=True, sharey=True, layout="constrained"
+    )
+    smallest = [name for name in table.columns if name.startswith("smallest")]
+    for axes, split in zip(panels, ("local", "official"), strict=True):
+        own = by_metric(table, split)
+        places = np.arange(len(own))
+        axes.hlines(places, own[smallest].min(axis=1), own[smallest].max(axis=1), color="0.7",
+                    linewidth=7, label="smallest, by correlation")  # fmt: skip
+        axes.plot(own["difference"].abs(), places, "D", color="0.1", label="the paper's difference")
+        axes.set_yticks(places, own.index, fontsize="small")
+        axes.tick_params(axis="y", length=0)
+        axes.set(title=f"{split} images", xlabel="difference, either sign", xlim=(0, None))
+    panels[0].invert_yaxis()  # of both
+    legend_above(figure, panels[0])
+    return finish(figure)
 
 
 def draw_left_out(left_out: pd.DataFrame) -> Figure:
