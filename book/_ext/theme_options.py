@@ -19,7 +19,18 @@ def choose(app: Sphinx, config: Config) -> None:
     options["navbar_persistent"] = []
 
 
+def mend(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Take a role from docutils' bibliographies, whose entries do not fit it."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Come before the themes, which read their options when the builder is made."""
     app.connect("config-inited", choose)
+    app.connect("html-page-context", mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,8 +15,11 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 import yaml
+from typer.main import get_command
 
+import layerfusion
 from browsing import CONTRAST, ENOUGH, chromium, failures
+from layerfusion.cli.main import app as command_line
 from layerfusion.pages.chapters.source import read_chapter
 from layerfusion.paper import numbers as paper
 from networks import close_network
@@ -157,6 +160,92 @@ def test_no_page_asks_another_host_for_anything(site, pages):
     assert not found
 
 
+# Where pages may lead. Nobody asks the network whether an address still answers.
+HOSTS = {
+    "aiimageverify.github.io", "arxiv.org", "cocodataset.org", "doi.org", "docs.pytorch.org",
+    "docs.python.org", "github.com", "huggingface.co", "jupyterbook.org", "pandas.pydata.org",
+    "scikit-learn.org",
+}  # fmt: skip
+
+
+def test_a_page_leads_to_known_hosts_alone(pages):
+    found = {
+        urlsplit(link).netloc: f"{name}: {link}"
+        for name, page in pages.items()
+        for link in links(page)
+        if urlsplit(link).scheme in ("http", "https")
+    }
+    assert {host: where for host, where in found.items() if host not in HOSTS} == {}
+
+
+def test_every_picture_has_a_text_that_says_what_it_shows(pages):
+    texts = {
+        f"{name}: {image['src']}": image.get("alt", "")
+        for name, page in pages.items()
+        for image in page.select("article img")
+    }
+    assert {where: text for where, text in texts.items() if len(text.split()) < 5} == {}
+    assert len(texts) > 30
+
+
+LARGEST = 1_500  # kB of a page's HTML
+WRITTEN = [page for page in PAGES if page not in ("index", "glossary", "references")]
+
+
+@pytest.mark.parametrize("page", WRITTEN)
+def test_a_page_begins_with_its_question_and_answer(page, pages, site):
+    article = pages[f"{page}.html"].select_one("article")
+    box = article.select_one("h1").find_next(["div", "p", "details"])
+    assert "in-short" in box.get("class", []), box
+    assert [part.get_text() for part in box.select("p > strong:first-child")][:2] == [
+        "Question.",
+        "Answer.",
+    ]
+    assert (site / f"{page}.html").stat().st_size < LARGEST * 1000
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_ends_with_what_to_remember_and_an_exercise(chapter, pages):
+    boxes = pages[f"{chapter}.html"].select("article .admonition.remember, article .exercise")
+    assert [set(box["class"]) & {"remember", "exercise"} for box in boxes] == [
+        {"remember"},
+        {"exercise"},
+    ]
+    assert len(boxes[0].select("li")) == 3
+    assert len(boxes[1].select("details")) == 1
+
+
+def test_a_page_says_what_it_is_about_to_who_links_to_it(pages):
+    for page in WRITTEN:
+        head = pages[f"{page}.html"].head
+        description = head.select_one("meta[name=description]")["content"]
+        assert 40 < len(description) <= 310
+        assert head.select_one('meta[property="og:description"]')["content"] == description
+
+
+def commands_below(command, words="layerfusion"):
+    """The names of a command and of all below it."""
+    yield words
+    for name, one in getattr(command, "commands", {}).items():
+        yield from commands_below(one, f"{words} {name}")
+
+
+def test_reference_pages_describe_every_command_and_every_public_name(pages):
+    titles = {code.get_text() for code in pages["commands.html"].select(":is(h1, h2, h3) code")}
+    assert set(commands_below(get_command(command_line))) - {"layerfusion"} == titles
+    api = pages["api.html"]
+    assert all(api.find(id=f"layerfusion.{name}") for name in layerfusion.__all__)
+    addresses = {urlsplit(link).netloc for link in links(api)}
+    assert {"docs.pytorch.org", "docs.python.org"} <= addresses
+
+
+def test_the_status_page_has_every_chapter_with_its_commit(pages):
+    rows = pages["status.html"].select("article tbody tr")
+    cells = [[cell.get_text() for cell in row.select("td")] for row in rows]
+    assert [row[0] for row in cells] == [chapter[:2] for chapter in CHAPTERS]
+    assert all("not recorded" not in row for row in cells)
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_can_be_downloaded_with_its_tables(chapter, site, pages):
     page = pages[f"{chapter}.html"]
@@ -271,6 +360,10 @@ return {
   faint: texts.filter(element => contrast(element) < LEAST)
     .map(element => `${contrast(element).toFixed(2)}: ${element.textContent.trim().slice(0, 60)}`),
   texts: texts.length,
+  wide: [...document.querySelectorAll("article table")]
+    .filter(table => table.checkVisibility()
+      && table.parentElement.clientWidth + 1 < table.scrollWidth)
+    .map(table => `${table.scrollWidth} px: ${table.textContent.trim().slice(0, 60)}`),
   missing: [...document.images].filter(image => !(image.complete && image.naturalWidth))
     .map(image => image.src),
   cut: texts.map(element => element.closest("caption, table, pre, math") || element)
@@ -331,9 +424,26 @@ def view(request, browser, address):
         browser.get(f"{address}{page}.html")
         wait_until_shown(browser, mode)
         found[page] = browser.execute_script(FACTS) | failures(browser, address)
+        found[page]["inaccessible"] = barriers(browser) if width == DESKTOP else []
         if "LAYERFUSION_SCREENSHOTS" in os.environ:
             keep_picture(browser, width, f"{page}-{width}-{mode}.png")
     return width, mode, found
+
+
+# Of the theme, on each page: the name of its button for colours is not the text that it shows.
+THEIRS = {"label-content-name-mismatch"}
+
+
+def barriers(browser):
+    """What axe finds on a page that is serious or critical, but for the theme's own."""
+    from axe_core_python.selenium import Axe
+
+    found = Axe().run(browser)["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:120]}"
+        for one in found
+        if one["impact"] in ("serious", "critical") and one["id"] not in THEIRS
+    ]
 
 
 def wait_until_shown(browser, mode):
@@ -374,6 +484,16 @@ def test_no_page_is_wider_than_the_screen(view):
     width, _, found = view
     assert {page: facts["width"] for page, facts in found.items() if facts["width"] > width} == {}
     assert of_all(view, "cut") == {}
+
+
+def test_no_page_shuts_out_who_reads_it_by_other_means(view):
+    assert of_all(view, "inaccessible") == {}
+
+
+def test_no_table_is_wider_than_its_column(view):
+    width, _, _ = view
+    if width == DESKTOP:  # on a phone its box scrolls
+        assert of_all(view, "wide") == {}
 
 
 def test_every_text_stands_out_from_its_ground(view):

@@ -6,6 +6,8 @@ long before logits tie; they are predicted synthetic where `layerfusion.metrics.
 says so.
 """
 
+from __future__ import annotations
+
 from typing import Any, get_args
 
 import numpy as np
@@ -149,7 +151,7 @@ def evaluate(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _checked_groups(groups: ArrayLike, images: int) -> "pd.Series[str]":
+def _checked_groups(groups: ArrayLike, images: int) -> pd.Series[str]:
     names = pd.Series(np.asarray(groups, dtype=object))
     if len(names) != images or names.isna().any():
         raise UserError(f"groups must name the source of each of the {images} images, every one")

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -25,7 +26,12 @@ from layerfusion.pages.chapters.parameters import PUBLISHING, chapter_paths
 from layerfusion.pages.chapters.source import with_stable_ids
 from layerfusion.paths import project_root, reference_folder, runs_root, shown
 from layerfusion.progress import Reporter, Verbosity, verbosity
-from layerfusion.provenance import code_sha256, library_versions, unchanged_commit
+from layerfusion.provenance import (
+    code_sha256,
+    library_versions,
+    processor,
+    unchanged_commit,
+)
 from layerfusion.runs.record import RunPlace, read_record
 from layerfusion.settings import WorldSource, digest, load_profile
 
@@ -40,9 +46,9 @@ DEMO_CHAPTERS = ("07", "12", *RECORDED)
 TRAINING = ("02", "03", "04", "05", "06", "07")
 
 # What a notebook says of its origin.
-Origin = dict[str, str | None]
+Origin = dict[str, str | int | None]
 
-ORIGIN = "layerfusion"  # in a notebook's metadata: when, of what, from which script
+ORIGIN = "layerfusion"  # in a notebook's metadata: when, where, of what, from which script
 
 
 @dataclass
@@ -308,6 +314,7 @@ def _execute(
     source, output = chapter_paths()[name], folder / f"{name}.ipynb"
     alone = parent_process() is None  # two bars would overwrite each other
     defaults = parameters == {"profile": "demo"}  # then the page shows no injected cell
+    started = time.monotonic()
     os.environ.pop(PUBLISHING, None)
     if publish:
         os.environ[PUBLISHING] = str(folder)
@@ -328,7 +335,8 @@ def _execute(
     for part in (notebook, *notebook.cells):
         part.metadata.pop("papermill", None)
         part.metadata.pop("execution", None)
-    notebook.metadata[ORIGIN] = dict(origin)
+    seconds = round(time.monotonic() - started)
+    notebook.metadata[ORIGIN] = origin | {"seconds": seconds, "processor": processor()["name"]}
     nbformat.write(with_stable_ids(notebook, name), output)
     return None
 
