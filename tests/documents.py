@@ -33,7 +33,9 @@ def said(page, program):
     text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     code = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    pieces = "\n".join([*code, *(" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose))])
+    pieces = "\n".join(
+        [*code, *(" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose))]
+    )
     return re.findall(rf"^ *{program} (.*)", pieces.replace(" && ", "\n"), flags=re.MULTILINE)
 
 
@@ -55,4 +57,6 @@ def command_tree():
 def command_of(line):
     """Which command a line begins with, without the program's name; None if it is none."""
     words = shlex.split(line)
-    return next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in command_tree()), None)
+    return next(
+        (" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in command_tree()), None
+    )

@@ -127,7 +127,7 @@ def test_book_links_to_its_configuration(name):
 def test_pages_are_links_to_recorded_chapters():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     assert (ROOT / "book" / f"{toc['root']}.md").is_file()
-    pages = [entry["file"] for entry in toc["chapters"]]
+    pages = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
     chapters = [page for page in pages if not (ROOT / "book" / f"{page}.md").is_file()]
     scripts = [path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.py")]
     assert sorted(chapters) == sorted(scripts)
