@@ -1,4 +1,4 @@
-"""The project's own files agree: pins, environment, links, and the commands in the README."""
+"""The project's own files agree: pins, environment, links, and the commands that pages name."""
 
 import re
 import shutil
@@ -13,7 +13,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = Path(__file__).resolve().parents[1]
+from documents import ROOT, command_of, command_tree, said
+
+PAGES = ["README.md", *(f"book/{path.name}" for path in sorted((ROOT / "book").glob("*.md")))]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Folders of somebody's machine, and hosts of package registries: in none of the project's files.
@@ -42,15 +44,6 @@ def required():
     lines = [*PROJECT["dependencies"], *(line for extra in extras.values() for line in extra)]
     requirements = [Requirement(line) for line in lines]
     return [requirement for requirement in requirements if requirement.name != PROJECT["name"]]
-
-
-def readme_commands(program):
-    """What the README says after a program's name: in lines of code blocks and in code spans."""
-    text = (ROOT / "README.md").read_text()
-    code = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    pieces = "\n".join([*code, *re.findall(r"`([^`]+)`", prose)])
-    return re.findall(rf"^{program} (.*)", pieces.replace(" && ", "\n"), flags=re.MULTILINE)
 
 
 def project_files():
@@ -134,7 +127,7 @@ def test_book_links_to_its_configuration(name):
 def test_pages_are_links_to_recorded_chapters():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     assert (ROOT / "book" / f"{toc['root']}.md").is_file()
-    pages = [entry["file"] for entry in toc["chapters"]]
+    pages = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
     chapters = [page for page in pages if not (ROOT / "book" / f"{page}.md").is_file()]
     scripts = [path.stem for path in (ROOT / "book").glob("[0-9][0-9]_*.py")]
     assert sorted(chapters) == sorted(scripts)
@@ -143,25 +136,22 @@ def test_pages_are_links_to_recorded_chapters():
         assert link.readlink() == Path(f"../runs/reference/demo/{chapter}.ipynb")
 
 
-def test_readme_names_existing_targets():
+def test_pages_name_existing_targets():
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
-    named = {command.split()[0] for command in readme_commands("make")}
-    assert {"book", "test", "env"} <= named <= targets
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    named = {page: {line.split()[0] for line in said(page, "make")} for page in PAGES}
+    assert {"book", "test", "env"} <= named["README.md"]
+    assert set().union(*named.values()) <= targets
 
 
-def test_readme_names_existing_options():
-    typer = pytest.importorskip("typer")
-    from layerfusion.cli.main import app
-
-    commands = readme_commands("layerfusion")
-    assert commands
-    for line in commands:
-        words, command = line.split(), typer.main.get_command(app)
-        while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]
-        assert not hasattr(command, "commands"), f"there is no command: layerfusion {line}"
-        options = {option for parameter in command.params for option in parameter.opts}
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_existing_commands_and_options(page):
+    for line in said(page, "layerfusion"):
+        command = command_of(line.replace("$name", "weights"))
+        if command is None:  # a group by itself, as `layerfusion study`
+            assert any(known.startswith(f"{line} ") for known in command_tree()), line
+            continue
+        options = {o for parameter in command_tree()[command].params for o in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", line)) <= options, line
 
 

@@ -173,3 +173,14 @@ def test_another_profile_leaves_out_what_is_about_the_demo(small_book, monkeypat
     assert executed.notebooks == []
     page = build_book("folder", executed)
     assert "about the demo" in page.with_name("00_small.html").read_text()
+
+
+def test_the_commands_execute_chapters_and_build_a_book(small_book, photos, run):
+    _, write = small_book
+    status, out, err = run("chapters", "run", "00_small")
+    assert (status, out.split()[-1].split("/")[-1]) == (0, "00_small.ipynb"), err
+    write("data_root = None\nprint(seed * 1000)")
+    status, out, err = run("book", "--profile", "folder", "--data-root", photos, "--seed", 7)
+    assert status == 0 and "\nopen " in out, err
+    page = next(paths.runs_root().glob("folder/book/**/html/*small.html"))
+    assert "7000" in page.read_text()

@@ -5,28 +5,8 @@ import pytest
 
 import trees
 from cells import execute
-from conftest import TINY
 from layerfusion.pages.chapters.execution import DEMO_CHAPTERS
 from layerfusion.pages.chapters.parameters import chapter_paths
-
-# What makes ViT-L/14 on 150,000 images a matter of seconds on a processor.
-SMALL = {name: value for name, value in TINY.items() if name != "data.sources"} | {
-    "training.precision": "fp32",
-    "training.epochs": 1,
-    "head.projection_width": 16,
-    "head.hidden_width": 16,
-    "data.selection.quotas": [
-        {"source": "coco", "label": "real", "images": 6},
-        {"source": "corvi", "label": "synthetic", "images": 6},
-        {"source": "truefake", "label": "real", "images": 6},
-        {
-            "source": "truefake", "label": "synthetic", "images": 1,
-            "each": ["platform", "generator"], "platforms": list(trees.SHARED),
-            "generators": list(trees.FAMILIES),
-        },
-    ],
-}  # fmt: skip
-
 
 CHAPTERS = [name for name in chapter_paths() if not name.startswith(DEMO_CHAPTERS)]
 
@@ -44,7 +24,7 @@ def executed(tmp_path_factory):
     official = {path.rpartition("/")[2]: y for path, y in planted["mediaeval_test"].items()}
     pd.Series(official, name="label").rename_axis("image_id").to_csv(labels)
     runs = tmp_path_factory.mktemp("runs")
-    settings = SMALL | {"data.test_labels": "labels.csv"}
+    settings = trees.SMALL | {"data.test_labels": "labels.csv"}
     given = {"profile": "paper", "data_root": str(root), "settings": settings}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAYERFUSION_RUNS", str(runs))
