@@ -18,17 +18,16 @@
 # **Question.** What do JPEG of quality 85, laundering and a small size cost, at the threshold that
 # clean images chose?
 #
-# **Answer.** JPEG 85 changes the open run's {term}`ROC AUC` by {glue:text}`roc_auc_jpeg_open_change`. Laundering
-# changes it by {glue:text}`roc_auc_launder_open_change`, and takes recall from {glue:text}`recall_local_open`
-# to {glue:text}`recall_launder_open` and FPR from {glue:text}`fpr_local_open` to
-# {glue:text}`fpr_launder_open`: {glue:text}`called_launder_open` of the laundered images are
-# predicted synthetic. F1 then is {glue:text}`f1_launder_open`; predicting every image synthetic has
-# {glue:text}`trivial`.
+# **Answer.** JPEG 85 changes the open run's {term}`ROC AUC` by
+# {glue:text}`roc_auc_jpeg_open_change`, {glue:text}`jpeg_verdict` sampling noise. Laundering takes recall from
+# {glue:text}`recall_local_open` to {glue:text}`recall_launder_open` and FPR from
+# {glue:text}`fpr_local_open` to {glue:text}`fpr_launder_open`: it leaves
+# {glue:text}`called_launder_open` of all images predicted synthetic and an F1 of
+# {glue:text}`f1_launder_open`, beside {glue:text}`trivial` for predicting every image synthetic.
 #
-# **Holds for** one training of each run of the profile `{glue:text}`profile``. Checkpoint and
-# threshold were chosen on the clean versions of these images, so that a part of what a degradation
-# costs is the end of that advantage. [The demo world](07_demo_world) repeats the runs with other
-# seeds.
+# **Holds for** one training of each run of the profile {glue:text}`profile`. Clean versions of these
+# images chose checkpoint and threshold: a part of each cost is the end of that advantage.
+# [The demo world](07_demo_world) repeats the runs with other seeds.
 # :::
 
 # %% tags=["parameters", "hide-input"]
@@ -65,17 +64,15 @@ small_side = experiment.profile.training.small_side
 # %% [markdown]
 # ## Three degradations
 #
-# *JPEG* is recompression of the whole image at quality 85. *Small* is no degradation but a
-# selection: images whose shorter side is below {glue:text}`small_side` px (512 px in the paper).
-# *Launder* is a chain of bicubic resizing and cropping without any JPEG. The paper does not describe
-# it; these are the steps of the author's code:
+# *JPEG* is recompression of the whole image at quality 85. *Small* is a selection: images whose
+# shorter side is below {glue:text}`small_side` px (512 px in the paper). *Launder* is not described
+# in the paper; the author's code has these steps, without any JPEG:
 
 # %% tags=["remove-input"]
 source_of(Launder.__call__)
 
 # %% [markdown]
-# The photograph whose logit laundering changes by the median of all photographs, and what the open
-# run's detector makes of it:
+# The photograph whose logit laundering changes by the median, as the open run's detector sees it:
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "A photograph, its JPEG 85 and its laundered version, and ten times their differences, with the detector's logits."}}
 typical = robustness.typical_image(runs, "launder")
@@ -87,8 +84,8 @@ strips = corruption_figures.strips(
 style.as_jpeg(strips)
 
 # %% [markdown]
-# Grey is no difference. JPEG 85 leaves noise in the blocks of 8 x 8 px; laundering takes the finest
-# detail away and enlarges what is left, so that every edge moves. The logit at the threshold is
+# Grey is no difference. JPEG 85 leaves faint noise. Laundering takes the finest detail away and
+# enlarges what is left, so that every edge moves. The threshold is at the logit
 # {glue:text}`threshold_logit`.
 #
 # ## Table 2
@@ -98,15 +95,14 @@ table_2 = table_figures.side_by_side(table_figures.TABLE_2, runs, experiment.pro
 table_figures.styled(tables.keep("table_2", table_2), experiment.profile.name)
 
 # %% [markdown]
-# The paper's clean F1 is {glue:text}`paper_local_constrained` in the constrained run and
-# {glue:text}`paper_local_open` in the open run. Its F1 on small images,
-# {glue:text}`paper_small_constrained` and {glue:text}`paper_small_open`, says little by itself: F1
-# depends on the share of synthetic images, which is not given. If half of them were synthetic,
-# predicting all of them synthetic would have .667, more than the constrained run has.
+# The paper's clean F1 is {glue:text}`paper_local_constrained` (constrained) and
+# {glue:text}`paper_local_open` (open). Its F1 on small images says little by itself: it depends on
+# their share of synthetic ones, which the paper does not give. If that is a half, the constrained
+# run's {glue:text}`paper_small_constrained` is below .667, that of predicting all of them synthetic.
 #
-# The table has no clean column. Here is one for the runs of this profile, on the same images:
+# The runs of this profile on the same images, clean and degraded:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 costs = tables.keep("costs", robustness.costs(runs))
 conditions = {"local": "clean", "jpeg": "JPEG 85", "launder": "laundered"}
 cells = costs.assign(
@@ -127,6 +123,9 @@ for row in costs.to_dict("records"):
     name = "{metric}_{condition}_{run}".format(**row)
     change = with_interval(row, "change", "+.3f")
     glue_texts(**{name: f"{row['estimate']:.3f}", f"{name}_change": change})
+jpeg_auc = costs.set_index(["metric", "condition", "run"]).loc["roc_auc", "jpeg", "open"]
+clear = jpeg_auc["change_low"] > 0 or jpeg_auc["change_high"] < 0
+glue_texts(jpeg_verdict="more than" if clear else "within")
 for run in runs.runs:
     predicted = {on: runs.scored[on][run].predicted[0].mean() for on in conditions}
     glue_texts(
@@ -137,42 +136,37 @@ for run in runs.runs:
     )
 
 # %% [markdown]
-# Paired by image, JPEG 85 changes ROC AUC by {glue:text}`roc_auc_jpeg_constrained_change` in the constrained
-# run and by {glue:text}`roc_auc_jpeg_open_change` in the open run; laundering changes it by
-# {glue:text}`roc_auc_launder_constrained_change` and {glue:text}`roc_auc_launder_open_change`, and F1 by
-# {glue:text}`f1_launder_constrained_change` and {glue:text}`f1_launder_open_change`. A recall is
-# worth only what the FPR below it leaves: of the laundered images the runs predict
-# {glue:text}`called_launder_constrained` and {glue:text}`called_launder_open` synthetic, of the
-# clean ones {glue:text}`called_local_constrained` and {glue:text}`called_local_open`.
+# Recall is worth what the FPR below it leaves. Paired by image, laundering changes ROC AUC by
+# {glue:text}`roc_auc_launder_constrained_change` (constrained) and
+# {glue:text}`roc_auc_launder_open_change` (open), and F1 by
+# {glue:text}`f1_launder_constrained_change` and {glue:text}`f1_launder_open_change`.
 #
 # ## From weak to strong
 #
-# Table 2 is one point of a curve. ROC AUC does not depend on the threshold, F1 does. Where recall
-# and FPR move together and ROC AUC stays, scores have moved as a whole, and a threshold chosen on
-# degraded images would do.
+# Table 2 is one point of a curve. Where recall and FPR move together and ROC AUC stays, scores have
+# moved as a whole, and a threshold chosen on degraded images is the remedy.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "ROC AUC, F1, recall and FPR of both runs over JPEG quality from 95 to 30, with clean images and trivial baselines as lines."}}
 jpeg = tables.keep("jpeg_curve", robustness.curve(runs, robustness.JPEG))
 corruption_figures.draw_curve(jpeg, runs, robustness.JPEG)
 
 # %% [markdown]
-# At quality 30 the open run's ROC AUC is {glue:text}`auc_jpeg_30`. For laundering the strength
-# is the size in between; the crop stays the same.
+# At quality 30 the open run's ROC AUC is {glue:text}`auc_jpeg_30`. Laundering is weaker the larger
+# the image stays in between; the crop is the same.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "ROC AUC, F1, recall and FPR of both runs over the scale of laundering from 90 to 25 percent."}}
 launder = tables.keep("launder_curve", robustness.curve(runs, robustness.LAUNDER))
 corruption_figures.draw_curve(launder, runs, robustness.LAUNDER)
 
 # %% [markdown]
-# At the strongest laundering the open run's ROC AUC is {glue:text}`auc_launder_25`. What
-# is left at the weakest is mostly the work of the crop.
+# At the strongest laundering it is {glue:text}`auc_launder_25`. What the weakest still costs is mostly
+# the work of the crop.
 #
 # ## Sizes
 #
-# The paper finds small images hardest, and that they gain most from open data. Images by their
-# shorter side, as they were found; the lowest range is the paper's:
+# The paper finds small images hardest. Images by their shorter side, as they were found:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 sizes = tables.keep("sizes", size_table(runs.scored["local"], small_side))
 shown = sizes[sizes["images"] > 0].set_index(["run", "shorter side"])
 shown[["images"]].assign(
@@ -186,27 +180,24 @@ for name, table in strongest.items():
     glue_texts(**{f"auc_{name}": with_interval(own.iloc[-1].to_dict(), "estimate")})
 
 # %% [markdown]
-# Compare ROC AUC down the column: F1 depends on each range's share of synthetic images as well.
-# Where intervals overlap, this many images cannot say whether small ones are harder.
+# Compare ROC AUC; F1 depends on the share of synthetic images in each range as well. Where intervals
+# overlap, these images cannot say whether small ones are harder.
 #
 # :::{admonition} What to remember
 # :class: remember
-# - A degradation can move all scores at once. Recall and F1 then change, though the order of the
-#   images may not: look at ROC AUC and FPR beside them.
-# - An F1 near {glue:text}`trivial` is what predicting every image synthetic gives.
-# - One quality is one point of a curve, and the clean images of this page chose the threshold.
+# - A degradation can move all scores at once: recall alone does not tell; read FPR and ROC AUC too.
+# - An F1 near {glue:text}`trivial` is that of predicting every image synthetic.
+# - One quality is one point of a curve.
 # :::
 #
 # :::{admonition} Exercise
 # :class: exercise
-# Laundering changes the open run's recall from {glue:text}`recall_local_open` to
-# {glue:text}`recall_launder_open`. Does the detector find more synthetic images than before?
+# Laundering changes the open run's recall by {glue:text}`recall_launder_open_change`. Is it a better
+# detector of laundered images?
 # ```{dropdown} Answer
-# Recall alone cannot say. FPR changes from {glue:text}`fpr_local_open` to
-# {glue:text}`fpr_launder_open` at the same threshold, and ROC AUC, which needs no threshold, by
-# {glue:text}`roc_auc_launder_open_change`. Where recall and FPR rise together, laundered images of
-# both classes score higher; the detector does not separate them better, and F1 falls towards
-# {glue:text}`trivial`. The remedy is a threshold chosen on laundered images.
+# Recall cannot say: FPR changes by {glue:text}`fpr_launder_open_change` at the same threshold, and
+# ROC AUC, which needs no threshold, by {glue:text}`roc_auc_launder_open_change`. Where recall and FPR
+# rise together, both classes score higher, and F1 falls towards {glue:text}`trivial`.
 # ```
 # :::
 
