@@ -84,7 +84,7 @@ strips = corruption_figures.strips(
 style.as_jpeg(strips)
 
 # %% [markdown]
-# Grey is no difference. JPEG 85 leaves faint noise. Laundering takes the finest detail away and
+# Grey is no difference, black and white are beyond the scale. JPEG 85 leaves faint noise. Laundering takes the finest detail away and
 # enlarges what is left, so that every edge moves. The threshold is at the logit
 # {glue:text}`threshold_logit`.
 #
@@ -100,9 +100,13 @@ table_figures.styled(tables.keep("table_2", table_2), experiment.profile.name)
 # their share of synthetic ones, which the paper does not give. If that is a half, the constrained
 # run's {glue:text}`paper_small_constrained` is below .667, that of predicting all of them synthetic.
 #
-# The runs of this profile on the same images, clean and degraded:
+# On clean images the runs of this profile have F1 of {glue:text}`f1_local_constrained` and
+# {glue:text}`f1_local_open`, ROC AUC of {glue:text}`roc_auc_local_constrained` and
+# {glue:text}`roc_auc_local_open`. Paired by image, laundering changes ROC AUC by
+# {glue:text}`roc_auc_launder_constrained_change` and {glue:text}`roc_auc_launder_open_change`, F1 by
+# {glue:text}`f1_launder_constrained_change` and {glue:text}`f1_launder_open_change`.
 
-# %% tags=["nbval-ignore-output", "hide-input"]
+# %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show clean and degraded images side by side"}
 costs = tables.keep("costs", robustness.costs(runs))
 conditions = {"local": "clean", "jpeg": "JPEG 85", "launder": "laundered"}
 cells = costs.assign(
@@ -136,11 +140,6 @@ for run in runs.runs:
     )
 
 # %% [markdown]
-# Recall is worth what the FPR below it leaves. Paired by image, laundering changes ROC AUC by
-# {glue:text}`roc_auc_launder_constrained_change` (constrained) and
-# {glue:text}`roc_auc_launder_open_change` (open), and F1 by
-# {glue:text}`f1_launder_constrained_change` and {glue:text}`f1_launder_open_change`.
-#
 # ## From weak to strong
 #
 # Table 2 is one point of a curve. Where recall and FPR move together and ROC AUC stays, scores have

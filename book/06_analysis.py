@@ -66,8 +66,7 @@ scored = runs.scored["local"]
 # %% [markdown]
 # ## More recall, at what price?
 #
-# A better detector has a higher ROC curve. A lower threshold is a point further to the right on the
-# same curve, with more false positives.
+# A better detector has a higher ROC curve; a lower threshold is a point further right on the same one.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "ROC curves of both runs with the points of their thresholds, and the points of the paper's runs as crosses."}}
 paper_points = tables.keep("paper_points", audit.operating_points(), fixed=True)
@@ -83,34 +82,33 @@ for (on, run), point in paper_points.iterrows():
     )
 
 # %% [markdown]
-# The paper's points (crosses) are rebuilt from its tables. On local images recall rises from
-# {glue:text}`paper_recall_local_constrained` to {glue:text}`paper_recall_local_open`, at almost the
-# same FPR ({glue:text}`paper_fpr_local_constrained` and {glue:text}`paper_fpr_local_open`): the gain
-# is one of scores. On official images FPR rises too, from {glue:text}`paper_fpr_official_constrained`
+# The paper's points (crosses) are rebuilt from its tables. On local images its recall rises from
+# {glue:text}`paper_recall_local_constrained` to {glue:text}`paper_recall_local_open` at almost the
+# same FPR, {glue:text}`paper_fpr_local_constrained` and {glue:text}`paper_fpr_local_open`: the scores
+# are better. On official images FPR rises too, from {glue:text}`paper_fpr_official_constrained`
 # to {glue:text}`paper_fpr_official_open`, with recall from
 # {glue:text}`paper_recall_official_constrained` to {glue:text}`paper_recall_official_open`; a part of
 # that gain may be the threshold's.
 #
-# With scores at hand the gain can be split, by reading the open run at the FPR of the constrained
-# one:
+# With scores at hand, the open run can be read at the FPR of the constrained one:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 gain = tables.keep("recall_gain", operating_points.recall_gain(scored))
 gain.set_index("part").assign(change=interval_cells(gain, "estimate", "+.3f"))[["change"]]
 
 # %% [markdown]
-# An interval that contains 0 leaves the sign open. Nor does F1 on a balanced set see the price of
-# false positives, which the paper warns of. Recall where few of them are allowed does:
+# An interval that contains 0 leaves the sign open. The paper warns of the price of false positives,
+# which F1 on a balanced set does not see. Recall where few are allowed:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 recall = tables.keep("recall", by_run(scored, recall_table)).reset_index()
 texts = {"FPR": recall["target_fpr"].map("at most {:.0%}".format)}
 recall = recall.assign(**texts, text=interval_cells(recall, "recall"))
 pivoted(recall, "FPR", "run", "text")
 
 # %% [markdown]
-# Most of the recall at the F1 threshold is bought with false positives that a deployment could not
-# afford ([Choosing a threshold](11_thresholds)).
+# The rest of a recall in Table 1 is paid for with more false positives
+# ([Choosing a threshold](11_thresholds)).
 #
 # ## What small thresholds mean
 #
@@ -132,9 +130,8 @@ halves = tables.keep("calibration", calibration_table(scored))
 run_figures.draw_thresholds(halves)
 
 # %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show the table of thresholds and calibration errors"}
-halves.rename(columns={"paper": "the paper's threshold"}).T.map("{:.4g}".format).rename_axis(
-    columns=None
-)
+named = halves.rename(columns={"paper": "the paper's threshold"})
+named.T.map("{:.4g}".format)
 
 # %% tags=["remove-cell"]
 glue_texts(profile=experiment.profile.name)
@@ -142,7 +139,7 @@ for run, row in halves.iterrows():
     times = {"paper": row["half of the paper's F1"] / row["paper"]}
     times["own"] = row["half of F1"] / row["threshold"]
     glue_texts(
-        **{f"{whose}_times_{run}": f"{value:,.3g}" for whose, value in times.items()},
+        **{f"{own}_times_{run}": f"{n:,.{int(n < 10)}f}" for own, n in times.items()},
         **{f"paper_threshold_{run}": f"{paper.THRESHOLDS[run]:.2g}"},
         **{f"own_threshold_{run}": f"{row['threshold']:.2g}"},
         **{f"ece_{run}": f"{row['ECE']:.3f}", f"ece_after_{run}": f"{row['ECE recalibrated']:.3f}"},
@@ -150,9 +147,8 @@ for run, row in halves.iterrows():
 
 # %% [markdown]
 # The paper's thresholds, {glue:text}`paper_threshold_constrained` and
-# {glue:text}`paper_threshold_open`, lie far below: most of its validation images score far lower than
-# training images do. Their order can still be good, and ROC AUC looks at nothing else. Here half of
-# the F1 is {glue:text}`own_times_constrained` and {glue:text}`own_times_open` times the threshold.
+# {glue:text}`paper_threshold_open`, lie far below: its outputs are no probabilities on these images.
+# Their order can still be good, and ROC AUC looks at nothing else. Here half of the F1 is {glue:text}`own_times_constrained` and {glue:text}`own_times_open` times the threshold.
 # The last rows test the theory on scores that a logistic curve has recalibrated, fitted on other
 # images than it is applied to:
 
@@ -172,7 +168,7 @@ run_figures.calibration(scored)
 # The threshold was chosen on the images that F1 is then reported on. Choosing it again on resamples,
 # and applying it to the images left out, shows how far both depend on chance.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 choice = tables.keep("choice", choice_table(scored))
 choice[["F1", "optimism"]].round(3).assign(threshold=interval_cells(choice, "threshold", ".3g"))
 
@@ -181,9 +177,8 @@ run_figures.f1_over_threshold(scored)
 
 # %% [markdown]
 # *Optimism* is what F1 loses on images left out; the choice of the checkpoint is not in it. Where the
-# curve is flat, the choice hardly matters. Where it falls steeply beside the mark, a small shift of
-# all scores, as another platform may bring, costs much. A mark near the grey line beats predicting
-# every image synthetic by little.
+# curve falls steeply beside the mark, a small shift of all scores costs much. A mark near the grey
+# line beats predicting every image synthetic by little.
 #
 # ## False positives by content and source
 #
@@ -203,8 +198,8 @@ error_figures.slices(errors[errors["class"] == "real"])
 # %% tags=["remove-cell"]
 clear = error_figures.clear_groups(errors)
 named = [
-    f"{row['by']} *{row['value']}* ({row['share']:.0%} {error_figures.ERRORS[row['class']]} in the "
-    f"{row['run']} run, {row['expected']:.0%} elsewhere in its sources)"
+    f"{row['by']} {row['value']} ({row['share']:.0%} {error_figures.ERRORS[row['class']]} in the "
+    f"{row['run']} run, {row['expected']:.0%} in all of its sources)"
     for row in clear.to_dict("records")
 ]
 glue_texts(
