@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -76,15 +77,15 @@ def costs(comparison: Comparison) -> pd.DataFrame:
         ``estimate`` with ``low`` and ``high``, over other images; ``change`` from clean images with
         ``change_low`` and ``change_high``, paired by image.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run in comparison.runs:
         for metric in SHOWN:
             clean = comparison(metric, run, on=CLEAN)
             for condition in (CLEAN, *DEGRADED):
                 values = comparison(metric, run, on=condition)
-                row = {"run": run, "metric": metric, "condition": condition}
-                change = image_interval(values - clean).columns("change")
-                rows.append(row | image_interval(values).row() | change)
+                row: dict[str, Any] = {"run": run, "metric": metric, "condition": condition}
+                row |= image_interval(values).row()
+                rows.append(row | image_interval(values - clean).columns("change"))
     return pd.DataFrame(rows)
 
 

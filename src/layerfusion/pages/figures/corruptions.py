@@ -1,6 +1,7 @@
 """Corruptions and what they cost: names, picture strips, curves over strengths, tables."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,7 +49,7 @@ NAMES = {
     "bound": "at most {} px",
 }
 MARKERS = {True: ("o", "in training"), False: ("D", "not in training")}
-GREY = {"color": "0.6", "linewidth": 1, "linestyle": ":"}
+GREY: dict[str, Any] = {"color": "0.6", "linewidth": 1, "linestyle": ":"}
 
 # Kinds that the augmentations of the profile `photographs` draw, some of them at other strengths. A
 # platform's bound acts on no image here.
@@ -239,7 +240,7 @@ def draw_conditions(table: pd.DataFrame, conditions: Sequence[str]) -> Figure:
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of corruptions as a page has room for it, conditions named for people."""
     columns = {
-        "ROC AUC": ("roc_auc", ".2f"),
+        "ROC AUC": ("roc_auc", ".3f"),
         "change": ("difference", "+.3f"),
         "recall": ("recall", ".0%"),
         "FPR": ("fpr", ".0%"),
