@@ -1,6 +1,7 @@
 """Both runs on the same images: their metrics, degradation curves and sizes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from conftest import TINY, draw_classes, draw_image
@@ -81,11 +82,35 @@ def test_small_images_are_those_below_the_profiles_limit(compared):
 
 def test_a_curve_holds_both_runs_at_every_strength(compared):
     runs, curve = compared
-    assert len(curve) == 2 * 2 * 3
+    assert len(curve) == 2 * 2 * 4
     at = curve.set_index(["run", "strength", "metric"])["estimate"]
     assert at.between(0, 1).all()
     clean = runs("roc_auc", "open")[0]
     assert at["open", 90, "roc_auc"] != clean or at["open", 40, "roc_auc"] != clean
     figure = draw_curve(curve, runs, SWEEP)
-    assert [axes.get_title() for axes in figure.axes] == ["F1", "recall", "ROC AUC"]
+    assert [axes.get_title() for axes in figure.axes] == ["ROC AUC", "F1", "recall", "FPR"]
     assert all(axes.xaxis_inverted() for axes in figure.axes)
+    assert all(axes.get_ylim() == (0, 1) for axes in figure.axes)
+
+
+def test_costs_are_paired_with_clean_images(compared, monkeypatch):
+    runs, _ = compared
+    monkeypatch.setattr(robustness, "DEGRADED", ("jpeg",))
+    table = robustness.costs(runs).set_index(["run", "metric", "condition"])
+    assert len(table) == 2 * 4 * 2
+    clean = table.xs("local", level="condition")
+    assert clean[["change", "change_low", "change_high"]].eq(0).all(axis=None)
+    for (run, metric, condition), row in table.iterrows():
+        assert row["estimate"] == pytest.approx(runs(metric, run, on=condition)[0])
+        assert row["change"] == pytest.approx(
+            row["estimate"] - clean.loc[(run, metric), "estimate"]
+        )
+
+
+def test_the_typical_photograph_changes_by_the_median(compared):
+    runs, _ = compared
+    path = robustness.typical_image(runs, "jpeg")
+    clean, degraded = (runs.scored[on]["open"].images for on in ("local", "jpeg"))
+    change = pd.Series(degraded["logit"].to_numpy() - clean["logit"].to_numpy(), clean["image_id"])
+    real = change[clean.set_index("image_id")["label"] == 0]
+    assert real[path] == real.quantile(0.5, interpolation="lower")

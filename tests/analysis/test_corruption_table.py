@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from layerfusion.analysis.corruptions import corruption_table
+from layerfusion.analysis.corruptions import clearly_changed, corruption_table, logit_shifts
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.metrics.significance import holm
@@ -38,7 +38,8 @@ def test_a_shift_costs_recall_and_no_order():
     assert shifted["difference"] == 0 and shifted["roc_auc"] == clean["roc_auc"]
     assert shifted["recall"] < clean["recall"] and shifted["fpr"] < clean["fpr"]
     assert clean[["roc_auc_p_holm", "recall_p_holm", "fpr_p_holm"]].isna().all()
-    assert "recall under `jpeg-85`" in figures.in_a_sentence(table)
+    assert clearly_changed(table, "recall")[0] == "jpeg-85"
+    assert "blur-20" in clearly_changed(table, "roc_auc")
 
 
 def test_chance_is_found_out_and_its_interval_holds_a_half():
@@ -74,15 +75,13 @@ def test_rates_are_counts_of_images():
     assert (table["recall_low"] <= table["recall"]).all()
 
 
-def test_the_sentence_names_the_dearest_and_counts_the_sure_ones():
-    table = corruption_table(scored(0.0))
-    said = figures.in_a_sentence(table)
-    sure = int(((table["roc_auc_p_holm"] < 0.05) & (table["difference"] < 0)).sum())
-    assert f"Of 3 conditions {sure} can be shown" in said and "under `blur-20`" in said
-    assert f"up to {-table['difference_low'].min():.3f}" in said
+def test_a_shift_of_all_scores_is_found():
+    shifts = logit_shifts(scored(0.0)).set_index(["condition", "class"])
+    assert shifts.loc["jpeg-85", "shift"].tolist() == pytest.approx([-1.5, -1.5])
+    assert shifts.index.get_level_values("condition").nunique() == 3
 
 
 def test_rows_are_shown_under_their_names():
-    shown = figures.shown(corruption_table(scored(0.0)), {"blur-20": "blurred"})
-    assert list(shown.index) == ["clean", "blurred"]
-    assert "[" in shown.loc["blurred", "recall"]
+    shown = figures.shown(corruption_table(scored(0.0)))
+    assert list(shown.index) == ["clean", "JPEG 85", "blur 20/10 px", "noise 5/256"]
+    assert "[" in shown.loc["blur 20/10 px", "recall"]

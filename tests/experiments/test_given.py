@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from conftest import draw_classes
-from layerfusion.analysis.corruptions import corruption_table
+from layerfusion.analysis.corruptions import corruption_table, logit_shifts
 from layerfusion.analysis.effects import Contrast, difference
 from layerfusion.apps.release.own_images import find_own_images
 from layerfusion.errors import UserError
@@ -21,7 +21,7 @@ from layerfusion.experiments.record import publish, published_study
 from layerfusion.experiments.study import Study
 from layerfusion.experiments.variant import Variant
 from layerfusion.model.detector import Detector
-from layerfusion.pages.figures.corruptions import draw_corruptions, what_was_measured
+from layerfusion.pages.figures.corruptions import draw_corruptions
 from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.detectors import DEMO_FOLDER
 from layerfusion.scoring.files import score
@@ -78,7 +78,8 @@ def test_each_image_has_a_row_a_condition_and_is_scored_once(tree, tmp_path, mon
         read.effects["effect"].to_numpy(), abs=1e-12
     )
     assert len(draw_corruptions(table, CURVES).axes) == len(CURVES)
-    assert "2 photographs" in what_was_measured(read)
+    assert read.record.data["per_class"] == 2
+    assert len(logit_shifts({on: own["detector"] for on, own in read.scored.items()})) == 64
 
 
 def test_clean_logits_are_those_of_scoring(tree, shortly):

@@ -79,6 +79,9 @@ def pieces(runs):
         "recall gain": lambda: operating_points.recall_gain(runs.scored["local"]),
         "recall at rates": lambda: tables.by_run(runs.scored["local"], transfer.recall_table),
         "calibration": lambda: tables.calibration_table(runs.scored["local"]),
+        "thresholds drawn": lambda: run_figures.draw_thresholds(
+            tables.calibration_table(runs.scored["local"])
+        ),
         "calibration drawn": lambda: run_figures.calibration(runs.scored["local"]),
         "choice": lambda: transfer.choice_table(runs.scored["local"]),
         "F1 drawn": lambda: run_figures.f1_over_threshold(runs.scored["local"]),
@@ -86,6 +89,7 @@ def pieces(runs):
         "slices drawn": lambda: error_figures.slices(error_slices(runs)),
         "gallery": lambda: error_gallery(manifest, local, record.threshold),
         "held out": lambda: held_out_errors(runs),
+        "costs": lambda: robustness.costs(runs),
         "jpeg drawn": lambda: draw_curve(robustness.curve(runs, JPEG), runs, JPEG),
     }
     for profile in ("demo", "paper"):
@@ -129,7 +133,7 @@ def gallery(runs):
 )
 def test_the_gallery_says_which_errors_there_are_none_of(unlucky, alarms, misses):
     figure = gallery(unlucky)
-    names = ("false alarms", "misses")
+    names = ("false positives", "false negatives")
     for axes, name, errors in zip(figure.axes, names, (alarms, misses), strict=True):
         assert len(axes.texts) == min(errors, CAPTIONED)
         assert (f"no {name}" in axes.get_ylabel()) == (errors == 0)

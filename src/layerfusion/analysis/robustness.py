@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.metrics.scored import Metric
+from layerfusion.metrics.uncertainty import image_interval
 from layerfusion.runs.condition import Condition
 
-SHOWN: dict[Metric, str] = {"f1": "F1", "recall": "recall", "roc_auc": "ROC AUC"}
+SHOWN: dict[Metric, str] = {
+    "roc_auc": "ROC AUC", "f1": "F1", "recall": "recall", "fpr": "FPR",
+}  # fmt: skip
+CLEAN, DEGRADED = "local", ("jpeg", "launder")  # conditions of Table 2 that hold the same images
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def curve(comparison: Comparison, sweep: Sweep) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``run``, ``strength`` (as the sweep has it), ``metric`` (f1, recall, roc_auc),
+        Columns ``run``, ``strength`` (as the sweep has it), ``metric`` (of `SHOWN`),
         ``estimate``, ``low`` and ``high``. Predictions are kept in the runs' folders and found
         again.
     """
@@ -60,3 +65,35 @@ def curve(comparison: Comparison, sweep: Sweep) -> pd.DataFrame:
         for metric in SHOWN
     ]
     return pd.DataFrame(rows)
+
+
+def costs(comparison: Comparison) -> pd.DataFrame:
+    """Measure both runs on clean and degraded versions of the same images, at one threshold.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``run``, ``metric`` (of `SHOWN`), ``condition`` (`CLEAN` or of `DEGRADED`);
+        ``estimate`` with ``low`` and ``high``, over other images; ``change`` from clean images with
+        ``change_low`` and ``change_high``, paired by image.
+    """
+    rows: list[dict[str, Any]] = []
+    for run in comparison.runs:
+        for metric in SHOWN:
+            clean = comparison(metric, run, on=CLEAN)
+            for condition in (CLEAN, *DEGRADED):
+                values = comparison(metric, run, on=condition)
+                row: dict[str, Any] = {"run": run, "metric": metric, "condition": condition}
+                row |= image_interval(values).row()
+                rows.append(row | image_interval(values - clean).columns("change"))
+    return pd.DataFrame(rows)
+
+
+def typical_image(comparison: Comparison, condition: str, run: str = "open") -> str:
+    """Return the path of the photograph whose logit a degradation changes by the median."""
+    clean, degraded = (
+        comparison.scored[on][run].images.query("label == 0").set_index("image_id")["logit"]
+        for on in (CLEAN, condition)
+    )
+    change = (degraded - clean).sort_values(kind="stable")
+    return str(change.index[(len(change) - 1) // 2])

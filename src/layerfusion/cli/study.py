@@ -197,8 +197,7 @@ def corruptions(
     )
     finished = study.obtain(reporter)
     table = corruption_table({on: own["detector"] for on, own in finished.scored.items()})
-    names = {condition: condition for condition in table.index}
-    print_lines(shown_table(table, names).drop(columns="condition").to_string())
+    print_lines(shown_table(table).set_axis(table.index).to_string())
     _end(finished, options.publish)
 
 

@@ -131,6 +131,17 @@ def test_differences_are_paired(scored):
     assert (same[columns] == 0).all(axis=None)
 
 
+def test_thresholds_are_drawn_with_half_of_their_f1(scored):
+    table = tables.calibration_table(scored.scored["local"])
+    (axes,) = run.draw_thresholds(table).axes
+    lines = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
+    assert len(lines) == 2 * 3 + 1  # and that of one half
+    assert (
+        lines[0].tolist() == table.loc["constrained", ["paper", "half of the paper's F1"]].tolist()
+    )
+    assert axes.get_xscale() == "log"
+
+
 def test_recalibrated_scores_lie_nearer_to_the_diagonal(scored):
     raw, mended = run.calibration(scored.scored["local"]).axes
 

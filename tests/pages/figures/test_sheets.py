@@ -104,7 +104,7 @@ def test_the_most_confident_errors_come_first(scored, files):
     assert captions(error_gallery(files, table, threshold)) == expected
     right = error_gallery(files, table.assign(label=beyond >= 0), threshold)
     names = [axes.get_ylabel() for axes in right.axes]
-    assert names == ["real\nno false alarms", "synthetic\nno misses"]
+    assert names == ["real\nno false positives", "synthetic\nno false negatives"]
 
 
 def test_flips_begin_with_what_moved_furthest(scored, files):

@@ -13,7 +13,7 @@ from layerfusion.pages.figures.style import COLOURS
 
 # What an error of each class is called.
 OF_ALL = {True: "of all sources", False: "of all images of the same sources"}
-ERRORS: dict[Any, str] = {"real": "false alarms", "synthetic": "misses"}
+ERRORS: dict[Any, str] = {"real": "false positives", "synthetic": "false negatives"}
 
 
 def in_a_sentence(errors: pd.DataFrame) -> str:
@@ -25,8 +25,7 @@ def in_a_sentence(errors: pd.DataFrame) -> str:
         As `layerfusion.experiments.errors.study_errors` or
         `layerfusion.analysis.slices.error_slices` returns them.
     """
-    every = errors["by"] == EVERY
-    above = errors[~every & (errors["p_holm"] < 1 - LEVEL)]
+    every, above = errors["by"] == EVERY, clear_groups(errors)
     said = [
         f"{row['by']} `{row['value']}`: {row['share']:.0%} {ERRORS[row['class']]} in the "
         f"{row['run']} run, {row['expected']:.0%} {OF_ALL[row['by'] == 'source']}"
@@ -35,6 +34,11 @@ def in_a_sentence(errors: pd.DataFrame) -> str:
     found = f"**Of {(~every).sum()} groups {len(above) or 'none'} can be shown to err more often**"
     named = f": {'; '.join(said)}" if said else ""
     return f"{found} than other images of their sources, corrected for their number{named}."
+
+
+def clear_groups(errors: pd.DataFrame) -> pd.DataFrame:
+    """Return the groups that err more often than chance allows, corrected for their number."""
+    return errors[(errors["by"] != EVERY) & (errors["p_holm"] < 1 - LEVEL)]
 
 
 def slices(errors: pd.DataFrame) -> Figure:

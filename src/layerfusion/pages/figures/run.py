@@ -18,6 +18,7 @@ from layerfusion.metrics.probability import probability, threshold_logit
 from layerfusion.metrics.rates import COUNTS
 from layerfusion.metrics.scored import ScoredImages
 from layerfusion.pages.figures.style import COLOURS, RUN_STYLES, finish
+from layerfusion.paper.audit import all_synthetic_f1
 from layerfusion.runs.record import RunRecord
 
 # Of a run's images their probabilities, shape (images,), NaN where there are too few to fit them.
@@ -160,11 +161,38 @@ def f1_over_threshold(scored: Mapping[str, ScoredImages]) -> Figure:
         axes.plot(thresholds, f1, color=colour, label=f"{run} run")
         chosen, at = threshold_logit(own.thresholds[0]), float(own.rates["f1"][0, 0])
         axes.plot(chosen, at, color=colour, marker=RUN_STYLES[run]["marker"], markersize=8)
+    trivial = all_synthetic_f1(*np.bincount(next(iter(scored.values())).label, minlength=2))
+    axes.axhline(trivial, **TRIVIAL, label="all predicted synthetic")
     axes.axvline(0, color="0.5", linestyle=":", label="probability 0.5")
-    share = own.label.mean()
-    axes.axhline(2 * share / (1 + share), **TRIVIAL, label="all predicted synthetic")
-    axes.set(xlabel="threshold, as a logit", ylabel="F1")
+    axes.set(xlabel="threshold, as a logit", ylabel="F1", ylim=(0, 1))
     axes.legend(frameon=False)
+    return finish(figure)
+
+
+def draw_thresholds(table: pd.DataFrame) -> Figure:
+    """Draw thresholds (filled) with a line to half of their F1 (hollow), on a logarithmic axis.
+
+    Parameters
+    ----------
+    table
+        As `layerfusion.pages.figures.tables.calibration_table` returns it.
+    """
+    rows = {
+        "the paper": ["paper", "half of the paper's F1"],
+        "here, as scored": ["threshold", "half of F1"],
+        "here, recalibrated": ["recalibrated threshold", "half of its F1"],
+    }
+    figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
+    for apart, (run, own) in zip((-0.15, 0.15), table.iterrows(), strict=True):
+        for place, pair in enumerate(rows.values()):
+            style: dict[str, Any] = dict(RUN_STYLES[str(run)])
+            axes.plot(own[pair], [place + apart] * 2, color=style["color"], linewidth=1)
+            axes.plot(own[pair[0]], place + apart, **style, label="" if place else f"{run} run")
+            axes.plot(own[pair[1]], place + apart, **style, markerfacecolor="white")
+    axes.set(xscale="log", ylim=(2.5, -0.5), xlabel="threshold (filled) and half of F1 (hollow)")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.axvline(0.5, **DIAGONAL)
+    axes.legend(frameon=False, fontsize="small")
     return finish(figure)
 
 
