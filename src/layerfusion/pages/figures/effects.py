@@ -1,6 +1,7 @@
 """Effects of a study in tables, in a sentence and as a figure: intervals over the line at 0."""
 
 from collections.abc import Hashable, Mapping
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -32,6 +33,7 @@ VERDICTS: dict[Verdict, dict[str, str]] = {
 }
 METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
 TITLES = {"roc_auc": "ROC AUC", "f1": "F1", "auc_sd": "sd of AUC between seeds"}
+WRAPPED = 50  # letters of a claim in a line of a figure
 NAMED = 3  # differences that a sentence names one by one
 WORLDS = ("photographs", "demo")
 
@@ -76,13 +78,17 @@ def claims_text(study: FinishedStudy) -> str:
     return shown.rename(columns={"claim": "claim".ljust(width)}).to_string(index=False)
 
 
-def claim_texts(study: FinishedStudy, names: Mapping[str, str]) -> dict[str, str]:
+def claim_texts(
+    study: FinishedStudy, names: Mapping[str, str], form: str = "+.3f"
+) -> dict[str, str]:
     """Return the numbers of some claims for the sentences of a page.
 
     Parameters
     ----------
     names
         Of contrasts of the study, by what the sentences call each.
+    form
+        Format of each number.
 
     Returns
     -------
@@ -93,8 +99,8 @@ def claim_texts(study: FinishedStudy, names: Mapping[str, str]) -> dict[str, str
     rows, texts = study.effects.set_index("name"), dict[str, str]()
     for key, name in names.items():
         row = rows.loc[name].to_dict()
-        texts[key] = with_interval(row, "effect", "+.3f")
-        texts[f"{key}_paper"] = "none" if pd.isna(row["paper"]) else f"{row['paper']:+.3f}"
+        texts[key] = with_interval(row, "effect", form)
+        texts[f"{key}_paper"] = "none" if pd.isna(row["paper"]) else f"{row['paper']:{form}}"
         texts[f"{key}_verdict"] = row["verdict"]
     return texts
 
@@ -294,6 +300,7 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 0.32 * len(claims) + 1), layout="constrained")
     unmeasured = claims["verdict"] == UNMEASURED
     names = claims["claim"].mask(unmeasured, claims["claim"] + " (not measured)")
+    names = names.map(lambda name: fill(name, WRAPPED))
     places = pd.Series(range(len(claims)), index=claims.index)
     for verdict, style in VERDICTS.items():
         own = claims["verdict"] == verdict
@@ -302,7 +309,7 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
     axes.scatter(claims["paper"], places, marker="x", color="black", zorder=3, label="the paper")
     axes.axvline(0, color="0.5", linewidth=1)
     axes.set_yticks(places, names, fontsize="small")
-    axes.invert_yaxis()
+    axes.set_ylim(len(claims) - 0.4, -0.6)
     over = ", ".join(dict.fromkeys(claims["over"][~unmeasured]))
     axes.set_xlabel(f"effect, positive where the claim holds; bars: {LEVEL:.0%} over {over}")
     legend_above(figure, axes)
