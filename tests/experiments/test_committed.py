@@ -72,9 +72,9 @@ def test_the_shipped_detectors_are_those_that_were_sealed(studies):
 
 README_SENTENCE = (
     "On {real} photographs and {synthetic} generated images of {sources} sources that chose "
-    "nothing about it, the default detector calls **{fpr}** of the photographs synthetic, where validation "
-    "images promised {validation_fpr}, and finds **{recall}** of the generated images; its ROC AUC "
-    "is **{roc_auc}**, that of size, bytes and format alone {metadata_roc_auc}."
+    "nothing about it, the default detector calls **{fpr}** of the photographs synthetic, where "
+    "validation images promised {validation_fpr}, and finds **{recall}** of the generated images; "
+    "its ROC AUC is **{roc_auc}**, that of size, bytes and format alone {metadata_roc_auc}."
 )
 
 
