@@ -22,14 +22,14 @@ from layerfusion.metrics.groups import source_table
 from layerfusion.model.detector import Detector
 from layerfusion.model.known_weights import KNOWN
 from layerfusion.pages.figures import baselines
-from layerfusion.pages.figures.answers import detector_in_a_sentence
+from layerfusion.pages.figures.answers import detector_facts
 from layerfusion.pages.figures.effects import (
     claims_of_worlds,
     claims_table,
-    styled_worlds,
     variants_table,
+    worlds_cells,
 )
-from layerfusion.pages.figures.intervals import draw_by_source
+from layerfusion.pages.figures.intervals import draw_by_source, source_names
 from layerfusion.paths import project_root
 from layerfusion.scoring.detectors import SHIPPED
 
@@ -70,8 +70,16 @@ def test_the_shipped_detectors_are_those_that_were_sealed(studies):
             assert file_sha256(own.directory / name) == sha256, name
 
 
+README_SENTENCE = (
+    "On {real} photographs and {synthetic} generated images of {sources} sources that chose "
+    "nothing about it, the default detector calls **{fpr}** of the photographs synthetic, where "
+    "validation images promised {validation_fpr}, and finds **{recall}** of the generated images; "
+    "its ROC AUC is **{roc_auc}**, that of size, bytes and format alone {metadata_roc_auc}."
+)
+
+
 def test_the_readme_says_how_good_the_default_detector_is():
-    said = detector_in_a_sentence(published_study(PHOTOGRAPHS, "detectors"))
+    said = README_SENTENCE.format(**detector_facts(published_study(PHOTOGRAPHS, "detectors")))
     readme = (project_root() / "README.md").read_text(encoding="utf-8")
     assert said in " ".join(readme.split())
 
@@ -116,8 +124,10 @@ def test_both_worlds_answer_the_same_claims(studies):
     by_claim = table.set_index("claim")
     own = claims_table(demo).set_index("claim")
     assert by_claim.loc[own.index, "demo"].equals(own["effect"].rename("demo"))
-    html = styled_worlds(table).to_html()
-    assert "nan" not in html
+    cells = worlds_cells(table)
+    assert "nan" not in cells.to_html() and (cells["photographs"] != "").all()
+    assert cells["verdict"].str.contains("; corrected: ").sum() == 1
+    assert (cells["demo"] == "").equals(table.set_index("claim")["demo"].isna())
 
 
 def test_every_source_of_both_runs_is_drawn(studies):
@@ -126,7 +136,8 @@ def test_every_source_of_both_runs_is_drawn(studies):
     table = pd.concat(tables, names=["run"]).droplevel(1)
     panels = draw_by_source(table, "estimate", "ROC AUC", line=0.5).axes
     drawn = {label.get_text() for axes in panels for label in axes.get_yticklabels()}
-    assert drawn == set(tables["open"]["source"])
+    assert drawn == set(source_names(tables["open"]["source"]))
+    assert len(drawn) == tables["open"]["source"].nunique()
 
 
 def test_errors_are_of_images_whose_content_is_known(studies):

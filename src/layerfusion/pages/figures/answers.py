@@ -1,5 +1,6 @@
-"""What a study answers in words: how many claims, which weights, how good a detector."""
+"""What the committed studies answer, in numbers: verdicts, block weights, rates of detectors."""
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,29 @@ from matplotlib.figure import Figure
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.scored import Metric, ScoredImages
-from layerfusion.metrics.uncertainty import resampled_rates
-from layerfusion.pages.figures.formatting import with_interval
-from layerfusion.pages.figures.style import RUN_STYLES, finish
+from layerfusion.metrics.uncertainty import LEVEL, resampled_rates
+from layerfusion.pages.figures.formatting import share_text, with_interval
+from layerfusion.pages.figures.intervals import interval_panels, source_names
+from layerfusion.pages.figures.style import COLOURS, RUN_STYLES, finish
 
 if TYPE_CHECKING:
     from IPython.display import DisplayObject
 
 SHOWN: dict[str, Metric] = {"FPR": "fpr", "recall": "recall", "ROC AUC": "roc_auc"}
+
+# What a page calls the detectors of the study of finished ones.
+DETECTORS = {
+    "photographs": "shipped detector",
+    "photographs-paper": "the paper's head",
+    "photographs-2026-11": "former default",
+    "metadata": "file metadata alone",
+}
+
+# Images that chose checkpoint and threshold are hollow.
+SPLITS = {
+    "local": {"color": "0.55", "marker": "o", "markerfacecolor": "white"},
+    "official": {"color": "black", "marker": "o"},
+}
 
 
 def verdict_counts(study: FinishedStudy) -> pd.DataFrame:
@@ -37,48 +53,31 @@ def verdict_counts(study: FinishedStudy) -> pd.DataFrame:
     return table.sort_values(["alone", "corrected"], ascending=False, kind="stable")
 
 
-def verdicts_in_a_sentence(study: FinishedStudy) -> str:
-    """Return how many claims have which verdict, as Markdown."""
-    counts = verdict_counts(study)
-
-    def listed(column: str) -> str:
-        own = counts.loc[counts[column] > 0, column].sort_values(ascending=False, kind="stable")
-        return ", ".join(f"{number} *{verdict}*" for verdict, number in own.items())
-
-    return (
-        f"Of {len(study.effects)} claims, each by itself: {listed('alone')}. "
-        f"Corrected for being {len(study.effects)}: {listed('corrected')}."
-    )
-
-
-def leaning_in_a_sentence(study: FinishedStudy, names: Sequence[str]) -> str:
-    """Return which source each effect leans on most, as Markdown.
+def most_influential_sources(study: FinishedStudy, names: Sequence[str]) -> pd.DataFrame:
+    """Return the one source without which each effect changes most.
 
     Parameters
     ----------
     names
         Of contrasts of the study.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``claim``: ``effect`` on all images, ``source``, its ``class``, and the effect
+        ``without`` it, means over seeds.
     """
-    said, contrasts = [], {one.name: one for one in study.record.contrasts}
+    rows, contrasts = {}, {one.name: one for one in study.record.contrasts}
     for name in names:
         measured = contrasts[name].effect(study.scored)
         without, effect = measured.left_out.mean(), float(measured.estimates.mean())
         place = int((without - effect).abs().to_numpy().argmax())
         stratum, source = without.index[place]
-        said.append(
-            f"{contrasts[name].text}: {effect:+.3f}, without `{source}` ({stratum.split()[-1]}) "
-            f"{without.iloc[place]:+.3f}"
-        )
-    return f"The one source that moves each most. {'; '.join(said)}."
-
-
-def as_html(markdown: str) -> "DisplayObject":
-    """Return Markdown as HTML, which can be glued into other pages of the book."""
-    from IPython.display import HTML  # both come with the book
-    from markdown_it import MarkdownIt
-
-    shown: DisplayObject = HTML(MarkdownIt().render(markdown))  # type: ignore[no-untyped-call]
-    return shown
+        rows[contrasts[name].text] = {
+            "effect": effect, "source": source, "class": stratum.split()[-1],
+            "without": float(without.iloc[place]),
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")
 
 
 def block_table(alpha: pd.DataFrame) -> pd.DataFrame:
@@ -102,33 +101,80 @@ def block_table(alpha: pd.DataFrame) -> pd.DataFrame:
     return table[["alpha", "alpha_sd", "effect", "effect_sd"]].reset_index()
 
 
-def alpha_in_a_sentence(table: pd.DataFrame) -> str:
-    """Return between what alpha and effects lie, of each variant of `block_table`, as Markdown."""
-    blocks = int(table["block"].max())
-    said = []
-    for variant, own in table.groupby("variant", sort=False):
-        by_effect = own.sort_values("effect")[["effect", "block"]].to_numpy()
-        (least, first), (most, last) = by_effect[0], by_effect[-1]
-        said.append(
-            f"`{variant}`: alpha {own['alpha'].min():.3f} to {own['alpha'].max():.3f}, effect "
-            f"{least:.2f} (block {first:.0f}) to {most:.2f} (block {last:.0f})"
-        )
-    return f"Equal weights would be {1 / blocks:.3f}. {'; '.join(said)}."
-
-
 def draw_alpha(table: pd.DataFrame) -> Figure:
-    """Draw alpha of each block, and beside it what the block does to the logit."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    titles = {"alpha": "weight of the block", "effect": "mean change of the logit without it"}
+    """Draw alpha of each block, and beside it what the block does to the logit.
+
+    Parameters
+    ----------
+    table
+        As `block_table` returns it, or the rows of some variants.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    titles = {
+        "alpha": "alpha: weight of the block",
+        "effect": "change of the logit when its token\nis replaced by the mean token",
+    }
     for ax, (column, title) in zip(axes, titles.items(), strict=True):
         for variant, own in table.groupby("variant", sort=False):
             run, _, kind = str(variant).partition("-")
-            style = RUN_STYLES[run] | ({"linestyle": "--"} if kind else {})
-            ax.errorbar(own["block"], own[column], own[f"{column}_sd"], label=variant, **style)
-        ax.set(xlabel="block", title=title, ylim=(0, None))
-    axes[0].axhline(1 / table["block"].max(), color="0.6", linewidth=1)
-    axes[1].legend(frameon=False, fontsize="small")
+            style = RUN_STYLES[run] | ({"linestyle": "--", "markersize": 4} if kind else {})
+            label = f"{run} run" + (", alpha learns faster" if kind else "")
+            ax.errorbar(own["block"], own[column], own[f"{column}_sd"], label=label, **style)
+        ax.set(xlabel="block", ylim=(0, None))
+        ax.set_title(title, fontsize="medium")
+    axes[0].axhline(1 / table["block"].max(), color="0.6", linewidth=1, label="equal weights")
+    axes[0].legend(frameon=False, fontsize="small")
     return finish(figure)
+
+
+def as_html(figure: Figure, alt: str) -> "DisplayObject":
+    """Return a figure as HTML, which other pages of the book can show with a text of its own.
+
+    A picture that is glued across pages as one comes without its alternative text.
+    """
+    from IPython.core.pylabtools import print_figure  # both come with the book
+    from IPython.display import HTML
+
+    data = print_figure(figure, dpi=144, base64=True)  # type: ignore[no-untyped-call]
+    shown: DisplayObject = HTML(  # type: ignore[no-untyped-call]
+        f'<div class="cell_output"><div class="output">'
+        f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}"></div></div>'
+    )
+    return shown
+
+
+def rates_table(study: FinishedStudy, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return rates at the threshold and ROC AUC, on validation and on official images.
+
+    Parameters
+    ----------
+    names
+        Variants of the study, and what each is called.
+
+    Returns
+    -------
+    DataFrame
+        ``rate`` (of `SHOWN`), ``detector``, ``images`` (of `SPLITS`, where they have labels), then
+        ``value``, ``low`` and ``high``, over sources, in [0, 1].
+    """
+    rows = [
+        {"rate": title, "detector": text, "images": on}
+        | study.scored[on][name].interval(metric).row("value")
+        for title, metric in SHOWN.items()
+        for name, text in names.items()
+        for on in SPLITS
+        if on in study.scored
+    ]
+    return pd.DataFrame(rows)[["rate", "detector", "images", "value", "low", "high"]]
+
+
+def draw_rates(table: pd.DataFrame) -> Figure:
+    """Draw `rates_table`: a panel a rate, validation images hollow, official ones full."""
+    label = f"share, or ROC AUC; bars: {LEVEL:.0%} over other sources; dotted: chance"
+    return interval_panels(
+        table, "value", label, rows="detector", panels="rate", by="images", styles=SPLITS,
+        line={"ROC AUC": 0.5},
+    )  # fmt: skip
 
 
 def detectors_table(study: FinishedStudy, on: str | None = None) -> pd.DataFrame:
@@ -163,28 +209,48 @@ def detectors_table(study: FinishedStudy, on: str | None = None) -> pd.DataFrame
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("detector")
 
 
-def detector_in_a_sentence(study: FinishedStudy) -> str:
-    """Return how good the first detector of a study is on official images, as Markdown."""
+def detector_facts(study: FinishedStudy) -> dict[str, str]:
+    """Return how good the first detector of a study is on official images.
+
+    Returns
+    -------
+    dict
+        Texts: ``real``, ``synthetic`` and ``sources`` (how many); ``fpr``, ``recall`` and
+        ``roc_auc`` with intervals over sources; ``validation_fpr``; ``metadata_roc_auc``, of the
+        last detector of the study.
+    """
     on = "official" if "official" in study.scored else "local"
     first, *_, last = [variant.name for variant in study.record.variants]
     own, baseline = study.scored[on][first], study.scored[on][last]
-    images = own.images
-    counts = {name: int((images["label"] == label).sum()) for label, name in CLASSES.items()}
-    parts = {title: _percent(own, metric) for title, metric in SHOWN.items()}
-    return (
-        f"On {counts['real']} photographs and {counts['synthetic']} generated images of "
-        f"{images['source'].nunique()} sources that chose nothing about it, the default detector "
-        f"calls **{parts['FPR']}** of the photographs synthetic, where validation images promised "
-        f"{_percent(study.scored['local'][first], 'fpr')}, and finds **{parts['recall']}** of the "
-        f"generated images; its ROC AUC is **{with_interval(_columns(own), 'roc_auc')}**, that "
-        f"of size, bytes and format alone {with_interval(_columns(baseline), 'roc_auc')}."
-    )
+    counts = own.classes.value_counts()
+    return {name: str(counts[name]) for name in CLASSES.values()} | {
+        "sources": str(own.images["source"].nunique()),
+        "fpr": share_text(own.interval("fpr")),
+        "validation_fpr": share_text(study.scored["local"][first].interval("fpr")),
+        "recall": share_text(own.interval("recall")),
+        "roc_auc": _auc(own),
+        "metadata_roc_auc": _auc(baseline),
+    }
 
 
-def _columns(own: ScoredImages) -> Mapping[str, float]:
-    return own.interval("roc_auc").columns("roc_auc")
+def draw_errors_by_source(table: pd.DataFrame) -> Figure:
+    """Draw the share of errors in each source, photographs above generated images.
+
+    Parameters
+    ----------
+    table
+        As `layerfusion.metrics.groups.errors_by_source` returns it.
+    """
+    titles = {"real": "photographs: false positives", "synthetic": "generated: false negatives"}
+    styles = {title: {"color": COLOURS[kind], "marker": "o"} for kind, title in titles.items()}
+    names = source_names(table["source"])
+    named = table.assign(name=names, panel=table["class"].map(titles))
+    label = f"share of the source's images; bars: {LEVEL:.0%} over other images of it"
+    return interval_panels(
+        named, "share", label, rows="name", panels="panel", by="panel", styles=styles, line={},
+        percent=True,
+    )  # fmt: skip
 
 
-def _percent(own: ScoredImages, metric: Metric) -> str:
-    found = own.interval(metric)
-    return f"{found.estimate:.0%} [{found.low:.0%}, {found.high:.0%}]"
+def _auc(own: ScoredImages) -> str:
+    return with_interval(own.interval("roc_auc").columns("roc_auc"), "roc_auc")

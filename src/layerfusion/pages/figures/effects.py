@@ -1,12 +1,12 @@
 """Effects of a study in tables, in a sentence and as a figure: intervals over the line at 0."""
 
 from collections.abc import Hashable, Mapping
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from pandas.io.formats.style import Styler
 
 from layerfusion.analysis.effects import UNMEASURED, Verdict
 from layerfusion.analysis.measures import RUNS
@@ -16,42 +16,26 @@ from layerfusion.metrics.uncertainty import LEVEL, Interval, image_interval
 from layerfusion.pages.figures.formatting import (
     bounds,
     interval_cells,
-    lay_out,
     signed,
     with_interval,
 )
 from layerfusion.pages.figures.intervals import draw_bars, interval_panels
 from layerfusion.pages.figures.style import finish, legend_above
 
-# Told apart by marker too. Shades that show on white and on black.
+# Told apart by marker; colours are those of classes and runs.
 VERDICTS: dict[Verdict, dict[str, str]] = {
-    "replicates": {"color": "#009E73", "marker": "o"},
-    "holds": {"color": "#009E73", "marker": "o"},
-    "smaller than in the paper": {"color": "#56B4E9", "marker": "^"},
-    "no effect of the paper's size": {"color": "#CC79A7", "marker": "v"},
-    "reversed": {"color": "#D55E00", "marker": "s"},
-    "undecided": {"color": "#999999", "marker": "D"},
+    "replicates": {"color": "black", "marker": "o"},
+    "holds": {"color": "black", "marker": "o"},
+    "smaller than in the paper": {"color": "black", "marker": "^"},
+    "no effect of the paper's size": {"color": "0.4", "marker": "v", "markerfacecolor": "white"},
+    "reversed": {"color": "black", "marker": "s"},
+    "undecided": {"color": "0.6", "marker": "D", "markerfacecolor": "white"},
 }
 METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
+TITLES = {"roc_auc": "ROC AUC", "f1": "F1", "auc_sd": "sd of AUC between seeds"}
+WRAPPED = 50  # letters of a claim in a line of a figure
 NAMED = 3  # differences that a sentence names one by one
 WORLDS = ("photographs", "demo")
-
-# What the claims that make up the first sentence on photographs are about, in their order.
-QUESTIONS = {
-    "open-above-constrained-official-roc_auc": "the open training images help",
-    "fusion-above-last-official-constrained": "fusing all blocks beats the last one alone, "
-    "constrained run",
-    "fusion-above-last-official-open": "fusing all blocks beats the last one alone, open run",
-    "fusion-above-mean-official-constrained": "learned weights beat equal ones, constrained run",
-    "fusion-above-mean-official-open": "learned weights beat equal ones, open run",
-}
-ANSWERS: dict[Verdict, str] = {
-    "replicates": "yes",
-    "holds": "yes",
-    "smaller than in the paper": "yes, by less than in the paper",
-    "no effect of the paper's size": "not by as much as in the paper, if at all",
-    "reversed": "no, the reverse",
-}
 
 
 def claims_table(study: FinishedStudy) -> pd.DataFrame:
@@ -94,20 +78,31 @@ def claims_text(study: FinishedStudy) -> str:
     return shown.rename(columns={"claim": "claim".ljust(width)}).to_string(index=False)
 
 
-def claims_in_a_sentence(study: FinishedStudy) -> str:
-    """Return what a study says to the paper's first questions, as Markdown, numbers included."""
-    said = []
-    claims = study.effects.set_index("name").to_dict("index")
-    for name, question in QUESTIONS.items():
-        if claim := claims.get(name):
-            found = with_interval(claim, "effect", "+.3f")
-            answer = f"**{ANSWERS.get(claim['verdict'], claim['verdict'])}**"
-            said.append(f"{question}: {answer}" + (f" ({found} of AUC)" if found else ""))
-    on = "official" if "official" in study.scored else "local"
-    aucs = {run: study.scored[on][run].interval("roc_auc").columns("roc_auc") for run in RUNS}
-    auc = " and ".join(f"{with_interval(own, 'roc_auc')} ({run})" for run, own in aucs.items())
-    answers = "; ".join(said)
-    return f"ROC AUC on {on} images is {auc}. {answers[:1].upper()}{answers[1:]}."
+def claim_texts(
+    study: FinishedStudy, names: Mapping[str, str], form: str = "+.3f"
+) -> dict[str, str]:
+    """Return the numbers of some claims for the sentences of a page.
+
+    Parameters
+    ----------
+    names
+        Of contrasts of the study, by what the sentences call each.
+    form
+        Format of each number.
+
+    Returns
+    -------
+    dict
+        Of each key: ``<key>``, effect and interval; ``<key>_paper``, the paper's effect, ``none``
+        where it has none; ``<key>_verdict``.
+    """
+    rows, texts = study.effects.set_index("name"), dict[str, str]()
+    for key, name in names.items():
+        row = rows.loc[name].to_dict()
+        texts[key] = with_interval(row, "effect", form)
+        texts[f"{key}_paper"] = "none" if pd.isna(row["paper"]) else f"{row['paper']:{form}}"
+        texts[f"{key}_verdict"] = row["verdict"]
+    return texts
 
 
 def claims_of_worlds(photographs: FinishedStudy, demo: FinishedStudy) -> pd.DataFrame:
@@ -134,25 +129,20 @@ def claims_of_worlds(photographs: FinishedStudy, demo: FinishedStudy) -> pd.Data
     return together.fillna(dict.fromkeys(verdicts, UNMEASURED)).reset_index(names="claim")
 
 
-def styled_worlds(table: pd.DataFrame) -> Styler:
-    """Lay `claims_of_worlds` out: the paper, both worlds, the verdict on photographs."""
-    answers = {world: _answers(table, world) for world in WORLDS}
-    shown = pd.DataFrame(
-        {
-            "The paper": table["paper"].map(signed).tolist(),
-            "Photographs, CLIP B/16": answers["photographs"],
-            "Demo world": answers["demo"],
-            "Verdict on photographs": [_judged(row) for row in table.to_dict("records")],
-        },
-        index=table["claim"].tolist(),
-    )
-    caption = (
-        f"Differences of AUC, F1 or rates, positive where a claim holds, with {LEVEL:.0%} "
-        "intervals: on photographs over other sources and seeds, in the demo world, which has one "
-        "source a class, over other images and seeds. Neither world has the paper's encoder and "
-        "data: where its effect is not found, it may be there."
-    )
-    return lay_out(shown, "answers", caption)
+def worlds_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `claims_of_worlds` as a page has room for it, in text.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``claim``: ``verdict`` on photographs, the corrected one too where it is another;
+        ``photographs`` and ``demo``, effect and interval, empty where not measured; ``paper``.
+    """
+    rows = table.to_dict("records")
+    cells = {world: interval_cells(table, world, "+.3f") for world in WORLDS}
+    cells = {"verdict": [_judged(row) for row in rows]} | cells
+    paper = ["" if pd.isna(one) else f"{one:+.3f}" for one in table["paper"]]
+    return pd.DataFrame(cells | {"paper": paper}, table["claim"])
 
 
 def variants_table(study: FinishedStudy) -> pd.DataFrame:
@@ -212,13 +202,13 @@ def metrics_table(study: FinishedStudy) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``run``, ``blocks``, ``condition``, then a column a metric, rates in [0, 1]; ``auc_sd``, the
-        standard deviation of ROC AUC between seeds, NaN of one. Conditions whose images have no
-        labels, or were not scored, are left out.
+        ``run``, ``head`` in words, ``condition``, then a column a metric, rates in [0, 1];
+        ``auc_sd``, the standard deviation of ROC AUC between seeds, NaN of one. Conditions whose
+        images have no labels, or were not scored, are left out.
     """
     rows = []
     for variant in study.record.variants:
-        row = {"run": variant.run, "blocks": variant.overrides.get("head.blocks", "all")}
+        row = {"run": variant.run, "head": variant.text}
         for on in (*study.record.conditions, "small"):
             if on in study.scored:
                 means = mean_metrics(study.scored[on][variant.name], METRICS)
@@ -310,6 +300,7 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(figsize=(8, 0.32 * len(claims) + 1), layout="constrained")
     unmeasured = claims["verdict"] == UNMEASURED
     names = claims["claim"].mask(unmeasured, claims["claim"] + " (not measured)")
+    names = names.map(lambda name: fill(name, WRAPPED))
     places = pd.Series(range(len(claims)), index=claims.index)
     for verdict, style in VERDICTS.items():
         own = claims["verdict"] == verdict
@@ -318,7 +309,7 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
     axes.scatter(claims["paper"], places, marker="x", color="black", zorder=3, label="the paper")
     axes.axvline(0, color="0.5", linewidth=1)
     axes.set_yticks(places, names, fontsize="small")
-    axes.invert_yaxis()
+    axes.set_ylim(len(claims) - 0.4, -0.6)
     over = ", ".join(dict.fromkeys(claims["over"][~unmeasured]))
     axes.set_xlabel(f"effect, positive where the claim holds; bars: {LEVEL:.0%} over {over}")
     legend_above(figure, axes)
@@ -358,13 +349,3 @@ def _judged(row: Mapping[Hashable, Any]) -> str:
     """Return the verdict on photographs, and the corrected one where it is another."""
     alone, corrected = row["photographs_verdict"], row["photographs_corrected"]
     return alone if alone == corrected else f"{alone}; corrected: {corrected}"
-
-
-def _answers(table: pd.DataFrame, world: str) -> list[str]:
-    """Return the cells of a world: effect and interval, or that there is none."""
-    return [
-        "not measured"
-        if pd.isna(row[world])
-        else f'{signed(row[world])}<br><span class="difference">{bounds(row, "+.3f", world)}</span>'
-        for row in table.to_dict("records")
-    ]

@@ -139,6 +139,12 @@ def draw_by_source(
     order = pd.MultiIndex.from_frame(last[["class", "source"]])
     drawn = table.reset_index().set_index(["class", "source"]).loc[order].reset_index()
     drawn["panel"] = drawn["class"] + " images of"
+    drawn["name"] = source_names(drawn["source"])
     return interval_panels(
-        drawn, value, label, rows="source", panels="panel", line=line, percent=percent
+        drawn, value, label, rows="name", panels="panel", line=line, percent=percent
     )
+
+
+def source_names(sources: pd.Series) -> pd.Series:
+    """Return the names of sources as people read them, without what their folders need."""
+    return sources.str.removeprefix("photosite_").str.replace("_", " ")
