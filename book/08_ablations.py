@@ -36,6 +36,9 @@ fresh = False
 settings = {}
 
 # %% tags=["hide-input"]
+import math
+
+import numpy as np
 import pandas as pd
 
 from layerfusion.experiments import catalogue
@@ -82,13 +85,15 @@ def cell(study, variant, form="+.3f"):
 
 
 equal = found["weights"].filter(regex="equal|feature", axis="index")
+ends = equal[["difference_low", "difference_high"]].abs().to_numpy()
+bound = math.ceil(1000 * np.nanmax(ends)) / 1000
 blocks = found["blocks"]
 alone, without = (blocks[blocks.index.str.contains(kind)] for kind in ("only", "without"))
 best, worst = (blocks.loc[getattr(alone["roc_auc"], which)()] for which in ("idxmax", "idxmin"))
 others = [name for name in found if name not in ("weights", "blocks")]
 other = pd.concat([effects.measurable(found[name]) for name in others])
 glue_texts(
-    weights_bound=f"{equal[['difference_low', 'difference_high']].abs().max().max():.4f}",
+    weights_bound=f"{bound:.3f}",
     equal_constrained=cell("weights", "constrained-equal", "+.4f"),
     equal_open=cell("weights", "open-equal", "+.4f"),
     last_constrained=cell("weights", "constrained-last"),
@@ -108,7 +113,7 @@ glue_texts(
     measured=str(counts[["lower", "higher"]].to_numpy().sum()),
     all_differences=str(counts["differences"].sum()),
     by_chance=f"{counts['by chance'].sum():.1f}",
-    corrected=str(counts["after correction"].sum()),
+    corrected=str(counts["after correction"].sum() or "none"),
 )
 
 # %% [markdown]
@@ -156,7 +161,7 @@ effects.draw_variants(found["trained"])
 effects.cells_table(found["trained"])
 
 # %% [markdown]
-# The paper trains the last blocks. Compared with a frozen encoder this changes
+# The paper trains the last two blocks. Compared with a frozen encoder this changes
 # {glue:text}`trained_measurable`. The largest difference is {glue:text}`trained_largest`
 # ({glue:text}`trained_largest_of`).
 #
@@ -211,8 +216,8 @@ effects.cells_table(pd.concat([found["data"], found["curve"]]))
 # `layerfusion study --help` lists all of them. These commands repeat the studies:
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show commands and compute cost"}
-costs = pd.DataFrame({name: effects.training_costs(study) for name, study in studies.items()}).T
-tables.keep("costs", costs, fixed=True)
+made = {name: effects.training_costs(study) for name, study in studies.items()}
+costs = tables.keep("costs", pd.DataFrame(made).T, fixed=True)
 print("\n".join(costs["command"]))
 costs[["images", "seeds", "trainings", "minutes"]]
 

@@ -18,11 +18,12 @@
 # **Question.** Do the other blocks make the paper's head better, or would any head with a second
 # layer do on the last block?
 #
-# **Answer.** The other blocks. They add {glue:text}`depth_constrained` {term}`ROC AUC` to the paper's
-# head in the constrained run and {glue:text}`depth_open` in the open run. The head's second layer,
-# on the last block alone, adds {glue:text}`layer_constrained` and {glue:text}`layer_open` to a
-# linear probe. RINE, which also reads all blocks, cannot be told from the paper's head
-# ({glue:text}`rine_constrained` and {glue:text}`rine_open`).
+# **Answer.** It is the other blocks, as far as few sources can tell. They add
+# {glue:text}`depth_constrained` {term}`ROC AUC` to the paper's head in the constrained run and
+# {glue:text}`depth_open` in the open run. The head's second layer, on the last block alone, adds
+# {glue:text}`layer_constrained` and {glue:text}`layer_open` to a linear probe. RINE, which also
+# reads all blocks, cannot be told from the paper's head ({glue:text}`constrained_rine` and
+# {glue:text}`open_rine`).
 #
 # **Holds for** {glue:text}`images` validation images, photographs and generated ones, and a frozen
 # CLIP ViT-B/16. Few sources make wide intervals: after correction {glue:text}`corrected` of the
@@ -65,7 +66,7 @@ steps = tables.keep("steps", baselines.steps(study, weights), fixed=True)
 baselines.draw_steps(steps)
 
 # %% [markdown]
-# The gain of the paper's head over a linear probe is a gain of depth; its second layer adds nothing
+# What the paper's head gains over a linear probe, it gains by depth; its second layer adds nothing
 # that can be measured. In the open run the interval of the gain, {glue:text}`depth_open`, still
 # contains 0. RINE's gain over the probe is of the same size, {glue:text}`depth_rine_constrained` and
 # {glue:text}`depth_rine_open`, and less certain.
@@ -77,7 +78,8 @@ baselines.draw_steps(steps)
 # head, paired by image and seed:
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Differences of ROC AUC from the paper's head in both runs: RINE nearest, linear probe and linear support vector machine below."}}
-compared = effects.variants_table(study).sort_values(["run", "roc_auc"], ascending=[True, False])
+order = {"by": ["run", "roc_auc"], "ascending": [True, False]}
+compared = effects.variants_table(study).sort_values(**order)
 effects.draw_variants(tables.keep("ranking", compared, fixed=True))
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the ranking"}
@@ -116,9 +118,10 @@ glue_texts(
 # for each block. Seconds are of a training on cached frozen features.
 
 # %%
-sizes = tables.keep("sizes", baselines.sizes(study, weights), fixed=True)
-shown = sizes.set_index("detector").map("{:,.0f}".format)
-shown.rename(columns={"parameters": "learned numbers"})
+sizes = baselines.sizes(study, weights)
+tables.keep("sizes", sizes, fixed=True)
+shown = sizes.rename(columns={"parameters": "learned numbers"}).set_index("detector")
+shown.style.format({"learned numbers": "{:,}", "seconds": "{:.1f}"})
 
 # %% tags=["remove-cell"]
 learned = sizes.set_index(sizes["detector"].str.partition(" (")[0])
@@ -133,8 +136,8 @@ glue_texts(times_larger=f"{more['parameters']:.0f}", times_longer=f"{more['secon
 # and scores no higher. At their thresholds the order of the detectors is much the same:
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of rates"}
-rates = tables.keep("rates", baselines.rates(study), fixed=True).set_index(["run", "detector"])
-rates.round(3).rename(columns=baselines.SHOWN)
+rates = tables.keep("rates", baselines.rates(study), fixed=True).round(3)
+rates.set_index(["run", "detector"]).rename(columns=baselines.SHOWN)
 
 # %% [markdown]
 # ## Are the baselines what was published?

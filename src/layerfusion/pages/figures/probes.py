@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
-from layerfusion.pages.figures.intervals import draw_band
+from layerfusion.metrics.uncertainty import LEVEL
+from layerfusion.pages.figures.formatting import interval_cells
+from layerfusion.pages.figures.intervals import draw_band, interval_panels
 from layerfusion.pages.figures.style import COLOURS, finish
 
-# Neither class's colour: a probe is about both.
+# Neither a class's colour nor a run's: a probe is about both.
 LINE = "0.25"
-REFERENCE = "#009E73"
+REFERENCE = "0.55"
 
 # More lines than these, or of fewer images, say nothing; they still count for the synthetic mean.
 MOST_GENERATORS = 5
@@ -87,6 +89,35 @@ def radial_spectra(manifest: Manifest, spectra: NDArray[np.float64]) -> Figure:
     right.set(xlabel="frequency (cycles per pixel)", ylabel="difference from real (95 %)")
     figure.legend(loc="outside right center", frameon=False, fontsize="small")
     return finish(figure)
+
+
+def shortcuts_beside(table: pd.DataFrame) -> Figure:
+    """Draw the ROC AUC of shortcut baselines, and of a detector in the last row, with intervals.
+
+    Parameters
+    ----------
+    table
+        Rows as `layerfusion.analysis.shortcuts.report_shortcut` returns them.
+    """
+    panel = "dotted: chance"
+    named = table.assign(name=table["name"].str.replace("_", " "), panel=panel)
+    label = f"ROC AUC on validation images, {LEVEL:.0%} interval over images"
+    styles = {panel: {"color": LINE, "marker": "o"}}
+    return interval_panels(
+        named, "roc_auc", label, rows="name", panels="panel", by="panel", line=0.5, styles=styles
+    )
+
+
+def shortcut_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `shortcuts_beside` in text, indexed by ``detector``."""
+    cells = {
+        "detector": table["name"].str.replace("_", " "),
+        "reads": table["features"].str.replace("_", " "),
+        "ROC AUC": interval_cells(table, "roc_auc"),
+        "average precision": table["average_precision"].map("{:.3f}".format),
+        "F1": table["f1"].map("{:.3f}".format),
+    }
+    return pd.DataFrame(cells).set_index("detector")
 
 
 class _Line(NamedTuple):
