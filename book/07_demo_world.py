@@ -22,8 +22,8 @@
 # {term}`ROC AUC` {glue:text}`all_blocks` from all blocks of the encoder and {glue:text}`last_block`
 # from the last one: a difference of {glue:text}`gain`, which is the idea of the paper. But here a
 # spectrum of {glue:text}`radii` numbers {glue:text}`spectrum_verdict` the trained detector
-# ({glue:text}`spectrum` against {glue:text}`detector`), and file metadata
-# {glue:text}`metadata_verdict` it ({glue:text}`metadata`).
+# ({glue:text}`spectrum` against {glue:text}`detector`), and file
+# metadata alone {glue:text}`metadata_verdict` it ({glue:text}`metadata`).
 #
 # **Holds for** this world alone. It was made so that every page can be executed without
 # photographs, CLIP's weights or a GPU; no number of it is about photographs.
@@ -96,10 +96,10 @@ pd.DataFrame(scores, index=forensic["tokens"].rename("read from"))
 # %% [markdown]
 # What the picture shows is read best from block {glue:text}`content_best`; at block 1 the accuracy is
 # {glue:text}`content_first`, at the last one {glue:text}`content_last`. Real and synthetic separate
-# best at block {glue:text}`forensic_best` ({glue:text}`forensic_score`). Whether that one block is
-# better than the last is uncertain: {glue:text}`best_gain`. All blocks together are
-# {glue:text}`gain` above the last. The encoder's training rewards content; traces of a generator
-# need not survive to its end. The paper therefore reads every block.
+# best at block {glue:text}`forensic_best` ({glue:text}`forensic_score`). That one block differs from
+# the last by {glue:text}`best_gain`, all blocks together by {glue:text}`gain`. The encoder's training
+# rewards content; traces of a generator need not survive to its end. The paper therefore reads every
+# block.
 #
 # ## Real pictures
 #
@@ -205,8 +205,8 @@ glue_texts(
 
 # %% [markdown]
 # The spectrum alone {glue:text}`spectrum_verdict` the detector of the open run:
-# {glue:text}`spectrum` against {glue:text}`detector`. The metadata {glue:text}`metadata_verdict` it,
-# with {glue:text}`metadata`. A detector that reads pictures well is therefore not yet one that
+# {glue:text}`spectrum` against {glue:text}`detector`. Metadata alone {glue:text}`metadata_verdict`
+# it, with {glue:text}`metadata`. A detector that reads pictures well is therefore not yet one that
 # understands them, and a good score in this world shows no more than that traces can be found.
 # The spectra say where:
 
@@ -224,7 +224,8 @@ probe_figures.radial_spectra(experiment.validation, spectra)
 
 # %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show what the encoder understands"}
 clip = tables.keep("clip", pd.read_csv(folder / "clip-nano.csv"), fixed=True)
-clip.set_index("task").round(3).rename(columns={"top1": "accuracy", "chance": "commonest class"})
+names = {"top1": "accuracy", "chance": "commonest class"}
+clip.set_index("task").round(3).rename(columns=names)
 
 # %% tags=["remove-cell"]
 understood = clip.set_index("task")
@@ -252,6 +253,7 @@ claims = tables.keep("claims", effects.claims_table(study), fixed=True)
 effects.draw_claims(claims)
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of claims"}
+print(study.record.command)
 cells = claims.assign(paper=claims["paper"].map("{:+.3f}".format).replace("+nan", ""))
 cells["in this world"] = interval_cells(claims, "effect", "+.3f")
 cells.set_index("claim")[["paper", "in this world", "verdict", "corrected"]]
@@ -262,7 +264,7 @@ kinds = claims["verdict"].value_counts()
 minutes = study.record.seconds["total"] / 60
 glue_texts(
     claims=str(len(claims)),
-    verdicts=", ".join(f"*{name}* {number}" for name, number in kinds.items()),
+    verdicts=", ".join(f"“{name}” {number} times" for name, number in kinds.items()),
     **{
         f"fusion_{run}": with_interval(
             by_claim.loc[f"fusion of all blocks above the last alone, local AUC, {run} run"],
@@ -271,7 +273,6 @@ glue_texts(
         )
         for run in ("constrained", "open")
     },
-    command=study.record.command,
     cost=f"{len(study.record.cells)} runs, {minutes:.0f} minutes",
     processor=processor_name(study.record.provenance),
 )
@@ -279,9 +280,9 @@ glue_texts(
 # %% [markdown]
 # Verdicts on {glue:text}`claims` claims: {glue:text}`verdicts`. Fusion of all blocks lies
 # {glue:text}`fusion_constrained` above the last block in the constrained run and
-# {glue:text}`fusion_open` in the open run. Probes see depth more clearly than trained heads do here.
-# [On photographs](10_photographs) explains the verdicts. The study is one command,
-# {glue:text}`command` ({glue:text}`cost`, {glue:text}`processor`).
+# {glue:text}`fusion_open` in the open run; the probes above differ by {glue:text}`gain`.
+# [On photographs](10_photographs) explains the verdicts. The study took {glue:text}`cost` on
+# {glue:text}`processor`.
 #
 # ## On other processors
 #

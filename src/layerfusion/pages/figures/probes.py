@@ -41,7 +41,7 @@ def probes_over_depth(content: pd.DataFrame | None, forensic: pd.DataFrame) -> F
     titles = {"what the image shows": content, "real or synthetic": forensic}
     known = {title: table for title, table in titles.items() if table is not None}
     figure, panels = plt.subplots(
-        1, len(known), figsize=(4 * len(known) + 1.4, 3.2), layout="constrained", squeeze=False
+        1, len(known), figsize=(3.2 * len(known) + 1.4, 2.8), layout="constrained", squeeze=False
     )
     for axes, (title, table) in zip(panels.flat, known.items(), strict=True):
         _depth(axes, table)
@@ -70,7 +70,7 @@ def radial_spectra(manifest: Manifest, spectra: NDArray[np.float64]) -> Figure:
     real = spectra[label == 0]
     if not len(real) or not (label == 1).any():
         raise UserError("spectra are compared between real and synthetic images; one is missing")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3), layout="constrained")
     # Cycles per pixel: half a cycle is the finest detail that pixels can show.
     frequency = np.arange(1, spectra.shape[1] + 1) / spectra.shape[1] / 2
     for line in _lines(manifest.rows, label):
