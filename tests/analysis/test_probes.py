@@ -12,11 +12,17 @@ from sklearn.preprocessing import StandardScaler
 
 from conftest import tiny_detector
 from layerfusion.analysis.probes import class_tokens, linear_probe, probe_blocks
+from layerfusion.analysis.shortcuts import report_shortcut
 from layerfusion.data.loading import EvaluationImages
 from layerfusion.data.opening import open_data
 from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError
-from layerfusion.pages.figures.probes import probes_over_depth, radial_spectra
+from layerfusion.pages.figures.probes import (
+    probes_over_depth,
+    radial_spectra,
+    shortcut_cells,
+    shortcuts_beside,
+)
 
 WIDTH = 6
 
@@ -178,6 +184,19 @@ def test_a_panel_for_each_probe_shows_its_scores():
         assert lines["chance"][0] == table["chance"][0]
     (only,) = probes_over_depth(None, forensic).axes
     assert only.get_ylabel() == "ROC AUC of a linear probe"
+
+
+def test_shortcuts_stand_beside_the_detector_without_code_names():
+    label = np.array([0, 0, 1, 1])
+    found = {"bytes_per_pixel alone": [0, 2, 1, 3], "open run": [0, 1, 2, 3]}
+    rows = [report_shortcut(name, "bytes_per_pixel", label, score) for name, score in found.items()]
+    table = pd.DataFrame(rows)
+    (axes,) = shortcuts_beside(table).axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["bytes per pixel alone", "open run"]
+    assert axes.containers[0].lines[0].get_xdata().tolist() == [0.75, 1.0]
+    cells = shortcut_cells(table)
+    assert cells.index.tolist() == names and cells["ROC AUC"].iloc[0].startswith("0.750 [")
 
 
 def test_spectra_are_drawn_by_class_and_by_common_generators(photographs):

@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -16,9 +15,12 @@ from layerfusion.experiments.baselines.baseline import Baseline
 from layerfusion.experiments.baselines.features import FrozenEncoder, training_views
 from layerfusion.experiments.baselines.linear_probe import fit_linear_probe
 from layerfusion.experiments.baselines.linear_svm import fit_linear_svm
+from layerfusion.experiments.record import published_study
 from layerfusion.experiments.study import Study
 from layerfusion.model.detector import Detector
 from layerfusion.pages.figures import baselines as pages
+from layerfusion.pages.figures.effects import draw_variants, variants_table
+from layerfusion.paths import reference_folder
 from layerfusion.progress import Reporter
 
 SETTINGS = TINY | {"training.views": 2, "loader.prefix_cache": True, "training.epochs": 1}
@@ -219,52 +221,62 @@ def test_the_key_is_of_settings_images_and_baselines(photos):
 # --- the page -------------------------------------------------------------------------------------
 
 
-def test_the_best_of_each_run_comes_first_and_is_drawn(made):
-    table = pages.ranking(made[0])
-    assert table["run"].tolist() == ["constrained"] * 3 + ["open"] * 3
-    for _, own in table.groupby("run"):
-        assert own["roc_auc"].is_monotonic_decreasing and own["verdict"].isna().sum() == 1
-    effects = made[0].effects.set_index("name")["effect"]
-    gains = table.dropna(subset="gain").set_index(["run", "contender"])["gain"]
-    assert gains["open", "linear SVM"] == effects["open-linear-svm"]
-    rates, sizes = pages.rates(made[0]), pages.sizes(made[0])
-    assert len(rates) == 4 and rates["roc_auc"].between(0, 1).all()
-    assert sizes["contender"].tolist()[1:] == ["linear SVM", "linear probe"]
-    assert np.isnan(sizes["seconds"].iloc[0]) and sizes["parameters"].iloc[1] > 0
+def test_a_baseline_is_compared_with_the_papers_head(made):
+    table = variants_table(made[0])
+    effects = made[0].effects.set_index("name")
+    assert table["difference"].dropna().to_dict() == (-effects["effect"]).to_dict()
+    svm = table.loc["open-linear-svm"]
+    assert svm["against"] == "layer fusion (the paper)"
+    ends = [svm["difference_low"], svm["difference_high"]]
+    assert ends == [-effects.loc["open-linear-svm", end] for end in ("high", "low")]
+    (axes,) = draw_variants(table).axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["linear SVM", "linear probe"] and len(axes.containers) == 2
+    rates = pages.rates(made[0])
+    assert len(rates) == 6 and rates["roc_auc"].between(0, 1).all()
 
 
-def ranked(gains):
-    rows = [("layer fusion (the paper)", 0.9, np.nan, None)]
-    rows += [(name, 0.9 - gain, gain, verdict) for name, gain, verdict in gains]
-    table = pd.DataFrame(rows, columns=["contender", "roc_auc", "gain", "verdict"])
-    both = pd.concat([table.assign(run=run) for run in ("constrained", "open")])
-    ends = {"low": both["roc_auc"] - 0.1, "high": both["roc_auc"] + 0.1}
-    ends |= {"gain_low": both["gain"] - 0.01, "gain_high": both["gain"] + 0.01}
-    return both.assign(**ends).reset_index(drop=True)
+@pytest.fixture(scope="module")
+def committed():
+    photographs = reference_folder("photographs")
+    return [published_study(photographs, name) for name in ("baselines", "weights")]
 
 
-TITLES = [baseline.title for baseline in registry.BASELINES.values()]
+def test_scores_of_another_study_are_read_in_the_same_order(committed):
+    there, own = (study.scored["local"] for study in committed)
+    other, moved = there["open-linear-probe"], own["open-last"]
+    found = pages.on_images_of(moved, other)
+    assert found.images is other.images and found.seeds == other.seeds
+    place = moved.images["image_id"].tolist().index(other.images["image_id"].iloc[7])
+    seed = moved.seeds.index(other.seeds[1])
+    assert found.logits[1, 7] == moved.logits[seed, place]
+    assert found.thresholds[1] == moved.thresholds[seed]
+    fewer = replace(moved, images=moved.images.iloc[:1])
+    with pytest.raises(LookupError):
+        pages.on_images_of(fewer, other)
 
 
-def test_the_page_says_who_is_above_and_who_below():
-    verdicts = ("holds", "undecided", "reversed")
-    text = pages.in_a_sentence(ranked(zip(TITLES, (0.1, 0.0, -0.1), verdicts, strict=True)))
-    assert text.count("in the open run") == text.count("in the constrained run") == 1
-    head, open_run = text.split("in the constrained run")
-    above, rest = open_run.split("not told apart from", maxsplit=1)[0].split("**below**")
-    assert "the linear probe" in above and " RINE" in rest and "SVM" not in above + rest
-    assert "nan" not in text and head.startswith("On the same features")
-    worst = pages.in_a_sentence(ranked([(title, -0.1, "reversed") for title in TITLES]))
-    assert worst.count("**below**") == 2 and "above" not in worst and "told apart" not in worst
+def test_depth_and_second_layer_add_up(committed):
+    table = pages.steps(*committed).set_index(["run", "added"])
+    assert len(table) == 2 * len(pages.STEPS) and not table.isna().any(axis=None)
+    assert (table["low"] < table["roc_auc"]).all() and (table["roc_auc"] < table["high"]).all()
+    depth, rine, layer = (table.loc[("constrained", name), "roc_auc"] for name in pages.STEPS)
+    there, own = (study.scored["local"] for study in committed)
+    probe = there["constrained-linear-probe"]
+    scalar = pages.on_images_of(own["constrained-scalar"], probe)
+    auc = {name: one.values("roc_auc")[:, 0].mean() for name, one in
+           (("probe", probe), ("scalar", scalar), ("rine", there["constrained-rine"]))}  # fmt: skip
+    assert depth + layer == pytest.approx(auc["scalar"] - auc["probe"])
+    assert rine == pytest.approx(auc["rine"] - auc["probe"])
+    (axes,) = pages.draw_steps(table.reset_index()).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(pages.STEPS)
 
 
-def test_every_detector_is_drawn_with_its_interval():
-    table = ranked([(title, 0.1, "holds") for title in TITLES])
-    left, right = pages.draw_baselines(table).axes
-    labels = [label.get_text() for label in left.get_yticklabels()]
-    assert labels == ["layer fusion (the paper)", *TITLES]
-    assert [len(container[0].get_xdata()) for container in left.containers] == [4, 4]
-    assert len(right.containers) == 2
+def test_sizes_are_of_all_detectors(committed):
+    table = pages.sizes(*committed).set_index("detector")
+    titles = [baseline.title for baseline in registry.BASELINES.values()]
+    assert table.index.tolist() == ["layer fusion (the paper)", *titles]
+    assert table["parameters"].iloc[1] == 513 and (table["seconds"] > 0).all()
 
 
 def test_the_page_names_every_source_once_with_its_differences():

@@ -22,14 +22,18 @@ from layerfusion.experiments.tables import DTYPES, read_predictions, write_table
 from layerfusion.files import CHECKSUMS
 from layerfusion.pages.figures.effects import (
     METRICS,
+    READ,
     beside_shortcuts,
     cells_table,
     claims_table,
     claims_text,
+    counted,
+    draw_blocks,
     draw_claims,
     draw_variants,
-    in_a_sentence,
+    measurable,
     metrics_table,
+    overview,
     variants_table,
 )
 from layerfusion.paths import runs_root
@@ -279,18 +283,32 @@ def test_the_table_of_variants_is_made_of_the_predictions(finished, in_runs_fold
     steps = table["roc_auc"].diff()
     pd.testing.assert_series_equal(table["difference"].iloc[1:], steps.iloc[1:], check_names=False)
     wide = table.assign(difference_low=-1.0, difference_high=1.0)
-    assert "**none** exclude 0" in in_a_sentence(wide)
+    assert measurable(wide).tolist() == ["no", "no"]
+    assert counted(measurable(wide)) == "nothing that can be measured"
     clear = wide.assign(difference_low=[np.nan, 0.1, -1.0], difference=[np.nan, 0.2, 0.0])
-    said = in_a_sentence(clear)
-    assert "**1** excludes 0" in said and "open, no more images against constrained" in said
-    many = pd.concat([clear, *[clear.iloc[[1]].assign(difference=d) for d in (0.3, -0.4, 0.1)]])
-    said = in_a_sentence(many)
-    assert "**4** exclude 0" in said and "the largest is" in said and "-0.400" in said
-    assert "the smallest of them" in said and "+0.100 [" in said and "+0.300 [" not in said
+    assert measurable(clear).to_dict() == {"open-equal": "higher", "open": "no"}
+    below = clear.assign(difference_high=[np.nan, 1.0, -0.1], p_holm=[np.nan, 0.2, 0.01])
+    said = counted(measurable(below))
+    assert said == "ROC AUC measurably in 2 of 2 cases (higher in 1 and lower in 1)"
+    counts = overview({"wide": wide.assign(p_holm=1.0), "below": below})
+    assert counts.loc["wide"].tolist() == [2, 0, 0, 0.1, 0]
+    assert counts.loc["below"].tolist() == [2, 1, 1, 0.1, 1]
     cells = cells_table(clear)
     assert cells["difference"].tolist()[:2] == ["", "+0.200 [+0.100, +1.000]"]
     assert not cells.isin(["nan"]).any(axis=None)
-    assert [axes.get_title("left") for axes in draw_variants(table).axes] == ["open"]
+    titles = [axes.get_title("left") for axes in draw_variants(table).axes]
+    assert titles == [
+        "open run, compared with: constrained", "open run, compared with: open, no more images",
+    ]  # fmt: skip
+
+
+def test_single_blocks_are_drawn_beside_what_is_left_without_them():
+    names = ["constrained-all", *(f"constrained-{kind}-{k}" for kind in READ for k in (1, 2))]
+    table = pd.DataFrame({"difference": [np.nan, -0.2, -0.1, 0.0, 0.01]}, index=names)
+    ends = {"difference_low": table["difference"] - 0.1, "difference_high": table["difference"] + 1}
+    (axes,) = draw_blocks(table.assign(**ends)).axes
+    drawn = {bar.get_label(): bar.lines[0].get_ydata().tolist() for bar in axes.containers}
+    assert drawn == {READ["only"]["label"]: [-0.2, -0.1], READ["without"]["label"]: [0.0, 0.01]}
 
 
 @pytest.mark.parametrize("change", ["seeds", "settings", "test image", "variants"])

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import logit
 
 from layerfusion.analysis.slices import error_slices
+from layerfusion.experiments.processors import read_processors
 from layerfusion.metrics.flips import count_flips
 from layerfusion.metrics.probability import probability
 from layerfusion.metrics.scored import ScoredImages
@@ -181,3 +182,14 @@ def test_corrected_and_regressed_have_a_bar_each(scored):
         assert [label.get_text().split(" ")[0] for label in axes.get_yticklabels()] == [
             *own["platform"]
         ]
+
+
+def test_broken_trainings_are_marked_apart_from_processors():
+    table = read_processors(reference_folder("demo"))
+    axes = run.draw_processors(table).axes
+    assert [one.get_title() for one in axes] == [name for name, _ in run.PANELS.values()]
+    sound, broken, *_ = axes[1].lines
+    assert sound.get_marker() != broken.get_marker()
+    auc = table.loc[table["broken"], "local roc_auc"]
+    assert broken.get_ydata().tolist() == auc.tolist()
+    assert len(sound.get_ydata()) + len(auc) == len(table)

@@ -6,7 +6,7 @@ weights start from N(0, 0.02²); AdamW without weight decay, learning rate 1e-4,
 Differences from its public code
 --------------------------------
 - It learns as many steps as one pass over that paper's 720,000 images takes, whatever the number of
-  images here. Its public code goes on until the validation accuracy stops rising.
+  images here. Its public code trains until the validation accuracy stops rising.
 - Training views are augmented, and crops enlarged where an image is small, as the profile says.
 - The threshold is chosen on validation images. Its public code chooses it on those that it reports.
 """

@@ -22,7 +22,7 @@ Differences from its public code
 - It learns as many steps as the single epoch of its paper takes, for that variant 144,000 images.
   One epoch of few images is a handful of steps, so epochs have to be scaled.
 - Training views are augmented, and crops enlarged where an image is small, as the profile says.
-- The threshold is chosen on validation images. Its public code calls synthetic what is above 0.5.
+- The threshold is chosen on validation images. Its public code predicts synthetic above 0.5.
 """
 
 from dataclasses import dataclass

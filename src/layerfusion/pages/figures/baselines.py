@@ -1,94 +1,141 @@
-"""Baselines beside the paper's head in words, tables and a figure, made of their study."""
+"""Baselines beside the paper's head in tables and a figure, made of their study."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from layerfusion.analysis.architecture import head_of
+from layerfusion.analysis.measures import RUNS
 from layerfusion.experiments.baselines.registry import BASELINES, differences, source
 from layerfusion.experiments.record import FinishedStudy
+from layerfusion.metrics.scored import ScoredImages
+from layerfusion.metrics.uncertainty import LEVEL
 from layerfusion.pages.figures.effects import mean_metrics
-from layerfusion.pages.figures.formatting import with_interval
-from layerfusion.pages.figures.intervals import draw_intervals
-from layerfusion.pages.figures.style import RUN_STYLES, finish, legend_above
+from layerfusion.pages.figures.intervals import interval_panels
 from layerfusion.settings import Profile
 
-# What a verdict on "the paper's head is above this baseline" says of the paper's head.
-STANDING = {"holds": "above", "reversed": "**below**", "undecided": "not told apart from"}
+# What one detector has and the other lacks, by variants without their run: of the study `weights`,
+# or of the study of baselines.
+STEPS = {
+    "other blocks, in the paper's head": ("scalar", "last"),
+    "other blocks, in RINE": ("rine", "linear-probe"),
+    "a second layer, on the last block": ("last", "linear-probe"),
+}
+
+# What a page calls the columns of `rates`.
+SHOWN = {
+    "roc_auc": "ROC AUC", "auc_sd": "deviation between seeds",
+    "average_precision": "average precision", "f1": "F1",
+}  # fmt: skip
 
 
-def ranking(study: FinishedStudy) -> pd.DataFrame:
-    """Return all detectors, the best of each run first.
+def steps(study: FinishedStudy, weights: FinishedStudy) -> pd.DataFrame:
+    """Separate what the other blocks add from what a second layer adds.
+
+    Parameters
+    ----------
+    study
+        The study of baselines: its images and seeds are those that all are compared on.
+    weights
+        The study `weights`, which has the paper's head on all blocks and on the last one, scored on
+        these images among others.
 
     Returns
     -------
     DataFrame
-        ``run``, ``contender``; ``roc_auc``, mean over seeds, with ``low`` and ``high``; ``gain``,
-        how much higher the AUC of the paper's head is, with ``gain_low`` and ``gain_high``;
-        ``verdict`` on the claim that it is higher. Of the paper's head itself gains are NaN and the
-        verdict is missing.
+        A row a run and each of `STEPS`: ``run``, ``added``, what is added; ``roc_auc`` by which
+        the score rises, with ``low`` and ``high``, a 95 % interval over other sources and seeds.
+
+    Raises
+    ------
+    LookupError
+        If `weights` lacks one of the images or seeds.
     """
-    rows = {
-        one.name: {"run": one.run, "contender": one.text}
-        | study.scored["local"][one.name].interval("roc_auc").row("roc_auc")
-        for one in study.record.variants
-    }
-    names = {"effect": "gain", "low": "gain_low", "high": "gain_high", "verdict": "verdict"}
-    gains = study.effects.set_index("name").rename(columns=names)[[*names.values()]]
-    table = pd.DataFrame.from_dict(rows, orient="index").join(gains).astype({"verdict": "str"})
-    return table.sort_values(["run", "roc_auc"], ascending=[True, False], ignore_index=True)
+    rows = []
+    for run in RUNS:
+        there = study.scored["local"][f"{run}-linear-probe"]
+        scored = dict(study.scored["local"])
+        scored |= {name: on_images_of(own, there) for name, own in weights.scored["local"].items()}
+        for added, names in STEPS.items():
+            high, low = (scored[f"{run}-{name}"].measured("roc_auc") for name in names)
+            rows.append({"run": run, "added": added} | (high + -low).interval().columns("roc_auc"))
+    table = pd.DataFrame(rows)
+    return table.rename(columns={"roc_auc_low": "low", "roc_auc_high": "high"})
 
 
-def in_a_sentence(table: pd.DataFrame) -> str:
-    """Return what a ranking allows to say, as Markdown, against the paper too."""
-    runs = [f"{_compared(own)} in the {run} run" for run, own in table.groupby("run", sort=False)]
-    return (
-        "On the same features of the same images, the fusion of all blocks is, by ROC AUC, "
-        f"{'; '.join(runs)}."
+def on_images_of(own: ScoredImages, other: ScoredImages) -> ScoredImages:
+    """Return scores on the images and resamples, and of the seeds, of other scored images.
+
+    Raises
+    ------
+    LookupError
+        If an image or a seed is missing.
+    """
+    images = pd.Series(range(len(own.images)), own.images["image_id"])
+    seeds = pd.Series(range(len(own.seeds)), own.seeds)
+    place, seed = images.loc[other.images["image_id"]], seeds.loc[[*other.seeds]]
+    return replace(
+        other, logits=own.logits[np.ix_(seed, place)], thresholds=own.thresholds[seed.to_numpy()]
+    )
+
+
+def draw_steps(table: pd.DataFrame) -> Figure:
+    """Draw what each addition of `steps` gives, both runs, over the line at 0."""
+    label = f"rise of ROC AUC; bars: {LEVEL:.0%} over other sources and seeds"
+    return interval_panels(
+        table.assign(panel="what is added"), "roc_auc", label, rows="added", panels="panel"
     )
 
 
 def rates(study: FinishedStudy) -> pd.DataFrame:
-    """Return ROC AUC, average precision and F1 of every baseline and run, means over seeds.
+    """Return ROC AUC, average precision and F1 of every detector and run, means over seeds.
 
     Returns
     -------
     DataFrame
-        ``run``, ``contender``, ``roc_auc``, ``auc_sd`` (standard deviation between seeds),
+        ``run``, ``detector``, ``roc_auc``, ``auc_sd`` (standard deviation between seeds),
         ``average_precision``, ``f1``, all rates in [0, 1].
     """
     rows = [
-        {"run": one.run, "contender": one.text}
+        {"run": one.run, "detector": one.text}
         | mean_metrics(study.scored["local"][one.name], ("roc_auc", "average_precision", "f1"))
         for one in study.record.variants
-        if one.kind == "fitted"
     ]
-    columns = ["run", "contender", "roc_auc", "auc_sd", "average_precision", "f1"]
+    columns = ["run", "detector", "roc_auc", "auc_sd", "average_precision", "f1"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def sizes(study: FinishedStudy) -> pd.DataFrame:
-    """Return how many numbers each detector learns, and how long baselines take to.
+def sizes(study: FinishedStudy, weights: FinishedStudy) -> pd.DataFrame:
+    """Return how many numbers each detector learns, and how long it takes to.
+
+    Parameters
+    ----------
+    study, weights
+        As for `steps`. The paper's head is timed in `weights`, where its features are cached.
 
     Returns
     -------
     DataFrame
-        ``contender``, ``parameters``, ``seconds`` (mean over runs and seeds; NaN of the paper's
-        head, whose training reads the images too).
+        ``detector``, ``parameters``, ``seconds``, means over runs and seeds; the paper's head
+        first.
     """
+    own, size = study.record.variants[0].text, head_parameters(study)
     texts = {one.name: one.text for one in study.record.variants if one.kind == "fitted"}
-    ours = [study.record.variants[0].text, head_parameters(study), np.nan]
-    theirs = [
+    rows = [
+        [own, size, cell.seconds]
+        for cell in weights.record.cells
+        if cell.variant.endswith("-scalar")
+    ]
+    rows += [
         [texts[cell.variant], cell.parameters, cell.seconds]
         for cell in study.record.cells
         if cell.variant in texts
     ]
-    table = pd.DataFrame([ours, *theirs], columns=["contender", "parameters", "seconds"])
-    means = table.groupby("contender", sort=False).mean()
+    table = pd.DataFrame(rows, columns=["detector", "parameters", "seconds"])
+    means = table.groupby("detector", sort=False).mean()
     return means.astype({"parameters": int}).reset_index()
 
 
@@ -105,33 +152,6 @@ def head_parameters(study: FinishedStudy) -> int:
     return sum(parameter.numel() for parameter in head.parameters())
 
 
-def draw_baselines(table: pd.DataFrame) -> Figure:
-    """Draw every detector's AUC, and how far the paper's head is above each baseline.
-
-    Parameters
-    ----------
-    table
-        As `ranking` returns it.
-    """
-    own = table["gain"].isna()
-    titles = [baseline.title for baseline in BASELINES.values()]
-    names = [*dict.fromkeys(table.loc[own, "contender"]), *titles]
-    order = table["contender"].map(names.index).argsort(kind="stable")
-    drawn = table.iloc[order].assign(by=lambda rows: rows["run"] + " run")
-    styles = {f"{run} run": style for run, style in RUN_STYLES.items()}
-    size = (9, 0.5 * drawn["contender"].nunique() + 1.2)
-    figure, (left, right) = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
-    for axes, value, label in (
-        (left, "roc_auc", "ROC AUC"),
-        (right, "gain", "the paper's head is higher by"),
-    ):
-        draw_intervals(axes, drawn, value, rows="contender", by="by", styles=styles)
-        axes.set_xlabel(label)
-    right.axvline(0, color="0.5", linewidth=1)
-    legend_above(figure, left)
-    return finish(figure)
-
-
 def described(names: Sequence[str]) -> str:
     """Return, as Markdown, who published each baseline and how it differs from its public code."""
     said = {source(BASELINES[name]): differences(BASELINES[name]) for name in names}
@@ -139,19 +159,3 @@ def described(names: Sequence[str]) -> str:
         "\n".join([f"**{title}**", "", *(f"- {item}" for item in items)])
         for title, items in said.items()
     ).replace("``", "`")
-
-
-def _compared(own: pd.DataFrame) -> str:
-    """Return how the paper's head compares with the baselines of a run, by verdict."""
-    found = []
-    for verdict, word in STANDING.items():
-        names = [_gain(row) for row in own[own["verdict"] == verdict].to_dict("records")]
-        if names:
-            found.append(f"{word} " + ", ".join(names))
-    return " and ".join(found)
-
-
-def _gain(row: Mapping[Hashable, Any]) -> str:
-    name = str(row["contender"]).partition(" (")[0]
-    name = f"the {name}" if name[0].islower() else name
-    return f"{name} ({with_interval(row, 'gain', '+.3f')})"

@@ -1,4 +1,4 @@
-"""Effects of a study in tables, in a sentence and as a figure: intervals over the line at 0."""
+"""Effects of a study in tables and figures: intervals over the line at 0."""
 
 from collections.abc import Hashable, Mapping
 from textwrap import fill
@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from layerfusion.analysis.effects import UNMEASURED, Verdict
+from layerfusion.analysis.effects import UNMEASURED, Contrast, Verdict
 from layerfusion.analysis.measures import RUNS
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.metrics.scored import Metric, ScoredImages
@@ -19,8 +19,8 @@ from layerfusion.pages.figures.formatting import (
     signed,
     with_interval,
 )
-from layerfusion.pages.figures.intervals import draw_bars, interval_panels
-from layerfusion.pages.figures.style import finish, legend_above
+from layerfusion.pages.figures.intervals import APART, draw_bars, interval_panels
+from layerfusion.pages.figures.style import RUN_STYLES, finish, legend_above
 
 # Told apart by marker; colours are those of classes and runs.
 VERDICTS: dict[Verdict, dict[str, str]] = {
@@ -34,8 +34,18 @@ VERDICTS: dict[Verdict, dict[str, str]] = {
 METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
 TITLES = {"roc_auc": "ROC AUC", "f1": "F1", "auc_sd": "sd of AUC between seeds"}
 WRAPPED = 50  # letters of a claim in a line of a figure
-NAMED = 3  # differences that a sentence names one by one
 WORLDS = ("photographs", "demo")
+
+# What a table of variants says of a difference.
+DIFFERENCE = (
+    "against", "difference", "difference_low", "difference_high", "p_holm", "machines",
+)  # fmt: skip
+
+# How the study `blocks` reads a block, and its marks: neither is a class or a run.
+READ: dict[str, dict[str, str]] = {
+    "only": {"label": "this block alone", "color": "0.15", "marker": "o"},
+    "without": {"label": "all blocks but this one", "color": "0.55", "marker": "D"},
+}
 
 
 def claims_table(study: FinishedStudy) -> pd.DataFrame:
@@ -157,7 +167,7 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
         ``difference_low``, ``difference_high`` (NaN where it is compared with nothing), ``p_holm``;
         ``machines``, of both, several where they were not trained on one.
     """
-    record, texts = study.record, {own.name: own.text for own in study.record.variants}
+    record, effects = study.record, study.effects.set_index("name")
     images = {cell.variant: cell.training_images for cell in record.cells}
     rows = {
         one.name: {"run": one.run, "variant": one.text, "images": images[one.name]}
@@ -165,14 +175,12 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
         for one in record.variants
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
-    contrasts = {one.terms[0].variant: one for one in record.contrasts}
-    found = study.effects.set_index("name").loc[[one.name for one in contrasts.values()]]
-    found.index = pd.Index(list(contrasts))
-    found.insert(0, "against", [texts[one.terms[1].variant] for one in contrasts.values()])
-    names = {"effect": "difference", "low": "difference_low", "high": "difference_high"}
-    columns = ["against", *names.values(), "p_holm", "machines"]
-    joined = table.join(found.rename(columns=names)[columns])
-    return joined.fillna({"against": ""}).astype({"machines": "str"})
+    # A contrast has the name of the variant that it is about.
+    found = {one.name: _from_reference(one, effects.loc[one.name]) for one in record.contrasts}
+    joined = table.join(pd.DataFrame.from_dict(found, orient="index", columns=[*DIFFERENCE]))
+    texts = {own.name: own.text for own in record.variants} | {"": ""}
+    joined["against"] = joined["against"].fillna("").map(texts)
+    return joined.astype({"machines": "str"})
 
 
 def cells_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -194,6 +202,63 @@ def cells_table(table: pd.DataFrame) -> pd.DataFrame:
     cells["ROC AUC"] = interval_cells(table, "roc_auc")
     cells["difference"] = interval_cells(table, "difference", "+.3f")
     return cells.set_index(["run", "variant"])
+
+
+def measurable(table: pd.DataFrame) -> pd.Series:
+    """Return on which side of 0 the whole interval of each difference lies.
+
+    Parameters
+    ----------
+    table
+        As `variants_table` returns it.
+
+    Returns
+    -------
+    Series
+        ``lower``, ``higher``, or ``no`` where the interval contains 0, by the variant's name;
+        without the variants that are compared with nothing.
+    """
+    compared = table[table["difference"].notna()]
+    sides = compared["difference_low"].gt(0).map({True: "higher", False: "no"})
+    return sides.mask(compared["difference_high"] < 0, "lower").rename("measurable")
+
+
+def counted(sides: pd.Series) -> str:
+    """Return what differences change, a verdict for a sentence.
+
+    Parameters
+    ----------
+    sides
+        As `measurable` returns them.
+    """
+    clear = sides[sides != "no"]
+    if clear.empty:
+        return "nothing that can be measured"
+    ways = " and ".join(f"{side} in {n}" for side, n in clear.value_counts().items())
+    return f"ROC AUC measurably in {len(clear)} of {len(sides)} cases ({ways})"
+
+
+def overview(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Count the differences of several tables of variants that can be told from 0.
+
+    Returns
+    -------
+    DataFrame
+        A row for each of `tables`: ``differences``; ``lower`` and ``higher``, how many intervals
+        exclude 0; ``by chance``, how many would where nothing differs; ``after correction``, how
+        many have a ``p_holm`` that agrees.
+    """
+    rows = {}
+    for name, table in tables.items():
+        sides = measurable(table)
+        rows[name] = {
+            "differences": len(sides),
+            "lower": int((sides == "lower").sum()),
+            "higher": int((sides == "higher").sum()),
+            "by chance": round((1 - LEVEL) * len(sides), 1),
+            "after correction": int((table["p_holm"] < 1 - LEVEL).sum()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def metrics_table(study: FinishedStudy) -> pd.DataFrame:
@@ -265,30 +330,6 @@ def training_costs(study: FinishedStudy) -> dict[str, Any]:
     }
 
 
-def in_a_sentence(table: pd.DataFrame) -> str:
-    """Return what the differences of variants say, as Markdown, numbers included.
-
-    Parameters
-    ----------
-    table
-        As `variants_table` returns it.
-    """
-    compared = table[table["difference"].notna()]
-    clear = compared[(compared["difference_low"] > 0) | (compared["difference_high"] < 0)]
-    by_chance = (1 - LEVEL) * len(compared)
-    s = "s" if len(clear) == 1 else ""
-    begin = f"Of {len(compared)} differences **{len(clear) or 'none'}** exclude{s} 0"
-    begin += f" (chance alone would let {by_chance:.1f})"
-    if clear.empty:
-        widest = compared.iloc[int(compared["difference"].abs().argmax())]
-        return f"{begin}; the largest is {_difference(widest)}."
-    if len(clear) > NAMED:
-        by_size = clear.iloc[clear["difference"].abs().argsort()]
-        largest, smallest = _difference(by_size.iloc[-1]), _difference(by_size.iloc[0])
-        return f"{begin}; the largest is {largest}, the smallest of them {smallest}."
-    return f"{begin}: {'; '.join(_difference(row) for _, row in clear.iterrows())}."
-
-
 def draw_claims(claims: pd.DataFrame) -> Figure:
     """Draw each claim's effect with its interval, and the paper's own effect as a cross.
 
@@ -317,7 +358,7 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
 
 
 def draw_variants(table: pd.DataFrame) -> Figure:
-    """Draw each variant's difference from its reference, a panel a run, bars for intervals.
+    """Draw each variant's difference from its reference, a panel a reference, bars for intervals.
 
     Parameters
     ----------
@@ -325,13 +366,40 @@ def draw_variants(table: pd.DataFrame) -> Figure:
         As `variants_table` returns it. References are left out: they are the line at 0.
     """
     compared = table[table["difference"].notna()]
-    one = compared.groupby("run")["against"].transform("nunique") == 1
-    reference = compared["against"].where(one, "")
-    panel = (compared["run"] + ", against: " + reference).where(one, compared["run"])
-    names = compared["variant"].where(one, compared["variant"] + " - " + compared["against"])
-    named = compared.assign(panel=panel, name=names)
+    panel, by, styles = "compared with: " + compared["against"], "run", RUN_STYLES
+    if compared["run"].groupby(panel).nunique().max() == 1:  # then the title says which run it is
+        panel, by = compared["run"] + " run, " + panel, "panel"
+        styles = {name: RUN_STYLES[name.partition(" ")[0]] for name in panel}
     label = f"difference of ROC AUC; bars: {LEVEL:.0%} over {', '.join(table['over'].unique())}"
-    return interval_panels(named, "difference", label, rows="name", panels="panel")
+    named = compared.assign(panel=panel)
+    return interval_panels(
+        named, "difference", label, rows="variant", panels="panel", by=by, styles=styles
+    )
+
+
+def draw_blocks(table: pd.DataFrame) -> Figure:
+    """Draw over a block's number what it gives alone and what the others give without it.
+
+    Parameters
+    ----------
+    table
+        As `variants_table` returns it of the study `blocks`.
+    """
+    pattern = r"-(?P<kind>only|without)-(?P<block>\d+)$"
+    read = table.index.to_series().str.extract(pattern).dropna().astype({"block": int})
+    drawn = table.join(read, how="inner")
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    axes.axhline(0, color="0.5", linewidth=1, linestyle=":")
+    for kind, style in READ.items():
+        own = drawn[drawn["kind"] == kind]
+        reach = [own["difference"] - own["difference_low"],
+                 own["difference_high"] - own["difference"]]  # fmt: skip
+        at = own["block"] + (APART / 2 if kind == "without" else -APART / 2)
+        axes.errorbar(at, own["difference"], yerr=reach, linestyle="", markersize=5, **style)
+    axes.set(xlabel="transformer block $l$", xticks=sorted(set(drawn["block"])))
+    axes.set_ylabel("ROC AUC, difference\nfrom all blocks (dotted)")
+    legend_above(figure, axes)
+    return finish(figure)
 
 
 def _row(scored: ScoredImages, metric: Metric) -> dict[str, Any]:
@@ -340,9 +408,15 @@ def _row(scored: ScoredImages, metric: Metric) -> dict[str, Any]:
     return Interval.row(found, metric) | {"over": found.over}
 
 
-def _difference(row: pd.Series) -> str:
-    who = f"{row['variant']} against {row['against']}, {row['run']} run"
-    return f"{who}: {with_interval(row.to_dict(), 'difference', '+.3f')}"
+def _from_reference(contrast: Contrast, found: pd.Series) -> list[Any]:
+    """Return the values of `DIFFERENCE` of the variant that a contrast is named after.
+
+    The claim may be that the other one is higher; the difference is from the other all the same.
+    """
+    (other,) = contrast.variants - {contrast.name}
+    (sign,) = [term.sign for term in contrast.terms if term.variant == contrast.name]
+    low, high = sorted(sign * found[["low", "high"]])
+    return [other, sign * found["effect"], low, high, found["p_holm"], found["machines"]]
 
 
 def _judged(row: Mapping[Hashable, Any]) -> str:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
-from layerfusion.pages.figures.intervals import draw_band
+from layerfusion.metrics.uncertainty import LEVEL
+from layerfusion.pages.figures.formatting import interval_cells
+from layerfusion.pages.figures.intervals import draw_band, interval_panels
 from layerfusion.pages.figures.style import COLOURS, finish
 
-# Neither class's colour: a probe is about both.
+# Neither a class's colour nor a run's: a probe is about both.
 LINE = "0.25"
-REFERENCE = "#009E73"
+REFERENCE = "0.55"
 
 # More lines than these, or of fewer images, say nothing; they still count for the synthetic mean.
 MOST_GENERATORS = 5
@@ -39,7 +41,7 @@ def probes_over_depth(content: pd.DataFrame | None, forensic: pd.DataFrame) -> F
     titles = {"what the image shows": content, "real or synthetic": forensic}
     known = {title: table for title, table in titles.items() if table is not None}
     figure, panels = plt.subplots(
-        1, len(known), figsize=(4 * len(known) + 1.4, 3.2), layout="constrained", squeeze=False
+        1, len(known), figsize=(3.2 * len(known) + 1.4, 2.8), layout="constrained", squeeze=False
     )
     for axes, (title, table) in zip(panels.flat, known.items(), strict=True):
         _depth(axes, table)
@@ -68,7 +70,7 @@ def radial_spectra(manifest: Manifest, spectra: NDArray[np.float64]) -> Figure:
     real = spectra[label == 0]
     if not len(real) or not (label == 1).any():
         raise UserError("spectra are compared between real and synthetic images; one is missing")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3), layout="constrained")
     # Cycles per pixel: half a cycle is the finest detail that pixels can show.
     frequency = np.arange(1, spectra.shape[1] + 1) / spectra.shape[1] / 2
     for line in _lines(manifest.rows, label):
@@ -87,6 +89,35 @@ def radial_spectra(manifest: Manifest, spectra: NDArray[np.float64]) -> Figure:
     right.set(xlabel="frequency (cycles per pixel)", ylabel="difference from real (95 %)")
     figure.legend(loc="outside right center", frameon=False, fontsize="small")
     return finish(figure)
+
+
+def shortcuts_beside(table: pd.DataFrame) -> Figure:
+    """Draw the ROC AUC of shortcut baselines, and of a detector in the last row, with intervals.
+
+    Parameters
+    ----------
+    table
+        Rows as `layerfusion.analysis.shortcuts.report_shortcut` returns them.
+    """
+    panel = "dotted: chance"
+    named = table.assign(name=table["name"].str.replace("_", " "), panel=panel)
+    label = f"ROC AUC on validation images, {LEVEL:.0%} interval over images"
+    styles = {panel: {"color": LINE, "marker": "o"}}
+    return interval_panels(
+        named, "roc_auc", label, rows="name", panels="panel", by="panel", line=0.5, styles=styles
+    )
+
+
+def shortcut_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `shortcuts_beside` in text, indexed by ``detector``."""
+    cells = {
+        "detector": table["name"].str.replace("_", " "),
+        "reads": table["features"].str.replace("_", " "),
+        "ROC AUC": interval_cells(table, "roc_auc"),
+        "average precision": table["average_precision"].map("{:.3f}".format),
+        "F1": table["f1"].map("{:.3f}".format),
+    }
+    return pd.DataFrame(cells).set_index("detector")
 
 
 class _Line(NamedTuple):

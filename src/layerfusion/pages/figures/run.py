@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -17,7 +16,7 @@ from layerfusion.metrics.calibration import recalibrated, reliability
 from layerfusion.metrics.probability import probability, threshold_logit
 from layerfusion.metrics.rates import COUNTS
 from layerfusion.metrics.scored import ScoredImages
-from layerfusion.pages.figures.style import COLOURS, RUN_STYLES, finish
+from layerfusion.pages.figures.style import COLOURS, RUN_STYLES, finish, legend_above
 from layerfusion.paper.audit import all_synthetic_f1
 from layerfusion.runs.record import RunRecord
 
@@ -28,14 +27,17 @@ DIAGONAL: dict[str, Any] = {"color": "0.7", "linestyle": ":", "linewidth": 1}
 TRIVIAL: dict[str, Any] = {"color": "0.6", "linestyle": "--", "linewidth": 1}  # baselines
 RANKING = {"roc_auc": ("ROC AUC", "-"), "average_precision": ("average precision", "--")}
 
-# Judged on other processors, and not: a column of the table, and what to call it.
+# Of a table of processors: what to call a column, and the value that needs no learning.
 PANELS = {
-    "first_training_loss": "training loss, epoch 1",
-    "local roc_auc": "ROC AUC",
-    "f1": "F1",
-    "threshold": "threshold",
+    "first_training_loss": ("training loss, epoch 1", np.log(2)),
+    "local roc_auc": ("ROC AUC", 0.5),
+    "f1": ("F1", 2 / 3),
+    "threshold": ("threshold", None),
 }
-KINDS = {False: "another processor", True: "broken on purpose"}
+PROCESSORS: dict[bool, dict[str, str]] = {
+    False: {"label": "another processor", "marker": "o", "color": "0.15"},
+    True: {"label": "broken on purpose", "marker": "x", "color": "0.5"},
+}
 
 
 def training_curves(records: Mapping[str, RunRecord]) -> Figure:
@@ -246,20 +248,22 @@ def reliability_panels(
 def draw_processors(table: pd.DataFrame) -> Figure:
     """Draw each variant's numbers as a mark, sound ones apart from broken ones.
 
+    Dotted is what learning nothing gives on as many real images as synthetic ones.
+
     Parameters
     ----------
     table
         As `layerfusion.experiments.processors.measure_processors` returns it.
     """
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(10, 3), layout="constrained")
-    kinds, colours = table["broken"].map(KINDS), sns.color_palette("colorblind", len(KINDS))
-    for panel, (column, name) in zip(axes, PANELS.items(), strict=True):
-        sns.stripplot(
-            table.assign(kind=kinds), x="run", y=column, hue="kind", order=RUNS,
-            hue_order=KINDS.values(), dodge=True, jitter=0.15, palette=colours, ax=panel,
-            legend=False,
-        )  # fmt: skip
-        panel.set(title=name, xlabel="", ylabel="")
-    marks = [Line2D([], [], marker="o", linestyle="", color=one) for one in colours]
-    figure.legend(marks, KINDS.values(), loc="outside upper right", ncols=2, frameon=False)
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 2.8), layout="constrained")
+    for panel, (column, (name, trivial)) in zip(axes, PANELS.items(), strict=True):
+        for broken, style in PROCESSORS.items():
+            own = table[table["broken"] == broken]
+            at = own["run"].map(RUNS.index) + (0.15 if broken else -0.15)
+            panel.plot(at, own[column], linestyle="", **style)
+        if trivial is not None:
+            panel.axhline(trivial, **DIAGONAL)
+        panel.set(xticks=range(len(RUNS)), xticklabels=RUNS, xlim=(-0.5, len(RUNS) - 0.5))
+        panel.set_title(name, fontsize="medium")
+    legend_above(figure, axes[0])
     return finish(figure)
