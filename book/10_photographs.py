@@ -209,6 +209,7 @@ glue_texts(
 # {glue:text}`official_without` without *{glue:text}`official_source`*: most of it is one source of
 # generated faces.
 #
+# (what-alpha-is)=
 # ## Alpha is not importance
 #
 # {term}`Alpha <alpha>` is read as what each block is worth. The projection is shared by all
