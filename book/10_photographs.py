@@ -209,6 +209,7 @@ glue_texts(
 # {glue:text}`official_without` without *{glue:text}`official_source`*: most of it is one source of
 # generated faces.
 #
+# (what-alpha-is)=
 # ## Alpha is not importance
 #
 # {term}`Alpha <alpha>` is read as what each block is worth. The projection is shared by all
@@ -339,7 +340,9 @@ tables.keep("detectors_local", shown, fixed=True).rename(index=answers.DETECTORS
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the differences between detectors"}
 tables.keep("detector_effects", effects.claims_table(detectors), fixed=True)
 differences = effects.claims_cells(detectors).drop(columns=["paper", "over images"])
-differences.rename(index=lambda claim: claim.replace("photographs: ", "shipped: "))
+for name, text in reversed(answers.DETECTORS.items()):
+    differences.index = differences.index.str.replace(name, text)
+differences
 
 # %% tags=["remove-cell"]
 against = detectors.effects.set_index("text")

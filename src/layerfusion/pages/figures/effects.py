@@ -340,8 +340,8 @@ def draw_claims(claims: pd.DataFrame) -> Figure:
     """
     figure, axes = plt.subplots(figsize=(8, 0.32 * len(claims) + 1), layout="constrained")
     unmeasured = claims["verdict"] == UNMEASURED
-    names = claims["claim"].mask(unmeasured, claims["claim"] + " (not measured)")
-    names = names.map(lambda name: fill(name, WRAPPED))
+    names = claims["claim"].map(lambda claim: fill(claim, WRAPPED))
+    names = names.mask(unmeasured, names + " (not measured)")
     places = pd.Series(range(len(claims)), index=claims.index)
     for verdict, style in VERDICTS.items():
         own = claims["verdict"] == verdict
