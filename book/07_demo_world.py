@@ -89,9 +89,9 @@ curve
 # %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show the table of probes"}
 tables.keep("content_probes", content)
 tables.keep("probes", forensic)
-scores = {name: interval_cells(own, "score") for name, own in
-          (("ground in the picture", content), ("real or synthetic", forensic))}  # fmt: skip
-pd.DataFrame(scores, index=forensic["tokens"].rename("read from"))
+read = {"ground in the picture": content, "real or synthetic": forensic}
+cells = {name: interval_cells(table, "score") for name, table in read.items()}
+pd.DataFrame(cells, index=forensic["tokens"].rename("read from"))
 
 # %% [markdown]
 # What the picture shows is read best from block {glue:text}`content_best`; at block 1 the accuracy is
@@ -316,7 +316,8 @@ glue_texts(
 # :::{admonition} What to remember
 # :class: remember
 # - The demo world replaces photographs, CLIP and a GPU; its numbers are its own.
-# - Traces of generators are read best from all blocks together, content from late ones.
+# - All blocks together differ from the last one by {glue:text}`gain` in what they know of real and
+#   synthetic.
 # - Shortcut baselines stand beside every detector: here a spectrum {glue:text}`spectrum_verdict` it.
 # :::
 #

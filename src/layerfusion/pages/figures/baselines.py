@@ -76,10 +76,8 @@ def on_images_of(own: ScoredImages, other: ScoredImages) -> ScoredImages:
     """
     images = pd.Series(range(len(own.images)), own.images["image_id"])
     seeds = pd.Series(range(len(own.seeds)), own.seeds)
-    place, seed = images.loc[other.images["image_id"]], seeds.loc[[*other.seeds]]
-    return replace(
-        other, logits=own.logits[np.ix_(seed, place)], thresholds=own.thresholds[seed.to_numpy()]
-    )
+    place, seed = images.loc[other.images["image_id"]].tolist(), seeds.loc[[*other.seeds]].tolist()
+    return replace(other, logits=own.logits[np.ix_(seed, place)], thresholds=own.thresholds[seed])
 
 
 def draw_steps(table: pd.DataFrame) -> Figure:

@@ -14,6 +14,7 @@ from layerfusion.experiments.record import FinishedStudy
 from layerfusion.metrics.scored import Metric, ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL, Interval, image_interval
 from layerfusion.pages.figures.formatting import (
+    Row,
     bounds,
     interval_cells,
     lay_out,
@@ -41,7 +42,7 @@ DIFFERENCE = (
 )  # fmt: skip
 
 # How the study `blocks` reads a block, and its marks: neither is a class or a run.
-READ: dict[str, dict[str, str]] = {
+READ: dict[str, dict[str, Any]] = {
     "only": {"label": "this block alone", "color": "0.15", "marker": "o"},
     "without": {"label": "all blocks but this one", "color": "0.55", "marker": "D"},
 }
@@ -177,7 +178,7 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
         ``difference_low``, ``difference_high`` (NaN where it is compared with nothing), ``p_holm``;
         ``machines``, of both, several where they were not trained on one.
     """
-    record, effects = study.record, study.effects.set_index("name")
+    record, effects = study.record, study.effects.set_index("name").to_dict("index")
     images = {cell.variant: cell.training_images for cell in record.cells}
     rows = {
         one.name: {"run": one.run, "variant": one.text, "images": images[one.name]}
@@ -186,7 +187,7 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
     # A contrast has the name of the variant that it is about.
-    found = {one.name: _from_reference(one, effects.loc[one.name]) for one in record.contrasts}
+    found = {one.name: _from_reference(one, effects[one.name]) for one in record.contrasts}
     joined = table.join(pd.DataFrame.from_dict(found, orient="index", columns=[*DIFFERENCE]))
     texts = {own.name: own.text for own in record.variants} | {"": ""}
     joined["against"] = joined["against"].fillna("").map(texts)
@@ -417,14 +418,14 @@ def _row(scored: ScoredImages, metric: Metric) -> dict[str, Any]:
     return Interval.row(found, metric) | {"over": found.over}
 
 
-def _from_reference(contrast: Contrast, found: pd.Series) -> list[Any]:
+def _from_reference(contrast: Contrast, found: Row) -> list[Any]:
     """Return the values of `DIFFERENCE` of the variant that a contrast is named after.
 
     The claim may be that the other one is higher; the difference is from the other all the same.
     """
     (other,) = contrast.variants - {contrast.name}
     (sign,) = [term.sign for term in contrast.terms if term.variant == contrast.name]
-    low, high = sorted(sign * found[["low", "high"]])
+    low, high = sorted(sign * found[end] for end in ("low", "high"))
     return [other, sign * found["effect"], low, high, found["p_holm"], found["machines"]]
 
 
