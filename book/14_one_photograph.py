@@ -165,7 +165,7 @@ one_photograph.framed(report, "Report of the demo detector on a picture of the d
 #   generated ones were.
 # - *Anything against a user who wants to be missed.* No attack was tried.
 #
-# A detector that is [calibrated on one's own images](reproducing) with `layerfusion calibrate` reads
+# A detector that is [calibrated on one's own images](own_images) with `layerfusion calibrate` reads
 # its levels from these, and they then mean what they mean there. `layerfusion serve` gives the same
 # reports on a local page.
 #

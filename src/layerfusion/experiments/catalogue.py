@@ -262,7 +262,7 @@ def _blocks(experiment: "Experiment") -> Plan:
 def _trained(experiment: "Experiment") -> Plan:
     return _in_runs(
         [
-            (f"trained-{k}", f"{k} blocks trained", {"encoder.trained_blocks": k})
+            (f"trained-{k}", f"{k} block{'s' * (k != 1)} trained", {"encoder.trained_blocks": k})
             for k in TRAINED
             if k <= _depth(experiment)
         ]

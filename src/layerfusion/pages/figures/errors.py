@@ -1,4 +1,4 @@
-"""Errors in words and figures: their shares by group of images, and flips between runs."""
+"""Errors in figures: their shares by group of images, and flips between runs."""
 
 from typing import Any
 
@@ -12,28 +12,7 @@ from layerfusion.pages.figures.intervals import interval_panels
 from layerfusion.pages.figures.style import COLOURS
 
 # What an error of each class is called.
-OF_ALL = {True: "of all sources", False: "of all images of the same sources"}
 ERRORS: dict[Any, str] = {"real": "false positives", "synthetic": "false negatives"}
-
-
-def in_a_sentence(errors: pd.DataFrame) -> str:
-    """Return which groups err more than chance allows, as Markdown.
-
-    Parameters
-    ----------
-    errors
-        As `layerfusion.experiments.errors.study_errors` or
-        `layerfusion.analysis.slices.error_slices` returns them.
-    """
-    every, above = errors["by"] == EVERY, clear_groups(errors)
-    said = [
-        f"{row['by']} `{row['value']}`: {row['share']:.0%} {ERRORS[row['class']]} in the "
-        f"{row['run']} run, {row['expected']:.0%} {OF_ALL[row['by'] == 'source']}"
-        for row in above.to_dict("records")
-    ]
-    found = f"**Of {(~every).sum()} groups {len(above) or 'none'} can be shown to err more often**"
-    named = f": {'; '.join(said)}" if said else ""
-    return f"{found} than other images of their sources, corrected for their number{named}."
 
 
 def clear_groups(errors: pd.DataFrame) -> pd.DataFrame:
