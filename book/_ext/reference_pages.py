@@ -70,7 +70,7 @@ def commands(book: Path) -> str:
 def status(book: Path) -> str:
     """Return a table of the chapters that are shown: on which profile, at which commit, when."""
     rows = ["| Chapter | Profile | Executed | Commit | Seconds | Processor |", "|" + "---|" * 6]
-    for path in sorted(book.glob("[0-9][0-9]_*.ipynb")):
+    for path in filter(Path.is_file, sorted(book.glob("[0-9][0-9]_*.ipynb"))):
         record = nbformat.read(path, as_version=4).metadata.get("layerfusion", {})
         names = ("profile", "recorded", "commit", "seconds", "processor")
         cells = [str(record.get(name) or "not recorded") for name in names]
