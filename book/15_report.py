@@ -38,6 +38,7 @@ fresh = False
 settings = {}
 
 # %% tags=["hide-input"]
+from layerfusion.experiments import record
 from layerfusion.experiments.record import published_studies
 from layerfusion.pages.chapters.kept_tables import ChapterTables
 from layerfusion.pages.chapters.parameters import checked_parameters
@@ -108,7 +109,9 @@ demo, photographs = (published_studies(reference_folder(name)) for name in ("dem
 #
 # What to type, what comes out and how long it takes. On a machine of the same kind the number is
 # equal to its last digit; on another kind the demo's runs differ as
-# [the demo world](07_demo_world) measured, those on photographs by an unknown amount.
+# [the demo world](07_demo_world) measured. Heads on photographs hardly differ: a logit must agree
+# within {glue:text}`logit_apart` and a threshold within {glue:text}`threshold_apart`, a few times
+# what two kinds of processors gave.
 
 # %% tags=["hide-input"]
 recorded = records_table([*demo.values(), *photographs.values()])
@@ -129,6 +132,8 @@ glue_texts(
     n_seeds=str(len(photographs["claims"].record.seeds)),
     n_studies=str(len(recorded)),
     hours=f"{recorded['minutes'].sum() / 60:.0f}",
+    logit_apart=f"{record.LOGIT_APART:g}",
+    threshold_apart=f"{record.THRESHOLD_APART:g}",
     n_clean=str((recorded["clean"] == "yes").sum()),
 )
 

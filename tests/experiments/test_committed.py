@@ -92,6 +92,15 @@ def test_a_disagreement_is_found(studies):
     assert disagreement(one, type(other)(other.directory, record)) == "constrained, seed 1337,"
 
 
+@pytest.mark.parametrize(("moved", "said"), [(1e-6, None), (1e-3, "constrained, seed 1337,")])
+def test_another_kind_of_processor_may_move_a_threshold_a_little(studies, moved, said):
+    one = studies["claims"]
+    cell, *others = one.record.cells
+    there = cell.model_copy(update={"threshold": cell.threshold + moved, "machine": "another"})
+    record = one.record.model_copy(update={"cells": [there, *others]})
+    assert disagreement(one, type(one)(one.directory, record)) == said
+
+
 def test_effects_are_computed_from_the_committed_predictions(studies):
     for name in ("weights", "baselines"):
         table = pd.read_csv(studies[name].directory / "effects.csv")
