@@ -210,10 +210,9 @@ effects.cells_table(pd.concat([found["data"], found["curve"]]))
 # ## How to read these numbers
 #
 # Checkpoints were chosen on the images that are scored, for every variant alike. Some studies score
-# more validation images than others, so that only numbers of one study are compared. A difference
-# between trainings on two machines includes what the machines differ by, about .001 of ROC AUC; the
-# column `machines` of the CSV tables names them. A question without a table was not run:
-# `layerfusion study --help` lists all of them. These commands repeat the studies:
+# more validation images than others, so that only numbers of one study are compared. The column
+# `machines` of the CSV tables names the processors of a difference. A question without a table was
+# not run: `layerfusion study --help` lists all of them. These commands repeat the studies:
 
 # %% tags=["hide-output"] mystnb={"code_prompt_show": "Show commands and compute cost"}
 made = {name: effects.training_costs(study) for name, study in studies.items()}

@@ -21,7 +21,7 @@ from layerfusion.metrics.probability import decide, threshold_logit
 from layerfusion.metrics.uncertainty import Interval, share_interval
 from layerfusion.pages.figures.benchmarks import measured_table
 from layerfusion.pages.figures.formatting import interval_cells
-from layerfusion.pages.figures.intervals import interval_panels
+from layerfusion.pages.figures.intervals import interval_panels, source_names
 from layerfusion.pages.figures.style import COLOURS, finish
 from layerfusion.paths import reference_folder
 from layerfusion.settings import WorldSource, load_profile
@@ -178,6 +178,7 @@ def draw_sources(table: pd.DataFrame) -> Figure:
     A line is the share of validation images that the rule of the levels allows.
     """
     drawn = table.reset_index()
+    drawn["source"] = source_names(drawn["source"])
     drawn["panel"] = drawn["class"].map(PANELS)
     styles = {PANELS[name]: {"color": colour, "marker": "o"} for name, colour in COLOURS.items()}
     return interval_panels(
@@ -189,7 +190,8 @@ def draw_sources(table: pd.DataFrame) -> Figure:
 
 def shown_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `by_source` as a page has room for it."""
-    return table[["images", "unsure"]].assign(wrong=interval_cells(table, "wrong", ".0%"))
+    shown = table[["images", "unsure"]].assign(wrong=interval_cells(table, "wrong", ".0%"))
+    return shown.rename(lambda name: source_names(pd.Series([name]))[0], level="source")
 
 
 def time_table(result: Mapping[str, Any]) -> pd.DataFrame:
