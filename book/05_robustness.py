@@ -116,7 +116,7 @@ cells = costs.assign(
 )
 pivoted(cells, "row", "column", "text")
 
-# %% tags=["remove-cell"]
+# %% tags=["nbval-ignore-output", "remove-cell"]
 glue_texts(
     profile=experiment.profile.name,
     small_side=str(small_side),
@@ -172,7 +172,7 @@ shown[["images"]].assign(
     **{name: interval_cells(shown, key) for key, name in {"f1": "F1", "roc_auc": "ROC AUC"}.items()}
 )
 
-# %% tags=["remove-cell"]
+# %% tags=["nbval-ignore-output", "remove-cell"]
 strongest = {"jpeg_30": jpeg, "launder_25": launder}
 for name, table in strongest.items():
     own = table[(table["run"] == "open") & (table["metric"] == "roc_auc")]

@@ -117,7 +117,7 @@ glue_texts(
 # RINE learns an importance for every feature of every block where the paper's head learns one number
 # for each block. Seconds are of a training on cached frozen features.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 sizes = baselines.sizes(study, weights)
 tables.keep("sizes", sizes, fixed=True)
 shown = sizes.rename(columns={"parameters": "learned numbers"}).set_index("detector")

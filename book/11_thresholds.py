@@ -94,7 +94,7 @@ threshold_figures.shown_rules(opened)
 # %% tags=["remove-input"]
 source_of(Costs.of, least_cost_threshold)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 costs = tables.keep("costs", by_run(scored, cost_table), fixed=True)
 threshold_figures.shown_costs(costs.loc["open"])
 
@@ -124,7 +124,7 @@ tables.keep("picture", picture, fixed=True).round(3).rename_axis(None)
 #
 # Of 1,000 pictures, at thresholds that were chosen on other sources:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 stream = threshold_figures.stream_table(fpr_table(scored["open"]), (0.1, 0.01))
 threshold_figures.shown_stream(tables.keep("stream", stream, fixed=True))
 

@@ -113,7 +113,7 @@ demo, photographs = (published_studies(reference_folder(name)) for name in ("dem
 # within {glue:text}`logit_apart` and a threshold within {glue:text}`threshold_apart`, a few times
 # what two kinds of processors gave.
 
-# %% tags=["hide-input"]
+# %% tags=["nbval-ignore-output", "hide-input"]
 recorded = records_table([*demo.values(), *photographs.values()])
 tables.keep("records", recorded, fixed=True)
 shown = recorded[["command", "expected", "minutes"]].rename_axis(None)

@@ -102,12 +102,12 @@ threshold_figures.draw_targets(fpr.loc["open"], bands.loc["open"])
 # targets, but single divisions are far off, to either side, and which side it will be cannot be
 # known beforehand.
 
-# %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of target FPRs"}
+# %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show the table of target FPRs"}
 fpr.reset_index().assign(FPR=interval_cells(fpr, "false_positive_rate"))[
     ["run", "target_fpr", "evaluated_on", "FPR", "within_target", "recall"]
 ].rename(columns=threshold_figures.HEADS).style.hide().format(precision=3)
 
-# %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of abstention bands"}
+# %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show the table of abstention bands"}
 bands.reset_index().assign(error=interval_cells(bands, "error"))[
     ["run", "target_error", "evaluated_on", "coverage", "error", "violation_rate", "no_coverage"]
 ].rename(columns=threshold_figures.HEADS).style.hide().format(precision=3)
@@ -122,7 +122,7 @@ bands.reset_index().assign(error=interval_cells(bands, "error"))[
 # The cautious threshold is chosen on half of the sources and measured on the others, in
 # {glue:text}`cautious_divisions` divisions for each seed; the brackets hold 90 % of them:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 cautious = tables.keep("cautious", by_run(scored, cautious_table), fixed=True)
 cautious.reset_index().assign(FPR=interval_cells(cautious, "false_positive_rate"))[
     ["run", "target_fpr", "FPR", "within_target", "recall"]
@@ -172,7 +172,7 @@ cells_by_run(others, "change", "method")
 # are too extreme. For the constrained run no curve is shown to help. All sources are taken together:
 # their mean may lie on the diagonal while each of them is off it.
 
-# %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of calibration curves"}
+# %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show the table of calibration curves"}
 recalibrated.reset_index().fillna({"fitted_on": "-"})[
     ["run", "method", "fitted_on", "ece", "brier", "log_loss"]
 ].rename(columns=threshold_figures.HEADS).style.hide().format(precision=4)
@@ -201,7 +201,7 @@ threshold_figures.draw_detectable(differences)
 # ones only that of recall does; accuracy, F1 and ROC AUC lie on the bar, precision and average
 # precision below it.
 
-# %% tags=["hide-output"] mystnb={"code_prompt_show": "Show the table of differences"}
+# %% tags=["nbval-ignore-output", "hide-output"] mystnb={"code_prompt_show": "Show the table of differences"}
 differences.rename(threshold_figures.METRICS, level="metric").rename(
     columns={"needs": "shown from r ="}
 ).style.format(precision=4, na_rep="never")
