@@ -92,6 +92,13 @@ def test_a_disagreement_is_found(studies):
     assert disagreement(one, type(other)(other.directory, record)) == "constrained, seed 1337,"
 
 
+def test_an_image_that_neither_could_read_is_no_disagreement(studies, monkeypatch):
+    one = studies["claims"]
+    logits = pd.Series([np.nan, 1.0], index=["unreadable", "read"])
+    monkeypatch.setattr(type(one), "logits_of", lambda study, cell: logits)
+    assert disagreement(one, one) is None
+
+
 @pytest.mark.parametrize(("moved", "said"), [(1e-6, None), (1e-3, "constrained, seed 1337,")])
 def test_another_kind_of_processor_may_move_a_threshold_a_little(studies, moved, said):
     one = studies["claims"]

@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 
 from layerfusion.analysis.comparison import Comparison
-from layerfusion.metrics.scored import Metric
+from layerfusion.metrics.scored import METRIC_NAMES, Metric
 from layerfusion.metrics.uncertainty import image_interval
 from layerfusion.runs.condition import Condition
 
-SHOWN: dict[Metric, str] = {
-    "roc_auc": "ROC AUC", "f1": "F1", "recall": "recall", "fpr": "FPR",
-}  # fmt: skip
+COMPARED: tuple[Metric, ...] = ("roc_auc", "f1", "recall", "fpr")
+SHOWN = {metric: METRIC_NAMES[metric] for metric in COMPARED}
 CLEAN, DEGRADED = "local", ("jpeg", "launder")  # conditions of Table 2 that hold the same images
 
 

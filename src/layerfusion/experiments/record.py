@@ -268,7 +268,8 @@ def disagreement(one: FinishedStudy, other: FinishedStudy) -> str | None:
         logits, threshold = (
             (0.0, 0.0) if cell.machine == same.machine else (LOGIT_APART, THRESHOLD_APART)
         )
-        apart = abs(cell.threshold - same.threshold) > threshold
-        if apart or not np.allclose(ours[both], others[both], rtol=0, atol=logits):
+        # An image that could not be read has no score in either.
+        near = np.allclose(ours[both], others[both], rtol=0, atol=logits, equal_nan=True)
+        if not near or abs(cell.threshold - same.threshold) > threshold:
             return f"{cell.variant}, seed {cell.seed},"
     return None

@@ -29,6 +29,17 @@ MOST_SOURCES = 1000
 Rate = Literal["accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "fpr"]
 Metric = Literal[Rate, "threshold"]
 
+# What readers call them, wherever they are shown.
+METRIC_NAMES: dict[Metric, str] = {
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "f1": "F1",
+    "recall": "recall",
+    "precision": "precision",
+    "fpr": "FPR",
+    "accuracy": "accuracy",
+}
+
 
 def with_other_class(label: Labels, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which images are members, all of one class, or of the other class; shape (images,)."""

@@ -1,4 +1,4 @@
-"""The tables of a chapter: written down as CSV, and held against the recorded ones."""
+"""The tables of a chapter: saved as CSV, and compared with the recorded ones."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ class ChapterTables:
     """What a chapter shows in numbers, at full precision.
 
     Pages show rounded numbers, so notebooks are compared by their text only where this is exact;
-    the tables themselves are what `compare` holds against the recorded ones.
+    the tables themselves are what `compare` compares with the recorded ones.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class ChapterTables:
         return table
 
     def compare(self, *runs: Run) -> RecordComparison:
-        """Hold the tables, and runs, against what is recorded of their profile, seed and settings.
+        """Compare the tables, and runs, with what is recorded of their profile, seed and settings.
 
         Returns
         -------

@@ -1,5 +1,6 @@
 """What a page's text is made of besides words: numbers that code computed, and code itself."""
 
+import ast
 import inspect
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -33,9 +34,11 @@ def source_of(*definitions: Any) -> "DisplayObject":
 
 def _without_docstring(definition: Any) -> str:
     source = textwrap.dedent(inspect.getsource(definition)).rstrip()
-    for quotes in ('"""', "'''"):
-        before, opening, rest = source.partition(quotes)
-        if definition.__doc__ and opening:
-            line = before.rstrip(" ").removesuffix("r").rstrip(" ")
-            return line + rest.partition(quotes)[2].lstrip("\n")
-    return source
+    (node,) = ast.parse(source).body
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    lines = source.splitlines()
+    if ast.get_docstring(node) is not None:
+        first, last = node.body[0].lineno - 1, node.body[0].end_lineno
+        below = "\n".join(lines[last:]).lstrip("\n")  # a class's has a blank line below it
+        lines[first:] = below.splitlines()
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from layerfusion.experiments.record import FinishedStudy
 from layerfusion.metrics.classes import CLASSES
-from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.scored import METRIC_NAMES, Metric, ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL, resampled_rates
 from layerfusion.pages.figures.formatting import share_text, with_interval
 from layerfusion.pages.figures.intervals import interval_panels, source_names
@@ -19,7 +19,8 @@ from layerfusion.pages.figures.style import COLOURS, RUN_STYLES, finish
 if TYPE_CHECKING:
     from IPython.display import DisplayObject
 
-SHOWN: dict[str, Metric] = {"FPR": "fpr", "recall": "recall", "ROC AUC": "roc_auc"}
+RATES: tuple[Metric, ...] = ("fpr", "recall", "roc_auc")
+SHOWN = {METRIC_NAMES[metric]: metric for metric in RATES}
 
 # What a page calls the detectors of the study of finished ones.
 DETECTORS = {

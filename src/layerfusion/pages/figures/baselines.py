@@ -11,7 +11,7 @@ from layerfusion.analysis.architecture import head_of
 from layerfusion.analysis.measures import RUNS
 from layerfusion.experiments.baselines.registry import BASELINES, differences, source
 from layerfusion.experiments.record import FinishedStudy
-from layerfusion.metrics.scored import ScoredImages
+from layerfusion.metrics.scored import METRIC_NAMES, ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL
 from layerfusion.pages.figures.effects import mean_metrics
 from layerfusion.pages.figures.intervals import interval_panels
@@ -26,10 +26,7 @@ STEPS = {
 }
 
 # What a page calls the columns of `rates`.
-SHOWN = {
-    "roc_auc": "ROC AUC", "auc_sd": "deviation between seeds",
-    "average_precision": "average precision", "f1": "F1",
-}  # fmt: skip
+SHOWN = METRIC_NAMES | {"auc_sd": "deviation between seeds"}
 
 
 def steps(study: FinishedStudy, weights: FinishedStudy) -> pd.DataFrame:

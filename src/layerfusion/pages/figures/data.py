@@ -30,7 +30,7 @@ from layerfusion.images.reading import read_image
 from layerfusion.images.transforms import EvaluationTransform
 from layerfusion.metrics.classes import CLASS_NAMES, class_names
 from layerfusion.metrics.uncertainty import LEVEL
-from layerfusion.pages.figures.formatting import SENTENCES, interval_cells, lay_out, pivoted
+from layerfusion.pages.figures.formatting import SENTENCES, lay_out, pivoted, rate_cells
 from layerfusion.pages.figures.intervals import draw_band, interval_panels
 from layerfusion.pages.figures.style import COLOURS, SHADES, finish
 from layerfusion.paper import numbers as paper
@@ -311,13 +311,8 @@ def shortcut_audit(audit: pd.DataFrame) -> Figure:
 
 def shortcut_cells(audit: pd.DataFrame) -> pd.DataFrame:
     """Return the audit as texts, indexed by ``run`` and the feature as `FEATURES` names it."""
-    cells = {
-        "ROC AUC": interval_cells(audit, "roc_auc"),
-        "average precision": audit["average_precision"].map("{:.3f}".format),
-        "F1": audit["f1"].map("{:.3f}".format),
-    }
     index = [audit["run"], audit["name"].map(FEATURES).rename("feature")]
-    return pd.DataFrame(cells).set_index(index)
+    return pd.DataFrame(rate_cells(audit)).set_index(index)
 
 
 def _paper_counts() -> Iterator[tuple[str, str, int, int]]:

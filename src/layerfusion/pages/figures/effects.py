@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from layerfusion.analysis.effects import UNMEASURED, Contrast, Verdict
 from layerfusion.analysis.measures import RUNS
 from layerfusion.experiments.record import FinishedStudy
-from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.scored import METRIC_NAMES, Metric, ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL, Interval, image_interval
 from layerfusion.pages.figures.formatting import (
     Row,
@@ -33,7 +33,7 @@ VERDICTS: dict[Verdict, dict[str, str]] = {
     "undecided": {"color": "0.6", "marker": "D", "markerfacecolor": "white"},
 }
 METRICS: tuple[Metric, ...] = ("roc_auc", "f1", "precision", "recall")
-TITLES = {"roc_auc": "ROC AUC", "f1": "F1", "auc_sd": "sd of AUC between seeds"}
+TITLES = METRIC_NAMES | {"auc_sd": "sd of AUC between seeds"}
 WRAPPED = 50  # letters of a claim in a line of a figure
 WORLDS = ("photographs", "demo")
 

@@ -79,6 +79,15 @@ def interval_cells(table: pd.DataFrame, name: str, form: str = ".3f") -> list[st
     return [with_interval(row, name, form) for row in table.to_dict("records")]
 
 
+def rate_cells(table: pd.DataFrame) -> dict[str, Any]:
+    """Return ROC AUC with its interval, average precision and F1 of every row, as columns."""
+    return {
+        "ROC AUC": interval_cells(table, "roc_auc"),
+        "average precision": table["average_precision"].map("{:.3f}".format),
+        "F1": table["f1"].map("{:.3f}".format),
+    }
+
+
 def lay_out(
     table: pd.DataFrame, name: str, caption: str, styles: Mapping[str, str] = NUMBERS
 ) -> Styler:

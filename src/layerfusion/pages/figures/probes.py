@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from layerfusion.data.manifest import Manifest
 from layerfusion.errors import UserError
 from layerfusion.metrics.uncertainty import LEVEL
-from layerfusion.pages.figures.formatting import interval_cells
+from layerfusion.pages.figures.formatting import rate_cells
 from layerfusion.pages.figures.intervals import draw_band, interval_panels
 from layerfusion.pages.figures.style import COLOURS, finish
 
@@ -113,10 +113,7 @@ def shortcut_cells(table: pd.DataFrame) -> pd.DataFrame:
     cells = {
         "detector": table["name"].str.replace("_", " "),
         "reads": table["features"].str.replace("_", " "),
-        "ROC AUC": interval_cells(table, "roc_auc"),
-        "average precision": table["average_precision"].map("{:.3f}".format),
-        "F1": table["f1"].map("{:.3f}".format),
-    }
+    } | rate_cells(table)
     return pd.DataFrame(cells).set_index("detector")
 
 

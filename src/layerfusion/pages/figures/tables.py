@@ -1,6 +1,6 @@
 """Tables of runs: of one from its record, and the paper's own with a run beside every number.
 
-For a run of the profile `paper` numbers can be held against the paper's. For any other profile only
+Numbers of a run of the profile `paper` can be compared with the paper's. Of any other profile only
 the direction of a claim can, and verdicts speak of nothing else.
 """
 
@@ -14,7 +14,7 @@ from pandas.io.formats.style import Styler
 from layerfusion.analysis.comparison import Comparison
 from layerfusion.analysis.measures import RUNS
 from layerfusion.metrics.calibration import calibration_row
-from layerfusion.metrics.scored import Metric, ScoredImages
+from layerfusion.metrics.scored import METRIC_NAMES, Metric, ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL, image_interval, share_interval
 from layerfusion.pages.figures.formatting import bounds, lay_out, pivoted
 from layerfusion.paper import numbers as paper
@@ -37,15 +37,7 @@ TABLE_2_COLUMNS: dict[str, tuple[Metric, str]] = {
     "Launder AUC": ("roc_auc", "launder"),
     "Small F1": ("f1", "small"),
 }
-METRICS: dict[Metric, str] = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "f1": "F1",
-    "recall": "recall",
-    "precision": "precision",
-    "fpr": "FPR",
-    "accuracy": "accuracy",
-}
+METRICS = METRIC_NAMES
 RUN_NAMES = {"constrained": "Constr.", "open": "Open"}  # the paper's
 
 

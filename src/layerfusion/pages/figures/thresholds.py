@@ -15,7 +15,7 @@ from layerfusion.metrics.calibration import FITTED_ON, at_prevalence, held_out_p
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.held_out import EVALUATED_ON
 from layerfusion.metrics.probability import threshold_logit
-from layerfusion.metrics.scored import ScoredImages
+from layerfusion.metrics.scored import METRIC_NAMES, ScoredImages
 from layerfusion.metrics.uncertainty import LEVEL
 from layerfusion.pages.figures.formatting import interval_cells
 from layerfusion.pages.figures.intervals import draw_by_source, draw_intervals
@@ -25,7 +25,7 @@ from layerfusion.pages.figures.style import COLOURS, finish, legend_above
 SAME, OTHER = EVALUATED_ON
 RATE, TARGET_ERROR = 0.05, 0.10  # what sentences and figures are about
 SHOWN_PROBABILITIES = (0.001, 0.1, 0.5, 0.9, 0.999)  # above the axis of logits
-METRICS = {"f1": "F1", "roc_auc": "ROC AUC", "average_precision": "average precision"}
+METRICS = METRIC_NAMES
 METHOD = "temperature and shift"  # of `layerfusion.metrics.calibration.METHODS`, that is drawn
 HEADS = {
     "target_fpr": "target FPR", "target_error": "target error", "evaluated_on": "evaluated on",
