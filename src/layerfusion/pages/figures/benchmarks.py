@@ -16,6 +16,7 @@ from layerfusion.pages.figures.intervals import interval_panels
 from layerfusion.pages.figures.style import finish, legend_above
 from layerfusion.paper.numbers import TRAINING_IMAGES
 from layerfusion.paths import project_root
+from layerfusion.provenance import processor_name
 
 PREPARATION, SCORING = "preparation", "scoring"
 STORE_IN_GB = 10  # a second, of the store that all devices share
@@ -181,8 +182,7 @@ def draw_encoder(table: pd.DataFrame) -> Figure:
 def in_a_line(result: dict[str, Any]) -> str:
     """Return when and on what something was measured."""
     known = result["provenance"]
-    processor = known["processor"]  # its name alone, in older results
-    name = known["gpu"] or (processor if isinstance(processor, str) else processor["name"])
+    name = known["gpu"] or processor_name(known)
     torch = known["libraries"]["torch"]
     load = result.get("load_average")
     shared = "" if load is None else f", load average {load:.1f}"

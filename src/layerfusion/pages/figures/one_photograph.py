@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from layerfusion.apps.evidence.levels import GENERATED, PHOTOGRAPHS, EvidenceLevel
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.probability import decide, threshold_logit
-from layerfusion.metrics.uncertainty import Interval, share_interval
+from layerfusion.metrics.uncertainty import LEVEL, Interval, share_interval
 from layerfusion.pages.figures.benchmarks import measured_table
 from layerfusion.pages.figures.formatting import interval_cells
 from layerfusion.pages.figures.intervals import interval_panels, source_names
@@ -181,8 +181,9 @@ def draw_sources(table: pd.DataFrame) -> Figure:
     drawn["source"] = source_names(drawn["source"])
     drawn["panel"] = drawn["class"].map(PANELS)
     styles = {PANELS[name]: {"color": colour, "marker": "o"} for name, colour in COLOURS.items()}
+    label = f"share of the source's images; bars: {LEVEL:.0%}, other images; dotted: rule"
     return interval_panels(
-        drawn, "wrong", "share of the source's images; bars: 95 %, other images; dotted: rule",
+        drawn, "wrong", label,
         rows="source", panels="panel", by="panel", styles=styles, percent=True,
         line={PANELS["real"]: PHOTOGRAPHS[EvidenceLevel.MODERATE], PANELS["synthetic"]: GENERATED},
     )  # fmt: skip
@@ -190,8 +191,10 @@ def draw_sources(table: pd.DataFrame) -> Figure:
 
 def shown_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `by_source` as a page has room for it."""
-    shown = table[["images", "unsure"]].assign(wrong=interval_cells(table, "wrong", ".0%"))
-    return shown.rename(lambda name: source_names(pd.Series([name]))[0], level="source")
+    shown = table.reset_index()[["class", "source", "images", "unsure"]]
+    shown["source"] = source_names(shown["source"])
+    shown["wrong"] = interval_cells(table, "wrong", ".0%")
+    return shown.set_index(["class", "source"])
 
 
 def time_table(result: Mapping[str, Any]) -> pd.DataFrame:
