@@ -149,6 +149,7 @@ def checked(model: type[Model], values: Any, what: str) -> Model:
 Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16", "bfloat16"]
 LastBlock = Literal["full", "class_token"]
+Tokens = Literal["class", "patches"]
 Blocks = Literal["all", "last", "mean"]
 WeightsPer = Literal["block", "feature"]
 Activation = Literal["quick_gelu", "gelu"]
@@ -173,12 +174,14 @@ LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 
 class EncoderSettings(Strict):
-    """The OpenCLIP visual tower (paper, section 2) and where its weights come from."""
+    """The visual tower (paper, section 2: OpenCLIP's) and where its weights come from."""
 
-    # OpenCLIP model name, or the path of a model-config JSON.
+    # OpenCLIP model name, the path of a model-config JSON, 'timm/NAME' for a tower of timm's, or
+    # 'module:function' for one of your own (`layerfusion.model.tower`).
     model: str
-    # An OpenCLIP pretrained tag such as 'openai', a name that `layerfusion weights list` shows, a
-    # local weights file, 'embedded' (those that come with this package), or 'random'.
+    # A pretrained tag such as 'openai', a name that `layerfusion weights list` shows, a local
+    # weights file, 'embedded' (those that come with this package), 'random', or 'own' for a module
+    # that brings its own.
     weights: str
     # auto follows the weights: OpenAI's were trained with QuickGELU.
     activation: Literal["auto", "quick_gelu", "gelu"] = "auto"
@@ -196,6 +199,14 @@ class EncoderSettings(Strict):
     prefix_precision: PrefixPrecision = "float32"
     # class_token: compute nothing else of the last block, if it is trained.
     last_block: LastBlock = "full"
+    # What is read of a block: its class token, as in the paper, or the mean of its patch tokens.
+    tokens: Tokens = Field(default="class", exclude_if=lambda tokens: tokens == "class")
+
+    @model_validator(mode="after")
+    def _patches_are_computed(self) -> "EncoderSettings":
+        if self.tokens == "patches" and self.last_block == "class_token":
+            raise ValueError("tokens=patches reads what last_block=class_token does not compute")
+        return self
 
 
 class HeadSettings(Strict):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from layerfusion.errors import UserError
 from layerfusion.model.encoder import ClassTokenEncoder
@@ -29,6 +30,24 @@ def test_class_tokens_equal_open_clips(activation, trained_blocks):
     torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("trained_blocks", [0, 2])
+def test_patch_tokens_are_the_mean_of_open_clips(trained_blocks):
+    tower = tower_of("demo-tiny")
+    images = torch.randn(3, 3, 48, 48)
+    with torch.no_grad():
+        streams = tower.eval().forward_intermediates(images, output_fmt="NLC")
+    expected = torch.stack([s.mean(dim=1) for s in streams["image_intermediates"]], dim=1)
+    h = ClassTokenEncoder(tower, trained_blocks=trained_blocks, tokens="patches").eval()(images)
+    torch.testing.assert_close(h, expected, atol=1e-5, rtol=0)
+
+
+def test_patch_tokens_are_not_read_where_the_last_block_computes_none():
+    with pytest.raises(ValidationError, match="patches"):
+        EncoderSettings(
+            model="demo-tiny", weights="random", tokens="patches", last_block="class_token"
+        )
+
+
 def test_class_tokens_equal_open_clips_at_full_size():
     tower = tower_of("ViT-L-14", activation="quick_gelu")
     images = torch.randn(1, 3, 224, 224)
@@ -46,7 +65,7 @@ def test_frozen_part_stays_in_evaluation_mode():
 
 
 def test_other_towers_are_refused():
-    with pytest.raises(UserError, match="VisionTransformer"):
+    with pytest.raises(UserError, match="a Linear is no tower"):
         ClassTokenEncoder(torch.nn.Linear(2, 2))
     with pytest.raises(UserError, match="not an OpenCLIP vision transformer"):
         tower_of("RN50")

@@ -1,4 +1,4 @@
-"""What baselines read of images: class tokens of the frozen encoder, and two features after them.
+"""What baselines read of images: tokens of the frozen encoder, and two features after them.
 
 The images are those that the paper's head sees: the augmented views of the training images, and the
 evaluation crops of the validation images.
@@ -15,7 +15,6 @@ from torch import Tensor
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import Draw, Item, TrainingImages, evaluation_crops, training_batches
 from layerfusion.data.manifest import Manifest
-from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError, read_image
 from layerfusion.images.transforms import view_rng
 from layerfusion.model.detector import Detector, extract
@@ -23,7 +22,7 @@ from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
-from layerfusion.settings import Profile
+from layerfusion.settings import Profile, Tokens
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,10 @@ class Features:
     Attributes
     ----------
     tokens
-        Class token after every block, shape (n, blocks, width), block 1 first.
+        Class token after every block, shape (n, blocks, width), block 1 first; or the mean of its
+        patch tokens, or both, (n, 2 * blocks, width), class tokens first.
     next_to_last
-        ``ln_post`` of the last block's, shape (n, width).
+        ``ln_post`` of the last block's class token, shape (n, width).
     embedding
         The tower's output, not normalised: `next_to_last` times its projection, shape
         (n, output width); `next_to_last` itself where a tower has no projection.
@@ -74,6 +74,8 @@ class FrozenEncoder:
     ----------
     profile
         Of a run; none of its blocks is fine-tuned here, whatever it says.
+    tokens
+        What is read of a block.
 
     Raises
     ------
@@ -82,19 +84,15 @@ class FrozenEncoder:
         tower makes its output of anything but the class token.
     """
 
-    def __init__(self, profile: Profile, reporter: Reporter) -> None:
+    def __init__(self, profile: Profile, reporter: Reporter, tokens: Tokens = "class") -> None:
         self.profile, self.reporter = profile, reporter
         self.fabric = open_fabric(profile.training.precision)
-        frozen = profile.encoder.model_copy(update={"trained_blocks": 0})
+        frozen = profile.encoder.model_copy(update={"trained_blocks": 0, "tokens": tokens})
         detector = Detector.build(frozen, profile.head, profile.images)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()
-        visual = detector.encoder.visual
-        if visual.pool_type != "tok" or visual.attn_pool is not None:
-            raise UserError(
-                f"the output of {profile.encoder.model} is not made of its class token, which "
-                "baselines read; choose a model that pools by its class token, such as ViT-L-14"
-            )
+        blank = torch.zeros(1, detector.encoder.width, device=self.fabric.device)
+        detector.encoder.tower.final(blank)  # before any image is read
 
     def training_features(self, experiment: Experiment) -> tuple[Features, NDArray[np.int64]]:
         """Return the features of the views that a run trains on, and their labels, shape (n,).
@@ -116,7 +114,7 @@ class FrozenEncoder:
             loader=self.profile.loader,
             processes=Processes(),
         )
-        with self.reporter.bar(f"views, {experiment.run}", len(draws)) as bar:
+        with self.reporter.bar(f"views, {experiment.run} run", len(draws)) as bar:
 
             def pixels() -> Iterator[Tensor]:
                 done = 0
@@ -164,8 +162,6 @@ def features_of(detector: Detector, tokens: NDArray[np.float32]) -> Features:
     tokens
         Class token after every block, shape (n, blocks, width), float32.
     """
-    visual = detector.encoder.visual
     last = torch.from_numpy(tokens[:, -1]).to(detector.mean.device)
-    next_to_last = visual.ln_post(last.to(visual.ln_post.weight.dtype))
-    embedding = next_to_last if visual.proj is None else next_to_last @ visual.proj
-    return Features(tokens, *(part.float().cpu().numpy() for part in (next_to_last, embedding)))
+    final = detector.encoder.tower.final(last)
+    return Features(tokens, *(part.float().cpu().numpy() for part in final))
