@@ -1,25 +1,26 @@
 """Features of the frozen encoder, and baselines as variants of a study."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from conftest import TINY, open_tiny, tiny_detector
 from layerfusion.data.loading import Draw, EvaluationImages, TrainingImages
 from layerfusion.errors import UserError
-from layerfusion.experiments.baselines import fitting, registry
+from layerfusion.experiments.baselines import fitting, lattice, registry
 from layerfusion.experiments.baselines.baseline import Baseline
+from layerfusion.experiments.baselines.choosing import Choice
 from layerfusion.experiments.baselines.features import FrozenEncoder, training_views
 from layerfusion.experiments.baselines.linear_probe import fit_linear_probe
 from layerfusion.experiments.baselines.linear_svm import fit_linear_svm
 from layerfusion.experiments.record import published_study
 from layerfusion.experiments.study import Study
 from layerfusion.model.detector import Detector
-from layerfusion.pages.figures import baselines as pages
-from layerfusion.pages.figures.effects import draw_variants, variants_table
+from layerfusion.pages.figures import layers as pages
+from layerfusion.pages.figures.effects import variants_table
 from layerfusion.paths import reference_folder
 from layerfusion.progress import Reporter
 
@@ -40,25 +41,29 @@ class Fits:
         return fit_linear_svm(features, labels, seed)
 
 
-def open_study(photos, fit=fit_linear_svm, only=None, **overrides):
-    short = partial(fit_linear_probe, steps=20)
-    baselines = (
-        Baseline("linear-svm", "linear SVM", fit, "linear_svm"),
-        Baseline("linear-probe", "linear probe", short, "linear_probe"),
+def open_study(
+    photos, fit=fit_linear_svm, only=("linear-svm", "linear-probe", "all"), beside=None, **overrides
+):
+    short = {"learning_rate": 1e-3, "steps": 5}, {"learning_rate": 1e-3, "steps": 20}
+    fits = (
+        Baseline("linear-svm", "linear SVM", fit, "linear_svm", drawn=False),
+        Baseline("linear-probe", "linear probe", fit_linear_probe, "linear_probe", short),
     )
+    fusions = {name: replace(one, tries=short) for name, one in registry.FUSIONS.items()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "BASELINES", {one.name: one for one in baselines})
+        patch.setattr(registry, "BASELINES", {one.name: one for one in fits})
+        patch.setattr(registry, "FUSIONS", fusions)
         given = {"data_root": photos, "seeds": 2, "overrides": SETTINGS | overrides, "only": only}
-        return Study.open("baselines", **given)
+        return Study.open("layers", beside=beside, **given)
 
 
 @pytest.fixture(scope="module")
 def made(photos, tmp_path_factory):
-    """A study that was stopped in its third support vector machine and then resumed."""
+    """A study that was stopped in its second support vector machine and then resumed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAYERFUSION_RUNS", str(tmp_path_factory.mktemp("runs")))
         patch.setenv("LAYERFUSION_CACHE", str(tmp_path_factory.mktemp("cache")))
-        fits = Fits(stop_at=2)
+        fits = Fits(stop_at=1)
         with pytest.raises(KeyboardInterrupt):
             open_study(photos, fits).obtain()
         finished = open_study(photos, fits).obtain()
@@ -163,25 +168,29 @@ def test_a_file_that_is_lost_meanwhile_is_named(photos, encoder, tmp_path):
 
 def test_a_stopped_study_fits_nothing_twice(made):
     constrained, both = 2 * 32, 2 * 56
-    assert made[1].seen == [(constrained, 1337), (constrained, 1338), (both, 1337), (both, 1338)]
+    assert made[1].seen == [(constrained, 1337), (both, 1337)]  # all seeds give the same
 
 
 def test_the_papers_head_is_trained_and_baselines_score_the_same_images(made, photos):
-    table, expected = made[0].predictions, open_experiment(photos).validation.rows
+    experiment, table = open_experiment(photos), made[0].predictions
+    splits = {"local": experiment.validation, "official": experiment.manifest.select(split="test")}
     kinds = {variant.name: variant.kind for variant in made[0].record.variants}
     assert kinds["open"] == "trained" and kinds["open-linear-svm"] == "fitted"
-    groups = table.groupby(["variant", "seed"])
-    assert len(groups) == 2 * 3 * 2 and set(table["condition"]) == {"local"}
-    for _, own in groups:
+    groups = table.groupby(["variant", "seed", "condition"])
+    assert len(groups) == 2 * 4 * 2 * 2
+    for (_, _, on), own in groups:
+        expected = splits[on].rows
         assert own["image_id"].tolist() == expected["path"].tolist()
-        assert own["label"].tolist() == expected["label"].tolist()
+        assert own["label"].astype("Int8").tolist() == expected["label"].tolist()
     learnt = {c.variant: c.parameters for c in made[0].record.cells}
     assert learnt["open-linear-svm"] < learnt["open"]
 
 
 def test_thresholds_are_the_best_by_f1(made):
     for cell in made[0].record.cells:
-        own = made[0].predictions.query("variant == @cell.variant and seed == @cell.seed")
+        own = made[0].predictions.query(
+            "variant == @cell.variant and seed == @cell.seed and condition == 'local'"
+        )
         label = own["label"].to_numpy(int)
         best = max(
             2 * (label[called].sum()) / (label.sum() + called.sum())
@@ -218,68 +227,131 @@ def test_the_key_is_of_settings_images_and_baselines(photos):
     assert len({study.key(), fewer.key(), other.key()}) == 3
 
 
+def test_what_was_chosen_is_recorded_with_how_the_tries_did(made):
+    cells = {(c.variant, c.seed): c.fit for c in made[0].record.cells}
+    assert cells["open", 1337] == {}
+    probe = cells["open-linear-probe", 1337]
+    assert probe["settings"]["steps"] in (5, 20) and len(probe["tries"]) == 2
+    assert all(0 <= auc <= 1 for auc in [*probe["tries"], probe["training_auc"]])
+    assert cells["open-linear-probe", 1338]["settings"] == probe["settings"]
+    svm = cells["open-linear-svm", 1337]
+    assert (svm["settings"], svm["tries"]) == ({}, []) and svm["training_auc"] > 0.5
+
+
+def test_settings_are_chosen_on_the_training_images_sources_and_nothing_else(photos, monkeypatch):
+    asked = []
+
+    def watched(baseline, features, labels, groups):
+        asked.append((len(features), sorted(set(groups))))
+        return Choice(baseline.tries[0])
+
+    monkeypatch.setattr(fitting, "choose", watched)
+    study = open_study(photos, only=["linear-probe"])
+    study.obtain()
+    sizes, groups = zip(*asked, strict=True)
+    assert sizes == (2 * 32, 2 * 32, 2 * 56, 2 * 56)  # the fusion and the probe, a run each
+    assert groups[0] == list(range(32))  # one source a class: by image
+    assert {one.partition(" ")[0] for one in groups[2]} == {"0", "1"}
+
+
+def test_patch_tokens_stand_beside_class_tokens(photos):
+    experiment = open_experiment(photos)
+    made = fitting.Fitting(experiment, Reporter())
+    features = {reads: made._features(reads) for reads in ("class", "patches", "both")}
+    both = features["both"].tokens
+    blocks = both.shape[1] // 2
+    assert np.array_equal(both[:, :blocks], features["class"].tokens)
+    assert np.array_equal(both[:, blocks:], features["patches"].tokens)
+    for field in ("next_to_last", "embedding"):
+        own = [getattr(one, field) for one in features.values()]
+        assert np.array_equal(own[0], own[2])
+
+
+def test_a_detector_of_ones_own_stands_beside_all_others(photos):
+    class Darkness(torch.nn.Module):
+        threshold = 0.5
+
+        def forward(self, pixels):
+            return -pixels.float().mean(dim=(1, 2, 3)) / 255
+
+    finished = open_study(photos, only=["linear-svm"], beside={"mine": Darkness()}).obtain()
+    effects = finished.effects.set_index("name")
+    scored = finished.scored["local"]
+    above = scored["mine"].values("roc_auc")[:, 0] - scored["open-fusion"].values("roc_auc")[:, 0].mean()
+    assert effects.loc["mine-open-local", "effect"] == pytest.approx(above.mean())
+    assert "mine-constrained-local" in effects.index
+
+
 # --- the page -------------------------------------------------------------------------------------
 
 
-def test_a_baseline_is_compared_with_the_papers_head(made):
-    table = variants_table(made[0])
-    effects = made[0].effects.set_index("name")
-    assert table["difference"].dropna().to_dict() == (-effects["effect"]).to_dict()
-    svm = table.loc["open-linear-svm"]
-    assert svm["against"] == "layer fusion (the paper)"
-    ends = [svm["difference_low"], svm["difference_high"]]
-    assert ends == [-effects.loc["open-linear-svm", end] for end in ("high", "low")]
-    (axes,) = draw_variants(table).axes
-    names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["linear SVM", "linear probe"] and len(axes.containers) == 2
-    rates = pages.rates(made[0])
-    assert len(rates) == 6 and rates["roc_auc"].between(0, 1).all()
+def test_a_baseline_is_compared_with_the_papers_fusion(made, photos):
+    study = open_study(photos, only=["linear-svm", "fusion", "fusion-equal", "block-1"])
+    finished = study.obtain()
+    table = variants_table(finished)
+    svm, effects = table.loc["open-linear-svm"], finished.effects.set_index("name")
+    assert svm["against"] == "the paper's fusion"
+    assert svm["difference"] == effects.loc["open-linear-svm", "effect"]
+    step = effects.loc["open-fusion>fusion-equal", "effect"]
+    auc = {name: finished.scored["local"][f"open-{name}"].values("roc_auc")[:, 0].mean()
+           for name in ("fusion", "fusion-equal")}  # fmt: skip
+    assert step == pytest.approx(auc["fusion-equal"] - auc["fusion"])
 
 
 @pytest.fixture(scope="module")
 def committed():
-    photographs = reference_folder("photographs")
-    return [published_study(photographs, name) for name in ("baselines", "weights")]
+    return published_study(reference_folder("photographs"), "layers")
 
 
-def test_scores_of_another_study_are_read_in_the_same_order(committed):
-    there, own = (study.scored["local"] for study in committed)
-    other, moved = there["open-linear-probe"], own["open-last"]
-    found = pages.on_images_of(moved, other)
-    assert found.images is other.images and found.seeds == other.seeds
-    place = moved.images["image_id"].tolist().index(other.images["image_id"].iloc[7])
-    seed = moved.seeds.index(other.seeds[1])
-    assert found.logits[1, 7] == moved.logits[seed, place]
-    assert found.thresholds[1] == moved.thresholds[seed]
-    fewer = replace(moved, images=moved.images.iloc[:1])
-    with pytest.raises(LookupError):
-        pages.on_images_of(fewer, other)
-
-
-def test_depth_and_second_layer_add_up(committed):
-    table = pages.steps(*committed).set_index(["run", "added"])
-    assert len(table) == 2 * len(pages.STEPS) and not table.isna().any(axis=None)
+def test_the_ranking_has_every_detector_with_its_rank(committed):
+    table = pages.ranking(committed, "open", "official")
+    assert len(table) == len(registry.BASELINES) + 2
+    assert table["roc_auc"].is_monotonic_decreasing and table["rank"].is_monotonic_increasing
+    assert (table["rank_low"] <= table["rank_high"]).all() and table["rank_low"].ge(1).all()
     assert (table["low"] < table["roc_auc"]).all() and (table["roc_auc"] < table["high"]).all()
-    depth, rine, layer = (table.loc[("constrained", name), "roc_auc"] for name in pages.STEPS)
-    there, own = (study.scored["local"] for study in committed)
-    probe = there["constrained-linear-probe"]
-    scalar = pages.on_images_of(own["constrained-scalar"], probe)
-    auc = {name: one.values("roc_auc")[:, 0].mean() for name, one in
-           (("probe", probe), ("scalar", scalar), ("rine", there["constrained-rine"]))}  # fmt: skip
-    assert depth + layer == pytest.approx(auc["scalar"] - auc["probe"])
-    assert rine == pytest.approx(auc["rine"] - auc["probe"])
-    (axes,) = pages.draw_steps(table.reset_index()).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == list(pages.STEPS)
 
 
-def test_sizes_are_of_all_detectors(committed):
-    table = pages.sizes(*committed).set_index("detector")
-    titles = [baseline.title for baseline in registry.BASELINES.values()]
-    assert table.index.tolist() == ["layer fusion (the paper)", *titles]
-    assert table["parameters"].iloc[1] == 513 and (table["seconds"] > 0).all()
+def test_ranks_are_over_sources_drawn_with_replacement(committed):
+    scored = committed.scored["official"]["open"]
+    counts = pages.source_counts(scored)
+    images = scored.images.assign(count=counts[0])
+    family = images["family"].fillna(images["source"])
+    assert images.groupby([scored.label, family])["count"].nunique().eq(1).all()
+    own = images.groupby([scored.label, family])["count"].first()
+    assert own.groupby(level=0).sum().equals(own.groupby(level=0).size())
+
+
+def test_of_equal_detectors_both_have_the_better_rank(committed):
+    one = committed.scored["official"]["open"]
+    assert (pages.resampled_ranks([one, one]) == 1).all()
+
+
+def test_every_step_of_the_lattice_is_judged(committed):
+    table = pages.steps(committed)
+    assert len(table) == 2 * 2 * len(list(lattice.steps())) and table["verdict"].ne("").all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "verdict"),
+    [
+        (0.02, 0.05, 0.001, "higher"), (0.02, 0.05, 0.2, "not .01 lower"),
+        (-0.05, -0.02, 0.001, "lower"), (-0.05, -0.02, 0.2, "not .01 higher"),
+        (-0.004, 0.009, 1.0, "within .01"), (-0.02, 0.02, 1.0, "open"),
+    ],
+)  # fmt: skip
+def test_what_an_interval_says_of_the_margin(low, high, p, verdict):
+    table = pd.DataFrame([{"low": low, "high": high, "p_holm": p}])
+    assert pages.judged_small(table)["verdict"].tolist() == [verdict]
+
+
+def test_every_method_fits_its_own_training_images(committed):
+    for cell in committed.record.cells:
+        if cell.fit:
+            assert cell.fit["training_auc"] > 0.85, cell.variant
 
 
 def test_the_page_names_every_source_once_with_its_differences():
     text = pages.described([*registry.BASELINES, "rine"])
-    assert text.count("**") == 2 * 3 and "Koutlis and Papadopoulos 2024" in text
+    sources = {registry.source(one) for one in registry.ALL}
+    assert text.count("**") == 2 * len(sources) and "Koutlis and Papadopoulos 2024" in text
     assert "``" not in text and text.count("\n- ") >= 9

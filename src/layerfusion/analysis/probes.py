@@ -60,20 +60,22 @@ def class_tokens(
     return extract(detector, crops, len(manifest.rows)).numpy()
 
 
-def linear_probe(width: int) -> Pipeline:
+def linear_probe(width: int, variance: float = PRIOR_LOGIT_VARIANCE) -> Pipeline:
     """Return an unfitted probe: logistic regression on standardised features.
 
     Parameters
     ----------
     width
-        Number of features d. The weights' prior variance, scikit-learn's C, is 10 / d: with
-        standardised features a logit then has a standard deviation of about 3 a priori, so that
-        most probabilities are possible, whatever d is. Thus one block and all of them concatenated
-        are held back alike, and nothing is tuned on the images that are scored.
+        Number of features d. The weights' prior variance, scikit-learn's C, is `variance` / d: with
+        standardised features a logit then has that variance a priori, whatever d is, and one block
+        and all of them concatenated are held back alike.
+    variance
+        At 10 a logit's standard deviation is about 3, so that most probabilities are possible:
+        set beforehand, and tuned on no image.
     """
     # lbfgs needs some hundred steps; the limit is there to end what cannot converge.
     return make_pipeline(
-        StandardScaler(), LogisticRegression(C=PRIOR_LOGIT_VARIANCE / width, max_iter=10_000)
+        StandardScaler(), LogisticRegression(C=variance / width, max_iter=10_000)
     )
 
 

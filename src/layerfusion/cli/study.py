@@ -93,7 +93,7 @@ DESCRIPTIONS = {
     "activation": "QuickGELU or GELU.",
     "data": "Constrained compared with open at equal size, and with all of open.",
     "curve": "Fewer training images.",
-    "baselines": "The paper's head, and published detectors on the same frozen features.",
+    "layers": "The paper's fusion, published detectors and other fusions of the same features.",
 }
 
 

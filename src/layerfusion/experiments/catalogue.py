@@ -1,7 +1,8 @@
 """The studies by name: for each question, variants and what they are compared with."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
@@ -340,21 +341,52 @@ def _only(counts: "pd.Series[int]") -> dict[str, Any]:
     return {"data.selection": {"name": "shared", "quotas": quotas}}
 
 
-# --- baselines ------------------------------------------------------------------------------------
+# --- layers ---------------------------------------------------------------------------------------
 
 
-def _baselines(experiment: "Experiment") -> Plan:
-    """Compare the paper's head, in both runs, with published detectors on the same features."""
-    from layerfusion.experiments.baselines.registry import BASELINES  # loads torch: seconds
+def _layers(experiment: "Experiment") -> Plan:
+    """Compare the paper's fusion, in both runs, with baselines and its neighbours in a lattice.
+
+    All learn from the same frozen features under one rule (`experiments.baselines.choosing`), the
+    paper's fusion first; as the paper trains it, it stands beside them.
+    """
+    from layerfusion.experiments.baselines import lattice, registry  # loads torch: seconds
 
     variants, contrasts = [], []
+    fits = registry.FUSIONS | registry.BASELINES | registry.probes(_depth(experiment))
+    conditions = ["local", "official"]
     for run in RUNS:
-        variants.append(Variant(run, "layer fusion (the paper)", run, {"head.blocks": "all"}))
-        for baseline in BASELINES.values():
-            name, text = f"{run}-{baseline.name}", f"layer fusion above {baseline.title}, {run} run"
-            variants.append(Variant(name, baseline.title, run, fit=baseline))
-            contrasts.append(_above(name, text, run, name))
-    return Plan(variants, contrasts)
+        fitted = [Variant(f"{run}-{name}", fit.title, run, fit=fit) for name, fit in fits.items()]
+        trained = Variant(run, "the paper's fusion, trained as in the paper", run)
+        variants += [*fitted, trained]
+    for run, on in product(RUNS, conditions):
+        where, short = f"{on} AUC, {run} run", "" if on == "local" else f"-{on}"
+        fusion = f"{run}-{lattice.Form().name}"
+        contrasts += [
+            _above(f"{run}-{name}{short}", f"{fit.title} above the paper's fusion, {where}",
+                   f"{run}-{name}", fusion, on)
+            for name, fit in registry.BASELINES.items()
+        ]  # fmt: skip
+        contrasts += [
+            _above(f"{run}-{one.name}>{other.name}{short}", f"{other.text} above {one.text}, "
+                   f"{where}", f"{run}-{other.name}", f"{run}-{one.name}", on)
+            for one, other, _ in lattice.steps()
+        ]  # fmt: skip
+    return Plan(variants, contrasts, conditions)
+
+
+def compared_with(
+    variants: Sequence[Variant], mine: Sequence[Variant], conditions: Sequence[str]
+) -> list[Contrast]:
+    """Return contrasts of ROC AUC: the first variant of each run, and detectors of a user's own."""
+    first = {variant.run: variant for variant in reversed(variants)}
+    return [
+        _above(f"{own.name}-{run}-{on}", f"{own.text} above {one.text}, {on} AUC, {run} run",
+               own.name, one.name, on)
+        for own in mine
+        for run, one in sorted(first.items())
+        for on in conditions
+    ]  # fmt: skip
 
 
 STUDIES = {
@@ -366,7 +398,7 @@ STUDIES = {
     "activation": Question("Does the activation of the weights matter?", _activation),
     "data": Question("Is it the kind of data, or more of it?", _data),
     "curve": Question("What do more training images give?", _curve),
-    "baselines": Question("Is it the layers?", _baselines),
+    "layers": Question("Is it the layers?", _layers),
 }
 ABLATIONS = ("weights", "blocks", "trained", "augmentations", "activation", "data", "curve")
 

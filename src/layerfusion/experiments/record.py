@@ -56,7 +56,8 @@ class CellEntry(_Record):
 
     `experiment` names settings, seed and images alone: entries of two studies that have it in
     common are one experiment, and have one threshold and the same predictions. `key` names the
-    training or fit, with the versions that computed it, and `machine` where that was.
+    training or fit, with the versions that computed it, and `machine` where that was. Of a baseline
+    `fit` has the settings that were chosen, the ROC AUC of each try and that of the training views.
     """
 
     variant: str
@@ -68,6 +69,7 @@ class CellEntry(_Record):
     training_images: int | None = None
     parameters: int | None = None
     block_weights: list[float] = []
+    fit: dict[str, Any] = {}
     best_epoch: int | None = None
     epochs: int | None = None
     seconds: float = 0.0

@@ -17,8 +17,8 @@ from layerfusion.errors import StopRequestedError, UserError
 from layerfusion.experiments.alpha import ALPHA, alpha_table
 from layerfusion.experiments.baselines.baseline import Baseline
 from layerfusion.experiments.baselines.fitting import FOLDER as CELLS
-from layerfusion.experiments.baselines.fitting import Fitting
-from layerfusion.experiments.catalogue import find_question
+from layerfusion.experiments.baselines.fitting import Fitting, scored
+from layerfusion.experiments.catalogue import compared_with, find_question
 from layerfusion.experiments.commands import shared_options, training_command
 from layerfusion.experiments.given import identity_of, score_given
 from layerfusion.experiments.record import (
@@ -55,6 +55,7 @@ from layerfusion.runs.record import LOG, Run
 from layerfusion.settings import digest, load_profile
 
 CLEAN = ("local", "clean")  # conditions under which a threshold is chosen
+CLEAN_SPLITS = {"local": "val", "official": "test"}  # conditions that baselines score
 LARGEST_LOGIT = 36  # of more the probability rounds to 1
 SCORED_TOGETHER = 8  # detectors: each holds its encoder while it scores
 
@@ -119,6 +120,7 @@ class Study:
         only: Sequence[str] | None = None,
         data_root: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
+        beside: Mapping[str, Given] | None = None,
         reporter: Reporter | None = None,
     ) -> "Study":
         """Load the profile and look at every image file, once for all variants.
@@ -136,6 +138,9 @@ class Study:
             Changes to keep, such as ``last`` or ``rine``; the first variant of a run always stays.
         overrides
             Settings that all variants share.
+        beside
+            Finished detectors of your own, by name: they score the same images, and the first
+            variant of each run is compared with each of them.
 
         Raises
         ------
@@ -152,7 +157,10 @@ class Study:
         )  # fmt: skip
         plan = question.plan(first)
         variants = _kept(plan.variants, only)
+        mine = [Variant(own, own, given=detector) for own, detector in (beside or {}).items()]
         names = {variant.name for variant in variants}
+        contrasts = [contrast for contrast in plan.contrasts if contrast.variants <= names]
+        contrasts += compared_with(variants, mine, plan.conditions)
         numbers = range(first_seed, first_seed + seeds)
         # As a record has them: no folder of this machine.
         options = shared_options(Path(profile).name, None if data_root is None else "DIR", given)
@@ -160,8 +168,8 @@ class Study:
         return cls(
             name,
             question.text,
-            variants,
-            [contrast for contrast in plan.contrasts if contrast.variants <= names],
+            [*variants, *mine],
+            contrasts,
             plan.conditions,
             first.manifest,
             list(numbers),
@@ -239,7 +247,7 @@ class Study:
 
     def cells(self, reporter: Reporter) -> Iterator[tuple[CellEntry, pd.DataFrame]]:
         """Load or make each cell; yield what is reported of it, and its predictions."""
-        scored = self._train(reporter)
+        trained = self._train(reporter)
         fits = any(variant.fit is not None for variant in self.variants)
         fitting = Fitting(next(iter(self.experiments.values())), reporter) if fits else None
         order = self._order()
@@ -251,7 +259,7 @@ class Study:
             elif variant.fit is not None and fitting is not None:
                 made, tables = self._fitted(variant.fit, self._of(variant, seed), fitting)
             else:
-                tables = scored[f"{variant.name} {seed}"]
+                tables = trained[f"{variant.name} {seed}"]
                 made = self._trained(self._of(variant, seed), tables)
             own = {"variant": variant.name, "seed": seed, "key": self._key(variant, seed)}
             predicted = [table.assign(condition=on) for on, table in tables.items()]
@@ -295,9 +303,15 @@ class Study:
         return [on for on in self.conditions if condition_named(on).split in splits]
 
     def _order(self) -> list[tuple[Variant, int]]:
-        """Return all cells: seed by seed, then fits, those that share their views together."""
-        cells = [(variant, seed) for seed in self.seeds for variant in self.variants]
-        return sorted(cells, key=lambda own: RUNS.index(own[0].run) + 1 if own[0].fit else 0)
+        """Return all cells: seed by seed, then fits, those that share their features together."""
+
+        def place(cell: tuple[Variant, int]) -> tuple[int, str]:
+            fit = cell[0].fit
+            return (0, "") if fit is None else (RUNS.index(cell[0].run) + 1, fit.reads)
+
+        return sorted(
+            [(variant, seed) for seed in self.seeds for variant in self.variants], key=place
+        )
 
     def _of(self, variant: Variant, seed: int) -> Experiment:
         return self.experiments[seed, variant.name]
@@ -330,18 +344,23 @@ class Study:
         }
 
     def _fitted(self, baseline: Baseline, experiment: Experiment, fitting: Fitting) -> Made:
-        if list(self.conditions) != ["local"]:
-            raise UserError("baselines score clean validation images alone; ask for 'local'")
+        if degraded := set(self.conditions) - CLEAN_SPLITS.keys():
+            raise UserError(
+                f"baselines score clean images alone; leave out {', '.join(sorted(degraded))}"
+            )
         scores = fitting.scores(baseline, experiment)
+        made, split = scores.attrs, scored(experiment).rows["split"]
+        tables = {on: scores[(split == CLEAN_SPLITS[on]).to_numpy()] for on in self._scored}
         return {
             "experiment": digest(_named(experiment) | {"baseline": baseline.name}),
             "machine": machine_of(provenance()),
-            "threshold": _threshold(experiment.validation.rows["label"], scores),
+            "threshold": _threshold(experiment.validation.rows["label"], tables["local"]),
             "training_images": len(experiment.training.rows),
-            "parameters": scores.attrs["parameters"],
-            "seconds": scores.attrs["seconds"],
-            "scoring_seconds": scores.attrs["feature_seconds"],
-        }, {"local": scores}
+            "parameters": made["parameters"],
+            "fit": {name: made[name] for name in ("settings", "tries", "training_auc")},
+            "seconds": round(made["seconds"] + made["choosing_seconds"], 1),
+            "scoring_seconds": made["feature_seconds"],
+        }, tables
 
     def _given(self, name: str, given: Given, reporter: Reporter) -> Made:
         labels, key = self.images.select(split="val").rows["label"], identity_of(given)

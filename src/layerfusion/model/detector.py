@@ -99,6 +99,7 @@ class Detector(nn.Module):
             trained_blocks=encoder.trained_blocks,
             prefix_precision=encoder.prefix_precision,
             last_block=encoder.last_block,
+            token=encoder.token,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -174,6 +175,8 @@ class Detector(nn.Module):
             "precision": self.encoder.prefix_precision,
             "mean": self.mean.flatten().tolist(),
             "std": self.std.flatten().tolist(),
+            # Left out for class tokens, which older entries of the cache are of.
+            **({} if self.encoder.token == "class" else {"token": self.encoder.token}),
         }
 
     def block_weights(self) -> list[float]:

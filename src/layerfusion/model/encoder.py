@@ -7,7 +7,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
-from layerfusion.settings import LastBlock, PrefixPrecision
+from layerfusion.settings import LastBlock, PrefixPrecision, Token
 
 
 def class_token_after(block: nn.Module, tokens: Tensor) -> Tensor:
@@ -61,7 +61,8 @@ class FrozenTokens(NamedTuple):
     Attributes
     ----------
     class_tokens
-        Shape (batch, frozen blocks, width): the class token after each frozen block.
+        Shape (batch, frozen blocks, width): the class token after each frozen block, or the mean of
+        its patch tokens where that is what is read.
     tokens
         Shape (batch, tokens, width): the residual stream after the last of them, class token
         first; (batch, 0, width) where no block is trained and nothing reads it.
@@ -94,6 +95,8 @@ class ClassTokenEncoder(nn.Module):
     last_block
         ``class_token`` computes nothing of the last block, if it is trained, but its class token
         (see `layerfusion.model.encoder`).
+    token
+        ``patches`` reads the mean of a block's patch tokens in the place of its class token.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class ClassTokenEncoder(nn.Module):
         trained_blocks: int = 2,
         prefix_precision: PrefixPrecision = "float32",
         last_block: LastBlock = "full",
+        token: Token = "class",
     ) -> None:
         super().__init__()
         if not isinstance(visual, VisionTransformer):
@@ -126,6 +130,7 @@ class ClassTokenEncoder(nn.Module):
         self.trained_blocks = trained_blocks
         self.prefix_precision = prefix_precision
         self.last_block = last_block
+        self.token = token
         self.requires_grad_(False)
         for block in self._split()[1]:
             block.requires_grad_(True)
@@ -181,9 +186,13 @@ class ClassTokenEncoder(nn.Module):
         class_tokens = [stream.new_empty(len(images), 0, self.width, dtype=class_token_dtype)]
         for block in self._split()[0]:
             stream = block(stream)
-            class_tokens.append(stream[:, :1].to(class_token_dtype))
+            class_tokens.append(self._read(stream)[:, None].to(class_token_dtype))
         tokens = stream if self.trained_blocks else stream[:, :0]
         return FrozenTokens(torch.cat(class_tokens, dim=1), tokens)
+
+    def _read(self, stream: Tensor) -> Tensor:
+        """Return what is read of a block, (batch, width), of the residual stream after it."""
+        return stream[:, 0] if self.token == "class" else stream[:, 1:].mean(dim=1)
 
     def suffix(self, frozen: FrozenTokens) -> Tensor:
         """Return h, as `forward` does, of what `prefix` returned."""
@@ -195,7 +204,7 @@ class ClassTokenEncoder(nn.Module):
         trained = []
         for block in blocks:
             tokens = block(tokens)
-            trained.append(tokens[:, 0].float())
+            trained.append(self._read(tokens).float())
         if spared is not None:
             trained.append(class_token_after(spared, tokens).float())
         h = class_tokens.float()

@@ -1,4 +1,4 @@
-"""What baselines read of images: class tokens of the frozen encoder, and two features after them.
+"""What baselines read of images: tokens of the frozen encoder, and two features after them.
 
 The images are those that the paper's head sees: the augmented views of the training images, and the
 evaluation crops of the validation images.
@@ -23,7 +23,7 @@ from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
-from layerfusion.settings import Profile
+from layerfusion.settings import Profile, Token
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class Features:
     Attributes
     ----------
     tokens
-        Class token after every block, shape (n, blocks, width), block 1 first.
+        Class token after every block, shape (n, blocks, width), block 1 first; or the mean of its
+        patch tokens, or both, (n, 2 * blocks, width), class tokens first.
     next_to_last
-        ``ln_post`` of the last block's, shape (n, width).
+        ``ln_post`` of the last block's class token, shape (n, width).
     embedding
         The tower's output, not normalised: `next_to_last` times its projection, shape
         (n, output width); `next_to_last` itself where a tower has no projection.
@@ -74,6 +75,8 @@ class FrozenEncoder:
     ----------
     profile
         Of a run; none of its blocks is fine-tuned here, whatever it says.
+    token
+        What is read of a block.
 
     Raises
     ------
@@ -82,10 +85,10 @@ class FrozenEncoder:
         tower makes its output of anything but the class token.
     """
 
-    def __init__(self, profile: Profile, reporter: Reporter) -> None:
+    def __init__(self, profile: Profile, reporter: Reporter, token: Token = "class") -> None:
         self.profile, self.reporter = profile, reporter
         self.fabric = open_fabric(profile.training.precision)
-        frozen = profile.encoder.model_copy(update={"trained_blocks": 0})
+        frozen = profile.encoder.model_copy(update={"trained_blocks": 0, "token": token})
         detector = Detector.build(frozen, profile.head, profile.images)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()
@@ -116,7 +119,7 @@ class FrozenEncoder:
             loader=self.profile.loader,
             processes=Processes(),
         )
-        with self.reporter.bar(f"views, {experiment.run}", len(draws)) as bar:
+        with self.reporter.bar(f"views, {experiment.run} run", len(draws)) as bar:
 
             def pixels() -> Iterator[Tensor]:
                 done = 0

@@ -1,20 +1,79 @@
-"""What baselines that torch trains share: batches from a seed, steps, and a trained network."""
+"""What baselines that torch trains share: tries, batches from a seed, steps, a trained network."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import stream_seed
+from layerfusion.experiments.baselines.baseline import Labels
 from layerfusion.experiments.baselines.features import Features
 
+BATCH_SIZE = 128
+LEARNING_RATES = (3e-5, 1e-4, 3e-4)
+STEPS = (50, 200)
+# What each of these baselines is tried with.
+TRIES = tuple(
+    {"learning_rate": rate, "steps": steps} for rate, steps in product(LEARNING_RATES, STEPS)
+)
+
 _SCORED_AT_ONCE = 512  # images: little memory for any number of them
+
+Field = Literal["tokens", "next_to_last", "embedding"]
+Loss = Callable[[Tensor, Tensor], Tensor]  # of inputs and labels
+
+
+def train(
+    build: Callable[[], nn.Module],
+    field: Field,
+    features: Features,
+    labels: Labels,
+    seed: int,
+    *,
+    learning_rate: float,
+    steps: int,
+    loss: Callable[[nn.Module], Loss] | None = None,
+    weight_decay: float = 0.0,
+    batch_size: int = BATCH_SIZE,
+) -> "TrainedNetwork":
+    """Build a network and train it by AdamW, whatever is drawn being drawn from the seed.
+
+    Parameters
+    ----------
+    build
+        Returns the network, which maps inputs (n, ...) to logits (n,). A network that has
+        ``parameter_groups(learning_rate)`` says itself how fast each of its parameters learns.
+    field
+        The field of `Features` that it reads.
+    labels
+        0 (real) or 1 (synthetic), shape (n,).
+    loss
+        Of a network: returns its loss on inputs and labels, shape (). Usually binary cross-entropy.
+    """
+    inputs, target = torch.from_numpy(getattr(features, field)), torch.from_numpy(labels)
+    with seeded(seed):
+        model = build().train()
+        groups = getattr(model, "parameter_groups", lambda _: model.parameters())(learning_rate)
+        optimizer = torch.optim.AdamW(
+            groups, lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+        of_batch = (loss or cross_entropy)(model)
+        batches = shuffled_batches(len(features), size=batch_size, steps=steps, seed=seed)
+        descend(optimizer, batches, lambda rows: of_batch(inputs[rows], target[rows]))
+    return TrainedNetwork(model.eval().requires_grad_(False), field)
+
+
+def cross_entropy(model: nn.Module) -> Loss:
+    """Return the loss of a network: binary cross-entropy, its mean over a batch."""
+    return lambda inputs, label: binary_cross_entropy_with_logits(model(inputs), label.float())
 
 
 def shuffled_batches(images: int, *, size: int, steps: int, seed: int) -> Iterator[Tensor]:
@@ -65,7 +124,7 @@ class TrainedNetwork:
     """
 
     model: nn.Module
-    read: Literal["tokens", "embedding"]
+    read: Field
 
     @property
     def parameters(self) -> int:

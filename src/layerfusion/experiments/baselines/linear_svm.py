@@ -6,7 +6,7 @@ those before the output projection, brought to length 1; the decision value is t
 Differences from its public code
 --------------------------------
 - Its public code has trained detectors and no training. The machine here is scikit-learn's
-  `LinearSVC` with its loss (squared hinge) and cost (C = 1).
+  `LinearSVC` with its loss (squared hinge); its cost C is chosen on training images.
 - Crops are not resized to 224 px first: they are cut, and small images enlarged, as the profile
   says. Training views are augmented.
 - Nothing in it is drawn: all seeds give the same numbers where they share their training views.
@@ -22,6 +22,8 @@ from sklearn.svm import LinearSVC
 
 from layerfusion.experiments.baselines.baseline import Labels
 from layerfusion.experiments.baselines.features import Features
+
+TRIES = tuple({"cost": cost} for cost in (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0))
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class LinearSvm:
         return np.asarray(self.pipeline.decision_function(features.next_to_last), dtype=np.float32)
 
 
-def fit_linear_svm(features: Features, labels: Labels, seed: int) -> LinearSvm:
+def fit_linear_svm(
+    features: Features, labels: Labels, seed: int, *, cost: float = 1.0
+) -> LinearSvm:
     """Fit the machine to views and their labels.
 
     Parameters
@@ -50,6 +54,8 @@ def fit_linear_svm(features: Features, labels: Labels, seed: int) -> LinearSvm:
         0 (real) or 1 (synthetic), shape (n,).
     seed
         Not used: the primal problem has one solution, and nothing on the way to it is drawn.
+    cost
+        C, of an image on the wrong side.
     """
-    machine = LinearSVC(dual=False, max_iter=10_000)
+    machine = LinearSVC(C=cost, dual=False, max_iter=10_000)
     return LinearSvm(make_pipeline(Normalizer(), machine).fit(features.next_to_last, labels))

@@ -176,8 +176,9 @@ def variants_table(study: FinishedStudy) -> pd.DataFrame:
         for one in record.variants
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
-    # A contrast has the name of the variant that it is about.
-    found = {one.name: _from_reference(one, effects[one.name]) for one in record.contrasts}
+    # Some contrasts have the name of the variant that they are about.
+    about = [one for one in record.contrasts if one.name in one.variants]
+    found = {one.name: _from_reference(one, effects[one.name]) for one in about}
     joined = table.join(pd.DataFrame.from_dict(found, orient="index", columns=[*DIFFERENCE]))
     texts = {own.name: own.text for own in record.variants} | {"": ""}
     joined["against"] = joined["against"].fillna("").map(texts)
