@@ -149,7 +149,7 @@ def checked(model: type[Model], values: Any, what: str) -> Model:
 Probability = Annotated[float, Field(ge=0, le=1)]
 PrefixPrecision = Literal["float32", "float16", "bfloat16"]
 LastBlock = Literal["full", "class_token"]
-Token = Literal["class", "patches"]
+Tokens = Literal["class", "patches"]
 Blocks = Literal["all", "last", "mean"]
 WeightsPer = Literal["block", "feature"]
 Activation = Literal["quick_gelu", "gelu"]
@@ -198,13 +198,12 @@ class EncoderSettings(Strict):
     # class_token: compute nothing else of the last block, if it is trained.
     last_block: LastBlock = "full"
     # What is read of a block: its class token, as in the paper, or the mean of its patch tokens.
-    token: Token = Field(default="class", exclude_if=lambda token: token == "class")
+    tokens: Tokens = Field(default="class", exclude_if=lambda tokens: tokens == "class")
 
     @model_validator(mode="after")
     def _patches_are_computed(self) -> "EncoderSettings":
-        if self.token == "patches" and self.last_block == "class_token":
-            raise ValueError("last_block=class_token computes no patch tokens, which token=patches "
-                             "reads")  # fmt: skip
+        if self.tokens == "patches" and self.last_block == "class_token":
+            raise ValueError("tokens=patches reads what last_block=class_token does not compute")
         return self
 
 

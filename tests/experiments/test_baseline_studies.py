@@ -277,7 +277,10 @@ def test_a_detector_of_ones_own_stands_beside_all_others(photos):
     finished = open_study(photos, only=["linear-svm"], beside={"mine": Darkness()}).obtain()
     effects = finished.effects.set_index("name")
     scored = finished.scored["local"]
-    above = scored["mine"].values("roc_auc")[:, 0] - scored["open-fusion"].values("roc_auc")[:, 0].mean()
+    above = (
+        scored["mine"].values("roc_auc")[:, 0]
+        - scored["open-fusion"].values("roc_auc")[:, 0].mean()
+    )
     assert effects.loc["mine-open-local", "effect"] == pytest.approx(above.mean())
     assert "mine-constrained-local" in effects.index
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from layerfusion.errors import UserError
 from layerfusion.model.encoder import ClassTokenEncoder
@@ -27,6 +28,24 @@ def test_class_tokens_equal_open_clips(activation, trained_blocks):
     h = ClassTokenEncoder(tower, trained_blocks=trained_blocks).eval()(images)
     assert h.shape == (3, 4, 32) and h.dtype == torch.float32
     torch.testing.assert_close(h, reference_class_tokens(tower, images), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("trained_blocks", [0, 2])
+def test_patch_tokens_are_the_mean_of_open_clips(trained_blocks):
+    tower = tower_of("demo-tiny")
+    images = torch.randn(3, 3, 48, 48)
+    with torch.no_grad():
+        streams = tower.eval().forward_intermediates(images, output_fmt="NLC")
+    expected = torch.stack([s.mean(dim=1) for s in streams["image_intermediates"]], dim=1)
+    h = ClassTokenEncoder(tower, trained_blocks=trained_blocks, tokens="patches").eval()(images)
+    torch.testing.assert_close(h, expected, atol=1e-5, rtol=0)
+
+
+def test_patch_tokens_are_not_read_where_the_last_block_computes_none():
+    with pytest.raises(ValidationError, match="patches"):
+        EncoderSettings(
+            model="demo-tiny", weights="random", tokens="patches", last_block="class_token"
+        )
 
 
 def test_class_tokens_equal_open_clips_at_full_size():

@@ -194,6 +194,7 @@ def test_nothing_else_shares_an_entry(make_cache):
         {"prefix_precision": "float32"},
         {"prefix_precision": "bfloat16"},
         {"mean": (0.5, 0.5, 0.5)},
+        {"tokens": "patches"},
     ]
     for number, settings in enumerate(others, start=1):
         detector = make(**settings)
@@ -203,7 +204,7 @@ def test_nothing_else_shares_an_entry(make_cache):
         assert counts(cache) == (0, 2 * number, 2 * number)
     images[0, 2, 47, 47] ^= 1
     detector(images)
-    assert counts(cache) == (1, 17, 17)
+    assert counts(cache) == (1, 19, 19)
 
 
 def test_what_comes_after_the_seam_shares_all_entries(make_cache):

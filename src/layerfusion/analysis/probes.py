@@ -74,9 +74,7 @@ def linear_probe(width: int, variance: float = PRIOR_LOGIT_VARIANCE) -> Pipeline
         set beforehand, and tuned on no image.
     """
     # lbfgs needs some hundred steps; the limit is there to end what cannot converge.
-    return make_pipeline(
-        StandardScaler(), LogisticRegression(C=variance / width, max_iter=10_000)
-    )
+    return make_pipeline(StandardScaler(), LogisticRegression(C=variance / width, max_iter=10_000))
 
 
 def probe_blocks(

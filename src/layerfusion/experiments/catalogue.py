@@ -362,11 +362,13 @@ def _layers(experiment: "Experiment") -> Plan:
     for run, on in product(RUNS, conditions):
         where, short = f"{on} AUC, {run} run", "" if on == "local" else f"-{on}"
         fusion = f"{run}-{lattice.Form().name}"
+        others = {run: "the paper's own training"} | {
+            f"{run}-{name}": fit.title for name, fit in registry.BASELINES.items()
+        }
         contrasts += [
-            _above(f"{run}-{name}{short}", f"{fit.title} above the paper's fusion, {where}",
-                   f"{run}-{name}", fusion, on)
-            for name, fit in registry.BASELINES.items()
-        ]  # fmt: skip
+            _above(f"{name}{short}", f"{text} above the paper's fusion, {where}", name, fusion, on)
+            for name, text in others.items()
+        ]
         contrasts += [
             _above(f"{run}-{one.name}>{other.name}{short}", f"{other.text} above {one.text}, "
                    f"{where}", f"{run}-{other.name}", f"{run}-{one.name}", on)

@@ -99,7 +99,7 @@ class Detector(nn.Module):
             trained_blocks=encoder.trained_blocks,
             prefix_precision=encoder.prefix_precision,
             last_block=encoder.last_block,
-            token=encoder.token,
+            tokens=encoder.tokens,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -176,7 +176,7 @@ class Detector(nn.Module):
             "mean": self.mean.flatten().tolist(),
             "std": self.std.flatten().tolist(),
             # Left out for class tokens, which older entries of the cache are of.
-            **({} if self.encoder.token == "class" else {"token": self.encoder.token}),
+            **({} if self.encoder.tokens == "class" else {"token": self.encoder.tokens}),
         }
 
     def block_weights(self) -> list[float]:

@@ -7,7 +7,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from layerfusion.errors import UserError
-from layerfusion.settings import LastBlock, PrefixPrecision, Token
+from layerfusion.settings import LastBlock, PrefixPrecision, Tokens
 
 
 def class_token_after(block: nn.Module, tokens: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class ClassTokenEncoder(nn.Module):
     last_block
         ``class_token`` computes nothing of the last block, if it is trained, but its class token
         (see `layerfusion.model.encoder`).
-    token
+    tokens
         ``patches`` reads the mean of a block's patch tokens in the place of its class token.
 
     Raises
@@ -111,7 +111,7 @@ class ClassTokenEncoder(nn.Module):
         trained_blocks: int = 2,
         prefix_precision: PrefixPrecision = "float32",
         last_block: LastBlock = "full",
-        token: Token = "class",
+        tokens: Tokens = "class",
     ) -> None:
         super().__init__()
         if not isinstance(visual, VisionTransformer):
@@ -130,7 +130,7 @@ class ClassTokenEncoder(nn.Module):
         self.trained_blocks = trained_blocks
         self.prefix_precision = prefix_precision
         self.last_block = last_block
-        self.token = token
+        self.tokens = tokens
         self.requires_grad_(False)
         for block in self._split()[1]:
             block.requires_grad_(True)
@@ -192,7 +192,7 @@ class ClassTokenEncoder(nn.Module):
 
     def _read(self, stream: Tensor) -> Tensor:
         """Return what is read of a block, (batch, width), of the residual stream after it."""
-        return stream[:, 0] if self.token == "class" else stream[:, 1:].mean(dim=1)
+        return stream[:, 0] if self.tokens == "class" else stream[:, 1:].mean(dim=1)
 
     def suffix(self, frozen: FrozenTokens) -> Tensor:
         """Return h, as `forward` does, of what `prefix` returned."""

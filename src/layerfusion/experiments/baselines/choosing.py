@@ -37,9 +37,7 @@ class Choice:
     roc_auc: tuple[float, ...] = ()
 
 
-def choose(
-    baseline: Baseline, features: Features, labels: Labels, groups: NDArray[Any]
-) -> Choice:
+def choose(baseline: Baseline, features: Features, labels: Labels, groups: NDArray[Any]) -> Choice:
     """Return the settings that do best on training sources that a fit has not seen.
 
     Parameters
@@ -55,7 +53,9 @@ def choose(
     return Choice(baseline.tries[int(np.argmax(found))], tuple(found))
 
 
-def source_groups(names: NDArray[np.str_], images: NDArray[np.int64], labels: Labels) -> NDArray[Any]:
+def source_groups(
+    names: NDArray[np.str_], images: NDArray[np.int64], labels: Labels
+) -> NDArray[Any]:
     """Return what is held out together, of each view: its source, or its image.
 
     Parameters

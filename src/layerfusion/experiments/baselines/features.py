@@ -23,7 +23,7 @@ from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
-from layerfusion.settings import Profile, Token
+from layerfusion.settings import Profile, Tokens
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class FrozenEncoder:
     ----------
     profile
         Of a run; none of its blocks is fine-tuned here, whatever it says.
-    token
+    tokens
         What is read of a block.
 
     Raises
@@ -85,10 +85,10 @@ class FrozenEncoder:
         tower makes its output of anything but the class token.
     """
 
-    def __init__(self, profile: Profile, reporter: Reporter, token: Token = "class") -> None:
+    def __init__(self, profile: Profile, reporter: Reporter, tokens: Tokens = "class") -> None:
         self.profile, self.reporter = profile, reporter
         self.fabric = open_fabric(profile.training.precision)
-        frozen = profile.encoder.model_copy(update={"trained_blocks": 0, "token": token})
+        frozen = profile.encoder.model_copy(update={"trained_blocks": 0, "tokens": tokens})
         detector = Detector.build(frozen, profile.head, profile.images)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()

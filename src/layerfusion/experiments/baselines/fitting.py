@@ -2,11 +2,12 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,9 @@ from layerfusion.paths import runs_root
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
 from layerfusion.scoring.predictions import write_predictions
-from layerfusion.settings import digest, family_of
+from layerfusion.settings import Tokens, digest, family_of
+
+Made = TypeVar("Made")
 
 FOLDER = "cells"  # in a profile's folder: what baselines and given detectors scored
 
@@ -142,28 +145,28 @@ class Fitting:
 
         return self._last("learned", wanted, make)
 
-    def _read(self, reads: Reads, read: Any) -> Features:
+    def _read(self, reads: Reads, read: Callable[[FrozenEncoder], Features]) -> Features:
         """Return features with the tokens that are read, of one pass through the tower or two."""
         if reads != "both":
-            return read(self._encoder(reads))  # type: ignore[no-any-return]
-        of_class, of_patches = (read(self._encoder(token)) for token in ("class", "patches"))
+            return read(self._encoder(reads))
+        of_class, of_patches = read(self._encoder("class")), read(self._encoder("patches"))
         both = np.concatenate([of_class.tokens, of_patches.tokens], axis=1)
         return replace(of_class, tokens=both)
 
     def _evaluated(self, encoder: FrozenEncoder) -> Features:
         return encoder.evaluation_features(scored(self.experiment))
 
-    def _encoder(self, token: Any) -> FrozenEncoder:
+    def _encoder(self, tokens: Tokens) -> FrozenEncoder:
         return self._last(
-            "encoder", token, lambda: FrozenEncoder(self.experiment.profile, self.reporter, token)
+            "encoder", tokens, lambda: FrozenEncoder(self.experiment.profile, self.reporter, tokens)
         )
 
-    def _last(self, kind: str, wanted: Any, make: Any) -> Any:
+    def _last(self, kind: str, wanted: Any, make: Callable[[], Made]) -> Made:
         """Return what was made last of a kind, if it is what is wanted; else make it."""
         if kind not in self._kept or self._kept[kind][0] != wanted:
             self._kept.pop(kind, None)  # never two of them in memory
             self._kept[kind] = wanted, make()
-        return self._kept[kind][1]
+        return cast(Made, self._kept[kind][1])
 
 
 def scored(experiment: Experiment) -> Manifest:

@@ -56,6 +56,8 @@ class Form:
         Whether there is the nonlinearity, ``mlp``, or none, ``linear``.
     reads
         The tokens: ``class``, ``patches`` (their mean), or ``both``.
+    blocks
+        ``all``, or the ``last`` alone: then nothing is fused.
     """
 
     weights: Literal["softmax", "equal", "free"] = "softmax"
@@ -65,6 +67,7 @@ class Form:
     tokens: Literal["raw", "normed"] = "raw"
     classifier: Literal["mlp", "linear"] = "mlp"
     reads: Reads = "class"
+    blocks: Literal["all", "last"] = "all"
 
     @property
     def changes(self) -> dict[str, str]:
@@ -95,6 +98,7 @@ WORDS = {
     ("classifier", "linear"): "no nonlinearity",
     ("reads", "patches"): "patch tokens",
     ("reads", "both"): "class and patch tokens",
+    ("blocks", "last"): "the last block alone",
 }
 
 _OWN = Form(projection="own")
@@ -118,6 +122,7 @@ FORMS = (
     Form(classifier="linear"),
     Form(reads="patches"),
     Form(reads="both"),
+    Form(blocks="last"),
 )
 
 
@@ -148,6 +153,7 @@ class Fusion(nn.Module):
     ) -> None:
         super().__init__()
         self.form = form
+        blocks = 1 if form.blocks == "last" else blocks
         layers = [nn.Linear(width, size) for _ in range(blocks if form.projection == "own" else 1)]
         self.weight = nn.Parameter(torch.stack([layer.weight.detach().T for layer in layers]))
         self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
@@ -175,7 +181,8 @@ class Fusion(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits (n,), of tokens (n, blocks, width)."""
-        h = self.norm(tokens) if self.form.tokens == "normed" else tokens
+        h = tokens[:, -1:] if self.form.blocks == "last" else tokens
+        h = self.norm(h) if self.form.tokens == "normed" else h
         alpha = self.alpha()
         if self.form.fused == "after":
             z = (alpha * self.nonlinear(self._project(h))).sum(dim=1)

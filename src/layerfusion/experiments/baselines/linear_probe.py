@@ -21,9 +21,7 @@ BATCH_SIZE = 256
 INITIAL_DEVIATION = 0.02
 # A layer learns slowly at rates that suit networks: with 1e-4 it takes thousands of steps.
 TRIES = tuple(
-    {"learning_rate": rate, "steps": steps}
-    for rate in (3e-5, 1e-4, 1e-3)
-    for steps in (700, 2800)
+    {"learning_rate": rate, "steps": steps} for rate in (3e-5, 1e-4, 1e-3) for steps in (700, 2800)
 )
 
 

@@ -23,6 +23,7 @@ Differences from its public code
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -116,17 +117,19 @@ def fit_rine(
     (_, blocks, width), sizes = features.tokens.shape, PUBLISHED[variant]
     return train(
         lambda: Rine(sizes, blocks=blocks, width=width), "tokens", features, labels, seed,
-        learning_rate=LEARNING_RATE, steps=steps, loss=lambda model: rine_loss(model, sizes.contrast),
+        learning_rate=LEARNING_RATE, steps=steps,
+        loss=lambda model: rine_loss(model, sizes.contrast),
     )  # fmt: skip
 
 
 def rine_loss(model: nn.Module, contrast: float) -> Loss:
     """Return the loss of a `Rine`: its entropy summed over the batch, its contrast a mean."""
+    network = cast(Rine, model)
 
     def loss(tokens: Tensor, label: Tensor) -> Tensor:
-        z = model.embed(tokens)
+        z = network.embed(tokens)
         entropy = binary_cross_entropy_with_logits(
-            model.classify(z), label.float(), reduction="sum"
+            network.classify(z), label.float(), reduction="sum"
         )
         return entropy + contrast * supervised_contrastive_loss(z, label)
 

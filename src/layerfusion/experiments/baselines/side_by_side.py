@@ -68,4 +68,5 @@ def _normalised(features: Features, block: int | None) -> NDArray[np.float32]:
     """Return the tokens that are read, of mean 0 and deviation 1 each, side by side."""
     tokens = features.tokens if block is None else features.tokens[:, block - 1 : block]
     mean, variance = (f(tokens, axis=2, keepdims=True) for f in (np.mean, np.var))
-    return ((tokens - mean) / np.sqrt(variance + EPSILON)).reshape(len(tokens), -1)
+    normed = (tokens - mean) / np.sqrt(variance + EPSILON)
+    return np.asarray(normed.reshape(len(tokens), -1), dtype=np.float32)
