@@ -75,7 +75,7 @@ SMALL = {
 # Of a study the trainings are printed, one of which test_study executes.
 PRINTED = re.compile(r"study (weights|blocks|trained|augmentations|activation|data|curve) ")
 VARIED = {"study activation": "encoder.activation", "study trained": "encoder.trained_blocks"}
-SHORTER = {"study baselines": ["--seeds", "2", "--only", "linear-svm"]}
+SHORTER = {"study layers": ["--seeds", "2", "--only", "linear-svm"]}
 
 
 def all_lines():

@@ -1,9 +1,9 @@
 """The one exception a user is meant to read, its special cases, and what a system says."""
 
 
-def reason(error: OSError) -> str:
+def reason(error: Exception) -> str:
     """Return why something failed, in the system's words where it has some."""
-    return error.strerror or " ".join(str(error).split()) or type(error).__name__
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
 class UserError(Exception):

@@ -174,12 +174,14 @@ LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 
 
 class EncoderSettings(Strict):
-    """The OpenCLIP visual tower (paper, section 2) and where its weights come from."""
+    """The visual tower (paper, section 2: OpenCLIP's) and where its weights come from."""
 
-    # OpenCLIP model name, or the path of a model-config JSON.
+    # OpenCLIP model name, the path of a model-config JSON, 'timm/NAME' for a tower of timm's, or
+    # 'module:function' for one of your own (`layerfusion.model.tower`).
     model: str
-    # An OpenCLIP pretrained tag such as 'openai', a name that `layerfusion weights list` shows, a
-    # local weights file, 'embedded' (those that come with this package), or 'random'.
+    # A pretrained tag such as 'openai', a name that `layerfusion weights list` shows, a local
+    # weights file, 'embedded' (those that come with this package), 'random', or 'own' for a module
+    # that brings its own.
     weights: str
     # auto follows the weights: OpenAI's were trained with QuickGELU.
     activation: Literal["auto", "quick_gelu", "gelu"] = "auto"

@@ -153,7 +153,7 @@ study claims extra                                      | unexpected extra argum
 study magic                                             | No such command 'magic'
 study weights --seeds 1                                 | greater than or equal to 2
 study weights --profile folder                          | give it with --data-root
-study baselines --seeds 1                               | greater than or equal to 2
+study layers --seeds 1                                  | greater than or equal to 2
 study corruptions gone                                  | there is no folder gone
 study corruptions --images 1                            | greater than or equal to 2
 study content gone                                      | there is no folder gone

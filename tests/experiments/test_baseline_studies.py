@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from conftest import TINY, open_tiny, tiny_detector
+from layerfusion.analysis.measures import RUNS
 from layerfusion.data.loading import Draw, EvaluationImages, TrainingImages
 from layerfusion.errors import UserError
 from layerfusion.experiments.baselines import fitting, lattice, registry
@@ -345,6 +346,23 @@ def test_every_step_of_the_lattice_is_judged(committed):
 def test_what_an_interval_says_of_the_margin(low, high, p, verdict):
     table = pd.DataFrame([{"low": low, "high": high, "p_holm": p}])
     assert pages.judged_small(table)["verdict"].tolist() == [verdict]
+
+
+def test_figures_show_every_detector_step_and_block(committed):
+    ranked = {
+        on: pd.concat(pages.ranking(committed, run, on).assign(run=run, on=on) for run in RUNS)
+        for on in committed.record.conditions
+    }
+    axes, _ = pages.draw_ranking(ranked).axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(names) == len(registry.BASELINES) + 2
+    assert names == list(dict.fromkeys(ranked["official"]["detector"]))
+    (axes,) = pages.draw_steps(pages.steps(committed), "official").axes
+    assert len(axes.get_yticklabels()) == len(list(lattice.steps()))
+    probes = pages.probes(committed)
+    assert len(probes) == 2 * 2 * 12 and (probes["low"] < probes["high"]).all()
+    axes, _ = pages.draw_probes(probes, pd.concat(ranked.values())).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == [str(k + 1) for k in range(12)]
 
 
 def test_every_method_fits_its_own_training_images(committed):

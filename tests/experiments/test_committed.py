@@ -21,7 +21,6 @@ from layerfusion.files import file_sha256
 from layerfusion.metrics.groups import source_table
 from layerfusion.model.detector import Detector
 from layerfusion.model.known_weights import KNOWN
-from layerfusion.pages.figures import baselines
 from layerfusion.pages.figures.answers import detector_facts
 from layerfusion.pages.figures.effects import (
     claims_of_worlds,
@@ -50,7 +49,7 @@ def test_no_two_records_disagree_on_a_shared_cell(studies):
     (open_cell,) = (
         c for c in studies["claims"].record.cells if (c.variant, c.seed) == ("open", 1337)
     )
-    assert sum(open_cell.experiment in own for own in shared) == 4
+    assert sum(open_cell.experiment in own for own in shared) == 5
 
 
 def test_the_shipped_detectors_are_those_that_were_sealed(studies):
@@ -63,7 +62,7 @@ def test_the_shipped_detectors_are_those_that_were_sealed(studies):
         if WEIGHTS.path.is_file():
             assert cells[name].key == identity_of(Detector.load(SHIPPED[name]))
     assert studies["corruptions"].record.cells[0].threshold == cells["photographs"].threshold
-    for own in (study, studies["claims"]):
+    for own in (study, studies["claims"], studies["layers"]):
         seal = read_seal(own.directory)
         assert len(seal.openings) == 1 and seal.at < seal.openings[0].at
         for name, sha256 in seal.files.items():
@@ -109,7 +108,7 @@ def test_another_kind_of_processor_may_move_a_threshold_a_little(studies, moved,
 
 
 def test_effects_are_computed_from_the_committed_predictions(studies):
-    for name in ("weights", "baselines"):
+    for name in ("weights", "layers"):
         table = pd.read_csv(studies[name].directory / "effects.csv")
         found = studies[name].computed_effects()
         assert found["effect"].to_numpy() == pytest.approx(table["effect"].to_numpy(), abs=1e-12)
@@ -126,7 +125,9 @@ def test_a_contrast_of_two_machines_says_so(studies):
 def test_the_heads_size_is_the_papers(studies):
     # W_p, b_p: 768 to 256; a weight a block; the classifier: 256 to 256 to 1 (paper, section 2).
     layers = 768 * 256 + 256 + 12 + (256 * 256 + 256) + (256 + 1)
-    assert layers <= baselines.head_parameters(studies["baselines"]) < 1.01 * layers
+    norms = 2 * 256  # of the author's classifier
+    (trained,) = {c.parameters for c in studies["layers"].record.cells if c.variant == "open"}
+    assert trained == layers + norms
 
 
 def test_both_worlds_answer_the_same_claims(studies):

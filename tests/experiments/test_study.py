@@ -595,7 +595,7 @@ def test_commands_train_the_very_runs(finished, in_runs_folder, world, run, monk
     [
         ("claims --seeds 1", "--seeds"),
         ("claims --only first", "there is no variant 'first'; --only takes all, last, mean"),
-        ("baselines --only forest", "--only takes all, linear-probe, linear-svm, rine"),
+        ("layers --only forest", "--only takes fusion, fusion-equal, fusion-free, "),
         ("weights --set head.blocks=mean", "varies head.blocks itself"),
         ("nothing", "No such command 'nothing'"),
     ],

@@ -4,7 +4,8 @@ import pytest
 import torch
 from open_clip.transformer import CustomResidualAttentionBlock, QuickGELU, ResidualAttentionBlock
 
-from layerfusion.model.encoder import ClassTokenEncoder, class_token_after
+from layerfusion.model.encoder import ClassTokenEncoder
+from layerfusion.model.tower import class_token_after
 from layerfusion.model.weights import build_tower
 from layerfusion.settings import EncoderSettings
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from layerfusion.analysis.probes import class_tokens
 from layerfusion.data.manifest import Manifest
 from layerfusion.model.detector import Detector
-from layerfusion.model.encoder import class_token_after
 from layerfusion.model.fusion import LayerFusion, as_fusion, blocks_read, build_head
-from layerfusion.model.weights import model_config
+from layerfusion.model.tower import class_token_after
+from layerfusion.model.weights import describe
 from layerfusion.settings import EncoderSettings, HeadSettings, Profile
 
 Part = nn.Module | Tensor
@@ -104,9 +104,9 @@ def head_of(encoder: EncoderSettings, head: HeadSettings) -> LayerFusion:
     UserError
         If there is no such encoder.
     """
-    vision = model_config(encoder.model)["vision_cfg"]
+    tower = describe(encoder.model)
     with torch.device("meta"):
-        return as_fusion(build_head(head, depth=vision["layers"], width=vision["width"]))
+        return as_fusion(build_head(head, depth=tower.depth, width=tower.width))
 
 
 def head_parameters(heads: Mapping[str, LayerFusion]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from layerfusion.errors import UserError
 from layerfusion.experiments.variant import Variant
 from layerfusion.metrics.classes import CLASSES
 from layerfusion.metrics.scored import Metric
-from layerfusion.model.weights import model_config
+from layerfusion.model.weights import describe
 from layerfusion.paper import numbers as paper
 from layerfusion.settings import Blocks
 
@@ -322,7 +322,7 @@ def _curve(experiment: "Experiment") -> Plan:
 
 def _depth(experiment: "Experiment") -> int:
     """Return how many blocks the profile's encoder has, without reading its weights."""
-    return int(model_config(experiment.profile.encoder.model)["vision_cfg"]["layers"])
+    return describe(experiment.profile.encoder.model).depth
 
 
 def _counts(experiment: "Experiment", run: str) -> "pd.Series[int]":

@@ -156,7 +156,13 @@ class ScoredImages:
         """Return a metric's mean over seeds, with its interval."""
         return self.measured(metric).interval()
 
-    @property
+    def deciding(self, decisions: NDArray[np.bool_]) -> "ScoredImages":
+        """Return the same images with other decisions; their sources are not looked up again."""
+        other = replace(self, decisions=decisions)
+        other.__dict__["_sources"] = self._sources  # where cached_property keeps it
+        return other
+
+    @cached_property
     def _sources(self) -> tuple[NDArray[np.int64], pd.MultiIndex]:
         """Each image's source by number, and the stratum (split, class) and name of each source."""
         images, unknown = self.images, pd.MultiIndex.from_arrays([[], []])

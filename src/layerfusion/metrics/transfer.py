@@ -125,11 +125,10 @@ def cautious_threshold(images: pd.DataFrame, logit: Values, rate: float) -> floa
     known = np.unique(source_names(real)).size > 1 if "source" in real else False
     # Over images the interval needs resamples; over sources it does without.
     counts = resample_images(real["label"], resamples=0 if known else 1000)
-    ordered = np.sort(scores)[::-1]
+    ordered, scored = np.sort(scores)[::-1], ScoredImages(real, scores[None], counts)
 
     def exceeds(allowed: int) -> bool:
-        calls = (scores > ordered[allowed])[None]
-        found = ScoredImages(real, scores[None], counts, decisions=calls)
+        found = scored.deciding((scores > ordered[allowed])[None])
         return bool(found.interval("fpr").high > rate)
 
     # None is allowed in any case.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from layerfusion.errors import UserError
 from layerfusion.files import write_checksums
-from layerfusion.model.encoder import ClassTokenEncoder, FrozenTokens
+from layerfusion.model.encoder import ClassTokenEncoder
 from layerfusion.model.folder import (
     CARD,
     DetectorDescription,
@@ -25,6 +25,7 @@ from layerfusion.model.folder import (
 )
 from layerfusion.model.fusion import Head, blocks_read, build_head
 from layerfusion.model.prefix_cache import PrefixCache
+from layerfusion.model.tower import FrozenTokens
 from layerfusion.model.weight_files import tensors_sha256
 from layerfusion.model.weights import (
     OPENAI,
@@ -94,6 +95,7 @@ class Detector(nn.Module):
             read.
         """
         check_architecture(encoder, head, images)
+        encoder = resolved(encoder)
         class_tokens = ClassTokenEncoder(
             build_tower(encoder),
             trained_blocks=encoder.trained_blocks,
@@ -107,7 +109,7 @@ class Detector(nn.Module):
         return cls(
             class_tokens,
             fusion,
-            encoder_settings=resolved(encoder),
+            encoder_settings=encoder,
             head_settings=head,
             image_settings=images,
         )
@@ -147,7 +149,7 @@ class Detector(nn.Module):
 
     def frozen_tokens(self, images: Tensor) -> FrozenTokens:
         """Return what the frozen blocks make of images as in `forward`: from the cache, if any."""
-        if self.prefix_cache is None:
+        if self.prefix_cache is None or not self.encoder.keeps_frozen_tokens:
             return self._computed_prefix(images)
         return self.prefix_cache.frozen_tokens(images, self.prefix_identity, self._computed_prefix)
 
@@ -170,7 +172,7 @@ class Detector(nn.Module):
         return {
             "tensors": self.frozen_sha256,
             "structure": repr(visual),  # activations, epsilons, scales, kinds of block
-            "heads": [getattr(b.attn, "num_heads", None) for b in visual.transformer.resblocks],
+            "heads": [getattr(b.attn, "num_heads", None) for b in self.encoder.tower.blocks],
             "trained_blocks": self.encoder.trained_blocks,
             "precision": self.encoder.prefix_precision,
             "mean": self.mean.flatten().tolist(),

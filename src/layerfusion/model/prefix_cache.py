@@ -19,7 +19,7 @@ from torch import Tensor
 
 from layerfusion.errors import UserError
 from layerfusion.files import in_place_of
-from layerfusion.model.encoder import FrozenTokens
+from layerfusion.model.tower import FrozenTokens
 from layerfusion.paths import cache_root
 from layerfusion.settings import LoaderSettings, digest
 

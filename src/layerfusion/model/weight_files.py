@@ -210,7 +210,7 @@ def read_visual_weights(path: Path) -> dict[str, Tensor]:
     UserError
         If the file cannot be read as any of these, or holds another kind of model.
     """
-    named = _named_tensors(path)
+    named = read_named_tensors(path)
     if _UNNAMED in named and not any(name.endswith("fc1.weight") for name in named):
         raise UserError(
             f"{path} is an ONNX export that does not say which layers its matrices belong to; give "
@@ -265,8 +265,14 @@ def is_torchscript(path: Path) -> bool:
         return False  # no zip, or its list of names is damaged: reading it raises the error
 
 
-def _named_tensors(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of a file by the names that they have in it."""
+def read_named_tensors(path: Path) -> dict[str, Tensor]:
+    """Return all tensors of a file by the names that they have in it; nothing is executed.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read as weights.
+    """
     if not path.is_file():  # in a pipe nothing may ever come, and a device has no end
         raise UserError(f"{path} is not a file of weights")
     if path.suffix == ".onnx":

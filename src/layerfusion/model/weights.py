@@ -1,4 +1,4 @@
-"""Building OpenCLIP visual towers, and what their weights ask of a caller."""
+"""Building visual towers, and what their weights ask of a caller."""
 
 import json
 import math
@@ -20,10 +20,21 @@ from layerfusion.errors import UserError
 from layerfusion.files import file_sha256, read_text
 from layerfusion.model.fusion import blocks_read
 from layerfusion.model.known_weights import KNOWN, PretrainedTag, read_known
+from layerfusion.model.other_towers import (
+    OWN,
+    TIMM,
+    Description,
+    build_timm,
+    describe_other,
+    is_other,
+    own_tower,
+    timm_tags,
+)
 from layerfusion.model.weight_files import (
     config_normalisation,
     file_activation,
     read_visual_weights,
+    tensors_sha256,
 )
 from layerfusion.settings import (
     Activation,
@@ -33,7 +44,7 @@ from layerfusion.settings import (
     Normalisation,
 )
 
-Source = Literal["random", "embedded", "known", "tag", "file"]
+Source = Literal["random", "embedded", "known", "tag", "file", "own"]
 
 OPENAI: Normalisation = (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
 
@@ -45,6 +56,25 @@ _MODEL_NAME = re.compile(r"\w[\w.-]*")
 
 # OpenCLIP builds both towers of a model; the text tower is never used, so it is kept this small.
 _NO_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1}
+
+
+def describe(model: str) -> Description:
+    """Return what is known of a tower without its weights, whichever library it is from.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or it is no vision transformer.
+    """
+    if is_other(model):
+        return describe_other(model)
+    vision = model_config(model)["vision_cfg"]
+    side = vision.get("image_size", 224)
+    return Description(
+        depth=vision["layers"],
+        width=vision["width"],
+        image_size=side[0] if isinstance(side, list) and side[0] == side[-1] else side,
+    )
 
 
 def model_config(model: str) -> dict[str, Any]:
@@ -87,14 +117,14 @@ def check_architecture(encoder: EncoderSettings, head: HeadSettings, images: Ima
         If there is no such model or it is no vision transformer, its weights are not to be found,
         it has fewer blocks than are trained or read, or takes crops of another size.
     """
-    vision = model_config(encoder.model)["vision_cfg"]
-    depth, side = vision["layers"], vision.get("image_size", images.crop)
+    tower = describe(encoder.model)
+    depth, side = tower.depth, tower.image_size
     if encoder.trained_blocks > depth:
         raise UserError(
             f"encoder.trained_blocks is {encoder.trained_blocks}, but the tower has {depth} blocks"
         )
     blocks_read(head, depth)
-    if side not in (images.crop, [images.crop, images.crop]):
+    if side != images.crop:
         raise UserError(
             f"images.crop is {images.crop} px, but {encoder.model} takes images of {side} px; set "
             f"images.crop={side}"
@@ -102,15 +132,20 @@ def check_architecture(encoder: EncoderSettings, head: HeadSettings, images: Ima
     weights_source(encoder)
 
 
-def build_tower(settings: EncoderSettings) -> VisionTransformer:
+def build_tower(settings: EncoderSettings) -> nn.Module:
     """Build the visual tower that the settings describe, with its weights, in float32.
+
+    It is a module that `layerfusion.model.tower.tower_of` knows.
 
     Raises
     ------
     UserError
         If the model or its weights cannot be had, or do not fit each other.
     """
-    config, source = model_config(settings.model), weights_source(settings)
+    source = weights_source(settings)
+    if is_other(settings.model):
+        return _build_other(settings, source)
+    config = model_config(settings.model)
     free = "there is free memory for here; end other programs, or choose a smaller model"
     _check_size(config["vision_cfg"], settings.model, _free_memory(), free)
     activation = resolved(settings).activation
@@ -123,7 +158,7 @@ def build_tower(settings: EncoderSettings) -> VisionTransformer:
         file = weights_file(settings) or PretrainedTag(settings.model, settings.weights).get()
         _fill(tower, read_visual_weights(file), settings)
     set_activation(tower, activation)
-    return tower.float()
+    return cast(nn.Module, tower.float())
 
 
 def embedded_weights(model: str) -> Path:
@@ -146,9 +181,11 @@ def weights_source(settings: EncoderSettings) -> Source:
         if not embedded_weights(settings.model).is_file():
             raise UserError(f"this package comes with no weights of '{settings.model}'")
         return "embedded"
-    if settings.weights in KNOWN:
+    if settings.weights in KNOWN and not is_other(settings.model):
         return "known"
-    tags = open_clip.list_pretrained_tags_by_model(settings.model)
+    if ":" in settings.model and settings.weights == OWN:
+        return "own"
+    tags = _tags(settings.model)
     if settings.weights in tags:
         return "tag"
     if Path(settings.weights).is_file():
@@ -158,6 +195,37 @@ def weights_source(settings: EncoderSettings) -> Source:
         f"encoder.weights '{settings.weights}' is neither {known}, nor {' nor '.join(KNOWN)}, nor "
         "an existing file, nor 'random'"
     )
+
+
+def _tags(model: str) -> list[str]:
+    """Return the names of a model's pretrained weights."""
+    if ":" in model:
+        return [OWN]
+    if is_other(model):
+        return timm_tags(model)
+    tags: list[str] = open_clip.list_pretrained_tags_by_model(model)
+    return tags
+
+
+def _build_other(settings: EncoderSettings, source: Source) -> nn.Module:
+    """Return a tower of timm's or a user's own with its weights."""
+    if settings.activation != "auto":
+        raise UserError(
+            f"{settings.model} has its own activation; leave encoder.activation as it is, auto"
+        )
+    if source == "own":
+        module: nn.Module = own_tower(settings.model).visual
+        return module.float()
+    parameters = describe(settings.model).parameters
+    if 4 * parameters > _free_memory():
+        raise UserError(
+            f"{settings.model} has {parameters:.1e} parameters, more than there is free memory "
+            "for here; end other programs, or choose a smaller model"
+        )
+    module = build_timm(settings)
+    if source == "random":
+        _draw_weights(module, settings.random_seed)
+    return module.float()
 
 
 def check_names_no_file(encoder: EncoderSettings, whose: str, weights: str | None) -> None:
@@ -175,7 +243,8 @@ def check_names_no_file(encoder: EncoderSettings, whose: str, weights: str | Non
     UserError
         If the model is not a name of OpenCLIP's, or the weights are not known by a name.
     """
-    if encoder.model.endswith(".json") or not _MODEL_NAME.fullmatch(encoder.model):
+    model = encoder.model.removeprefix(TIMM)
+    if model.endswith(".json") or not _MODEL_NAME.fullmatch(model):
         raise UserError(
             f"{whose} describes its encoder by a file, '{encoder.model}', and a detector from "
             "elsewhere may name none; look at it first, and keep it below the folder of your runs "
@@ -220,6 +289,8 @@ def encoder_identity(settings: EncoderSettings) -> dict[str, Any]:
         If the model or its weights file cannot be found, or the activation cannot be told.
     """
     identity = resolved(settings).model_dump(mode="json")
+    if ":" in settings.model:
+        identity["weights"] = tensors_sha256(own_tower(settings.model).visual.state_dict())
     if settings.model.endswith(".json"):
         identity["model"] = model_config(settings.model)
     if file := weights_file(settings):
@@ -245,7 +316,10 @@ def resolved(settings: EncoderSettings) -> EncoderSettings:
         If the model or its weights file cannot be found, or neither the weights file nor the model
         configuration can tell the activation.
     """
-    source, config = weights_source(settings), model_config(settings.model)
+    source = weights_source(settings)
+    if is_other(settings.model):
+        return _resolved_other(settings)
+    config = model_config(settings.model)
     mean, std = OPENAI
     activation: Activation | None = None
     if source == "tag":
@@ -272,6 +346,15 @@ def resolved(settings: EncoderSettings) -> EncoderSettings:
             "std": settings.std or std,
         }
     )
+
+
+def _resolved_other(settings: EncoderSettings) -> EncoderSettings:
+    """Return settings of a tower of timm's or a user's own with what it says of itself."""
+    known = describe(settings.model)
+    mean, std = known.normalisation or OPENAI
+    patches = {} if known.has_class_token else {"tokens": "patches"}
+    given = {"mean": settings.mean or mean, "std": settings.std or std}
+    return settings.model_copy(update=given | patches)
 
 
 def set_activation(tower: VisionTransformer, activation: str) -> None:
@@ -327,7 +410,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], config)
 
 
-def _draw_weights(tower: VisionTransformer, seed: int) -> None:
+def _draw_weights(tower: nn.Module, seed: int) -> None:
     """Draw weights of variance 1 / fan-in and zero the biases.
 
     From integers, which torch's generator gives alike on every platform; its normal numbers differ

@@ -22,7 +22,7 @@ from layerfusion.data.loading import (
 )
 from layerfusion.data.manifest import Manifest, Progress
 from layerfusion.model.detector import Detector
-from layerfusion.model.encoder import FrozenTokens
+from layerfusion.model.tower import FrozenTokens
 from layerfusion.parallel.processes import Processes
 from layerfusion.scoring.predictions import predict_each, predictions_of
 from layerfusion.settings import Profile

@@ -15,7 +15,6 @@ from torch import Tensor
 from layerfusion.arithmetic import deterministic
 from layerfusion.data.loading import Draw, Item, TrainingImages, evaluation_crops, training_batches
 from layerfusion.data.manifest import Manifest
-from layerfusion.errors import UserError
 from layerfusion.images.reading import ImageError, read_image
 from layerfusion.images.transforms import view_rng
 from layerfusion.model.detector import Detector, extract
@@ -92,12 +91,8 @@ class FrozenEncoder:
         detector = Detector.build(frozen, profile.head, profile.images)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()
-        visual = detector.encoder.visual
-        if visual.pool_type != "tok" or visual.attn_pool is not None:
-            raise UserError(
-                f"the output of {profile.encoder.model} is not made of its class token, which "
-                "baselines read; choose a model that pools by its class token, such as ViT-L-14"
-            )
+        blank = torch.zeros(1, detector.encoder.width, device=self.fabric.device)
+        detector.encoder.tower.final(blank)  # before any image is read
 
     def training_features(self, experiment: Experiment) -> tuple[Features, NDArray[np.int64]]:
         """Return the features of the views that a run trains on, and their labels, shape (n,).
@@ -167,8 +162,6 @@ def features_of(detector: Detector, tokens: NDArray[np.float32]) -> Features:
     tokens
         Class token after every block, shape (n, blocks, width), float32.
     """
-    visual = detector.encoder.visual
     last = torch.from_numpy(tokens[:, -1]).to(detector.mean.device)
-    next_to_last = visual.ln_post(last.to(visual.ln_post.weight.dtype))
-    embedding = next_to_last if visual.proj is None else next_to_last @ visual.proj
-    return Features(tokens, *(part.float().cpu().numpy() for part in (next_to_last, embedding)))
+    final = detector.encoder.tower.final(last)
+    return Features(tokens, *(part.float().cpu().numpy() for part in final))

@@ -1,6 +1,7 @@
-r"""MoLD 2025: one logit a block, and a weighted sum of these.
+r"""Park, Kim, Choe and Shim 2025 (MoLD): one logit a block, and a weighted sum of these.
 
-*arXiv 2512.04969*, five months before the paper. Of the class tokens :math:`h_l` of all blocks,
+*Rethinking the Use of Vision Transformers for AI-Generated Image Detection*, arXiv 2512.04969, five
+months before the paper; as its public code has it. Of the class tokens :math:`h_l` of all blocks,
 
 .. math:: \text{logit} = b + \sum_l w_l s_l, \qquad s_l = v \cdot \operatorname{GELU}(W h_l + c) + e
 
