@@ -57,15 +57,17 @@ def describe_other(model: str) -> Description:
         If there is none of that name, or it is no vision transformer.
     """
     tower = own_tower(model) if ":" in model else _empty_timm(model.removeprefix(TIMM))
-    config = getattr(tower.visual, "pretrained_cfg", None) or vars_of(tower.visual)
-    mean, std = config.get("mean"), config.get("std")
-    known = (tuple(mean), tuple(std)) if mean is not None and std is not None else None
-    return Description(tower.depth, tower.width, tower.image_size, tower.has_class_token, known)
-
-
-def vars_of(module: nn.Module) -> dict[str, Any]:
-    """Return mean and std of a user's own module, where it has them."""
-    return {name: getattr(module, name, None) for name in ("mean", "std")}
+    own = {name: getattr(tower.visual, name, None) for name in ("mean", "std")}
+    said = getattr(tower.visual, "pretrained_cfg", own)
+    mean, std = said["mean"], said["std"]
+    return Description(
+        tower.depth,
+        tower.width,
+        tower.image_size,
+        tower.has_class_token,
+        None if mean is None or std is None else (tuple(mean), tuple(std)),
+        sum(parameter.numel() for parameter in tower.visual.parameters()),
+    )
 
 
 def own_tower(model: str) -> Tower:
