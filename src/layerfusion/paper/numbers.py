@@ -61,6 +61,11 @@ OFFICIAL_ERRORS = {
     "open": OfficialErrors(false_negatives=1194, false_positives=1840),
 }
 
+# What is public of other teams of the task: the best open F1 in the working notes of SSN Chennai,
+# and how many of the official images a student team's two submissions call synthetic.
+OTHER_TEAM_F1 = 0.6997
+STUDENTS_SYNTHETIC = (8686, 9968)
+
 # Section 5 calls them "very small" and gives no number; these are from the author's public
 # repository (Joshimello/syn-image-detection, commit 944f175).
 THRESHOLDS = {"constrained": 0.0001303297467529, "open": 0.001220795209519565}
