@@ -18,8 +18,8 @@ from layerfusion.experiments.baselines.baseline import Labels
 from layerfusion.experiments.baselines.features import Features
 
 BATCH_SIZE = 128
-LEARNING_RATES = (3e-5, 1e-4, 3e-4)
-STEPS = (50, 200)
+LEARNING_RATES = (1e-4, 3e-4, 1e-3)
+STEPS = (50, 250)
 # What each of these baselines is tried with.
 TRIES = tuple(
     {"learning_rate": rate, "steps": steps} for rate, steps in product(LEARNING_RATES, STEPS)

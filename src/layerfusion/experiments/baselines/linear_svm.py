@@ -23,7 +23,7 @@ from sklearn.svm import LinearSVC
 from layerfusion.experiments.baselines.baseline import Labels
 from layerfusion.experiments.baselines.features import Features
 
-TRIES = tuple({"cost": cost} for cost in (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0))
+TRIES = tuple({"cost": cost} for cost in (0.001, 0.01, 0.1, 1.0, 10.0, 100.0))
 
 
 @dataclass(frozen=True)

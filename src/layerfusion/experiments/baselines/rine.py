@@ -68,7 +68,7 @@ PUBLISHED = {
 TRIES = tuple(
     {"variant": variant, "steps": steps}
     for variant in ("1-class", "2-class", "4-class")
-    for steps in (25, 100)
+    for steps in (50, 150)
 )
 
 
