@@ -141,7 +141,7 @@ def test_a_saved_detector_scores_the_same(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("trained", [0, 1])
-def test_a_run_that_is_interrupted_ends_in_the_same_numbers(photos, monkeypatch, trained):
+def test_a_run_that_is_interrupted_ends_in_the_same_numbers(photos, tmp_path, monkeypatch, trained):
     name = "vit_small_patch14_reg4_dinov2"
     given = {
         "encoder.model": f"timm/{name}", "encoder.weights": "random", "encoder.activation": "auto",
@@ -151,6 +151,7 @@ def test_a_run_that_is_interrupted_ends_in_the_same_numbers(photos, monkeypatch,
     }  # fmt: skip
     whole = open_tiny(photos, overrides=given).obtain(fresh=True)
     assert len(whole.record.history) == 2
+    monkeypatch.setenv("LAYERFUSION_RUNS", str(tmp_path / "cut"))  # where the whole one is not
     save = loop.save_checkpoint
 
     def save_then_stop(*arguments):
@@ -160,8 +161,8 @@ def test_a_run_that_is_interrupted_ends_in_the_same_numbers(photos, monkeypatch,
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save_checkpoint", save_then_stop)
         with pytest.raises(KeyboardInterrupt):
-            open_tiny(photos, overrides=given).obtain(fresh=True)
-    again = open_tiny(photos, overrides=given).obtain(resume=True)
+            open_tiny(photos, overrides=given).obtain()
+    again = open_tiny(photos, overrides=given).obtain()
     assert again.record.history == whole.record.history
     assert again.predictions().equals(whole.predictions())
 
@@ -360,6 +361,20 @@ def test_a_wrong_tower_is_one_sentence(own, mistake, words):
         text = text.replace("super().__init__()", "pass")
     with pytest.raises(UserError, match=words):
         build_tower(own(text))
+
+
+def test_a_path_with_a_drive_is_no_module():
+    assert other_towers.is_own("mytower:Own") and other_towers.is_own("a.b:c")
+    for path in ("C:\\towers\\a.json", "C:/a.json", "a.json", "timm/vit", "hf-hub:owner/name"):
+        assert not other_towers.is_own(path)
+
+
+def test_trying_a_tower_draws_nothing_from_others(own):
+    settings, state = own(OWN.replace("torch.manual_seed(0)", "pass")), torch.random.get_rng_state()
+    module = other_towers.own_tower(settings.model).visual
+    torch.random.set_rng_state(state)
+    tower_of(module)
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_a_module_that_is_none_is_refused():

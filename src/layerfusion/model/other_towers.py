@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,8 @@ from layerfusion.settings import EncoderSettings, Normalisation
 
 TIMM = "timm/"
 OWN = "own"  # what `encoder.weights` says of a user's module, which brings its own
+
+_OWN_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,14 @@ class Description:
     parameters: int = 0
 
 
+def is_own(model: str) -> bool:
+    """Say whether ``encoder.model`` is ``module:function``; a path with a drive is not."""
+    return _OWN_NAME.fullmatch(model) is not None
+
+
 def is_other(model: str) -> bool:
     """Say whether ``encoder.model`` names a tower of timm's or a user's own."""
-    return model.startswith(TIMM) or ":" in model
+    return model.startswith(TIMM) or is_own(model)
 
 
 def describe_other(model: str) -> Description:
@@ -56,7 +64,7 @@ def describe_other(model: str) -> Description:
     UserError
         If there is none of that name, or it is no vision transformer.
     """
-    tower = own_tower(model) if ":" in model else _empty_timm(model.removeprefix(TIMM))
+    tower = own_tower(model) if is_own(model) else _empty_timm(model.removeprefix(TIMM))
     own = {name: getattr(tower.visual, name, None) for name in ("mean", "std")}
     said = getattr(tower.visual, "pretrained_cfg", own)
     mean, std = said["mean"], said["std"]

@@ -243,9 +243,9 @@ class OwnTower(Tower):
     def _try(self) -> None:
         """Compute two images' tokens once, forwards and back."""
         was, parameters = self.visual.training, list(self.blocks[-1].parameters())
-        images = torch.rand(2, 3, self.image_size, self.image_size, device=_device(self.visual))
         name, expected = type(self.visual).__name__, (2, self.depth, self.width)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            images = torch.rand(2, 3, self.image_size, self.image_size, device=_device(self.visual))
             made = self.visual.eval().tokens(images)
             if not isinstance(made, Tensor) or tuple(made.shape) != expected:
                 found = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
@@ -276,8 +276,6 @@ def tower_of(visual: nn.Module) -> Tower:
         If it is none.
     """
     match visual:
-        case Tower():
-            return visual
         case VisionTransformer():
             return OpenClipTower(visual)
         case TimmModel():

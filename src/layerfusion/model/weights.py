@@ -27,6 +27,7 @@ from layerfusion.model.other_towers import (
     build_timm,
     describe_other,
     is_other,
+    is_own,
     own_tower,
     timm_tags,
 )
@@ -183,7 +184,7 @@ def weights_source(settings: EncoderSettings) -> Source:
         return "embedded"
     if settings.weights in KNOWN and not is_other(settings.model):
         return "known"
-    if ":" in settings.model and settings.weights == OWN:
+    if is_own(settings.model) and settings.weights == OWN:
         return "own"
     tags = _tags(settings.model)
     if settings.weights in tags:
@@ -199,7 +200,7 @@ def weights_source(settings: EncoderSettings) -> Source:
 
 def _tags(model: str) -> list[str]:
     """Return the names of a model's pretrained weights."""
-    if ":" in model:
+    if is_own(model):
         return [OWN]
     if is_other(model):
         return timm_tags(model)
@@ -289,7 +290,7 @@ def encoder_identity(settings: EncoderSettings) -> dict[str, Any]:
         If the model or its weights file cannot be found, or the activation cannot be told.
     """
     identity = resolved(settings).model_dump(mode="json")
-    if ":" in settings.model:
+    if is_own(settings.model):
         identity["weights"] = tensors_sha256(own_tower(settings.model).visual.state_dict())
     if settings.model.endswith(".json"):
         identity["model"] = model_config(settings.model)

@@ -1,4 +1,4 @@
-"""What baselines read of images: tokens of the frozen encoder, and two features after them.
+"""What baselines read of images: class tokens of the frozen encoder, and two features after them.
 
 The images are those that the paper's head sees: the augmented views of the training images, and the
 evaluation crops of the validation images.
@@ -22,7 +22,7 @@ from layerfusion.model.prefix_cache import open_prefix_cache
 from layerfusion.parallel.processes import Processes, open_fabric
 from layerfusion.progress import Reporter
 from layerfusion.runs.experiment import Experiment
-from layerfusion.settings import Profile, Tokens
+from layerfusion.settings import Profile
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Features:
     Attributes
     ----------
     tokens
-        Class token after every block, shape (n, blocks, width), block 1 first; or the mean of its
-        patch tokens, or both, (n, 2 * blocks, width), class tokens first.
+        Class token after every block, shape (n, blocks, width), block 1 first.
     next_to_last
         ``ln_post`` of the last block's class token, shape (n, width).
     embedding
@@ -74,8 +73,6 @@ class FrozenEncoder:
     ----------
     profile
         Of a run; none of its blocks is fine-tuned here, whatever it says.
-    tokens
-        What is read of a block.
 
     Raises
     ------
@@ -84,10 +81,10 @@ class FrozenEncoder:
         tower makes its output of anything but the class token.
     """
 
-    def __init__(self, profile: Profile, reporter: Reporter, tokens: Tokens = "class") -> None:
+    def __init__(self, profile: Profile, reporter: Reporter) -> None:
         self.profile, self.reporter = profile, reporter
         self.fabric = open_fabric(profile.training.precision)
-        frozen = profile.encoder.model_copy(update={"trained_blocks": 0, "tokens": tokens})
+        frozen = profile.encoder.model_copy(update={"trained_blocks": 0})
         detector = Detector.build(frozen, profile.head, profile.images)
         detector.prefix_cache = open_prefix_cache(profile.loader, reporter.say)
         self.detector = detector.to(self.fabric.device).eval()
