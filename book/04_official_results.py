@@ -184,8 +184,8 @@ glue_texts(
 # {glue:text}`seeds_auc` in ROC AUC, which no interval over images contains.
 #
 # Other teams are near that floor too. The working notes of SSN Chennai (Swin and hybrids of it) have
-# {glue:text}`other_team_f1` as their best open F1; the two submissions that a student team made
-# public call {glue:text}`students` of the official images synthetic. A ranking of the task is not
+# {glue:text}`other_team_f1` as their best open F1; the submissions that a student team made public
+# call between {glue:text}`students` of the official images synthetic. A ranking of the task is not
 # public.
 #
 # ## Every number in the paper's text

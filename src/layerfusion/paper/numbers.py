@@ -62,7 +62,7 @@ OFFICIAL_ERRORS = {
 }
 
 # What is public of other teams of the task: the best open F1 in the working notes of SSN Chennai,
-# and how many of the official images a student team's two submissions call synthetic.
+# and how many of the official images a student team's submissions call synthetic, from and to.
 OTHER_TEAM_F1 = 0.6997
 STUDENTS_SYNTHETIC = (8686, 9968)
 
